@@ -1,0 +1,1 @@
+//! overnight: queue machine-learning experiments in the evening, have a report in the morning.
