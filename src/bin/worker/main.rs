@@ -1,1 +1,3 @@
-fn main() {}
+fn main() {
+    println!("{}", tch::Tensor::from(1.0).double_value(&[]));
+}
