@@ -19,10 +19,6 @@ pub trait Task {
     /// Training examples; the trainer picks numbers from 0 up to this, exclusive.
     fn examples(&self) -> i64;
 
-    /// Examples that make an epoch. Less than [`Task::examples`] where examples overlap, as the
-    /// windows of a text do.
-    fn examples_per_epoch(&self) -> u64;
-
     /// How examples follow each other.
     fn order(&self) -> Order;
 
