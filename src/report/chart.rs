@@ -261,7 +261,10 @@ fn draw_series(area: &Area, one: &Prepared, x: &Scale, y: &Scale, width_px: f64)
                     let _ = area.draw(&Pixel::new(*alone, stroke(Ink { role, series: number })));
                 }
                 within => {
-                    let path = PathElement::new(series::reduced(within, column), stroke(Ink { role, series: number }));
+                    let path = PathElement::new(
+                        series::reduced(within, column),
+                        stroke(Ink { role, series: number }),
+                    );
                     let _ = area.draw(&path);
                 }
             }

@@ -252,7 +252,11 @@ mod tests {
                 assert!(axis.low() < axis.high(), "{low} to {high}, {spread:?}");
                 assert!((axis.high() - axis.low()).is_finite());
                 assert!(axis.fraction(axis.low()).abs() < 1e-9);
-                assert!((2..=12).contains(&axis.ticks().len()), "{low} to {high}, {spread:?}: {:?}", axis.ticks());
+                assert!(
+                    (2..=12).contains(&axis.ticks().len()),
+                    "{low} to {high}, {spread:?}: {:?}",
+                    axis.ticks()
+                );
             }
         }
     }

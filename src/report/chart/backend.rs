@@ -176,14 +176,16 @@ impl DrawingBackend for Surface<'_> {
             _ => "gridline",
         };
         let (x1, y1, x2, y2) = (self.across(from.0), self.down(from.1), self.across(to.0), self.down(to.1));
-        let _ = write!(
-            self.layers.under,
-            r#"<line class="{class}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>"#
-        );
+        let _ =
+            write!(self.layers.under, r#"<line class="{class}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>"#);
         Ok(())
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
         let ink = Ink::read(style.color());
         if ink.role == Role::Event {
             let mut ends = path.into_iter();
@@ -260,7 +262,8 @@ fn write_path(out: &mut String, path: impl IntoIterator<Item = BackendCoord>) {
     for next in points {
         let step = (i64::from(next.0) - i64::from(at.0), i64::from(next.1) - i64::from(at.1));
         at = next;
-        let straight = pending.0 * step.1 == pending.1 * step.0 && pending.0 * step.0 + pending.1 * step.1 >= 0;
+        let straight =
+            pending.0 * step.1 == pending.1 * step.0 && pending.0 * step.0 + pending.1 * step.1 >= 0;
         if straight {
             pending = (pending.0 + step.0, pending.1 + step.1);
         } else {

@@ -145,7 +145,11 @@ mod tests {
     #[test]
     fn the_description_names_the_most_frequent_mistake() {
         let svg = draw(&digits(vec![vec![90, 10], vec![2, 98]]));
-        assert!(svg.contains("Most frequent mistakes: &lt;dog&gt; for cat 10 times, cat for &lt;dog&gt; 2 times."));
+        assert!(
+            svg.contains(
+                "Most frequent mistakes: &lt;dog&gt; for cat 10 times, cat for &lt;dog&gt; 2 times."
+            )
+        );
     }
 
     #[test]

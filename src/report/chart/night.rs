@@ -138,7 +138,9 @@ fn time_ticks(start: f64, end: f64, offset_seconds: i32) -> Vec<(f64, String)> {
             let of_day = local.rem_euclid(day) as u32;
             let label = match step {
                 step if step >= day => format!("day {}", index - first + 1),
-                step if step < 60.0 => format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60),
+                step if step < 60.0 => {
+                    format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
+                }
                 _ => format!("{:02}:{:02}", of_day / 3600, of_day / 60 % 60),
             };
             (local - offset, label)
@@ -182,15 +184,19 @@ mod tests {
     #[test]
     fn ticks_stand_at_full_hours_of_local_time() {
         let ticks = time_ticks(1_000_000.0 * 60.0, 1_000_480.0 * 60.0, 7200);
-        assert_eq!(ticks.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>(), [
-            "13:00", "14:00", "15:00", "16:00", "17:00", "18:00", "19:00", "20:00"
-        ]);
+        assert_eq!(
+            ticks.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>(),
+            ["13:00", "14:00", "15:00", "16:00", "17:00", "18:00", "19:00", "20:00"]
+        );
     }
 
     #[test]
     fn labels_stand_only_in_bars_that_have_room() {
         let start = 1_000_000.0 * 60.0;
-        let svg = draw(&night(vec![bar(start, start + 20_000.0, "d8-lr3e-4"), bar(start + 20_100.0, start + 20_160.0, "short")]));
+        let svg = draw(&night(vec![
+            bar(start, start + 20_000.0, "d8-lr3e-4"),
+            bar(start + 20_100.0, start + 20_160.0, "short"),
+        ]));
         assert!(svg.contains(r#"x="8" y="17">d8-lr3e-4<"#));
         assert!(!svg.contains(r#"x="8" y="17">short<"#) && svg.contains("<title>short</title>"));
     }

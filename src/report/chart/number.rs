@@ -41,11 +41,7 @@ pub fn significant(value: f64, digits: usize) -> String {
     }
     let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
     let text = fixed(value, decimals);
-    if value.fract() == 0.0 || exponent < -2 {
-        without_trailing_zeros(&text).into()
-    } else {
-        text
-    }
+    if value.fract() == 0.0 || exponent < -2 { without_trailing_zeros(&text).into() } else { text }
 }
 
 /// Labels for the ticks of one axis: all with the same decimals, suffix or form of power.
@@ -151,7 +147,10 @@ mod tests {
             .map(measured);
         assert_eq!(
             shown,
-            ["1.471", "0.9912", "1.500", "3e-4", "412,110", "14.3 M", "5,000", "0", "-0.2500", "2e-7", "1e300"]
+            [
+                "1.471", "0.9912", "1.500", "3e-4", "412,110", "14.3 M", "5,000", "0", "-0.2500", "2e-7",
+                "1e300"
+            ]
         );
     }
 

@@ -92,7 +92,8 @@ fn tail(points: &[Point]) -> Option<(f64, f64)> {
     let start = points.partition_point(|&(x, _)| x < from);
     let late = if points.len() - start >= 3 { &points[start..] } else { points };
     let stride = late.len().div_ceil(SAMPLE).max(1);
-    let mut values: Vec<f64> = late.iter().step_by(stride).map(|&(_, y)| y).filter(|y| y.is_finite()).collect();
+    let mut values: Vec<f64> =
+        late.iter().step_by(stride).map(|&(_, y)| y).filter(|y| y.is_finite()).collect();
     // The last value always counts: it is where the series is now.
     values.extend(late.last().map(|&(_, y)| y).filter(|y| y.is_finite()));
     if values.is_empty() {
@@ -112,7 +113,9 @@ mod tests {
     /// A curve that falls from `from` to `to` over so many steps.
     fn falling(from: f64, to: f64, steps: u32) -> Vec<Point> {
         (0..steps)
-            .map(|step| (f64::from(step), to + (from - to) * (-6.0 * f64::from(step) / f64::from(steps) * 5.0).exp()))
+            .map(|step| {
+                (f64::from(step), to + (from - to) * (-6.0 * f64::from(step) / f64::from(steps) * 5.0).exp())
+            })
             .collect()
     }
 
@@ -129,7 +132,10 @@ mod tests {
 
     #[test]
     fn a_warm_up_from_zero_is_shown_whole() {
-        let rate = (0..1000).map(|step| f64::from(step)).map(|step| (step, (step / 100.0).min(1.0) * 3e-4)).collect();
+        let rate = (0..1000)
+            .map(|step| f64::from(step))
+            .map(|step| (step, (step / 100.0).min(1.0) * 3e-4))
+            .collect();
         let (low, high) = telling_of(&[rate]);
         assert_eq!(high, 3e-4);
         assert!(low > 0.0 - 1e-12);
@@ -137,7 +143,8 @@ mod tests {
 
     #[test]
     fn one_diverged_run_does_not_hide_the_others() {
-        let mut runs: Vec<Vec<Point>> = (0..5).map(|run| falling(4.0, 1.5 + 0.02 * f64::from(run), 1000)).collect();
+        let mut runs: Vec<Vec<Point>> =
+            (0..5).map(|run| falling(4.0, 1.5 + 0.02 * f64::from(run), 1000)).collect();
         runs.push((0..1000).map(|step| (f64::from(step), 7.5)).collect());
         let (_, high) = telling_of(&runs);
         assert!(high < 3.0, "the axis ends at {high}");
@@ -145,7 +152,8 @@ mod tests {
 
     #[test]
     fn single_spikes_do_not_count() {
-        let mut points: Vec<Point> = (0..1000).map(|step| (f64::from(step), 0.4 + 0.1 * f64::from(step % 3))).collect();
+        let mut points: Vec<Point> =
+            (0..1000).map(|step| (f64::from(step), 0.4 + 0.1 * f64::from(step % 3))).collect();
         points[500].1 = 90.0;
         assert!(telling_of(&[points]).1 <= 1.0);
     }

@@ -144,10 +144,10 @@ mod tests {
         let points = [(0.0, NAN), (1.0, 5.0), (2.0, 4.0), (3.0, NAN), (4.0, INFINITY), (5.0, 3.0)];
         let split = split(&points);
         assert_eq!(split.segments, [&points[1..3], &points[5..6]]);
-        assert_eq!(split.gaps.iter().map(|gap| (gap.x, gap.beside)).collect::<Vec<_>>(), [
-            (0.0, Some(5.0)),
-            (3.0, Some(4.0))
-        ]);
+        assert_eq!(
+            split.gaps.iter().map(|gap| (gap.x, gap.beside)).collect::<Vec<_>>(),
+            [(0.0, Some(5.0)), (3.0, Some(4.0))]
+        );
     }
 
     #[test]
@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn reduction_keeps_every_columns_extremes_and_both_ends() {
-        let mut points: Vec<Point> = (0..10_000).map(|step| (f64::from(step), (f64::from(step) * 0.37).sin())).collect();
+        let mut points: Vec<Point> =
+            (0..10_000).map(|step| (f64::from(step), (f64::from(step) * 0.37).sin())).collect();
         points[5_055].1 = 9.0;
         points[7_777].1 = -9.0;
         let kept = reduced(&points, |x| (x / 100.0) as i64);
