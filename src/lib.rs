@@ -2,4 +2,5 @@
 
 pub mod data_files;
 pub mod experiment;
+pub mod report;
 pub mod run_dir;
