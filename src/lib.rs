@@ -2,3 +2,4 @@
 
 pub mod experiment;
 pub mod run_dir;
+pub mod serve;
