@@ -4,3 +4,4 @@ pub mod data_files;
 pub mod experiment;
 pub mod report;
 pub mod run_dir;
+pub mod serve;
