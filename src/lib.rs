@@ -1,1 +1,3 @@
 //! overnight: queue machine-learning experiments in the evening, have a report in the morning.
+
+pub mod runner;
