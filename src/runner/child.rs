@@ -42,10 +42,8 @@ impl Handle {
 
     /// Waits until the process has ended; it need not be a child of ours.
     pub async fn gone(&self) -> io::Result<()> {
-        let pidfd = tokio::io::unix::AsyncFd::with_interest(
-            self.pidfd.try_clone()?,
-            tokio::io::Interest::READABLE,
-        )?;
+        let pidfd =
+            tokio::io::unix::AsyncFd::with_interest(self.pidfd.try_clone()?, tokio::io::Interest::READABLE)?;
         pidfd.readable().await.map(drop)
     }
 

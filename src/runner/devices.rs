@@ -78,8 +78,7 @@ impl Devices {
 
     /// Reads one GPU's gauges; a lost or unknown device gives an empty sample.
     pub fn sample(&self, uuid: &str) -> GpuSample {
-        let Some(device) = self.nvml.as_ref().and_then(|nvml| nvml.device_by_uuid(uuid).ok())
-        else {
+        let Some(device) = self.nvml.as_ref().and_then(|nvml| nvml.device_by_uuid(uuid).ok()) else {
             return GpuSample::default();
         };
         GpuSample {
@@ -192,8 +191,7 @@ fn cgroup_memory_limit(cgroups: &str, mount: &Path) -> Option<u64> {
     let mut limits = Vec::new();
     for line in cgroups.lines() {
         let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
-        else {
+        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
         let (root, file) = match controllers {
@@ -217,13 +215,7 @@ mod tests {
     use super::*;
 
     fn gpu(index: u32, uuid: &str) -> Gpu {
-        Gpu {
-            index,
-            uuid: uuid.into(),
-            name: "Test".into(),
-            driver: "1".into(),
-            memory_bytes: 1 << 34,
-        }
+        Gpu { index, uuid: uuid.into(), name: "Test".into(), driver: "1".into(), memory_bytes: 1 << 34 }
     }
 
     fn chosen(wanted: Option<&str>) -> Vec<u32> {

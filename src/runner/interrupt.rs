@@ -59,10 +59,7 @@ pub struct Interrupts {
 
 impl Interrupts {
     pub fn listen() -> io::Result<Interrupts> {
-        Ok(Interrupts {
-            int: signal(SignalKind::interrupt())?,
-            term: signal(SignalKind::terminate())?,
-        })
+        Ok(Interrupts { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? })
     }
 
     pub async fn next(&mut self) -> Interrupt {

@@ -186,9 +186,7 @@ fn ending_of(run: usize, worker: &Live, seen: &Observation) -> Option<Action> {
     }
     match worker.asked {
         None => Some(Action::AskToEnd { run }),
-        Some(asked) if asked >= seen.patience && worker.quiet >= seen.patience => {
-            Some(Action::Kill { run })
-        }
+        Some(asked) if asked >= seen.patience && worker.quiet >= seen.patience => Some(Action::Kill { run }),
         Some(_) => None,
     }
 }
@@ -248,9 +246,9 @@ fn missing(wish: &Wish) -> String {
         // Every slot fits a run on the processor.
         Wish::Cpu => "for a free slot".into(),
         Wish::AnyGpu => "held: it needs a GPU and none can be used (see: overnight doctor)".into(),
-        Wish::Gpu(position) => format!(
-            "held: it needs GPU {position}, which has no slot here (see: overnight doctor)"
-        ),
+        Wish::Gpu(position) => {
+            format!("held: it needs GPU {position}, which has no slot here (see: overnight doctor)")
+        }
         Wish::Model(name) => format!(
             "held: it began on a {name} and none can be used; on another device it would end at other bits"
         ),

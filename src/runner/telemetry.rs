@@ -73,9 +73,8 @@ impl Sampler {
             sample.network_received_bytes = Some(outside().map(|(_, n)| n.total_received()).sum());
             sample.network_sent_bytes = Some(outside().map(|(_, n)| n.total_transmitted()).sum());
         }
-        sample.disk_free_bytes = rustix::fs::statvfs(&self.workspace)
-            .ok()
-            .map(|room| room.f_bavail.saturating_mul(room.f_frsize));
+        sample.disk_free_bytes =
+            rustix::fs::statvfs(&self.workspace).ok().map(|room| room.f_bavail.saturating_mul(room.f_frsize));
         self.first = false;
         sample
     }
@@ -171,14 +170,8 @@ const MACHINE_COLUMNS: [&str; 6] = [
     "network_sent_bytes",
 ];
 
-const GPU_COLUMNS: [&str; 6] = [
-    "use_percent",
-    "memory_bytes",
-    "temperature_celsius",
-    "power_watts",
-    "energy_joules",
-    "clock_mhz",
-];
+const GPU_COLUMNS: [&str; 6] =
+    ["use_percent", "memory_bytes", "temperature_celsius", "power_watts", "energy_joules", "clock_mhz"];
 
 fn machine_cells(machine: &MachineSample) -> Vec<String> {
     vec![

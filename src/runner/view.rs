@@ -121,9 +121,7 @@ impl Drop for View {
 pub fn batch_line(batch: &BatchLine) -> String {
     let all = batch.finished + batch.failed + batch.running + batch.waiting;
     let mut line = format!("{} of {all} finished", batch.finished);
-    for (count, word) in
-        [(batch.failed, "failed"), (batch.running, "running"), (batch.waiting, "waiting")]
-    {
+    for (count, word) in [(batch.failed, "failed"), (batch.running, "running"), (batch.waiting, "waiting")] {
         if count > 0 {
             line += &format!(", {count} {word}");
         }
@@ -146,8 +144,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 fn line_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new_spinner().with_style(style)
 }
 

@@ -1,0 +1,18 @@
+//! An experiment: a TOML file as a person wrote it, and the complete settings of each run it stands for.
+//!
+//! Two stages, both strict. [`file::read`] turns text into an [`Experiment`], whose runs are typed and
+//! complete; every complaint on the way names file, line, column, reason and way out. Nothing here
+//! looks at data files or run directories: what needs those is in [`crate::data_files`] and
+//! [`crate::queue`].
+
+pub mod diagnostic;
+pub mod file;
+pub mod identity;
+pub mod metric;
+pub mod schema;
+pub mod settings;
+pub mod sweep;
+pub mod validate;
+
+pub use metric::{Direction, Metric};
+pub use settings::Settings;

@@ -1,0 +1,70 @@
+//! Liveness: a file that is locked while its process lives.
+//!
+//! The lock belongs to the open file description (`flock`), so a child that inherits it keeps it
+//! after its parent closed or died, and it ends with the child's last breath, SIGKILL included.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::write::at;
+
+/// Takes the lock on `path`, creating the file where it is missing; `None` when somebody else has it.
+/// It is held as long as the returned file, or a copy in a child, is open.
+///
+/// # Errors
+/// The file cannot be opened or created, with its path.
+pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|error| at(path, error))?;
+    match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(at(path, errno.into())),
+    }
+}
+
+/// Takes the lock, waiting for whoever has it.
+pub fn wait_lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|error| at(path, error))?;
+    flock(file.as_fd(), FlockOperation::LockExclusive).map_err(|errno| at(path, errno.into()))?;
+    Ok(file)
+}
+
+/// Whether somebody holds the lock on `path`, asked on a read-only descriptor that creates nothing.
+/// A missing file is not held; one that cannot be opened is taken for not held.
+pub fn is_held(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_seen_by_others_and_ends_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alive.lock");
+        assert!(!is_held(&path));
+        assert!(!path.exists(), "asking must not create the file");
+        let lock = try_lock(&path).unwrap().expect("nobody else has it");
+        assert!(is_held(&path));
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(lock);
+        assert!(!is_held(&path));
+    }
+}

@@ -1,0 +1,333 @@
+//! `metrics.csv`: its columns, writing rows, cutting it on resume, and reading it while it grows.
+//!
+//! A row counts when its newline is there. An empty cell was not logged; `nan` and `inf` were.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::number::spelled;
+use super::read::ReadError;
+use super::write::at;
+use crate::experiment::settings::{Settings, Task};
+
+/// Every column that a run of these settings can fill, in order.
+pub fn columns(settings: &Settings) -> Vec<&'static str> {
+    let mut columns = vec!["step", "epoch", "time", "elapsed", "train/loss"];
+    columns.extend(match settings.task() {
+        Task::LanguageModel => &["val/loss", "val/perplexity", "val/bits_per_byte"][..],
+        Task::ImageClassification => &["train/accuracy", "val/loss", "val/accuracy"][..],
+    });
+    columns.extend(["lr", "grad_norm"]);
+    columns.push(match settings.task() {
+        Task::LanguageModel => "tokens_per_second",
+        Task::ImageClassification => "images_per_second",
+    });
+    columns
+}
+
+/// Appends rows to `metrics.csv`, each in one write.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    columns: usize,
+    length: u64,
+    line: String,
+}
+
+impl Writer {
+    /// Begins the file with its header, or goes on after its first `keep` bytes and cuts the rest.
+    ///
+    /// # Errors
+    /// The file cannot be written, or is shorter than `keep`, with the path.
+    pub fn open(path: &Path, columns: &[&str], keep: Option<u64>) -> io::Result<Writer> {
+        let open = || -> io::Result<Writer> {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let length = match keep {
+                Some(keep) if file.metadata()?.len() < keep => {
+                    let message = format!("shorter than the {keep} bytes that the checkpoint knows of");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                }
+                Some(keep) => keep,
+                None => 0,
+            };
+            file.set_len(length)?;
+            file.seek(SeekFrom::Start(length))?;
+            let mut writer = Writer { file, columns: columns.len(), length, line: String::new() };
+            if length == 0 {
+                writer.line = columns.join(",");
+                writer.write_line()?;
+            }
+            Ok(writer)
+        };
+        open().map_err(|error| at(path, error))
+    }
+
+    /// Appends a row: one value a column, `None` for what was not logged.
+    pub fn row(&mut self, values: &[Option<f64>]) -> io::Result<()> {
+        assert_eq!(values.len(), self.columns, "a row has a cell for each column");
+        self.line.clear();
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                self.line.push(',');
+            }
+            if let Some(value) = value {
+                self.line.push_str(&spelled(*value));
+            }
+        }
+        self.write_line()
+    }
+
+    fn write_line(&mut self) -> io::Result<()> {
+        self.line.push('\n');
+        self.file.write_all(self.line.as_bytes())?;
+        self.length += self.line.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes that are in the file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Makes what was written survive a power cut.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// What was read of a `metrics.csv`, and where to read on.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    pub columns: Vec<Column>,
+    /// Good rows so far.
+    pub rows: usize,
+    /// Lines that could not be used: number (from 1) and why.
+    pub bad: Vec<(u64, String)>,
+    /// Bytes read, up to the last newline.
+    consumed: u64,
+    lines: u64,
+}
+
+/// The cells of one column that were logged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Column {
+    pub name: String,
+    /// The row of each value, ascending.
+    pub rows: Vec<u32>,
+    pub values: Vec<f64>,
+}
+
+impl Column {
+    pub fn last(&self) -> Option<f64> {
+        self.values.last().copied()
+    }
+
+    /// The value in `row`, if one was logged there.
+    pub fn in_row(&self, row: u32) -> Option<f64> {
+        // Most columns are logged in every row, where the index is the row.
+        if self.rows.get(row as usize) == Some(&row) {
+            return self.values.get(row as usize).copied();
+        }
+        self.rows.binary_search(&row).ok().map(|index| self.values[index])
+    }
+}
+
+/// What reading on found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    Nothing,
+    /// Rows were added.
+    Rows,
+    /// The file is shorter than before: a resume cut it. Everything was read again.
+    Anew,
+}
+
+impl Metrics {
+    /// Reads a whole file. A missing file has no rows.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn read(path: &Path) -> Result<Metrics, ReadError> {
+        let mut metrics = Metrics::default();
+        metrics.read_on(path)?;
+        Ok(metrics)
+    }
+
+    /// Reads what was added since the last call. A file that is shorter than what was read was cut,
+    /// and is read again from its start.
+    pub fn read_on(&mut self, path: &Path) -> Result<Growth, ReadError> {
+        let error = |error| ReadError::Io { path: path.to_owned(), error };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+                let had_any = self.consumed > 0;
+                *self = Metrics::default();
+                return Ok(if had_any { Growth::Anew } else { Growth::Nothing });
+            }
+            Err(other) => return Err(error(other)),
+        };
+        let length = file.metadata().map_err(error)?.len();
+        let mut growth = Growth::Rows;
+        if length < self.consumed {
+            *self = Metrics::default();
+            growth = Growth::Anew;
+        }
+        file.seek(SeekFrom::Start(self.consumed)).map_err(error)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length - self.consumed).unwrap_or_default());
+        file.read_to_end(&mut bytes).map_err(error)?;
+        let grown = self.extend(&bytes);
+        Ok(if growth == Growth::Rows && !grown { Growth::Nothing } else { growth })
+    }
+
+    /// Takes in more bytes of the file, up to their last newline; whether that was anything.
+    pub fn extend(&mut self, bytes: &[u8]) -> bool {
+        let Some(last) = memchr::memrchr(b'\n', bytes) else { return false };
+        let whole = &bytes[..=last];
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(whole);
+        let mut record = csv::ByteRecord::new();
+        let first_line = self.lines;
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.bad.push((first_line + 1, error.to_string()));
+                    break;
+                }
+            }
+            let line = first_line + record.position().map_or(1, csv::Position::line);
+            if self.columns.is_empty() {
+                self.columns = record.iter().map(column_named).collect();
+            } else if let Err(reason) = self.take_row(&record) {
+                self.bad.push((line, reason));
+            }
+        }
+        self.consumed += whole.len() as u64;
+        self.lines += memchr::memchr_iter(b'\n', whole).count() as u64;
+        true
+    }
+
+    fn take_row(&mut self, record: &csv::ByteRecord) -> Result<(), String> {
+        if record.len() != self.columns.len() {
+            return Err(format!("{} cells where the header has {}", record.len(), self.columns.len()));
+        }
+        for (column, cell) in self.columns.iter().zip(record) {
+            if !cell.is_empty() && parse(cell).is_none() {
+                return Err(format!(
+                    "{:?} in column {} is not a number",
+                    String::from_utf8_lossy(cell),
+                    column.name
+                ));
+            }
+        }
+        let row = u32::try_from(self.rows).map_err(|_| "more rows than can be counted".to_owned())?;
+        for (column, cell) in self.columns.iter_mut().zip(record) {
+            if let Some(value) = parse(cell) {
+                column.rows.push(row);
+                column.values.push(value);
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The points of `y` over `x`: rows in which both were logged.
+    pub fn points<'a>(&'a self, x: &str, y: &str) -> impl Iterator<Item = (f64, f64)> + 'a {
+        let columns = self.column(x).zip(self.column(y));
+        columns.into_iter().flat_map(|(x, y)| {
+            y.rows.iter().zip(&y.values).filter_map(move |(row, value)| Some((x.in_row(*row)?, *value)))
+        })
+    }
+
+    /// Bytes read so far.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+}
+
+fn column_named(cell: &[u8]) -> Column {
+    Column {
+        name: String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).into_owned(),
+        ..Column::default()
+    }
+}
+
+fn parse(cell: &[u8]) -> Option<f64> {
+    std::str::from_utf8(cell).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const COLUMNS: [&str; 3] = ["step", "train/loss", "val/loss"];
+
+    #[test]
+    fn rows_survive_the_file_with_gaps_and_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let mut writer = Writer::open(&path, &COLUMNS, None).unwrap();
+        writer.row(&[Some(1.0), Some(2.5), None]).unwrap();
+        writer.row(&[Some(2.0), Some(f64::NAN), Some(f64::INFINITY)]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "step,train/loss,val/loss\n1,2.5,\n2,nan,inf\n");
+        let metrics = Metrics::read(&path).unwrap();
+        assert_eq!(metrics.rows, 2);
+        assert_eq!(metrics.points("step", "val/loss").collect::<Vec<_>>(), [(2.0, f64::INFINITY)]);
+        assert!(metrics.column("train/loss").unwrap().last().unwrap().is_nan());
+    }
+
+    #[test]
+    fn a_torn_row_waits_until_its_newline_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        fs::write(&path, "step,train/loss,val/loss\n1,2.5,\n2,2.4").unwrap();
+        let mut metrics = Metrics::read(&path).unwrap();
+        assert_eq!((metrics.rows, metrics.bad.len()), (1, 0));
+        fs::write(&path, "step,train/loss,val/loss\n1,2.5,\n2,2.41,\n").unwrap();
+        assert_eq!(metrics.read_on(&path).unwrap(), Growth::Rows);
+        assert_eq!(metrics.column("train/loss").unwrap().values, [2.5, 2.41]);
+        assert_eq!(metrics.read_on(&path).unwrap(), Growth::Nothing);
+    }
+
+    #[test]
+    fn a_cut_file_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let mut writer = Writer::open(&path, &COLUMNS, None).unwrap();
+        writer.row(&[Some(1.0), Some(2.0), None]).unwrap();
+        let keep = writer.length();
+        writer.row(&[Some(2.0), Some(1.9), None]).unwrap();
+        let mut metrics = Metrics::read(&path).unwrap();
+        let mut writer = Writer::open(&path, &COLUMNS, Some(keep)).unwrap();
+        assert_eq!(metrics.read_on(&path).unwrap(), Growth::Anew);
+        writer.row(&[Some(2.0), Some(1.8), None]).unwrap();
+        metrics.read_on(&path).unwrap();
+        assert_eq!(metrics.column("train/loss").unwrap().values, [2.0, 1.8]);
+    }
+
+    #[test]
+    fn bad_rows_are_named_by_their_line() {
+        let mut metrics = Metrics::default();
+        metrics.extend(b"step,train/loss\n1,2\n2\n3,oops\n");
+        metrics.extend(b"4,5\n5,6,7\n");
+        assert_eq!(metrics.rows, 2);
+        let lines: Vec<u64> = metrics.bad.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [3, 4, 6]);
+        assert!(metrics.bad[1].1.contains("\"oops\" in column train/loss"), "{:?}", metrics.bad);
+    }
+
+    #[test]
+    fn a_file_shorter_than_its_checkpoint_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        fs::write(&path, "step\n").unwrap();
+        let error = Writer::open(&path, &["step"], Some(100)).unwrap_err();
+        assert!(error.to_string().contains("shorter than the 100 bytes"), "{error}");
+    }
+}

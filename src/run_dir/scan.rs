@@ -1,0 +1,171 @@
+//! What lies below `runs/` and `batches/`, and one look at a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::read::{self, ReadError};
+use super::records::{Attempt, Progress, Request, RunRecord};
+use super::status::{Observation, Status, status};
+use super::{BatchDir, RunDir, Workspace, lock};
+
+/// Every run directory of a workspace, sorted by experiment and name. Hidden folders are not runs.
+pub fn runs(workspace: &Workspace) -> Vec<RunDir> {
+    let mut runs: Vec<RunDir> = folders(&workspace.runs())
+        .iter()
+        .flat_map(|experiment| folders(experiment))
+        .map(RunDir::new)
+        .collect();
+    runs.sort();
+    runs
+}
+
+/// The run directories of one experiment, sorted by name.
+pub fn runs_of(workspace: &Workspace, experiment: &str) -> Vec<RunDir> {
+    folders(&workspace.runs().join(experiment)).into_iter().map(RunDir::new).collect()
+}
+
+/// Every batch of a workspace, oldest first.
+pub fn batches(workspace: &Workspace) -> Vec<BatchDir> {
+    folders(&workspace.batches()).into_iter().map(BatchDir::new).collect()
+}
+
+/// The folders in `folder` that are not hidden, sorted by name; none where it is missing.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    folders
+}
+
+/// One look at a run: what its small files said, and what follows from them.
+#[derive(Debug)]
+pub struct Seen {
+    pub dir: RunDir,
+    pub record: Result<RunRecord, ReadError>,
+    pub attempts: Vec<Attempt>,
+    pub requests: Vec<Request>,
+    pub progress: Option<Progress>,
+    pub status: Status,
+    /// Files that could not be read in whole or in part, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at one run. Never fails: what cannot be read is a warning, or the status `unreadable`.
+///
+/// The lock is asked first: a run that ends while we look is then seen as running rather than as lost.
+pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
+    let is_alive = lock::is_held(&dir.alive_lock());
+    let has_result = dir.result().is_file();
+    let record = read::run_record(dir);
+    let mut warnings = Vec::new();
+    let attempts = lines(&dir.attempts(), &mut warnings);
+    let requests = lines(&dir.requests(), &mut warnings);
+    let progress = read::json_if_there(&dir.progress()).unwrap_or_else(|error| {
+        warnings.push(error.to_string());
+        None
+    });
+    let status = status(&Observation {
+        record: record.as_ref(),
+        // A run that ended between the two looks above left its result.
+        has_result: has_result || dir.result().is_file(),
+        is_alive,
+        attempts: &attempts,
+        requests: &requests,
+        progress: progress.as_ref(),
+        failed_need: None,
+        host,
+        now,
+    });
+    Seen { dir: dir.clone(), record, attempts, requests, progress, status, warnings }
+}
+
+fn lines<T: serde::de::DeserializeOwned>(path: &Path, warnings: &mut Vec<String>) -> Vec<T> {
+    match read::lines(path) {
+        Ok(lines) => {
+            warnings.extend(lines.bad.iter().map(|(line, why)| format!("{}:{line}: {why}", path.display())));
+            lines.records
+        }
+        Err(error) => {
+            warnings.push(error.to_string());
+            Vec::new()
+        }
+    }
+}
+
+/// This machine's name, as it stands in attempts and batches.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Unix time in seconds.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A complete record for tests: the generated shapes and a perceptron.
+#[cfg(test)]
+pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
+    use crate::experiment::settings::*;
+    RunRecord {
+        protocol: super::PROTOCOL,
+        experiment: experiment.to_owned(),
+        run: run.to_owned(),
+        number: 0,
+        hash: "1f3a9c07".to_owned(),
+        created: 0.0,
+        description: String::new(),
+        tags: Vec::new(),
+        notes: String::new(),
+        base: "experiments".to_owned(),
+        settings: Settings {
+            data: Data::Shapes(Shapes::default()),
+            model: Model::Mlp(Mlp::default()),
+            train: Train::default(),
+            evaluate: Evaluate::default(),
+            checkpoint: Checkpoint::default(),
+            sample: Sample::default(),
+            stop: None,
+            resources: Resources::default(),
+        },
+        varied: serde_json::Map::new(),
+        origins: Default::default(),
+        queue: Queue::default(),
+        steps: 100,
+        steps_per_epoch: 100,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::write::{Durability, replace_json};
+
+    #[test]
+    fn one_bad_run_does_not_hide_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        for name in ["empty", "good", ".new-half"] {
+            fs::create_dir_all(workspace.runs().join("x").join(name)).unwrap();
+        }
+        fs::write(workspace.runs().join("x/stray-file"), "not a run").unwrap();
+        let good = workspace.run("x", "good");
+        replace_json(&good.run_json(), &sample_record("x", "good"), Durability::Synced).unwrap();
+
+        let words: Vec<(String, &str)> =
+            runs(&workspace).iter().map(|run| (run.name(), look(run, "here", 0.0).status.word())).collect();
+        assert_eq!(words, [("empty".to_owned(), "unreadable"), ("good".to_owned(), "waiting")]);
+    }
+
+    #[test]
+    fn records_survive_being_written() {
+        let record = sample_record("x", "y");
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<RunRecord>(&json).unwrap(), record);
+    }
+}

@@ -1,0 +1,345 @@
+//! What state a run is in: one pure function from what was observed, for everybody.
+
+use serde::Serialize;
+
+use super::read::ReadError;
+use super::records::{Ask, Attempt, End, Progress, Request, RunRecord, Start, exit};
+
+/// The state of a run. Derived, never stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Status {
+    /// `run.json` is broken, or of a newer protocol.
+    Unreadable {
+        reason: String,
+    },
+    Finished,
+    Running {
+        stage: Stage,
+    },
+    Stopped,
+    Paused,
+    /// A need failed.
+    Skipped {
+        need: String,
+    },
+    Waiting {
+        because: Waiting,
+    },
+    Failed {
+        code: i32,
+    },
+    Killed {
+        signal: i32,
+    },
+    /// A start, no end, no lock: nobody saw it end. The next runner writes the end.
+    Lost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// No progress of this attempt yet.
+    Starting,
+    Running,
+    Pausing,
+    Stopping,
+    /// On another host, seen by its progress alone.
+    Elsewhere,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Waiting {
+    /// Never started.
+    New,
+    /// Ended as asked, or nobody saw its end: goes on from its last checkpoint.
+    Interrupted,
+    /// Was killed and may start so many times more.
+    Retry { left: u32 },
+    /// Asked for by a person after it had ended.
+    Asked,
+}
+
+impl Status {
+    /// The one word for people, pages and JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Status::Unreadable { .. } => "unreadable",
+            Status::Finished => "finished",
+            Status::Running { stage } => match stage {
+                Stage::Starting => "starting",
+                Stage::Pausing => "pausing",
+                Stage::Stopping => "stopping",
+                Stage::Running | Stage::Elsewhere => "running",
+            },
+            Status::Stopped => "stopped",
+            Status::Paused => "paused",
+            Status::Skipped { .. } => "skipped",
+            Status::Waiting { .. } => "waiting",
+            Status::Failed { .. } => "failed",
+            Status::Killed { .. } => "killed",
+            Status::Lost => "lost",
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self, Status::Running { .. })
+    }
+
+    /// Whether it ended badly and stays so until a person acts.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self, Status::Failed { .. } | Status::Killed { .. } | Status::Unreadable { .. })
+    }
+}
+
+/// What was seen of a run directory at one moment.
+#[derive(Debug)]
+pub struct Observation<'a> {
+    pub record: Result<&'a RunRecord, &'a ReadError>,
+    pub has_result: bool,
+    /// Whether a worker holds `alive.lock`.
+    pub is_alive: bool,
+    pub attempts: &'a [Attempt],
+    pub requests: &'a [Request],
+    pub progress: Option<&'a Progress>,
+    /// A need of this run that failed, by name.
+    pub failed_need: Option<&'a str>,
+    /// This machine's name.
+    pub host: &'a str,
+    /// Unix seconds.
+    pub now: f64,
+}
+
+/// Seconds for which the progress of a run on another host counts as a sign of life.
+const FRESH_SECONDS: f64 = 60.0;
+
+/// The state of a run: the first that holds, in the order of this function.
+pub fn status(seen: &Observation) -> Status {
+    let record = match seen.record {
+        Ok(record) => record,
+        Err(error) => return Status::Unreadable { reason: error.to_string() },
+    };
+    if seen.has_result {
+        return Status::Finished;
+    }
+    let start = last_start(seen.attempts);
+    let end = start.and_then(|start| end_of(seen.attempts, start.attempt));
+    let asked = standing_ask(seen.requests, end);
+    if seen.is_alive {
+        return Status::Running { stage: stage(seen, start, asked) };
+    }
+    if let (Some(start), None) = (start, end) {
+        let fresh = seen.progress.is_some_and(|progress| (seen.now - progress.time).abs() < FRESH_SECONDS);
+        if start.host != seen.host && fresh {
+            return Status::Running { stage: Stage::Elsewhere };
+        }
+    }
+    match asked {
+        Some(Ask::Stop) => return Status::Stopped,
+        Some(Ask::Pause) => return Status::Paused,
+        _ => {}
+    }
+    if let Some(need) = seen.failed_need {
+        return Status::Skipped { need: need.to_owned() };
+    }
+    match (start, end) {
+        (None, _) => Status::Waiting { because: Waiting::New },
+        (Some(_), None) => Status::Lost,
+        (Some(_), Some(_)) if matches!(asked, Some(Ask::Retry { .. })) => {
+            Status::Waiting { because: Waiting::Asked }
+        }
+        (Some(_), Some(end)) => after(end, retries_left(record, seen.attempts)),
+    }
+}
+
+/// The state after an attempt that ended with nothing asked since.
+fn after(end: &End, retries_left: u32) -> Status {
+    match (end.code, end.signal) {
+        (_, Some(_)) if retries_left > 0 => {
+            Status::Waiting { because: Waiting::Retry { left: retries_left } }
+        }
+        (_, Some(signal)) => Status::Killed { signal },
+        // Without a result, an exit code of 0 is not an end either: it goes on.
+        (Some(exit::ENDED_AS_ASKED | exit::FINISHED) | None, None) => {
+            Status::Waiting { because: Waiting::Interrupted }
+        }
+        (Some(code), None) => Status::Failed { code },
+    }
+}
+
+fn stage(seen: &Observation, start: Option<&Start>, asked: Option<&Ask>) -> Stage {
+    let attempt = start.map(|start| start.attempt);
+    match asked {
+        Some(Ask::Stop) => Stage::Stopping,
+        Some(Ask::Pause) => Stage::Pausing,
+        _ if seen.progress.map(|progress| progress.attempt) < attempt => Stage::Starting,
+        _ => Stage::Running,
+    }
+}
+
+/// The last start line.
+pub fn last_start(attempts: &[Attempt]) -> Option<&Start> {
+    attempts.iter().rev().find_map(|line| match line {
+        Attempt::Start(start) => Some(start),
+        Attempt::End(_) => None,
+    })
+}
+
+/// How that attempt ended, if anybody saw it.
+pub fn end_of(attempts: &[Attempt], attempt: u32) -> Option<&End> {
+    attempts.iter().rev().find_map(|line| match line {
+        Attempt::End(end) if end.attempt == attempt => Some(end),
+        _ => None,
+    })
+}
+
+/// The last of pause, resume, stop and retry that still stands. A retry asks for one more attempt, so
+/// it is used up by an end that came after it.
+fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a Ask> {
+    let last = requests
+        .iter()
+        .rev()
+        .find(|request| matches!(request.ask, Ask::Pause | Ask::Resume | Ask::Stop | Ask::Retry { .. }))?;
+    let used_up = matches!(last.ask, Ask::Retry { .. }) && end.is_some_and(|end| end.time > last.time);
+    if used_up { None } else { Some(&last.ask) }
+}
+
+/// How often the run may still start: `queue.retries` times after the first that was killed. An attempt counts only when a signal
+/// ended it without a newer checkpoint than the one it started from; progress gives all retries back.
+pub fn retries_left(record: &RunRecord, attempts: &[Attempt]) -> u32 {
+    let mut used = 0;
+    for line in attempts {
+        let Attempt::End(end) = line else { continue };
+        let start = attempts.iter().find_map(|line| match line {
+            Attempt::Start(start) if start.attempt == end.attempt => Some(start),
+            _ => None,
+        });
+        let from = start.and_then(|start| start.checkpoint);
+        if end.checkpoint > from {
+            used = 0;
+        } else if end.signal.is_some() {
+            used += 1;
+        }
+    }
+    (record.queue.retries + 1).saturating_sub(used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::records::{Device, Phase};
+    use crate::run_dir::scan::sample_record;
+
+    fn start(attempt: u32, checkpoint: Option<u64>) -> Attempt {
+        Attempt::Start(Start {
+            attempt,
+            time: f64::from(attempt) * 10.0,
+            batch: None,
+            host: "here".into(),
+            boot: "boot".into(),
+            device: Device::Cpu { name: "processor".into() },
+            precision: crate::experiment::settings::Precision::Fp32,
+            threads: 1,
+            micro_batch: 1,
+            accumulate: 1,
+            libtorch: "2.11.0".into(),
+            checkpoint,
+            why: "first attempt".into(),
+        })
+    }
+
+    fn end(attempt: u32, code: Option<i32>, signal: Option<i32>, checkpoint: Option<u64>) -> Attempt {
+        let time = f64::from(attempt) * 10.0 + 5.0;
+        Attempt::End(End { attempt, time, code, signal, checkpoint, why: String::new() })
+    }
+
+    fn ask(time: f64, ask: Ask) -> Request {
+        Request { time, who: "someone".into(), ask }
+    }
+
+    fn word(attempts: &[Attempt], requests: &[Request], is_alive: bool) -> &'static str {
+        let record = sample_record("x", "y");
+        status(&Observation {
+            record: Ok(&record),
+            has_result: false,
+            is_alive,
+            attempts,
+            requests,
+            progress: None,
+            failed_need: None,
+            host: "here",
+            now: 1000.0,
+        })
+        .word()
+    }
+
+    #[test]
+    fn each_end_has_its_own_word() {
+        assert_eq!(word(&[], &[], false), "waiting");
+        assert_eq!(word(&[start(1, None)], &[], true), "starting");
+        assert_eq!(word(&[start(1, None)], &[], false), "lost");
+        assert_eq!(word(&[start(1, None), end(1, Some(75), None, Some(5))], &[], false), "waiting");
+        assert_eq!(word(&[start(1, None), end(1, Some(1), None, None)], &[], false), "failed");
+        assert_eq!(word(&[start(1, None), end(1, None, Some(9), None)], &[], false), "waiting");
+        assert_eq!(word(&[start(1, None), end(1, None, None, None)], &[], false), "waiting");
+    }
+
+    #[test]
+    fn a_run_that_is_killed_without_coming_further_runs_out_of_retries() {
+        let mut attempts = Vec::new();
+        for attempt in 1..=4 {
+            assert_eq!(word(&attempts, &[], false), "waiting");
+            attempts.extend([start(attempt, None), end(attempt, None, Some(9), None)]);
+        }
+        assert_eq!(word(&attempts, &[], false), "killed");
+        attempts.extend([start(5, None), end(5, None, Some(9), Some(100))]);
+        assert_eq!(word(&attempts, &[], false), "waiting", "a newer checkpoint gives the retries back");
+    }
+
+    #[test]
+    fn requests_count_while_they_stand() {
+        let failed = [start(1, None), end(1, Some(1), None, None)];
+        assert_eq!(word(&failed, &[ask(30.0, Ask::Retry { from_step: None })], false), "waiting");
+        assert_eq!(word(&failed, &[ask(12.0, Ask::Retry { from_step: None })], false), "failed", "used up");
+        assert_eq!(word(&[], &[ask(1.0, Ask::Pause)], false), "paused");
+        assert_eq!(word(&[], &[ask(1.0, Ask::Pause), ask(2.0, Ask::Resume)], false), "waiting");
+        assert_eq!(word(&[start(1, None)], &[ask(1.0, Ask::Stop)], true), "stopping");
+        let note = Ask::Note { text: "looks good".into() };
+        assert_eq!(word(&[], &[ask(1.0, Ask::Stop), ask(2.0, note)], false), "stopped");
+    }
+
+    #[test]
+    fn a_run_of_another_host_lives_by_its_progress() {
+        let record = sample_record("x", "y");
+        let progress = Progress {
+            attempt: 1,
+            time: 990.0,
+            step: 1,
+            steps: 2,
+            epoch: 0.0,
+            phase: Phase::Training,
+            steps_per_second: None,
+            rate: None,
+            remaining_seconds: None,
+            loss: None,
+        };
+        let attempts = [start(1, None)];
+        let mut seen = Observation {
+            record: Ok(&record),
+            has_result: false,
+            is_alive: false,
+            attempts: &attempts,
+            requests: &[],
+            progress: Some(&progress),
+            failed_need: None,
+            host: "there",
+            now: 1000.0,
+        };
+        assert_eq!(status(&seen), Status::Running { stage: Stage::Elsewhere });
+        seen.now = 2000.0;
+        assert_eq!(status(&seen), Status::Lost);
+        seen.has_result = true;
+        assert_eq!(status(&seen), Status::Finished);
+    }
+}
