@@ -2,6 +2,8 @@
 
 pub mod data_files;
 pub mod experiment;
+pub mod queue;
 pub mod report;
 pub mod run_dir;
+pub mod runner;
 pub mod serve;
