@@ -2,8 +2,10 @@
 
 pub mod data_files;
 pub mod experiment;
+pub mod libtorch;
 pub mod queue;
 pub mod report;
 pub mod run_dir;
 pub mod runner;
 pub mod serve;
+pub mod watch;
