@@ -47,10 +47,7 @@ pub enum DataError {
     #[error("no data files are named (data.files needs at least one)")]
     NothingNamed,
     #[error("{}: {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{}: the file is empty (nothing can be learned from it; leave it out)", path.display())]
     Empty { path: PathBuf },
     #[error("{}: not UTF-8 at byte {offset} (convert it, for example with iconv -f LATIN1 -t UTF-8, or leave it out)", path.display())]
@@ -58,47 +55,21 @@ pub enum DataError {
     #[error(
         "the {part} part of the text is {tokens} tokens long, but one example needs {needed} (context + 1): use more text, a smaller model.context, or another data.validation"
     )]
-    TooShort {
-        part: &'static str,
-        tokens: usize,
-        needed: usize,
-    },
+    TooShort { part: &'static str, tokens: usize, needed: usize },
     #[error(
         "data.validation = {fraction} of {items} leaves nothing for {part} (use a fraction between 0 and 1 that leaves both parts something)"
     )]
-    EmptySplit {
-        part: &'static str,
-        fraction: f64,
-        items: usize,
-    },
+    EmptySplit { part: &'static str, fraction: f64, items: usize },
     #[error("{}: not an IDX file of {expected}: {found} (MNIST's files are named like train-images-idx3-ubyte.gz)", path.display())]
-    NotIdx {
-        path: PathBuf,
-        expected: &'static str,
-        found: String,
-    },
+    NotIdx { path: PathBuf, expected: &'static str, found: String },
     #[error("{}: cut short: its header promises {promised} bytes of data, {found} are there (fetch it again)", path.display())]
-    IdxCutShort {
-        path: PathBuf,
-        promised: u64,
-        found: u64,
-    },
+    IdxCutShort { path: PathBuf, promised: u64, found: u64 },
     #[error("{}: longer than its header promises ({promised} bytes of data): not the file it claims to be (fetch it again)", path.display())]
     IdxTooLong { path: PathBuf, promised: u64 },
     #[error("{} holds {labels} labels, but {} holds {images} images (name the pair that belongs together)", labels_path.display(), images_path.display())]
-    CountsDiffer {
-        images_path: PathBuf,
-        images: usize,
-        labels_path: PathBuf,
-        labels: usize,
-    },
+    CountsDiffer { images_path: PathBuf, images: usize, labels_path: PathBuf, labels: usize },
     #[error("{} holds images of {}x{} pixels, {} of {}x{} (both splits must have one size)", first.display(), first_size.0, first_size.1, second.display(), second_size.0, second_size.1)]
-    SizesDiffer {
-        first: PathBuf,
-        first_size: (usize, usize),
-        second: PathBuf,
-        second_size: (usize, usize),
-    },
+    SizesDiffer { first: PathBuf, first_size: (usize, usize), second: PathBuf, second_size: (usize, usize) },
     #[error("{}: {found} (one folder for each class is expected, with PNG or JPEG files inside)", path.display())]
     NoClasses { path: PathBuf, found: String },
     #[error("{}: no PNG or JPEG file in this class's folder (add some, or remove the folder)", path.display())]
@@ -108,18 +79,11 @@ pub enum DataError {
     #[error("{}: cannot be read as an image: {reason} (replace or remove the file)", path.display())]
     BadImage { path: PathBuf, reason: String },
     #[error("data.{setting} = {value}: {reason}")]
-    BadSetting {
-        setting: &'static str,
-        value: String,
-        reason: String,
-    },
+    BadSetting { setting: &'static str, value: String, reason: String },
 }
 
 impl DataError {
     fn read(path: &Path, source: std::io::Error) -> Self {
-        Self::Read {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Read { path: path.to_owned(), source }
     }
 }

@@ -22,9 +22,7 @@ pub struct Fingerprint {
 pub fn fingerprint(path: &Path) -> Result<Fingerprint, DataError> {
     let file = File::open(path).map_err(|error| DataError::read(path, error))?;
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_reader(file)
-        .map_err(|error| DataError::read(path, error))?;
+    hasher.update_reader(file).map_err(|error| DataError::read(path, error))?;
     Ok(Fingerprint {
         path: path.to_owned(),
         bytes: hasher.count(),
@@ -50,11 +48,7 @@ pub fn fingerprint_together(folder: &Path, files: &[PathBuf]) -> Result<Fingerpr
         all.update(one.blake3.as_bytes());
         bytes += one.bytes;
     }
-    Ok(Fingerprint {
-        path: folder.to_owned(),
-        bytes,
-        blake3: all.finalize().to_hex().to_string(),
-    })
+    Ok(Fingerprint { path: folder.to_owned(), bytes, blake3: all.finalize().to_hex().to_string() })
 }
 
 #[cfg(test)]

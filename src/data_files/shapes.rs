@@ -7,9 +7,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 /// The shapes in the order in which `classes` takes them.
-pub const SHAPE_NAMES: [&str; 8] = [
-    "circle", "square", "triangle", "cross", "ring", "star", "bar", "crescent",
-];
+pub const SHAPE_NAMES: [&str; 8] =
+    ["circle", "square", "triangle", "cross", "ring", "star", "bar", "crescent"];
 
 /// The smallest side, in pixels, at which the shapes can be told apart.
 const SMALLEST_SIZE: usize = 12;
@@ -29,11 +28,7 @@ pub fn draw_shapes(
     seed: u64,
 ) -> Result<LabelledImages, DataError> {
     let bad = |setting, value: usize, reason: &str| {
-        Err(DataError::BadSetting {
-            setting,
-            value: value.to_string(),
-            reason: reason.to_owned(),
-        })
+        Err(DataError::BadSetting { setting, value: value.to_string(), reason: reason.to_owned() })
     };
     if !(2..=SHAPE_NAMES.len()).contains(&classes) {
         return bad("classes", classes, "there are 2 to 8 shapes");
@@ -51,24 +46,15 @@ pub fn draw_shapes(
         let mut random = Random::new(seed, image as u64);
         draw(SHAPE_NAMES[label as usize], size, &mut random, &mut pixels);
     }
-    Ok(LabelledImages {
-        images: count,
-        channels: 1,
-        height: size,
-        width: size,
-        pixels,
-        labels,
-    })
+    Ok(LabelledImages { images: count, channels: 1, height: size, width: size, pixels, labels })
 }
 
 fn draw(shape: &str, size: usize, random: &mut Random, pixels: &mut Vec<u8>) {
     let side = size as f64;
     let radius = side * random.between(0.25, 0.4);
     let room = side / 2.0 - radius;
-    let (center_x, center_y) = (
-        side / 2.0 + random.between(-room, room),
-        side / 2.0 + random.between(-room, room),
-    );
+    let (center_x, center_y) =
+        (side / 2.0 + random.between(-room, room), side / 2.0 + random.between(-room, room));
     let (sin, cos) = random.between(0.0, TAU).sin_cos();
     let background = random.between(0.0, 90.0);
     let foreground = random.between(150.0, 255.0);
@@ -171,11 +157,7 @@ mod tests {
         let rasters: Vec<_> = SHAPE_NAMES.iter().map(|shape| raster(shape)).collect();
         for (i, raster) in rasters.iter().enumerate() {
             let covered = raster.iter().filter(|&&inside| inside).count();
-            assert!(
-                (150..800).contains(&covered),
-                "{}: {covered}",
-                SHAPE_NAMES[i]
-            );
+            assert!((150..800).contains(&covered), "{}: {covered}", SHAPE_NAMES[i]);
             for other in &rasters[..i] {
                 let differ = raster.iter().zip(other).filter(|(a, b)| a != b).count();
                 assert!(differ > 100, "{} differs by {differ}", SHAPE_NAMES[i]);

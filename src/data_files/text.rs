@@ -47,24 +47,16 @@ impl Text {
         let tokens = vocabulary.count_tokens(&content);
         let training_tokens = split_by_position(tokens, validation)?;
         let needed = context + 1;
-        for (part, tokens) in [
-            ("training", training_tokens),
-            ("validation", tokens - training_tokens),
-        ] {
+        for (part, tokens) in [("training", training_tokens), ("validation", tokens - training_tokens)] {
             if tokens < needed {
-                return Err(DataError::TooShort {
-                    part,
-                    tokens,
-                    needed,
-                });
+                return Err(DataError::TooShort { part, tokens, needed });
             }
         }
         let training_bytes = match kind {
             TokenKind::Byte => training_tokens,
-            TokenKind::Char => content
-                .char_indices()
-                .nth(training_tokens)
-                .map_or(content.len(), |(offset, _)| offset),
+            TokenKind::Char => {
+                content.char_indices().nth(training_tokens).map_or(content.len(), |(offset, _)| offset)
+            }
         };
         Ok(Self {
             validation_bytes: content.len() - training_bytes,
@@ -111,15 +103,9 @@ fn read_one(path: &Path) -> Result<String, DataError> {
         None => text,
     };
     if text.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
+        return Err(DataError::Empty { path: path.to_owned() });
     }
-    Ok(if text.contains("\r\n") {
-        text.replace("\r\n", "\n")
-    } else {
-        text
-    })
+    Ok(if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text })
 }
 
 /// A character of a prompt that the data does not have.
@@ -150,8 +136,7 @@ impl Vocabulary {
             TokenKind::Byte => Self::Byte,
             TokenKind::Char => {
                 let mut seen = vec![false; char::MAX as usize + 1];
-                text.chars()
-                    .for_each(|character| seen[character as usize] = true);
+                text.chars().for_each(|character| seen[character as usize] = true);
                 let characters = (0..=char::MAX as u32)
                     .filter(|&code| seen[code as usize])
                     .filter_map(char::from_u32)
@@ -189,11 +174,8 @@ impl Vocabulary {
         let Self::Char { characters } = self else {
             return Ok(Tokens::U8(text.as_bytes().to_vec()));
         };
-        let number: HashMap<char, usize> = characters
-            .iter()
-            .enumerate()
-            .map(|(number, &character)| (character, number))
-            .collect();
+        let number: HashMap<char, usize> =
+            characters.iter().enumerate().map(|(number, &character)| (character, number)).collect();
         // Nearly all text is ASCII: a table instead of a hash for it.
         let mut ascii = [None; 128];
         for (&character, &number) in &number {
@@ -231,10 +213,8 @@ impl Vocabulary {
                 })
                 .collect(),
             Self::Byte => {
-                let bytes: Vec<u8> = tokens
-                    .iter()
-                    .map(|&token| u8::try_from(token).unwrap_or(0xff))
-                    .collect();
+                let bytes: Vec<u8> =
+                    tokens.iter().map(|&token| u8::try_from(token).unwrap_or(0xff)).collect();
                 String::from_utf8_lossy(&bytes).into_owned()
             }
         }
@@ -275,9 +255,7 @@ fn collect<T: TryFrom<usize> + Default>(
     numbers: impl Iterator<Item = Result<usize, UnknownCharacter>>,
 ) -> Result<Vec<T>, UnknownCharacter> {
     // The caller chose a width that holds the largest number, so the default never stands in.
-    numbers
-        .map(|number| number.map(|number| T::try_from(number).unwrap_or_default()))
-        .collect()
+    numbers.map(|number| number.map(|number| T::try_from(number).unwrap_or_default())).collect()
 }
 
 #[cfg(test)]
@@ -297,10 +275,7 @@ mod tests {
         let book = "\u{feff}The Project of a Book\r\n\r\n“Where to?” said the Owl.\r\n";
         let (_folder, path) = file(book.as_bytes());
         let text = Text::load(&[path], TokenKind::Char, 0.2, 4).unwrap();
-        assert_eq!(
-            text.content,
-            "The Project of a Book\n\n“Where to?” said the Owl.\n"
-        );
+        assert_eq!(text.content, "The Project of a Book\n\n“Where to?” said the Owl.\n");
         assert_eq!(text.tokens, text.content.chars().count());
         // “W” and “?” stand in the training part; the last fifth is plain ASCII.
         assert_eq!(text.validation_bytes, text.validation().len());
@@ -329,9 +304,7 @@ mod tests {
     #[test]
     fn text_that_is_not_utf8_is_refused_with_the_offset_of_the_bad_byte() {
         let (_folder, path) = file(b"\xef\xbb\xbfabc\xe9def");
-        let error = read_text(std::slice::from_ref(&path))
-            .unwrap_err()
-            .to_string();
+        let error = read_text(std::slice::from_ref(&path)).unwrap_err().to_string();
         assert!(error.contains("not UTF-8 at byte 6"), "{error}");
         assert!(error.starts_with(path.to_str().unwrap()));
     }

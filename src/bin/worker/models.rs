@@ -67,11 +67,7 @@ pub struct Tensors {
 
 impl Tensors {
     pub fn new(device: Device) -> Self {
-        Self {
-            device,
-            list: Vec::new(),
-            kinds: Vec::new(),
-        }
+        Self { device, list: Vec::new(), kinds: Vec::new() }
     }
 
     /// The tensors as the trainer wants them; they share their memory with the model's.
@@ -94,11 +90,7 @@ impl Tensors {
             Role::Buffer => tensor,
             _ => tensor.f_set_requires_grad(true)?,
         };
-        self.list.push(ModelTensor {
-            name,
-            tensor: tensor.shallow_clone(),
-            role,
-        });
+        self.list.push(ModelTensor { name, tensor: tensor.shallow_clone(), role });
         Ok(tensor)
     }
 
@@ -115,25 +107,13 @@ impl Tensors {
         self.add(name, values, role)
     }
 
-    fn uniform(
-        &mut self,
-        name: String,
-        shape: &[i64],
-        bound: f64,
-        role: Role,
-    ) -> Result<Tensor, TaskError> {
+    fn uniform(&mut self, name: String, shape: &[i64], bound: f64, role: Role) -> Result<Tensor, TaskError> {
         let mut values = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
         let values = values.f_uniform_(-bound, bound)?.f_to(self.device)?;
         self.add(name, values, role)
     }
 
-    fn constant(
-        &mut self,
-        name: String,
-        size: i64,
-        value: f64,
-        role: Role,
-    ) -> Result<Tensor, TaskError> {
+    fn constant(&mut self, name: String, size: i64, value: f64, role: Role) -> Result<Tensor, TaskError> {
         let values = Tensor::f_full([size], value, (Kind::Float, self.device))?;
         self.add(name, values, role)
     }

@@ -33,12 +33,7 @@ impl Cnn {
         let mut stages = Vec::new();
         for (number, &outputs) in channels.iter().enumerate() {
             (height, width) = (height / 2, width / 2);
-            let size = ConvShape {
-                inputs,
-                outputs,
-                kernel: 3,
-                stride: 1,
-            };
+            let size = ConvShape { inputs, outputs, kernel: 3, stride: 1 };
             stages.push(Conv2d::new(tensors, &format!("conv.{number}"), size, true)?);
             inputs = outputs;
         }

@@ -81,8 +81,8 @@ impl Gpt {
             true => self.position_embedding.shallow_clone(),
             false => self.position_embedding.f_narrow(0, 0, length)?,
         };
-        let hidden = Tensor::f_embedding(&self.token_embedding, tokens, -1, false, false)?
-            .f_add(&positions)?;
+        let hidden =
+            Tensor::f_embedding(&self.token_embedding, tokens, -1, false, false)?.f_add(&positions)?;
         let mut hidden = dropout(hidden, self.settings.dropout, mode)?;
         watch.see(|| "embedding".to_owned(), &hidden);
         for (number, block) in self.blocks.iter().enumerate() {
@@ -135,13 +135,7 @@ impl Block {
         })
     }
 
-    fn forward(
-        &self,
-        input: &Tensor,
-        number: usize,
-        mode: Mode,
-        watch: Watch,
-    ) -> Result<Tensor, TchError> {
+    fn forward(&self, input: &Tensor, number: usize, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {
         let attended = self.attention(&self.attention_norm.forward(input)?, mode)?;
         watch.see(|| format!("h.{number}.attn"), &attended);
         let middle = input.f_add(&attended)?;
@@ -158,10 +152,7 @@ impl Block {
         // One split, whose gradient is one concatenation; three slices would each fill a whole
         // gradient with zeros.
         let parts = self.query_key_value.forward(input)?.f_split(width, 2)?;
-        let by_head = |part: &Tensor| {
-            part.f_view([batch, length, heads, width / heads])?
-                .f_transpose(1, 2)
-        };
+        let by_head = |part: &Tensor| part.f_view([batch, length, heads, width / heads])?.f_transpose(1, 2);
         let probability = match mode {
             Mode::Training => self.settings.dropout,
             Mode::Inference => 0.0,
@@ -176,9 +167,7 @@ impl Block {
             None,
             false,
         )?;
-        let joined = attended
-            .f_transpose(1, 2)?
-            .f_reshape([batch, length, width])?;
+        let joined = attended.f_transpose(1, 2)?.f_reshape([batch, length, width])?;
         let projected = self.attention_projection.forward(&joined)?;
         dropout(projected, self.settings.dropout, mode)
     }

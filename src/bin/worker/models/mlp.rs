@@ -25,10 +25,7 @@ impl Mlp {
             Linear::new(tensors, &format!("layers.{number}"), sizes, Start::He, true)
         };
         let layers = widths.windows(2).enumerate().map(layer);
-        Ok(Self {
-            layers: layers.collect::<Result<_, _>>()?,
-            dropout,
-        })
+        Ok(Self { layers: layers.collect::<Result<_, _>>()?, dropout })
     }
 
     pub fn forward(&self, images: &Tensor, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {

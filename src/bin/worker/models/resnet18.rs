@@ -32,12 +32,7 @@ impl Resnet18 {
         }
         let sizes = [inputs, shape.classes];
         let start = Start::Normal((1.0 / inputs as f64).sqrt());
-        Ok(Self {
-            stem,
-            stem_norm,
-            blocks,
-            head: Linear::new(tensors, "fc", sizes, start, true)?,
-        })
+        Ok(Self { stem, stem_norm, blocks, head: Linear::new(tensors, "fc", sizes, start, true)? })
     }
 
     pub fn forward(&self, images: &Tensor, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {
@@ -49,9 +44,7 @@ impl Resnet18 {
             watch.see(|| block.name.clone(), &maps);
         }
         // A plain mean: adaptive pooling has no deterministic gradient on CUDA.
-        let logits = self
-            .head
-            .forward(&maps.f_mean_dim([2_i64, 3].as_slice(), false, None)?)?;
+        let logits = self.head.forward(&maps.f_mean_dim([2_i64, 3].as_slice(), false, None)?)?;
         watch.see(|| "fc".to_owned(), &logits);
         Ok(logits)
     }
@@ -88,14 +81,7 @@ impl Block {
             let norm = BatchNorm::new(tensors, &part("downsample.1"), outputs)?;
             Some((conv, norm))
         };
-        Ok(Self {
-            first,
-            first_norm,
-            second,
-            second_norm,
-            shortcut,
-            name,
-        })
+        Ok(Self { first, first_norm, second, second_norm, shortcut, name })
     }
 
     fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
@@ -119,11 +105,6 @@ fn conv(
     kernel: i64,
     stride: i64,
 ) -> Result<Conv2d, TaskError> {
-    let shape = ConvShape {
-        inputs,
-        outputs,
-        kernel,
-        stride,
-    };
+    let shape = ConvShape { inputs, outputs, kernel, stride };
     Conv2d::new(tensors, name, shape, false)
 }
