@@ -34,5 +34,10 @@ fn main() {
         .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .file("src/bin/worker/torch_ext.cpp")
+        // Handed to the worker alone, below: what cc announces would go to the library.
+        .cargo_metadata(false)
         .compile("overnight_torch_ext");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
+    let archive = out.join("libovernight_torch_ext.a");
+    println!("cargo:rustc-link-arg-bin=overnight-worker={}", archive.display());
 }

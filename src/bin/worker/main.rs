@@ -1,5 +1,8 @@
+mod data;
+mod generate;
 mod models;
 mod task;
-fn main() {
-    println!("{}", tch::Tensor::from(1.0).double_value(&[]));
-}
+mod tasks;
+mod torch_ext;
+
+fn main() {}

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use overnight::run_dir::records::{ClassEvaluation, ModelRecord, SampleItem};
 use tch::{TchError, Tensor};
 
 /// One thing that can be learned, with its data and its model already on the device.
@@ -11,13 +12,12 @@ use tch::{TchError, Tensor};
 /// draws from the default generators and keeps no random state of its own. The trainer also sets up
 /// autocast around [`Task::train_loss`] and [`Task::evaluate`], and switches gradients off around
 /// [`Task::evaluate`] and [`Task::sample`].
+///
+/// Tasks are set up by `tasks::build`, which gets the run's record, the folder that data paths are
+/// relative to, and the device.
 pub trait Task {
     /// Training examples; the trainer picks numbers from 0 up to this, exclusive.
     fn examples(&self) -> i64;
-
-    /// Examples that make an epoch. Less than [`Task::examples`] where examples overlap, as the
-    /// windows of a text do.
-    fn examples_per_epoch(&self) -> u64;
 
     /// How examples follow each other.
     fn order(&self) -> Order;
@@ -41,11 +41,11 @@ pub trait Task {
     ) -> Result<Option<Measured>, TaskError>;
 
     /// What the model produces now. Looks at `ended` between tokens and gives `None` when it says
-    /// so; `Some` of an empty list when the settings ask for nothing.
+    /// so; `Some` of no items when the settings ask for nothing.
     fn sample(&self, ended: &dyn Fn() -> bool) -> Result<Option<Sampled>, TaskError>;
 
     /// What `model.json` says: layers, shapes, parameter counts, vocabulary or class names.
-    fn model_record(&self) -> serde_json::Value;
+    fn model_record(&self) -> ModelRecord;
 }
 
 /// How training examples follow each other.
@@ -99,14 +99,16 @@ pub struct TrainLoss {
 pub struct Measured {
     /// Metric names and values, as `val/loss`.
     pub metrics: Vec<(&'static str, f64)>,
-    /// What `evaluation.json` says: per class, confusion matrix.
-    pub evaluation: Option<serde_json::Value>,
+    /// Per class, in the order of the classes; empty where there are none.
+    pub classes: Vec<ClassEvaluation>,
+    /// `confusion[actual][predicted]`; empty where there are no classes.
+    pub confusion: Vec<Vec<u64>>,
 }
 
 /// What one round of sampling produced.
 pub struct Sampled {
-    /// What `samples/step-*.json` says under `samples`; empty where nothing was asked for.
-    pub samples: Vec<serde_json::Value>,
+    /// Empty where nothing was asked for.
+    pub items: Vec<SampleItem>,
     /// A picture to lie beside it, as the bytes of a PNG file.
     pub png: Option<Vec<u8>>,
 }

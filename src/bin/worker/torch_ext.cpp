@@ -1,17 +1,19 @@
 // What libtorch has and `tch` does not give: fused optimizers, the gradient's norm without waiting for
-// the device, autocast with a device and a type, generator state, deterministic algorithms, the CUDA
-// library itself, and peak memory.
+// the device, autocast with a device and a type, seeding of one device, deterministic algorithms, the
+// CUDA library itself, and peak memory.
 //
 // Every function returns null, or a message that the caller frees with `overnight_free`. No C++
 // exception leaves this file: unwinding through Rust is undefined. A tensor is `tch`'s own pointer
 // to a `torch::Tensor`.
 
 #include <dlfcn.h>
-#include <malloc.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <mutex>
+#include <optional>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -26,6 +28,8 @@ template <typename Body> char *guarded(Body body) noexcept {
   try {
     body();
     return nullptr;
+  } catch (const c10::Error &error) {
+    return strdup(error.what_without_backtrace());
   } catch (const std::exception &error) {
     return strdup(error.what());
   } catch (...) {
@@ -61,11 +65,6 @@ at::Device device_of(int device) {
   return device < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device));
 }
 
-const at::Generator &generator_of(int device) {
-  return device < 0 ? at::detail::getDefaultCPUGenerator()
-                    : at::globalContext().defaultGenerator(device_of(device));
-}
-
 } // namespace
 
 extern "C" {
@@ -86,14 +85,19 @@ char *overnight_grad_norm(at::Tensor *const *parameters, size_t count, double cl
   });
 }
 
+// `step` counts from 1: how many steps the averages will have seen.
 char *overnight_fused_adamw(at::Tensor *const *parameters, at::Tensor *const *averages,
-                            at::Tensor *const *square_averages, at::Tensor *const *steps, size_t count, double lr,
-                            double beta1, double beta2, double weight_decay, double eps, at::Tensor *scale) {
+                            at::Tensor *const *square_averages, size_t count, int64_t step, double lr, double beta1,
+                            double beta2, double weight_decay, double eps, at::Tensor *scale) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    at::_fused_adamw_(list(parameters, count), gradients(parameters, count), list(averages, count),
-                      list(square_averages, count), {}, list(steps, count), lr, beta1, beta2, weight_decay, eps,
-                      /*amsgrad=*/false, /*maximize=*/false, optional(scale), std::nullopt);
+    auto weights = list(parameters, count);
+    if (weights.empty())
+      return;
+    std::vector<at::Tensor> steps(count, at::full({}, static_cast<double>(step), weights[0].options()));
+    at::_fused_adamw_(weights, gradients(parameters, count), list(averages, count), list(square_averages, count), {},
+                      steps, lr, beta1, beta2, weight_decay, eps, /*amsgrad=*/false, /*maximize=*/false,
+                      optional(scale), std::nullopt);
   });
 }
 
@@ -101,6 +105,8 @@ char *overnight_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *mome
                           double momentum, double weight_decay, bool nesterov, bool first, at::Tensor *scale) {
   return guarded([&] {
     at::NoGradGuard no_grad;
+    if (count == 0)
+      return;
     std::vector<at::Tensor> buffers;
     if (momentum > 0)
       buffers = list(momenta, count);
@@ -138,32 +144,13 @@ char *overnight_leave_bf16(int device) {
 // Seeds the generators that work on this device uses: the CPU's always, and the device's own.
 char *overnight_seed(int device, uint64_t seed) {
   return guarded([&] {
-    for (int which : {-1, device}) {
-      if (which == -1 || device >= 0) {
-        auto generator = generator_of(which);
-        std::lock_guard<std::mutex> lock(generator.mutex());
-        generator.set_current_seed(seed);
-      }
-      if (device < 0)
-        break;
-    }
-  });
-}
-
-// The state of the device's default generator, as a tensor of bytes on the CPU.
-char *overnight_generator_state(int device, at::Tensor **state) {
-  return guarded([&] {
-    auto generator = generator_of(device);
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    *state = new at::Tensor(generator.get_state());
-  });
-}
-
-char *overnight_set_generator_state(int device, at::Tensor *state) {
-  return guarded([&] {
-    auto generator = generator_of(device);
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    generator.set_state(*state);
+    auto reseed = [seed](at::Generator generator) {
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_current_seed(seed);
+    };
+    reseed(at::detail::getDefaultCPUGenerator());
+    if (device >= 0)
+      reseed(at::globalContext().defaultGenerator(device_of(device)));
   });
 }
 
