@@ -9,31 +9,22 @@ mod expand;
 mod fingerprint;
 mod idx;
 mod image;
+mod images;
+mod inspect;
 mod shapes;
 mod split;
 mod text;
 
 pub use class_folder::{ClassFolder, ClassFolderImages};
 pub use expand::expand;
-pub use fingerprint::{Fingerprint, fingerprint, fingerprint_together};
+pub use fingerprint::{fingerprint, fingerprint_together};
 pub use idx::{IdxImages, read_idx_images, read_idx_labels};
 pub use image::{Image, encode_png, read_image};
+pub use images::{ImageSplits, LabelledImages};
+pub use inspect::{DataFacts, Learned, inspect};
 pub use shapes::{SHAPE_NAMES, draw_shapes};
 pub use split::{SplitByClass, split_by_class, split_by_position};
-pub use text::{Text, TokenKind, Tokens, UnknownCharacter, Vocabulary, read_text};
-
-/// Pixels of one split of an image data set, with the label of each image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelledImages {
-    pub images: usize,
-    pub channels: usize,
-    pub height: usize,
-    pub width: usize,
-    /// `images` x `channels` x `height` x `width` values, 0 to 255, rows from the top.
-    pub pixels: Vec<u8>,
-    /// One class number for each image.
-    pub labels: Vec<u16>,
-}
+pub use text::{Text, Tokens, UnknownCharacter, Vocabulary, read_text};
 
 /// Why data cannot be used: the thing, the place and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +69,12 @@ pub enum DataError {
     UnknownClass { path: PathBuf, class: String },
     #[error("{}: cannot be read as an image: {reason} (replace or remove the file)", path.display())]
     BadImage { path: PathBuf, reason: String },
+    #[error("sample.prompts: {0}")]
+    Prompt(#[from] UnknownCharacter),
+    #[error(
+        "model.channels has {stages} stages, each of which halves the image, but images are {width}x{height} pixels (use fewer stages)"
+    )]
+    TooManyHalvings { stages: usize, width: usize, height: usize },
     #[error("data.{setting} = {value}: {reason}")]
     BadSetting { setting: &'static str, value: String, reason: String },
 }

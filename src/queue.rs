@@ -12,11 +12,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::data_files::DataFacts;
 use crate::experiment::{Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
 use crate::run_dir::records::{Ask, Environment, Fingerprint, Request, RunRecord};
 use crate::run_dir::write::{self, Durability};
 use crate::run_dir::{PROTOCOL, RunDir, Workspace, lock, read, scan};
-use survey::Facts;
 
 /// Why something could not be queued.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum QueueError {
 pub struct Checked {
     pub experiment: Experiment,
     /// One for each of the experiment's runs.
-    pub facts: Vec<Facts>,
+    pub facts: Vec<DataFacts>,
 }
 
 /// Reads all `files` and looks at the data they name. Nothing is written.
@@ -126,8 +126,13 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             let existing = known.values().find(|record| record.hash == hash);
             if let (Some(record), Again::No) = (existing, again) {
                 let dir = workspace.run(&experiment.name, &record.run);
-                refuse_changed_data(&dir, &facts.data)?;
-                entries.push(Entry { dir, record: record.clone(), data: facts.data.clone(), is_known: true });
+                refuse_changed_data(&dir, &facts.fingerprints)?;
+                entries.push(Entry {
+                    dir,
+                    record: record.clone(),
+                    data: facts.fingerprints.clone(),
+                    is_known: true,
+                });
                 continue;
             }
             if again == Again::Yes {
@@ -136,7 +141,7 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             let dir = workspace.run(&experiment.name, &name);
             let record = record(workspace, experiment, run, facts, Identity { name, hash, number }, now);
             number += 1;
-            entries.push(Entry { dir, record, data: facts.data.clone(), is_known: false });
+            entries.push(Entry { dir, record, data: facts.fingerprints.clone(), is_known: false });
         }
     }
     Ok(entries)
@@ -152,7 +157,7 @@ fn record(
     workspace: &Workspace,
     experiment: &Experiment,
     run: &PlannedRun,
-    facts: &Facts,
+    facts: &DataFacts,
     identity: Identity,
     now: f64,
 ) -> RunRecord {
@@ -167,8 +172,8 @@ fn record(
         tags: experiment.tags.clone(),
         notes: experiment.notes.clone(),
         base: base_of(workspace, &experiment.base()),
-        steps: run.settings.total_steps(facts.examples),
-        steps_per_epoch: run.settings.steps_per_epoch(facts.examples),
+        steps: run.settings.total_steps(facts.examples_per_epoch),
+        steps_per_epoch: run.settings.steps_per_epoch(facts.examples_per_epoch),
         settings: run.settings.clone(),
         varied: run.varied.clone(),
         origins: run.origins.clone(),

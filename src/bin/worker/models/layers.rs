@@ -29,7 +29,6 @@ impl Linear {
         start: Start,
         bias: bool,
     ) -> Result<Self, TaskError> {
-        tensors.layer(name, "linear");
         let deviation = match start {
             Start::Normal(deviation) => deviation,
             Start::He => (2.0 / inputs as f64).sqrt(),
@@ -57,7 +56,6 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     pub fn new(tensors: &mut Tensors, name: &str, width: i64, bias: bool) -> Result<Self, TaskError> {
-        tensors.layer(name, "layer norm");
         let weight = tensors.constant(format!("{name}.weight"), width, 1.0, Role::BiasOrNorm)?;
         let bias = match bias {
             true => Some(tensors.constant(format!("{name}.bias"), width, 0.0, Role::BiasOrNorm)?),
@@ -91,7 +89,6 @@ pub struct ConvShape {
 
 impl Conv2d {
     pub fn new(tensors: &mut Tensors, name: &str, shape: ConvShape, bias: bool) -> Result<Self, TaskError> {
-        tensors.layer(name, "convolution");
         let ConvShape { inputs, outputs, kernel, stride } = shape;
         // He et al. by the outgoing connections, as torchvision's ResNet.
         let deviation = (2.0 / (outputs * kernel * kernel) as f64).sqrt();
@@ -121,7 +118,6 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     pub fn new(tensors: &mut Tensors, name: &str, channels: i64) -> Result<Self, TaskError> {
-        tensors.layer(name, "batch norm");
         let mut constant =
             |part: &str, value, role| tensors.constant(format!("{name}.{part}"), channels, value, role);
         Ok(Self {
