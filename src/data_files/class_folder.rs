@@ -36,13 +36,8 @@ impl ClassFolder {
     /// No such folder, fewer than two classes, a class without an image.
     pub fn list(path: &Path) -> Result<Self, DataError> {
         let classes = class_names(path)?;
-        let mut folder = Self {
-            path: path.to_owned(),
-            classes,
-            files: Vec::new(),
-            labels: Vec::new(),
-            left_out: 0,
-        };
+        let mut folder =
+            Self { path: path.to_owned(), classes, files: Vec::new(), labels: Vec::new(), left_out: 0 };
         for (number, class) in folder.classes.iter().enumerate() {
             let inside = path.join(class);
             let all = match expand(std::slice::from_ref(class), path) {
@@ -73,16 +68,9 @@ impl ClassFolder {
             let found = training.classes.iter().position(|known| known == class);
             found
                 .map(|number| number as u16)
-                .ok_or_else(|| DataError::UnknownClass {
-                    path: path.to_owned(),
-                    class: class.clone(),
-                })
+                .ok_or_else(|| DataError::UnknownClass { path: path.to_owned(), class: class.clone() })
         };
-        let numbers: Vec<u16> = folder
-            .classes
-            .iter()
-            .map(number)
-            .collect::<Result<_, _>>()?;
+        let numbers: Vec<u16> = folder.classes.iter().map(number).collect::<Result<_, _>>()?;
         for label in &mut folder.labels {
             *label = numbers[*label as usize];
         }
@@ -118,10 +106,7 @@ impl ClassFolder {
 }
 
 fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
-    let no_classes = |found: String| DataError::NoClasses {
-        path: path.to_owned(),
-        found,
-    };
+    let no_classes = |found: String| DataError::NoClasses { path: path.to_owned(), found };
     if !path.is_dir() {
         return Err(no_classes("no such folder".to_owned()));
     }
@@ -142,18 +127,13 @@ fn class_names(path: &Path) -> Result<Vec<String>, DataError> {
         0 => Err(no_classes("no folder inside".to_owned())),
         1 => Err(no_classes(format!("only one class, {}", names[0]))),
         2..=1000 => Ok(names),
-        many => Err(no_classes(format!(
-            "{many} folders inside, 1000 classes at most"
-        ))),
+        many => Err(no_classes(format!("{many} folders inside, 1000 classes at most"))),
     }
 }
 
 fn is_image(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| {
-        ["png", "jpg", "jpeg"]
-            .iter()
-            .any(|known| ending.eq_ignore_ascii_case(known))
-    })
+    path.extension()
+        .is_some_and(|ending| ["png", "jpg", "jpeg"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]
@@ -166,12 +146,7 @@ mod tests {
         for (name, value) in names {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let image = Image {
-                width: 3,
-                height: 2,
-                channels: 1,
-                pixels: vec![*value; 6],
-            };
+            let image = Image { width: 3, height: 2, channels: 1, pixels: vec![*value; 6] };
             fs::write(path, encode_png(&image).unwrap()).unwrap();
         }
         folder
@@ -186,10 +161,7 @@ mod tests {
         assert_eq!(listed.classes, ["cat", "dog"]);
         assert_eq!(listed.labels, [0, 1, 1]);
         assert_eq!(listed.left_out, 1);
-        let images = listed.read(ClassFolderImages {
-            size: 2,
-            channels: 3,
-        });
+        let images = listed.read(ClassFolderImages { size: 2, channels: 3 });
         let images = images.unwrap();
         assert_eq!((images.images, images.channels, images.height), (3, 3, 2));
         let expected: Vec<u8> = [1, 2, 3].iter().flat_map(|&value| [value; 12]).collect();
@@ -205,10 +177,7 @@ mod tests {
         assert_eq!(listed.labels, [1, 2]);
         let other = folder_with(&[("bee/1.png", 0), ("owl/1.png", 0)]);
         let error = ClassFolder::list_like(other.path(), &training).unwrap_err();
-        assert!(
-            error.to_string().contains("class owl is not among"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("class owl is not among"), "{error}");
     }
 
     #[test]
@@ -229,10 +198,7 @@ mod tests {
         let broken = folder.path().join("b/0.jpg");
         fs::write(&broken, "no picture").unwrap();
         let listed = ClassFolder::list(folder.path()).unwrap();
-        let error = listed.read(ClassFolderImages {
-            size: 2,
-            channels: 1,
-        });
+        let error = listed.read(ClassFolderImages { size: 2, channels: 1 });
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with(broken.to_str().unwrap()), "{error}");
     }

@@ -40,16 +40,10 @@ fn expand_one(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, DataError> {
     } else if is_glob(pattern) {
         matching_files(pattern, base)?
     } else {
-        return Err(DataError::Missing {
-            path,
-            base: base.to_owned(),
-        });
+        return Err(DataError::Missing { path, base: base.to_owned() });
     };
     if found.is_empty() {
-        return Err(DataError::NoMatch {
-            pattern: pattern.to_owned(),
-            base: base.to_owned(),
-        });
+        return Err(DataError::NoMatch { pattern: pattern.to_owned(), base: base.to_owned() });
     }
     Ok(found)
 }
@@ -59,10 +53,7 @@ fn is_glob(pattern: &str) -> bool {
 }
 
 fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let bad = |reason: String| DataError::BadPattern {
-        pattern: pattern.to_owned(),
-        reason,
-    };
+    let bad = |reason: String| DataError::BadPattern { pattern: pattern.to_owned(), reason };
     // The walk begins at the last folder that is spelt out, which also resolves `..` before the
     // pattern: a glob compares text and knows nothing of parent folders.
     let (folder, rest) = split_at_glob(pattern);
@@ -76,10 +67,7 @@ fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, DataError>
         return Ok(Vec::new());
     }
     let mut files = visible_files(&root)?;
-    files.retain(|path| {
-        path.strip_prefix(&root)
-            .is_ok_and(|relative| matcher.is_match(relative))
-    });
+    files.retain(|path| path.strip_prefix(&root).is_ok_and(|relative| matcher.is_match(relative)));
     Ok(files)
 }
 
@@ -110,11 +98,7 @@ fn visible_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
     }
     // By the bytes of the path, not by components: one rule, easy to repeat in any language.
-    files.sort_by(|a, b| {
-        a.as_os_str()
-            .as_encoded_bytes()
-            .cmp(b.as_os_str().as_encoded_bytes())
-    });
+    files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
     Ok(files)
 }
 
@@ -147,10 +131,7 @@ mod tests {
     fn files_of_a_glob_are_sorted_by_path() {
         let folder = folder_with(&["b.txt", "a.txt", "c.md", "deep/d.txt"]);
         assert_eq!(names(&["*.txt"], &folder).unwrap(), ["a.txt", "b.txt"]);
-        assert_eq!(
-            names(&["**/*.txt"], &folder).unwrap(),
-            ["a.txt", "b.txt", "deep/d.txt"]
-        );
+        assert_eq!(names(&["**/*.txt"], &folder).unwrap(), ["a.txt", "b.txt", "deep/d.txt"]);
     }
 
     #[test]
@@ -162,19 +143,13 @@ mod tests {
     #[test]
     fn patterns_keep_their_order_and_a_file_named_twice_counts_once() {
         let folder = folder_with(&["a.txt", "b.txt"]);
-        assert_eq!(
-            names(&["b.txt", "*.txt"], &folder).unwrap(),
-            ["b.txt", "a.txt"]
-        );
+        assert_eq!(names(&["b.txt", "*.txt"], &folder).unwrap(), ["b.txt", "a.txt"]);
     }
 
     #[test]
     fn a_glob_may_begin_in_a_parent_folder() {
         let folder = folder_with(&["books/a.txt", "experiments/x.toml"]);
-        let found = expand(
-            &["../books/*.txt".to_owned()],
-            &folder.path().join("experiments"),
-        );
+        let found = expand(&["../books/*.txt".to_owned()], &folder.path().join("experiments"));
         assert_eq!(found.unwrap().len(), 1);
     }
 

@@ -1,32 +1,21 @@
 //! Fingerprints: whether data changed since a run was made.
 
 use super::DataError;
-use serde::{Deserialize, Serialize};
+use crate::run_dir::records::Fingerprint;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Size and hash of a file as it lies on disk, or of many files together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint {
-    pub path: PathBuf,
-    pub bytes: u64,
-    /// BLAKE3 of the content, in hex.
-    pub blake3: String,
-}
-
-/// Size and hash of the file at `path`, read in pieces.
+/// Size and hash of the file at `path`, read in pieces, under its name relative to `base`.
 ///
 /// # Errors
 ///
 /// When the file cannot be read.
-pub fn fingerprint(path: &Path) -> Result<Fingerprint, DataError> {
+pub fn fingerprint(path: &Path, base: &Path) -> Result<Fingerprint, DataError> {
     let file = File::open(path).map_err(|error| DataError::read(path, error))?;
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_reader(file)
-        .map_err(|error| DataError::read(path, error))?;
+    hasher.update_reader(file).map_err(|error| DataError::read(path, error))?;
     Ok(Fingerprint {
-        path: path.to_owned(),
+        path: relative(path, base),
         bytes: hasher.count(),
         blake3: hasher.finalize().to_hex().to_string(),
     })
@@ -38,23 +27,22 @@ pub fn fingerprint(path: &Path) -> Result<Fingerprint, DataError> {
 /// # Errors
 ///
 /// When a file cannot be read.
-pub fn fingerprint_together(folder: &Path, files: &[PathBuf]) -> Result<Fingerprint, DataError> {
+pub fn fingerprint_together(folder: &Path, files: &[PathBuf], base: &Path) -> Result<Fingerprint, DataError> {
     let mut all = blake3::Hasher::new();
     let mut bytes = 0;
     for file in files {
-        let one = fingerprint(file)?;
-        let name = file.strip_prefix(folder).unwrap_or(file).as_os_str();
+        let one = fingerprint(file, folder)?;
         // The length before the name keeps "ab" + "c" apart from "a" + "bc".
-        all.update(&(name.len() as u64).to_le_bytes());
-        all.update(name.as_encoded_bytes());
+        all.update(&(one.path.len() as u64).to_le_bytes());
+        all.update(one.path.as_bytes());
         all.update(one.blake3.as_bytes());
         bytes += one.bytes;
     }
-    Ok(Fingerprint {
-        path: folder.to_owned(),
-        bytes,
-        blake3: all.finalize().to_hex().to_string(),
-    })
+    Ok(Fingerprint { path: relative(folder, base), bytes, blake3: all.finalize().to_hex().to_string() })
+}
+
+fn relative(path: &Path, base: &Path) -> String {
+    path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -67,8 +55,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "abc").unwrap();
-        let found = fingerprint(&path).unwrap();
-        assert_eq!(found.bytes, 3);
+        let found = fingerprint(&path, folder.path()).unwrap();
+        assert_eq!((found.path.as_str(), found.bytes), ("a", 3));
         assert_eq!(found.blake3, blake3::hash(b"abc").to_hex().to_string());
     }
 
@@ -77,16 +65,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         fs::write(&a, "x").unwrap();
-        let before = fingerprint_together(folder.path(), std::slice::from_ref(&a)).unwrap();
+        let of = |file: &PathBuf| {
+            let files = std::slice::from_ref(file);
+            fingerprint_together(folder.path(), files, folder.path()).unwrap()
+        };
+        let before = of(&a);
         fs::rename(&a, &b).unwrap();
-        let after = fingerprint_together(folder.path(), &[b]).unwrap();
+        let after = of(&b);
         assert_eq!(before.bytes, after.bytes);
         assert_ne!(before.blake3, after.blake3);
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = fingerprint(Path::new("/nowhere/x.txt")).unwrap_err();
+        let error = fingerprint(Path::new("/nowhere/x.txt"), Path::new("/")).unwrap_err();
         assert!(error.to_string().starts_with("/nowhere/x.txt: "));
     }
 }

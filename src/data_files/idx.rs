@@ -27,12 +27,7 @@ pub struct IdxImages {
 /// Another kind of file, one cut short, one longer than its header says, one without an image.
 pub fn read_idx_images(path: &Path) -> Result<IdxImages, DataError> {
     let ([images, height, width], pixels) = read_idx(path, "images (three dimensions)")?;
-    Ok(IdxImages {
-        images,
-        height,
-        width,
-        pixels,
-    })
+    Ok(IdxImages { images, height, width, pixels })
 }
 
 /// Reads labels (one dimension of unsigned bytes), gzipped or not.
@@ -50,11 +45,7 @@ fn read_idx<const DIMENSIONS: usize>(
     expected: &'static str,
 ) -> Result<([usize; DIMENSIONS], Vec<u8>), DataError> {
     let mut source = open(path)?;
-    let not_idx = |found: String| DataError::NotIdx {
-        path: path.to_owned(),
-        expected,
-        found,
-    };
+    let not_idx = |found: String| DataError::NotIdx { path: path.to_owned(), expected, found };
     let cut_header = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => not_idx("it ends within its header".to_owned()),
         _ => DataError::read(path, error),
@@ -64,9 +55,7 @@ fn read_idx<const DIMENSIONS: usize>(
     if magic != [0, 0, UNSIGNED_BYTE, DIMENSIONS as u8] {
         let wanted = format!("00 00 08 {DIMENSIONS:02x}");
         let [a, b, c, d] = magic;
-        return Err(not_idx(format!(
-            "it begins with {a:02x} {b:02x} {c:02x} {d:02x} instead of {wanted}"
-        )));
+        return Err(not_idx(format!("it begins with {a:02x} {b:02x} {c:02x} {d:02x} instead of {wanted}")));
     }
     let mut sizes = [0; DIMENSIONS];
     for size in &mut sizes {
@@ -79,9 +68,7 @@ fn read_idx<const DIMENSIONS: usize>(
         .try_fold(1_u64, |product, &size| product.checked_mul(size as u64))
         .ok_or_else(|| not_idx(format!("its dimensions are {sizes:?}")))?;
     if promised == 0 {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
+        return Err(DataError::Empty { path: path.to_owned() });
     }
     // Nothing is set aside for what the header promises: a broken one may promise terabytes.
     let mut values = Vec::new();
@@ -100,14 +87,9 @@ fn read_idx<const DIMENSIONS: usize>(
         }
         _ => {}
     }
-    let more = source
-        .read(&mut [0])
-        .map_err(|e| DataError::read(path, e))?;
+    let more = source.read(&mut [0]).map_err(|e| DataError::read(path, e))?;
     if more > 0 {
-        return Err(DataError::IdxTooLong {
-            path: path.to_owned(),
-            promised,
-        });
+        return Err(DataError::IdxTooLong { path: path.to_owned(), promised });
     }
     Ok((sizes, values))
 }
@@ -116,14 +98,8 @@ fn read_idx<const DIMENSIONS: usize>(
 fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let file = File::open(path).map_err(|error| DataError::read(path, error))?;
     let mut file = BufReader::with_capacity(1 << 16, file);
-    let start = file
-        .fill_buf()
-        .map_err(|error| DataError::read(path, error))?;
-    Ok(if start.starts_with(&[0x1f, 0x8b]) {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    })
+    let start = file.fill_buf().map_err(|error| DataError::read(path, error))?;
+    Ok(if start.starts_with(&[0x1f, 0x8b]) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 #[cfg(test)]
@@ -173,15 +149,9 @@ mod tests {
     fn labels_in_place_of_images_are_refused_with_the_bytes_that_tell() {
         let (_folder, path) = file(&[0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]);
         let error = read_idx_images(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("it begins with 00 00 08 01 instead of 00 00 08 03"),
-            "{error}"
-        );
+        assert!(error.contains("it begins with 00 00 08 01 instead of 00 00 08 03"), "{error}");
         let (_folder, path) = file(b"hello, this is text");
-        assert!(matches!(
-            read_idx_labels(&path),
-            Err(DataError::NotIdx { .. })
-        ));
+        assert!(matches!(read_idx_labels(&path), Err(DataError::NotIdx { .. })));
         let (_folder, path) = file(b"\0\0");
         let error = read_idx_labels(&path).unwrap_err().to_string();
         assert!(error.contains("ends within its header"), "{error}");
@@ -192,10 +162,7 @@ mod tests {
         let whole = two_images();
         let (_folder, path) = file(&whole[..whole.len() - 5]);
         let error = read_idx_images(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("promises 12 bytes of data, 7 are there"),
-            "{error}"
-        );
+        assert!(error.contains("promises 12 bytes of data, 7 are there"), "{error}");
         let packed = gzipped(&whole);
         let (_folder, path) = file(&packed[..packed.len() - 12]);
         let error = read_idx_images(&path).unwrap_err();

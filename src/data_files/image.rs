@@ -30,9 +30,7 @@ pub struct Image {
 pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
     let bytes = fs::read(path).map_err(|error| DataError::read(path, error))?;
     if bytes.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
+        return Err(DataError::Empty { path: path.to_owned() });
     }
     let decoded = if bytes.starts_with(b"\x89PNG") {
         decode_png(&bytes)
@@ -41,10 +39,7 @@ pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
     } else {
         Err("neither PNG nor JPEG by its first bytes".to_owned())
     };
-    let image = decoded.map_err(|reason| DataError::BadImage {
-        path: path.to_owned(),
-        reason,
-    })?;
+    let image = decoded.map_err(|reason| DataError::BadImage { path: path.to_owned(), reason })?;
     Ok(image.with_channels(channels))
 }
 
@@ -52,13 +47,9 @@ fn decode_png(bytes: &[u8]) -> Result<Image, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
-    let size = reader
-        .output_buffer_size()
-        .ok_or("its size does not fit in memory")?;
+    let size = reader.output_buffer_size().ok_or("its size does not fit in memory")?;
     let mut pixels = vec![0; size];
-    let info = reader
-        .next_frame(&mut pixels)
-        .map_err(|error| error.to_string())?;
+    let info = reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
     pixels.truncate(info.buffer_size());
     Ok(Image {
         width: info.width as usize,
@@ -75,12 +66,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Image, String> {
     let pixels = decoder.decode().map_err(|error| error.to_string())?;
     let info = decoder.info().ok_or("it has no frame")?;
     let (width, height) = (info.width as usize, info.height as usize);
-    Ok(Image {
-        width,
-        height,
-        channels: pixels.len() / (width * height).max(1),
-        pixels,
-    })
+    Ok(Image { width, height, channels: pixels.len() / (width * height).max(1), pixels })
 }
 
 impl Image {
@@ -88,10 +74,7 @@ impl Image {
     /// new pixel, so no detail is skipped; one that grows is interpolated linearly between pixel
     /// centers.
     pub fn resized(&self, width: usize, height: usize) -> Image {
-        let (across, down) = (
-            Taps::between(self.width, width),
-            Taps::between(self.height, height),
-        );
+        let (across, down) = (Taps::between(self.width, width), Taps::between(self.height, height));
         let channels = self.channels;
         let mut rows = vec![0.0_f32; self.height * width * channels];
         for y in 0..self.height {
@@ -108,19 +91,11 @@ impl Image {
         let mut pixels = Vec::with_capacity(height * stride);
         for y in 0..height {
             for at in 0..stride {
-                let sum: f32 = down
-                    .of(y)
-                    .map(|(from, w)| w * rows[from * stride + at])
-                    .sum();
+                let sum: f32 = down.of(y).map(|(from, w)| w * rows[from * stride + at]).sum();
                 pixels.push(sum.round().clamp(0.0, 255.0) as u8);
             }
         }
-        Image {
-            width,
-            height,
-            channels,
-            pixels,
-        }
+        Image { width, height, channels, pixels }
     }
 
     /// The pixels channel by channel, as a tensor `channels` x `height` x `width` has them.
@@ -141,11 +116,7 @@ impl Image {
             }
             _ => return self,
         };
-        Image {
-            channels,
-            pixels,
-            ..self
-        }
+        Image { channels, pixels, ..self }
     }
 
     fn without_opacity(self) -> Image {
@@ -154,17 +125,9 @@ impl Image {
             4 => 3,
             _ => return self,
         };
-        let pixels = self
-            .pixels
-            .chunks_exact(self.channels)
-            .flat_map(|pixel| &pixel[..kept])
-            .copied()
-            .collect();
-        Image {
-            channels: kept,
-            pixels,
-            ..self
-        }
+        let pixels =
+            self.pixels.chunks_exact(self.channels).flat_map(|pixel| &pixel[..kept]).copied().collect();
+        Image { channels: kept, pixels, ..self }
     }
 }
 
@@ -189,9 +152,7 @@ impl Taps {
                 linear_taps((place as f64 + 0.5) * scale - 0.5, old)
             }
         });
-        Self {
-            taps: taps.collect(),
-        }
+        Self { taps: taps.collect() }
     }
 
     fn of(&self, place: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
@@ -241,12 +202,7 @@ mod tests {
     use super::*;
 
     fn gray(width: usize, height: usize, pixels: &[u8]) -> Image {
-        Image {
-            width,
-            height,
-            channels: 1,
-            pixels: pixels.to_vec(),
-        }
+        Image { width, height, channels: 1, pixels: pixels.to_vec() }
     }
 
     #[test]
@@ -266,12 +222,7 @@ mod tests {
 
     #[test]
     fn each_axis_and_channel_is_resized_by_itself() {
-        let image = Image {
-            width: 2,
-            height: 1,
-            channels: 3,
-            pixels: vec![10, 20, 30, 50, 60, 70],
-        };
+        let image = Image { width: 2, height: 1, channels: 3, pixels: vec![10, 20, 30, 50, 60, 70] };
         let resized = image.resized(1, 2);
         assert_eq!(resized.pixels, [30, 40, 50, 30, 40, 50]);
         assert_eq!(&*image.planes(), [10, 50, 20, 60, 30, 70]);
@@ -306,10 +257,7 @@ mod tests {
         writer.write_image_data(&[pixel, pixel].concat()).unwrap();
         writer.finish().unwrap();
         let (_folder, path) = write(&bytes);
-        assert_eq!(
-            read_image(&path, 3).unwrap().pixels,
-            [10, 20, 30, 10, 20, 30]
-        );
+        assert_eq!(read_image(&path, 3).unwrap().pixels, [10, 20, 30, 10, 20, 30]);
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 8, 1);
         encoder.set_color(png::ColorType::Indexed);
@@ -319,10 +267,7 @@ mod tests {
         writer.write_image_data(&[0b0100_0001]).unwrap();
         writer.finish().unwrap();
         let (_folder, path) = write(&bytes);
-        assert_eq!(
-            read_image(&path, 1).unwrap().pixels,
-            [5, 9, 5, 5, 5, 5, 5, 9]
-        );
+        assert_eq!(read_image(&path, 1).unwrap().pixels, [5, 9, 5, 5, 5, 5, 5, 9]);
     }
 
     #[test]

@@ -30,30 +30,19 @@ pub struct SplitByClass {
 ///
 /// When one of the two parts would be empty.
 pub fn split_by_class(labels: &[u16], fraction: f64) -> Result<SplitByClass, DataError> {
-    let classes = labels
-        .iter()
-        .map(|&label| label as usize + 1)
-        .max()
-        .unwrap_or(0);
+    let classes = labels.iter().map(|&label| label as usize + 1).max().unwrap_or(0);
     let mut of_class = vec![Vec::new(); classes];
     for (item, &label) in labels.iter().enumerate() {
         of_class[label as usize].push(item as u32);
     }
     let mut random = ChaCha8Rng::from_seed(*b"one split for every seed of runs");
-    let mut split = SplitByClass {
-        training: Vec::with_capacity(labels.len()),
-        validation: Vec::new(),
-    };
+    let mut split = SplitByClass { training: Vec::with_capacity(labels.len()), validation: Vec::new() };
     for mut items in of_class {
         shuffle(&mut items, &mut random);
         let count = items.len();
         let wanted = (fraction * count as f64).round() as usize;
         // Two images of a class are enough for one on each side.
-        let wanted = if count < 2 {
-            0
-        } else {
-            wanted.clamp(1, count - 1)
-        };
+        let wanted = if count < 2 { 0 } else { wanted.clamp(1, count - 1) };
         split.validation.extend_from_slice(&items[count - wanted..]);
         split.training.extend_from_slice(&items[..count - wanted]);
     }
@@ -73,11 +62,7 @@ fn check_split(training: usize, items: usize, fraction: f64) -> Result<(), DataE
     } else {
         return Ok(());
     };
-    Err(DataError::EmptySplit {
-        part,
-        fraction,
-        items,
-    })
+    Err(DataError::EmptySplit { part, fraction, items })
 }
 
 /// Fisher and Yates, written out so that no crate's new version changes a split.

@@ -1,21 +1,12 @@
 //! Text files as one text, and tokens of it by characters or by bytes.
 
 use super::{DataError, split_by_position};
+use crate::experiment::settings::Tokenizer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// How a text becomes numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenKind {
-    /// One token for each Unicode scalar value.
-    Char,
-    /// One token for each byte of UTF-8; any prompt can be encoded.
-    Byte,
-}
 
 /// All text of an experiment: what its tokens mean, and where the validation part begins.
 #[derive(Debug, Clone)]
@@ -38,33 +29,25 @@ impl Text {
     /// `context` tokens and the token after them.
     pub fn load(
         files: &[PathBuf],
-        kind: TokenKind,
+        tokenizer: Tokenizer,
         validation: f64,
         context: usize,
     ) -> Result<Self, DataError> {
         let content = read_text(files)?;
-        let vocabulary = Vocabulary::of(&content, kind);
+        let vocabulary = Vocabulary::of(&content, tokenizer);
         let tokens = vocabulary.count_tokens(&content);
         let training_tokens = split_by_position(tokens, validation)?;
         let needed = context + 1;
-        for (part, tokens) in [
-            ("training", training_tokens),
-            ("validation", tokens - training_tokens),
-        ] {
+        for (part, tokens) in [("training", training_tokens), ("validation", tokens - training_tokens)] {
             if tokens < needed {
-                return Err(DataError::TooShort {
-                    part,
-                    tokens,
-                    needed,
-                });
+                return Err(DataError::TooShort { part, tokens, needed });
             }
         }
-        let training_bytes = match kind {
-            TokenKind::Byte => training_tokens,
-            TokenKind::Char => content
-                .char_indices()
-                .nth(training_tokens)
-                .map_or(content.len(), |(offset, _)| offset),
+        let training_bytes = match tokenizer {
+            Tokenizer::Byte => training_tokens,
+            Tokenizer::Char => {
+                content.char_indices().nth(training_tokens).map_or(content.len(), |(offset, _)| offset)
+            }
         };
         Ok(Self {
             validation_bytes: content.len() - training_bytes,
@@ -73,6 +56,11 @@ impl Text {
             tokens,
             training_tokens,
         })
+    }
+
+    /// Windows of `context` tokens that fit into the training part side by side.
+    pub fn examples_per_epoch(&self, context: usize) -> u64 {
+        (self.training_tokens / context.max(1)).max(1) as u64
     }
 
     /// Token positions of the validation part.
@@ -111,15 +99,9 @@ fn read_one(path: &Path) -> Result<String, DataError> {
         None => text,
     };
     if text.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
+        return Err(DataError::Empty { path: path.to_owned() });
     }
-    Ok(if text.contains("\r\n") {
-        text.replace("\r\n", "\n")
-    } else {
-        text
-    })
+    Ok(if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text })
 }
 
 /// A character of a prompt that the data does not have.
@@ -145,13 +127,12 @@ pub enum Vocabulary {
 }
 
 impl Vocabulary {
-    pub fn of(text: &str, kind: TokenKind) -> Self {
-        match kind {
-            TokenKind::Byte => Self::Byte,
-            TokenKind::Char => {
+    pub fn of(text: &str, tokenizer: Tokenizer) -> Self {
+        match tokenizer {
+            Tokenizer::Byte => Self::Byte,
+            Tokenizer::Char => {
                 let mut seen = vec![false; char::MAX as usize + 1];
-                text.chars()
-                    .for_each(|character| seen[character as usize] = true);
+                text.chars().for_each(|character| seen[character as usize] = true);
                 let characters = (0..=char::MAX as u32)
                     .filter(|&code| seen[code as usize])
                     .filter_map(char::from_u32)
@@ -189,11 +170,8 @@ impl Vocabulary {
         let Self::Char { characters } = self else {
             return Ok(Tokens::U8(text.as_bytes().to_vec()));
         };
-        let number: HashMap<char, usize> = characters
-            .iter()
-            .enumerate()
-            .map(|(number, &character)| (character, number))
-            .collect();
+        let number: HashMap<char, usize> =
+            characters.iter().enumerate().map(|(number, &character)| (character, number)).collect();
         // Nearly all text is ASCII: a table instead of a hash for it.
         let mut ascii = [None; 128];
         for (&character, &number) in &number {
@@ -219,6 +197,19 @@ impl Vocabulary {
         })
     }
 
+    /// What each token looks like in a list of them; a byte that is no printable ASCII as `<0a>`.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Char { characters } => characters.iter().map(char::to_string).collect(),
+            Self::Byte => (0..=255_u8)
+                .map(|byte| match byte {
+                    b' '..=b'~' => char::from(byte).to_string(),
+                    _ => format!("<{byte:02x}>"),
+                })
+                .collect(),
+        }
+    }
+
     /// The text that `tokens` stand for; bytes that are no UTF-8 are shown as U+FFFD. Numbers
     /// outside of the vocabulary are shown so too.
     pub fn decode(&self, tokens: &[i64]) -> String {
@@ -231,10 +222,8 @@ impl Vocabulary {
                 })
                 .collect(),
             Self::Byte => {
-                let bytes: Vec<u8> = tokens
-                    .iter()
-                    .map(|&token| u8::try_from(token).unwrap_or(0xff))
-                    .collect();
+                let bytes: Vec<u8> =
+                    tokens.iter().map(|&token| u8::try_from(token).unwrap_or(0xff)).collect();
                 String::from_utf8_lossy(&bytes).into_owned()
             }
         }
@@ -275,9 +264,7 @@ fn collect<T: TryFrom<usize> + Default>(
     numbers: impl Iterator<Item = Result<usize, UnknownCharacter>>,
 ) -> Result<Vec<T>, UnknownCharacter> {
     // The caller chose a width that holds the largest number, so the default never stands in.
-    numbers
-        .map(|number| number.map(|number| T::try_from(number).unwrap_or_default()))
-        .collect()
+    numbers.map(|number| number.map(|number| T::try_from(number).unwrap_or_default())).collect()
 }
 
 #[cfg(test)]
@@ -296,11 +283,8 @@ mod tests {
         // Made the way Project Gutenberg publishes: mark, CRLF, typographic quotes.
         let book = "\u{feff}The Project of a Book\r\n\r\n“Where to?” said the Owl.\r\n";
         let (_folder, path) = file(book.as_bytes());
-        let text = Text::load(&[path], TokenKind::Char, 0.2, 4).unwrap();
-        assert_eq!(
-            text.content,
-            "The Project of a Book\n\n“Where to?” said the Owl.\n"
-        );
+        let text = Text::load(&[path], Tokenizer::Char, 0.2, 4).unwrap();
+        assert_eq!(text.content, "The Project of a Book\n\n“Where to?” said the Owl.\n");
         assert_eq!(text.tokens, text.content.chars().count());
         // “W” and “?” stand in the training part; the last fifth is plain ASCII.
         assert_eq!(text.validation_bytes, text.validation().len());
@@ -309,10 +293,10 @@ mod tests {
     #[test]
     fn bytes_of_the_validation_part_count_every_byte_of_wide_characters() {
         let (_folder, path) = file("aaaaaaaaéé".as_bytes());
-        let by_char = Text::load(std::slice::from_ref(&path), TokenKind::Char, 0.2, 1).unwrap();
+        let by_char = Text::load(std::slice::from_ref(&path), Tokenizer::Char, 0.2, 1).unwrap();
         assert_eq!((by_char.tokens, by_char.training_tokens), (10, 8));
         assert_eq!(by_char.validation_bytes, 4);
-        let by_byte = Text::load(&[path], TokenKind::Byte, 0.25, 1).unwrap();
+        let by_byte = Text::load(&[path], Tokenizer::Byte, 0.25, 1).unwrap();
         assert_eq!((by_byte.tokens, by_byte.training_tokens), (12, 9));
         assert_eq!(by_byte.validation_bytes, 3);
     }
@@ -329,9 +313,7 @@ mod tests {
     #[test]
     fn text_that_is_not_utf8_is_refused_with_the_offset_of_the_bad_byte() {
         let (_folder, path) = file(b"\xef\xbb\xbfabc\xe9def");
-        let error = read_text(std::slice::from_ref(&path))
-            .unwrap_err()
-            .to_string();
+        let error = read_text(std::slice::from_ref(&path)).unwrap_err().to_string();
         assert!(error.contains("not UTF-8 at byte 6"), "{error}");
         assert!(error.starts_with(path.to_str().unwrap()));
     }
@@ -348,17 +330,17 @@ mod tests {
     #[test]
     fn text_shorter_than_the_context_is_refused_for_the_part_that_is_too_short() {
         let (_folder, path) = file(&[b'a'; 100]);
-        let error = Text::load(std::slice::from_ref(&path), TokenKind::Char, 0.1, 10).unwrap_err();
+        let error = Text::load(std::slice::from_ref(&path), Tokenizer::Char, 0.1, 10).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the validation part of the text is 10 tokens long, but one example needs 11 (context + 1): use more text, a smaller model.context, or another data.validation"
         );
-        assert!(Text::load(&[path], TokenKind::Char, 0.11, 10).is_ok());
+        assert!(Text::load(&[path], Tokenizer::Char, 0.11, 10).is_ok());
     }
 
     #[test]
     fn characters_are_numbered_in_ascending_order_and_decode_back() {
-        let vocabulary = Vocabulary::of("cab é", TokenKind::Char);
+        let vocabulary = Vocabulary::of("cab é", Tokenizer::Char);
         assert_eq!(vocabulary.len(), 5);
         let tokens = vocabulary.encode("ab éc").unwrap();
         assert_eq!(tokens, Tokens::U8(vec![1, 2, 0, 4, 3]));
@@ -368,7 +350,7 @@ mod tests {
     #[test]
     fn a_vocabulary_beyond_a_byte_takes_wider_numbers() {
         let text: String = ('一'..).take(300).collect();
-        let vocabulary = Vocabulary::of(&text, TokenKind::Char);
+        let vocabulary = Vocabulary::of(&text, Tokenizer::Char);
         let tokens = vocabulary.encode(&text).unwrap();
         assert!(matches!(&tokens, Tokens::I16(numbers) if numbers[299] == 299));
         assert_eq!(vocabulary.decode(&tokens.to_i64()), text);
@@ -376,7 +358,7 @@ mod tests {
 
     #[test]
     fn an_unknown_character_of_a_prompt_is_named_with_its_place() {
-        let vocabulary = Vocabulary::of("abc", TokenKind::Char);
+        let vocabulary = Vocabulary::of("abc", Tokenizer::Char);
         let error = vocabulary.encode("ab€").unwrap_err();
         assert_eq!((error.character, error.position), ('€', 2));
         assert!(error.to_string().contains("'€' at position 2"), "{error}");

@@ -5,16 +5,15 @@ mod cnn;
 mod gpt;
 mod layers;
 mod mlp;
-mod record;
 mod resnet18;
 
 pub use cnn::Cnn;
-pub use gpt::{Gpt, GptSettings};
+pub use gpt::Gpt;
 pub use mlp::Mlp;
-pub use record::model_record;
 pub use resnet18::Resnet18;
 
 use crate::task::{ModelTensor, Role, TaskError, Watch};
+use overnight::run_dir::records::Layer;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Whether a forward pass drops values out and measures its batch, or is a pure function.
@@ -62,16 +61,12 @@ impl ImageModel {
 pub struct Tensors {
     device: Device,
     list: Vec<ModelTensor>,
-    kinds: Vec<(String, &'static str)>,
+    layers: Vec<Layer>,
 }
 
 impl Tensors {
     pub fn new(device: Device) -> Self {
-        Self {
-            device,
-            list: Vec::new(),
-            kinds: Vec::new(),
-        }
+        Self { device, list: Vec::new(), layers: Vec::new() }
     }
 
     /// The tensors as the trainer wants them; they share their memory with the model's.
@@ -84,9 +79,36 @@ impl Tensors {
         self.list.iter().map(share).collect()
     }
 
-    /// Says that the tensors named `<layer>.*` make up a layer of this kind.
-    fn layer(&mut self, layer: &str, kind: &'static str) {
-        self.kinds.push((layer.to_owned(), kind));
+    /// How many numbers are trained.
+    pub fn parameters(&self) -> u64 {
+        self.list.iter().filter(|one| one.role != Role::Buffer).map(|one| one.tensor.numel() as u64).sum()
+    }
+
+    /// The layers with the tensors that belong to each, as data flows.
+    pub fn layers(&self) -> Vec<Layer> {
+        let mut layers = self.layers.clone();
+        for layer in &mut layers {
+            for ModelTensor { name, tensor, role } in &self.list {
+                let below = name.strip_prefix(layer.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+                if let Some(below) = below {
+                    layer.tensors.push((below.to_owned(), tensor.size()));
+                    layer.parameters += if *role == Role::Buffer { 0 } else { tensor.numel() as u64 };
+                }
+            }
+        }
+        layers
+    }
+
+    /// Says that the tensors named `<name>.*` make up a layer of this kind, and the shape of what
+    /// comes out of it for one example.
+    fn layer(&mut self, name: &str, kind: &str, output: &[i64]) {
+        self.layers.push(Layer {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            output: output.to_vec(),
+            tensors: Vec::new(),
+            parameters: 0,
+        });
     }
 
     fn add(&mut self, name: String, tensor: Tensor, role: Role) -> Result<Tensor, TaskError> {
@@ -94,11 +116,7 @@ impl Tensors {
             Role::Buffer => tensor,
             _ => tensor.f_set_requires_grad(true)?,
         };
-        self.list.push(ModelTensor {
-            name,
-            tensor: tensor.shallow_clone(),
-            role,
-        });
+        self.list.push(ModelTensor { name, tensor: tensor.shallow_clone(), role });
         Ok(tensor)
     }
 
@@ -115,25 +133,7 @@ impl Tensors {
         self.add(name, values, role)
     }
 
-    fn uniform(
-        &mut self,
-        name: String,
-        shape: &[i64],
-        bound: f64,
-        role: Role,
-    ) -> Result<Tensor, TaskError> {
-        let mut values = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
-        let values = values.f_uniform_(-bound, bound)?.f_to(self.device)?;
-        self.add(name, values, role)
-    }
-
-    fn constant(
-        &mut self,
-        name: String,
-        size: i64,
-        value: f64,
-        role: Role,
-    ) -> Result<Tensor, TaskError> {
+    fn constant(&mut self, name: String, size: i64, value: f64, role: Role) -> Result<Tensor, TaskError> {
         let values = Tensor::f_full([size], value, (Kind::Float, self.device))?;
         self.add(name, values, role)
     }

@@ -3,6 +3,8 @@
 use super::layers::{Conv2d, ConvShape, Linear, Start, dropout};
 use super::{ImageShape, Mode, Tensors};
 use crate::task::{TaskError, Watch};
+use overnight::data_files::DataError;
+use overnight::experiment::settings;
 use tch::{TchError, Tensor};
 
 /// Units of the hidden layer behind the convolutions.
@@ -22,41 +24,30 @@ impl Cnn {
     /// # Errors
     ///
     /// More stages than the image can be halved.
-    pub fn new(
-        tensors: &mut Tensors,
-        shape: ImageShape,
-        channels: &[i64],
-        dropout: f64,
-    ) -> Result<Self, TaskError> {
+    pub fn new(tensors: &mut Tensors, shape: ImageShape, settings: &settings::Cnn) -> Result<Self, TaskError> {
         let (mut height, mut width) = (shape.height, shape.width);
         let mut inputs = shape.channels;
         let mut stages = Vec::new();
-        for (number, &outputs) in channels.iter().enumerate() {
+        for (number, &outputs) in settings.channels.iter().enumerate() {
+            let outputs = i64::from(outputs);
             (height, width) = (height / 2, width / 2);
-            let size = ConvShape {
-                inputs,
-                outputs,
-                kernel: 3,
-                stride: 1,
-            };
-            stages.push(Conv2d::new(tensors, &format!("conv.{number}"), size, true)?);
+            let name = format!("conv.{number}");
+            tensors.layer(&name, "convolution, rectifier, pooling", &[outputs, height, width]);
+            let size = ConvShape { inputs, outputs, kernel: 3, stride: 1 };
+            stages.push(Conv2d::new(tensors, &name, size, true)?);
             inputs = outputs;
         }
         if height == 0 || width == 0 {
-            return Err(TaskError::Data(format!(
-                "model.channels has {} stages, each of which halves the image, but images are {}x{} pixels (use fewer stages)",
-                channels.len(),
-                shape.width,
-                shape.height
-            )));
+            let (width, height) = (shape.width as usize, shape.height as usize);
+            let error = DataError::TooManyHalvings { stages: stages.len(), width, height };
+            return Err(TaskError::Data(error.to_string()));
         }
         let flat = inputs * height * width;
-        Ok(Self {
-            stages,
-            hidden: Linear::new(tensors, "fc.0", [flat, HIDDEN], Start::He, true)?,
-            head: Linear::new(tensors, "fc.1", [HIDDEN, shape.classes], Start::He, true)?,
-            dropout,
-        })
+        tensors.layer("fc.0", "linear", &[HIDDEN]);
+        let hidden = Linear::new(tensors, "fc.0", [flat, HIDDEN], Start::He, true)?;
+        tensors.layer("fc.1", "linear", &[shape.classes]);
+        let head = Linear::new(tensors, "fc.1", [HIDDEN, shape.classes], Start::He, true)?;
+        Ok(Self { stages, hidden, head, dropout: settings.dropout })
     }
 
     pub fn forward(&self, images: &Tensor, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {
@@ -65,8 +56,8 @@ impl Cnn {
             maps = halve(&stage.forward(&maps)?.f_relu()?)?;
             watch.see(|| format!("conv.{number}"), &maps);
         }
-        let flat = dropout(maps.f_flatten(1, -1)?, self.dropout, mode)?;
-        let hidden = dropout(self.hidden.forward(&flat)?.f_relu()?, self.dropout, mode)?;
+        let hidden = self.hidden.forward(&maps.f_flatten(1, -1)?)?.f_relu()?;
+        let hidden = dropout(hidden, self.dropout, mode)?;
         watch.see(|| "fc.0".to_owned(), &hidden);
         let logits = self.head.forward(&hidden)?;
         watch.see(|| "fc.1".to_owned(), &logits);

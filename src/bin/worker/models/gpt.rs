@@ -4,31 +4,14 @@
 use super::layers::{LayerNorm, Linear, Start, dropout};
 use super::{Mode, Tensors};
 use crate::task::{Role, TaskError, Watch};
+use overnight::experiment::settings;
 use tch::{TchError, Tensor};
 
 /// Deviation of GPT-2's starting weights.
 const DEVIATION: f64 = 0.02;
 
-/// The size of a GPT.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GptSettings {
-    /// How many different tokens there are.
-    pub vocabulary: i64,
-    pub layers: i64,
-    /// Attention heads; the width is a multiple of it.
-    pub heads: i64,
-    /// Width of the residual stream.
-    pub width: i64,
-    /// The most tokens a forward pass takes.
-    pub context: i64,
-    /// Probability that a value is dropped in training, 0 to 1.
-    pub dropout: f64,
-    /// Whether linear layers and norms have biases.
-    pub bias: bool,
-}
-
 pub struct Gpt {
-    settings: GptSettings,
+    settings: settings::Gpt,
     token_embedding: Tensor,
     position_embedding: Tensor,
     blocks: Vec<Block>,
@@ -36,25 +19,24 @@ pub struct Gpt {
 }
 
 impl Gpt {
-    pub fn new(tensors: &mut Tensors, settings: GptSettings) -> Result<Self, TaskError> {
-        let GptSettings { width, bias, .. } = settings;
+    /// A GPT for `vocabulary` different tokens; the width is a multiple of the heads.
+    pub fn new(tensors: &mut Tensors, settings: &settings::Gpt, vocabulary: i64) -> Result<Self, TaskError> {
+        let (context, width) = (i64::from(settings.context), i64::from(settings.width));
         let mut embedding = |name: &str, rows| {
-            tensors.layer(name, "embedding");
+            tensors.layer(name, "embedding", &[context, width]);
             let name = format!("{name}.weight");
             tensors.normal(name, &[rows, width], DEVIATION, Role::Embedding)
         };
-        let token_embedding = embedding("transformer.wte", settings.vocabulary)?;
-        let position_embedding = embedding("transformer.wpe", settings.context)?;
+        let token_embedding = embedding("transformer.wte", vocabulary)?;
+        let position_embedding = embedding("transformer.wpe", context)?;
         let blocks = (0..settings.layers)
             .map(|number| Block::new(tensors, number, settings))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            settings,
-            token_embedding,
-            position_embedding,
-            blocks,
-            norm: LayerNorm::new(tensors, "transformer.ln_f", width, bias)?,
-        })
+        tensors.layer("transformer.ln_f", "norm", &[context, width]);
+        let norm = LayerNorm::new(tensors, "transformer.ln_f", width, settings.bias)?;
+        // Listed for its output: its weight is the token embedding's.
+        tensors.layer("lm_head", "linear, tied to transformer.wte", &[context, vocabulary]);
+        Ok(Self { settings: settings.clone(), token_embedding, position_embedding, blocks, norm })
     }
 
     /// Logits `[batch, length, vocabulary]` for the token after each of `tokens` (int64, `[batch,
@@ -71,19 +53,14 @@ impl Gpt {
         self.head(&hidden.f_select(1, -1)?, Watch::NOBODY)
     }
 
-    pub fn context(&self) -> i64 {
-        self.settings.context
-    }
-
     fn hidden(&self, tokens: &Tensor, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {
         let length = tokens.size()[1];
-        let positions = match length == self.settings.context {
+        let positions = match length == i64::from(self.settings.context) {
             true => self.position_embedding.shallow_clone(),
             false => self.position_embedding.f_narrow(0, 0, length)?,
         };
-        let hidden = Tensor::f_embedding(&self.token_embedding, tokens, -1, false, false)?
-            .f_add(&positions)?;
-        let mut hidden = dropout(hidden, self.settings.dropout, mode)?;
+        let tokens = Tensor::f_embedding(&self.token_embedding, tokens, -1, false, false)?;
+        let mut hidden = dropout(tokens.f_add(&positions)?, self.settings.dropout, mode)?;
         watch.see(|| "embedding".to_owned(), &hidden);
         for (number, block) in self.blocks.iter().enumerate() {
             hidden = block.forward(&hidden, number, mode, watch)?;
@@ -100,7 +77,9 @@ impl Gpt {
 }
 
 struct Block {
-    settings: GptSettings,
+    heads: i64,
+    width: i64,
+    dropout: f64,
     attention_norm: LayerNorm,
     query_key_value: Linear,
     attention_projection: Linear,
@@ -110,60 +89,52 @@ struct Block {
 }
 
 impl Block {
-    fn new(tensors: &mut Tensors, number: i64, settings: GptSettings) -> Result<Self, TaskError> {
-        let GptSettings { width, bias, .. } = settings;
+    fn new(tensors: &mut Tensors, number: u32, settings: &settings::Gpt) -> Result<Self, TaskError> {
+        let (context, width, bias) = (i64::from(settings.context), i64::from(settings.width), settings.bias);
         let name = |part: &str| format!("transformer.h.{number}.{part}");
+        for (part, kind) in [("ln_1", "norm"), ("attn", "attention"), ("ln_2", "norm"), ("mlp", "feed-forward")] {
+            tensors.layer(&name(part), kind, &[context, width]);
+        }
         // Each layer adds to the residual stream twice; so scaled, its variance at the end does not
         // grow with depth.
-        let projection = DEVIATION / ((2 * settings.layers) as f64).sqrt();
-        let mut linear = |part: &str, sizes, deviation| {
+        let projection = DEVIATION / f64::from(2 * settings.layers).sqrt();
+        let linear = |tensors: &mut Tensors, part: &str, sizes, deviation| {
             Linear::new(tensors, &name(part), sizes, Start::Normal(deviation), bias)
         };
-        let (wide, deviation) = (4 * width, DEVIATION);
-        let query_key_value = linear("attn.c_attn", [width, 3 * width], deviation)?;
-        let attention_projection = linear("attn.c_proj", [width, width], projection)?;
-        let expand = linear("mlp.c_fc", [width, wide], deviation)?;
-        let mlp_projection = linear("mlp.c_proj", [wide, width], projection)?;
+        // The order here is the order of the list of tensors: as data flows.
         Ok(Self {
-            settings,
+            heads: i64::from(settings.heads),
+            width,
+            dropout: settings.dropout,
             attention_norm: LayerNorm::new(tensors, &name("ln_1"), width, bias)?,
-            query_key_value,
-            attention_projection,
+            query_key_value: linear(tensors, "attn.c_attn", [width, 3 * width], DEVIATION)?,
+            attention_projection: linear(tensors, "attn.c_proj", [width, width], projection)?,
             mlp_norm: LayerNorm::new(tensors, &name("ln_2"), width, bias)?,
-            expand,
-            mlp_projection,
+            expand: linear(tensors, "mlp.c_fc", [width, 4 * width], DEVIATION)?,
+            mlp_projection: linear(tensors, "mlp.c_proj", [4 * width, width], projection)?,
         })
     }
 
-    fn forward(
-        &self,
-        input: &Tensor,
-        number: usize,
-        mode: Mode,
-        watch: Watch,
-    ) -> Result<Tensor, TchError> {
+    fn forward(&self, input: &Tensor, number: usize, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {
         let attended = self.attention(&self.attention_norm.forward(input)?, mode)?;
         watch.see(|| format!("h.{number}.attn"), &attended);
         let middle = input.f_add(&attended)?;
         let expanded = self.expand.forward(&self.mlp_norm.forward(&middle)?)?;
         let projected = self.mlp_projection.forward(&expanded.f_gelu("none")?)?;
-        let projected = dropout(projected, self.settings.dropout, mode)?;
+        let projected = dropout(projected, self.dropout, mode)?;
         watch.see(|| format!("h.{number}.mlp"), &projected);
         middle.f_add(&projected)
     }
 
     fn attention(&self, input: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let GptSettings { heads, width, .. } = self.settings;
+        let Self { heads, width, .. } = *self;
         let (batch, length) = (input.size()[0], input.size()[1]);
         // One split, whose gradient is one concatenation; three slices would each fill a whole
         // gradient with zeros.
         let parts = self.query_key_value.forward(input)?.f_split(width, 2)?;
-        let by_head = |part: &Tensor| {
-            part.f_view([batch, length, heads, width / heads])?
-                .f_transpose(1, 2)
-        };
+        let by_head = |part: &Tensor| part.f_view([batch, length, heads, width / heads])?.f_transpose(1, 2);
         let probability = match mode {
-            Mode::Training => self.settings.dropout,
+            Mode::Training => self.dropout,
             Mode::Inference => 0.0,
         };
         let attended = Tensor::f_scaled_dot_product_attention(
@@ -176,10 +147,8 @@ impl Block {
             None,
             false,
         )?;
-        let joined = attended
-            .f_transpose(1, 2)?
-            .f_reshape([batch, length, width])?;
+        let joined = attended.f_transpose(1, 2)?.f_reshape([batch, length, width])?;
         let projected = self.attention_projection.forward(&joined)?;
-        dropout(projected, self.settings.dropout, mode)
+        dropout(projected, self.dropout, mode)
     }
 }

@@ -29,7 +29,6 @@ impl Linear {
         start: Start,
         bias: bool,
     ) -> Result<Self, TaskError> {
-        tensors.layer(name, "linear");
         let deviation = match start {
             Start::Normal(deviation) => deviation,
             Start::He => (2.0 / inputs as f64).sqrt(),
@@ -37,9 +36,7 @@ impl Linear {
         let shape = [outputs, inputs];
         let weight = tensors.normal(format!("{name}.weight"), &shape, deviation, Role::Weight)?;
         let bias = match bias {
-            true => {
-                Some(tensors.constant(format!("{name}.bias"), outputs, 0.0, Role::BiasOrNorm)?)
-            }
+            true => Some(tensors.constant(format!("{name}.bias"), outputs, 0.0, Role::BiasOrNorm)?),
             false => None,
         };
         Ok(Self { weight, bias })
@@ -58,33 +55,17 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub fn new(
-        tensors: &mut Tensors,
-        name: &str,
-        width: i64,
-        bias: bool,
-    ) -> Result<Self, TaskError> {
-        tensors.layer(name, "layer norm");
+    pub fn new(tensors: &mut Tensors, name: &str, width: i64, bias: bool) -> Result<Self, TaskError> {
         let weight = tensors.constant(format!("{name}.weight"), width, 1.0, Role::BiasOrNorm)?;
         let bias = match bias {
             true => Some(tensors.constant(format!("{name}.bias"), width, 0.0, Role::BiasOrNorm)?),
             false => None,
         };
-        Ok(Self {
-            weight,
-            bias,
-            width,
-        })
+        Ok(Self { weight, bias, width })
     }
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        input.f_layer_norm(
-            [self.width],
-            Some(&self.weight),
-            self.bias.as_ref(),
-            1e-5,
-            true,
-        )
+        input.f_layer_norm([self.width], Some(&self.weight), self.bias.as_ref(), 1e-5, true)
     }
 }
 
@@ -107,35 +88,17 @@ pub struct ConvShape {
 }
 
 impl Conv2d {
-    pub fn new(
-        tensors: &mut Tensors,
-        name: &str,
-        shape: ConvShape,
-        bias: bool,
-    ) -> Result<Self, TaskError> {
-        tensors.layer(name, "convolution");
-        let ConvShape {
-            inputs,
-            outputs,
-            kernel,
-            stride,
-        } = shape;
+    pub fn new(tensors: &mut Tensors, name: &str, shape: ConvShape, bias: bool) -> Result<Self, TaskError> {
+        let ConvShape { inputs, outputs, kernel, stride } = shape;
         // He et al. by the outgoing connections, as torchvision's ResNet.
         let deviation = (2.0 / (outputs * kernel * kernel) as f64).sqrt();
         let sizes = [outputs, inputs, kernel, kernel];
         let weight = tensors.normal(format!("{name}.weight"), &sizes, deviation, Role::Weight)?;
         let bias = match bias {
-            true => {
-                Some(tensors.constant(format!("{name}.bias"), outputs, 0.0, Role::BiasOrNorm)?)
-            }
+            true => Some(tensors.constant(format!("{name}.bias"), outputs, 0.0, Role::BiasOrNorm)?),
             false => None,
         };
-        Ok(Self {
-            weight,
-            bias,
-            stride,
-            padding: kernel / 2,
-        })
+        Ok(Self { weight, bias, stride, padding: kernel / 2 })
     }
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
@@ -155,10 +118,8 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     pub fn new(tensors: &mut Tensors, name: &str, channels: i64) -> Result<Self, TaskError> {
-        tensors.layer(name, "batch norm");
-        let mut constant = |part: &str, value, role| {
-            tensors.constant(format!("{name}.{part}"), channels, value, role)
-        };
+        let mut constant =
+            |part: &str, value, role| tensors.constant(format!("{name}.{part}"), channels, value, role);
         Ok(Self {
             weight: constant("weight", 1.0, Role::BiasOrNorm)?,
             bias: constant("bias", 0.0, Role::BiasOrNorm)?,

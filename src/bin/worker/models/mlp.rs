@@ -3,6 +3,7 @@
 use super::layers::{Linear, Start, dropout};
 use super::{ImageShape, Mode, Tensors};
 use crate::task::{TaskError, Watch};
+use overnight::experiment::settings;
 use tch::{TchError, Tensor};
 
 pub struct Mlp {
@@ -11,24 +12,18 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Hidden layers of these widths with rectifiers between, then one unit for each class.
-    pub fn new(
-        tensors: &mut Tensors,
-        shape: ImageShape,
-        hidden: &[i64],
-        dropout: f64,
-    ) -> Result<Self, TaskError> {
-        let inputs = shape.channels * shape.height * shape.width;
-        let widths = [&[inputs], hidden, &[shape.classes]].concat();
-        let layer = |(number, pair): (usize, &[i64])| {
-            let sizes = [pair[0], pair[1]];
-            Linear::new(tensors, &format!("layers.{number}"), sizes, Start::He, true)
-        };
-        let layers = widths.windows(2).enumerate().map(layer);
-        Ok(Self {
-            layers: layers.collect::<Result<_, _>>()?,
-            dropout,
-        })
+    /// Hidden layers with rectifiers between, then one unit for each class.
+    pub fn new(tensors: &mut Tensors, shape: ImageShape, settings: &settings::Mlp) -> Result<Self, TaskError> {
+        let mut widths = vec![shape.channels * shape.height * shape.width];
+        widths.extend(settings.hidden.iter().map(|&width| i64::from(width)));
+        widths.push(shape.classes);
+        let mut layers = Vec::new();
+        for (number, sizes) in widths.windows(2).enumerate() {
+            let name = format!("layers.{number}");
+            tensors.layer(&name, "linear", &sizes[1..]);
+            layers.push(Linear::new(tensors, &name, [sizes[0], sizes[1]], Start::He, true)?);
+        }
+        Ok(Self { layers, dropout: settings.dropout })
     }
 
     pub fn forward(&self, images: &Tensor, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {

@@ -4,10 +4,8 @@
 use super::layers::{BatchNorm, Conv2d, ConvShape, Linear, Start};
 use super::{ImageShape, Mode, Tensors};
 use crate::task::{TaskError, Watch};
+use overnight::experiment::settings;
 use tch::{TchError, Tensor};
-
-/// Channels of the four stages; each but the first halves the image.
-const CHANNELS: [i64; 4] = [64, 128, 256, 512];
 
 pub struct Resnet18 {
     stem: Conv2d,
@@ -17,27 +15,33 @@ pub struct Resnet18 {
 }
 
 impl Resnet18 {
-    pub fn new(tensors: &mut Tensors, shape: ImageShape) -> Result<Self, TaskError> {
-        let stem = conv(tensors, "conv1", [shape.channels, CHANNELS[0]], 3, 1)?;
-        let stem_norm = BatchNorm::new(tensors, "bn1", CHANNELS[0])?;
+    pub fn new(
+        tensors: &mut Tensors,
+        shape: ImageShape,
+        settings: &settings::Resnet18,
+    ) -> Result<Self, TaskError> {
+        let (mut height, mut width) = (shape.height, shape.width);
+        let mut inputs = i64::from(settings.width);
+        tensors.layer("conv1", "convolution", &[inputs, height, width]);
+        let stem = conv(tensors, "conv1", [shape.channels, inputs], 3, 1)?;
+        tensors.layer("bn1", "norm", &[inputs, height, width]);
+        let stem_norm = BatchNorm::new(tensors, "bn1", inputs)?;
         let mut blocks = Vec::new();
-        let mut inputs = CHANNELS[0];
-        for (stage, outputs) in CHANNELS.into_iter().enumerate() {
+        for stage in 0..4 {
+            let outputs = i64::from(settings.width) << stage;
             for number in 0..2 {
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
+                (height, width) = ((height - 1) / stride + 1, (width - 1) / stride + 1);
                 let name = format!("layer{}.{number}", stage + 1);
+                tensors.layer(&name, "residual block", &[outputs, height, width]);
                 blocks.push(Block::new(tensors, name, [inputs, outputs], stride)?);
                 inputs = outputs;
             }
         }
-        let sizes = [inputs, shape.classes];
+        tensors.layer("fc", "linear", &[shape.classes]);
         let start = Start::Normal((1.0 / inputs as f64).sqrt());
-        Ok(Self {
-            stem,
-            stem_norm,
-            blocks,
-            head: Linear::new(tensors, "fc", sizes, start, true)?,
-        })
+        let head = Linear::new(tensors, "fc", [inputs, shape.classes], start, true)?;
+        Ok(Self { stem, stem_norm, blocks, head })
     }
 
     pub fn forward(&self, images: &Tensor, mode: Mode, watch: Watch) -> Result<Tensor, TchError> {
@@ -49,9 +53,7 @@ impl Resnet18 {
             watch.see(|| block.name.clone(), &maps);
         }
         // A plain mean: adaptive pooling has no deterministic gradient on CUDA.
-        let logits = self
-            .head
-            .forward(&maps.f_mean_dim([2_i64, 3].as_slice(), false, None)?)?;
+        let logits = self.head.forward(&maps.f_mean_dim([2_i64, 3].as_slice(), false, None)?)?;
         watch.see(|| "fc".to_owned(), &logits);
         Ok(logits)
     }
@@ -88,14 +90,7 @@ impl Block {
             let norm = BatchNorm::new(tensors, &part("downsample.1"), outputs)?;
             Some((conv, norm))
         };
-        Ok(Self {
-            first,
-            first_norm,
-            second,
-            second_norm,
-            shortcut,
-            name,
-        })
+        Ok(Self { first, first_norm, second, second_norm, shortcut, name })
     }
 
     fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
@@ -119,11 +114,6 @@ fn conv(
     kernel: i64,
     stride: i64,
 ) -> Result<Conv2d, TaskError> {
-    let shape = ConvShape {
-        inputs,
-        outputs,
-        kernel,
-        stride,
-    };
+    let shape = ConvShape { inputs, outputs, kernel, stride };
     Conv2d::new(tensors, name, shape, false)
 }
