@@ -1,6 +1,7 @@
 //! overnight: queue machine-learning experiments in the evening, have a report in the morning.
 
 pub mod data_files;
+pub mod doctor;
 pub mod experiment;
 pub mod libtorch;
 pub mod queue;
