@@ -58,8 +58,6 @@ pub struct State {
     pub model_hash: String,
     /// blake3 of `optimizer.safetensors`, in hex.
     pub optimizer_hash: String,
-    /// State of libtorch's generators by device, in hex.
-    pub generators: std::collections::BTreeMap<String, String>,
     /// Bytes of `metrics.csv` that belong to this state; a resumed run cuts the file to it.
     pub metrics_length: u64,
     /// Seconds of training so far, over all attempts, by a monotonic clock.
@@ -76,9 +74,26 @@ pub struct State {
     /// What was still due at this step when the state was written: `evaluation`, `sample`.
     #[serde(default)]
     pub due: Vec<String>,
+    /// What the next row of `metrics.csv` averages over.
+    #[serde(default)]
+    pub window: Window,
     /// The last value of each metric that a result needs.
     #[serde(default)]
     pub last: std::collections::BTreeMap<String, Number>,
+}
+
+/// Sums over the steps since the last row of `metrics.csv`. Random numbers need no such record: data
+/// order and dropout are functions of seed and step.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Window {
+    pub steps: u64,
+    #[serde(with = "super::number")]
+    pub loss: f64,
+    #[serde(with = "super::number")]
+    pub grad_norm: f64,
+    /// Training examples that were right, of how many; both 0 where accuracy is no metric.
+    pub correct: u64,
+    pub examples: u64,
 }
 
 /// The best value of a metric and the step it was seen at.
