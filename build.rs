@@ -14,11 +14,16 @@ fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch = match env::var_os("LIBTORCH") {
         Some(path) => PathBuf::from(path),
-        None => panic!("LIBTORCH is not set (run `make build`, or `export LIBTORCH=$(scripts/libtorch)` first)"),
+        None => panic!(
+            "LIBTORCH is not set (run `make build`, or `export LIBTORCH=$(scripts/libtorch)` first)"
+        ),
     };
     let include = libtorch.join("include");
     if !include.join("ATen/ATen.h").is_file() {
-        panic!("{} holds no libtorch headers (LIBTORCH names libtorch's folder, with include/ and lib/ in it)", libtorch.display());
+        panic!(
+            "{} holds no libtorch headers (LIBTORCH names libtorch's folder, with include/ and lib/ in it)",
+            libtorch.display()
+        );
     }
     cc::Build::new()
         .cpp(true)

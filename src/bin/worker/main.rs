@@ -4,8 +4,10 @@
 //! of the run. It knows nothing of the queue, of other runs or of reports.
 
 mod checkpoint;
+mod data;
 mod device;
 mod failure;
+mod generate;
 mod journal;
 mod losses;
 mod models;
