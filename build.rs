@@ -14,9 +14,9 @@ fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch = match env::var_os("LIBTORCH") {
         Some(path) => PathBuf::from(path),
-        None => panic!(
-            "LIBTORCH is not set (run `make build`, or `export LIBTORCH=$(scripts/libtorch)` first)"
-        ),
+        None => {
+            panic!("LIBTORCH is not set (run `make build`, or `export LIBTORCH=$(scripts/libtorch)` first)")
+        }
     };
     let include = libtorch.join("include");
     if !include.join("ATen/ATen.h").is_file() {

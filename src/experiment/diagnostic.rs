@@ -1,1 +1,185 @@
+//! What is wrong with an experiment file: the thing, the place, and the way out.
 
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// Something wrong with a setting, before its place in the file is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted: `model.heads`. Empty for the file as a whole.
+    pub path: String,
+    /// What is to be pointed at.
+    pub part: Part,
+    pub reason: String,
+    pub way_out: String,
+}
+
+/// The part of a setting that a problem is with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Key,
+    Value,
+}
+
+impl Problem {
+    pub fn new(path: impl Into<String>, reason: impl Into<String>, way_out: impl Into<String>) -> Problem {
+        Problem { path: path.into(), part: Part::Value, reason: reason.into(), way_out: way_out.into() }
+    }
+}
+
+/// A problem with its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    pub file: PathBuf,
+    /// From 1; 0 for the file as a whole.
+    pub line: usize,
+    /// In characters, from 1; 0 for the file as a whole.
+    pub column: usize,
+    pub reason: String,
+    pub way_out: String,
+    /// The line itself, and how many characters of it are meant.
+    #[serde(skip)]
+    pub excerpt: String,
+    #[serde(skip)]
+    pub width: usize,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(out, ":{}:{}", self.line, self.column)?;
+        }
+        write!(out, ": {}", self.reason)?;
+        if self.line > 0 {
+            let number = self.line.to_string();
+            let before: String = self.excerpt.chars().take(self.column - 1).collect();
+            // Tabs keep their width above the marks.
+            let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            write!(out, "\n  {number} | {}", self.excerpt)?;
+            write!(out, "\n  {} | {indent}{}", " ".repeat(number.len()), "^".repeat(self.width.max(1)))?;
+        }
+        if !self.way_out.is_empty() {
+            write!(out, "\n  {}", self.way_out)?;
+        }
+        Ok(())
+    }
+}
+
+/// An experiment file that cannot be used, with everything that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected(pub Vec<Diagnostic>);
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.write_str("\n\n")?;
+            }
+            write!(out, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+/// The text of an experiment file, to find places in.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub file: PathBuf,
+    text: String,
+    document: Option<toml_edit::Document<String>>,
+}
+
+impl Source {
+    pub fn new(file: &Path, text: &str) -> Source {
+        let document = toml_edit::Document::parse(text.to_owned()).ok();
+        Source { file: file.to_owned(), text: text.to_owned(), document }
+    }
+
+    /// The problem with the place of its setting: the key if it is there, else the nearest table above.
+    pub fn locate(&self, problem: Problem) -> Diagnostic {
+        let span = self.span(&problem.path, problem.part);
+        self.diagnostic(span, problem.reason, problem.way_out)
+    }
+
+    /// A diagnostic for a range of bytes of the text.
+    pub fn diagnostic(&self, span: Option<Range<usize>>, reason: String, way_out: String) -> Diagnostic {
+        let file = self.file.clone();
+        let Some(span) = span else {
+            return Diagnostic {
+                file,
+                line: 0,
+                column: 0,
+                reason,
+                way_out,
+                excerpt: String::new(),
+                width: 0,
+            };
+        };
+        let start = floor_to_character(&self.text, span.start);
+        let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
+        let end = floor_to_character(&self.text, span.end.clamp(start, line_end));
+        Diagnostic {
+            file,
+            line: self.text[..start].matches('\n').count() + 1,
+            column: self.text[line_start..start].chars().count() + 1,
+            reason,
+            way_out,
+            excerpt: self.text[line_start..line_end].trim_end().to_owned(),
+            width: self.text[start..end].chars().count(),
+        }
+    }
+
+    /// The line that gives the setting its value, if the file gives it.
+    pub fn line_of(&self, path: &str) -> Option<usize> {
+        let (span, whole) = self.deepest(path, Part::Value)?;
+        whole.then(|| self.text[..span.start].matches('\n').count() + 1)
+    }
+
+    fn span(&self, path: &str, part: Part) -> Option<Range<usize>> {
+        // A value that the sweep gave has its place under `sweep.values`.
+        self.in_sweep(path, part).or_else(|| self.deepest(path, part).map(|(span, _)| span))
+    }
+
+    fn in_sweep(&self, path: &str, part: Part) -> Option<Range<usize>> {
+        let values = self.document.as_ref()?.get("sweep")?.get("values")?.as_table_like()?;
+        let (key, item) = values.get_key_value(path)?;
+        if part == Part::Key { key.span() } else { item.span().or_else(|| key.span()) }
+    }
+
+    /// The span of the deepest part of `path` that the file has, and whether that is all of it.
+    fn deepest(&self, path: &str, part: Part) -> Option<(Range<usize>, bool)> {
+        let mut table: &dyn toml_edit::TableLike = self.document.as_ref()?.as_table();
+        let mut found = None;
+        let mut names = path.split('.').filter(|name| !name.is_empty()).peekable();
+        while let Some(name) = names.next() {
+            let Some((key, item)) = table.get_key_value(name) else { return found.map(|span| (span, false)) };
+            let is_last = names.peek().is_none();
+            let span = if is_last && part == Part::Value && !item.is_table() {
+                item.span().or(key.span())
+            } else {
+                key.span()
+            };
+            found = span.or(found);
+            match item.as_table_like() {
+                Some(below) => table = below,
+                None => return found.map(|span| (span, is_last)),
+            }
+        }
+        found.map(|span| (span, true))
+    }
+}
+
+fn floor_to_character(text: &str, mut index: usize) -> usize {
+    index = index.min(text.len());
+    while !text.is_char_boundary(index) {
+        index -= 1;
+    }
+    index
+}

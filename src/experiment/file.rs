@@ -1,1 +1,358 @@
+//! Reading an experiment file: one file in, the complete settings of all its runs out.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+use toml::{Table, Value};
+
+use super::diagnostic::{Diagnostic, Problem, Rejected, Source};
+use super::settings::{Queue, Settings};
+use super::sweep::{Point, Sweep};
+use super::{parse, validate};
+use crate::run_dir::is_plain_name;
+use crate::run_dir::records::Origin;
+
+/// An experiment: everything its file says, complete and typed.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// The file's name without its ending.
+    pub name: String,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub notes: String,
+    pub queue: Queue,
+    /// In the order in which they are queued.
+    pub runs: Vec<PlannedRun>,
+    source: Source,
+}
+
+/// One run of an experiment.
+#[derive(Debug, Clone)]
+pub struct PlannedRun {
+    pub settings: Settings,
+    /// What the sweep gave, by dotted path, the seed included where it gives seeds.
+    pub varied: Map<String, serde_json::Value>,
+    /// Where each value that is not a default came from.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+/// `--set train.optimizer.lr=3e-4`: a value that stands above the file's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    path: String,
+    value: Value,
+}
+
+impl std::str::FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Override, String> {
+        let (path, value) = text.split_once('=').ok_or("write SETTING=VALUE, for example train.steps=100")?;
+        let (path, value) = (path.trim(), value.trim());
+        if path.is_empty() || path.split('.').any(str::is_empty) {
+            return Err(format!("`{path}` is no dotted path of a setting, such as train.optimizer.lr"));
+        }
+        // What is no TOML value is a word: `--set train.precision=bf16` needs no quotes.
+        let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok();
+        let value =
+            parsed.and_then(|mut table| table.remove("value")).unwrap_or(Value::String(value.to_owned()));
+        Ok(Override { path: path.to_owned(), value })
+    }
+}
+
+impl Experiment {
+    /// Reads and checks one experiment file. Data files are not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each with its place.
+    pub fn read(path: &Path, overrides: &[Override]) -> Result<Experiment, Rejected> {
+        let whole = |reason: String, way_out: &str| {
+            let source = Source::new(path, "");
+            Rejected(vec![source.diagnostic(None, reason, way_out.to_owned())])
+        };
+        let bytes = fs::read(path).map_err(|error| {
+            whole(
+                format!("cannot be read: {error}"),
+                "name a file that exists, for example experiments/NAME.toml",
+            )
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            whole(format!("is not UTF-8 from byte {at} on"), "save it as UTF-8")
+        })?;
+        Experiment::from_text(path, &text, overrides)
+    }
+
+    /// Reads the text of an experiment file that lies, or would lie, at `path`.
+    pub fn from_text(path: &Path, text: &str, overrides: &[Override]) -> Result<Experiment, Rejected> {
+        let source = Source::new(path, text);
+        let place = |problem: Problem| located(&source, overrides, problem);
+        let one = |problem: Problem| Rejected(vec![place(problem)]);
+        let name = name_of(path).map_err(one)?;
+        let mut table: Table = toml::from_str(text).map_err(|error| {
+            let reason = error.message().trim_end().replace('\n', ", ");
+            Rejected(vec![source.diagnostic(
+                error.span(),
+                reason,
+                "see https://toml.io for the format".to_owned(),
+            )])
+        })?;
+        for wanted in overrides {
+            set(&mut table, &wanted.path, wanted.value.clone()).map_err(one)?;
+        }
+        let description = parse::take(&mut table, "description").map_err(one)?.unwrap_or_default();
+        let tags = parse::take(&mut table, "tags").map_err(one)?.unwrap_or_default();
+        let notes = parse::take(&mut table, "notes").map_err(one)?.unwrap_or_default();
+        let queue = parse::take(&mut table, "queue").map_err(one)?.unwrap_or_default();
+        let sweep: Sweep = parse::take(&mut table, "sweep").map_err(one)?.unwrap_or_default();
+
+        let mut runs = Vec::new();
+        let mut diagnostics: Vec<Diagnostic> = Vec::new();
+        for point in sweep.points().map_err(one)? {
+            match planned(&table, &point, overrides, &source) {
+                Ok(run) => runs.push(run),
+                Err(problems) => {
+                    // The same mistake at every point of a sweep is one mistake.
+                    for diagnostic in problems.into_iter().map(place) {
+                        if !diagnostics.contains(&diagnostic) {
+                            diagnostics.push(diagnostic);
+                        }
+                    }
+                }
+            }
+        }
+        if !diagnostics.is_empty() {
+            return Err(Rejected(diagnostics));
+        }
+        Ok(Experiment { name, description, tags, notes, queue, runs, source })
+    }
+
+    /// The file it was read from.
+    pub fn file(&self) -> &Path {
+        &self.source.file
+    }
+
+    /// The folder that paths in the file are relative to.
+    pub fn base(&self) -> PathBuf {
+        self.file().parent().map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// A problem found later (with the data, say) with its place in this file.
+    pub fn locate(&self, problem: Problem) -> Diagnostic {
+        self.source.locate(problem)
+    }
+}
+
+/// The problem with its place: in the file, or on the command line where that gave the value.
+fn located(source: &Source, overrides: &[Override], problem: Problem) -> Diagnostic {
+    let given = overrides.iter().find(|given| {
+        let rest = given.path.strip_prefix(problem.path.as_str());
+        !problem.path.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
+    match given {
+        Some(given) => {
+            let reason = format!("--set {}: {}", given.path, problem.reason);
+            source.diagnostic(None, reason, problem.way_out)
+        }
+        None => source.locate(problem),
+    }
+}
+
+fn name_of(path: &Path) -> Result<String, Problem> {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    if is_plain_name(&stem) {
+        return Ok(stem);
+    }
+    let reason = format!("\"{stem}\" cannot name an experiment");
+    Err(Problem::new(
+        "",
+        reason,
+        "use letters, digits, `.`, `_` and `-` in the file's name, a letter or digit first",
+    ))
+}
+
+fn planned(
+    base: &Table,
+    point: &Point,
+    overrides: &[Override],
+    source: &Source,
+) -> Result<PlannedRun, Vec<Problem>> {
+    let one = |problem: Problem| vec![problem];
+    let mut table = base.clone();
+    let mut varied = Map::new();
+    for (path, value) in &point.values {
+        let section = path.split('.').next().unwrap_or_default();
+        if ["description", "tags", "notes", "sweep", "queue"].contains(&section) {
+            let reason = format!("{path} cannot be varied");
+            return Err(one(Problem::new(path, reason, "vary settings of data, model, train and the like")));
+        }
+        set(&mut table, path, value.clone()).map_err(one)?;
+        varied.insert(path.clone(), serde_json::to_value(value).unwrap_or_default());
+    }
+    if let Some(seed) = point.seed {
+        let value = i64::try_from(seed).map_err(|_| {
+            one(Problem::new("sweep.seeds", format!("seed {seed} is too large"), "use a number below 2^63"))
+        })?;
+        set(&mut table, "train.seed", Value::Integer(value)).map_err(one)?;
+        varied.insert("train.seed".to_owned(), seed.into());
+    }
+    let origins = origins(&table, &varied, overrides, source);
+    let settings = parse::settings(table).map_err(one)?;
+    let problems = validate::problems(&settings);
+    if problems.is_empty() { Ok(PlannedRun { settings, varied, origins }) } else { Err(problems) }
+}
+
+/// Puts `value` at the dotted path, making the sections on the way.
+fn set(table: &mut Table, path: &str, value: Value) -> Result<(), Problem> {
+    let (sections, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut table = table;
+    for section in sections.split('.').filter(|section| !section.is_empty()) {
+        let below = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(below) = below else {
+            let reason = format!("{path} cannot be set: `{section}` is a value, not a section");
+            return Err(Problem::new(path, reason, "`overnight schema` lists every setting"));
+        };
+        table = below;
+    }
+    table.insert(key.to_owned(), value);
+    Ok(())
+}
+
+fn origins(
+    table: &Table,
+    varied: &Map<String, serde_json::Value>,
+    overrides: &[Override],
+    source: &Source,
+) -> BTreeMap<String, Origin> {
+    let mut paths = Vec::new();
+    leaves("", table, &mut paths);
+    let origin = |path: &str| {
+        if varied.contains_key(path) {
+            Origin::Sweep
+        } else if overrides.iter().any(|wanted| wanted.path == path) {
+            Origin::CommandLine
+        } else {
+            Origin::File { line: source.line_of(path).unwrap_or_default() }
+        }
+    };
+    paths
+        .into_iter()
+        .map(|path| {
+            let origin = origin(&path);
+            (path, origin)
+        })
+        .collect()
+}
+
+fn leaves(path: &str, table: &Table, found: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            Value::Table(below) => leaves(&path, below, found),
+            _ => found.push(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n";
+
+    fn read(text: &str) -> Result<Experiment, Rejected> {
+        Experiment::from_text(Path::new("experiments/x.toml"), text, &[])
+    }
+
+    fn complaint(text: &str) -> String {
+        read(text).expect_err("the file is wrong").to_string()
+    }
+
+    #[test]
+    fn what_is_not_written_is_a_default() {
+        let experiment = read(MINIMAL).unwrap();
+        assert_eq!(experiment.name, "x");
+        assert_eq!(experiment.runs.len(), 1);
+        assert_eq!(experiment.runs[0].settings.train.seed, 1337);
+        assert_eq!(experiment.runs[0].origins["data.kind"], Origin::File { line: 2 });
+    }
+
+    #[test]
+    fn a_misspelled_key_is_named_with_its_place_and_the_nearest_known_one() {
+        assert_eq!(
+            complaint(&format!("{MINIMAL}[train]\nsteps = 10\n  batchsize = 3\n")),
+            "experiments/x.toml:7:3: [train] has no setting `batchsize`\n  \
+             7 |   batchsize = 3\n    |   ^^^^^^^^^\n  did you mean `batch_size`?"
+        );
+        let nested = complaint(&format!("{MINIMAL}[train.optimizer]\nlearning_rate = 3\n"));
+        assert!(nested.starts_with("experiments/x.toml:6:1: [train.optimizer] has no setting"), "{nested}");
+        let top = complaint(&format!("{MINIMAL}[trian]\nsteps = 3\n"));
+        assert!(top.contains("x.toml:5:2") && top.contains("did you mean `train`?"), "{top}");
+        let inline = complaint("data = { kind = \"shapes\", cuont = 3 }\n[model]\nkind = \"mlp\"\n");
+        assert!(inline.contains("x.toml:1:27") && inline.contains("`count`"), "{inline}");
+    }
+
+    #[test]
+    fn wrong_types_and_kinds_are_named() {
+        let kind = complaint("[data]\nkind = \"shapes\"\n[model]\nkind = \"gtp\"\n");
+        assert!(
+            kind.contains("x.toml:4:8: model.kind cannot be \"gtp\"") && kind.contains("\"gpt\""),
+            "{kind}"
+        );
+        let kind_of_number = complaint(&format!("{MINIMAL}[train]\nsteps = \"many\"\n"));
+        assert!(kind_of_number.contains("x.toml:6:9: train.steps: invalid type"), "{kind_of_number}");
+        let syntax = complaint("[data\nkind = 3");
+        assert!(syntax.starts_with("experiments/x.toml:1:"), "{syntax}");
+        assert!(complaint("").contains("no [data] section"));
+    }
+
+    #[test]
+    fn a_value_of_the_sweep_is_named_where_it_stands() {
+        let text = format!("{MINIMAL}[sweep.values]\n\"train.optimizer.lr\" = [1e-3, -1.0]\n");
+        let complaint = complaint(&text);
+        assert!(complaint.contains("x.toml:6:24"), "{complaint}");
+        let unknown = super::Experiment::from_text(
+            Path::new("x.toml"),
+            &format!("{MINIMAL}[sweep.values]\n\"train.optimizer.lrr\" = [1e-3]\n"),
+            &[],
+        );
+        assert!(unknown.unwrap_err().to_string().contains("did you mean `lr`?"));
+    }
+
+    #[test]
+    fn the_same_mistake_at_every_point_is_said_once() {
+        let text = format!("{MINIMAL}[train]\nbatch_size = 0\n[sweep]\nseeds = [1, 2, 3]\n");
+        assert_eq!(read(&text).unwrap_err().0.len(), 1);
+    }
+
+    #[test]
+    fn overrides_stand_above_the_file_and_below_the_sweep() {
+        let overrides = ["train.steps=7", "train.precision=bf16", "train.optimizer.lr=1"]
+            .map(|text| text.parse().unwrap());
+        let text = format!("{MINIMAL}[train]\nsteps = 10\n[sweep.values]\n\"train.optimizer.lr\" = [0.5]\n");
+        let experiment = Experiment::from_text(Path::new("x.toml"), &text, &overrides).unwrap();
+        let run = &experiment.runs[0];
+        assert_eq!(run.settings.train.steps, Some(7));
+        assert_eq!(run.settings.train.precision, super::super::settings::Precision::Bf16);
+        assert_eq!(run.settings.train.optimizer.lr(), 0.5);
+        assert_eq!(run.origins["train.steps"], Origin::CommandLine);
+        assert_eq!(run.origins["train.optimizer.lr"], Origin::Sweep);
+        assert!("train.steps".parse::<Override>().is_err());
+        let wrong = ["train.stpes=3".parse().unwrap()];
+        let rejected = Experiment::from_text(Path::new("x.toml"), MINIMAL, &wrong).unwrap_err().to_string();
+        assert_eq!(
+            rejected,
+            "x.toml: --set train.stpes: [train] has no setting `stpes`\n  did you mean `steps`?"
+        );
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_a_folder_is_refused() {
+        for name in ["two words.toml", "-x.toml", ".toml", "ü.toml"] {
+            let rejected = Experiment::from_text(Path::new(name), MINIMAL, &[]).unwrap_err();
+            assert!(rejected.to_string().contains("cannot name an experiment"), "{name}");
+        }
+    }
+}

@@ -167,7 +167,8 @@ pub struct Idx {
     /// Labels of the validation images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_labels: Option<String>,
-    /// Part of the training images, at the end, kept for validation. Above 0, below 1.
+    /// Part of the training images, at the end, kept for validation; 0.1 where nothing else validates.
+    /// Above 0, below 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub validation: Option<f64>,
@@ -181,7 +182,7 @@ pub struct Folder {
     /// The same for validation. Leave out to split off a part of the images instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_path: Option<String>,
-    /// Part of each class's images kept for validation. Above 0, below 1.
+    /// Part of each class's images kept for validation; 0.1 where nothing else validates. Above 0, below 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub validation: Option<f64>,

@@ -34,11 +34,8 @@ pub trait Task {
 
     /// Measures the model on the first `batches` validation batches, or on all of them. Looks at
     /// `ended` before every batch and gives `None` when it says so.
-    fn evaluate(
-        &self,
-        batches: Option<u32>,
-        ended: &dyn Fn() -> bool,
-    ) -> Result<Option<Measured>, TaskError>;
+    fn evaluate(&self, batches: Option<u32>, ended: &dyn Fn() -> bool)
+    -> Result<Option<Measured>, TaskError>;
 
     /// What the model produces now. Looks at `ended` between tokens and gives `None` when it says
     /// so; `Some` of no items when the settings ask for nothing.

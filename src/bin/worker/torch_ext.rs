@@ -43,7 +43,9 @@ pub struct GradNorm {
 pub fn grad_norm(parameters: &TensorList, clip: f64) -> Result<GradNorm, TchError> {
     let mut norm: Pointer = ptr::null_mut();
     let mut scale: Pointer = ptr::null_mut();
-    check(unsafe { overnight_grad_norm(parameters.pointers.as_ptr(), parameters.len(), clip, &mut norm, &mut scale) })?;
+    check(unsafe {
+        overnight_grad_norm(parameters.pointers.as_ptr(), parameters.len(), clip, &mut norm, &mut scale)
+    })?;
     Ok(GradNorm {
         norm: unsafe { Tensor::from_ptr(norm.cast()) },
         scale: (!scale.is_null()).then(|| unsafe { Tensor::from_ptr(scale.cast()) }),

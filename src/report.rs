@@ -1,0 +1,3 @@
+//! The report: run directories in, static pages out.
+
+pub mod chart;

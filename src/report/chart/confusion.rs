@@ -1,0 +1,170 @@
+//! A confusion matrix: what the model said (columns) about each true class (rows).
+
+use super::backend::{Escaped, TEXT_PX};
+use super::number::count;
+use super::text_width::text_width;
+use std::fmt::Write;
+
+/// Counts by true class and predicted class.
+#[derive(Clone, Debug)]
+pub struct Confusion {
+    pub title: String,
+    pub classes: Vec<String>,
+    /// One row for each true class, one count for each predicted one. Missing cells count as zero.
+    pub counts: Vec<Vec<u64>>,
+}
+
+const CELL_PX: usize = 28;
+/// Classes that have a name and numbers; of more only the colors are readable.
+const LETTERED: usize = 20;
+/// Classes that are drawn at all.
+const MOST: usize = 200;
+/// The plot's width on a phone, in CSS pixels.
+const NARROW_PX: f64 = 300.0;
+
+/// Draws the matrix as one `<svg>` element: each row shaded by its own share, so that a rare class
+/// shows as clearly as a frequent one.
+pub fn draw(confusion: &Confusion) -> String {
+    let classes = confusion.classes.len().min(MOST);
+    let lettered = classes <= LETTERED;
+    let cell = if lettered { CELL_PX } else { (560 / classes.max(1)).clamp(3, CELL_PX) };
+    let height = classes * cell;
+    let mut svg = format!(
+        r#"<svg class="chart confusion y{}" role="img" height="{height}"><title>{}</title><desc>{}</desc>"#,
+        label_room(confusion, lettered),
+        Escaped(&confusion.title),
+        Escaped(&in_words(confusion))
+    );
+    let share_px = NARROW_PX / classes.max(1) as f64;
+    for row in 0..classes {
+        let total: u64 = row_of(confusion, row).iter().fold(0, |sum, &count| sum.saturating_add(count));
+        if lettered {
+            let _ = write!(
+                svg,
+                r#"<text x="0" dx="-8" y="{}" text-anchor="end">{}</text>"#,
+                row * cell + cell / 2 + 4,
+                Escaped(&confusion.classes[row])
+            );
+        }
+        for column in 0..classes {
+            let value = row_of(confusion, row).get(column).copied().unwrap_or(0);
+            draw_cell(&mut svg, Cell { row, column, value, total, classes, height: cell, lettered });
+        }
+    }
+    if lettered {
+        for (column, name) in confusion.classes.iter().take(classes).enumerate() {
+            let class = if text_width(name, TEXT_PX) < share_px { "" } else { r#" class="roomy""# };
+            let x = (column as f64 + 0.5) * 100.0 / classes as f64;
+            let _ = write!(
+                svg,
+                r#"<text{class} x="{x:.2}%" y="{height}" dy="15" text-anchor="middle">{}</text>"#,
+                Escaped(name)
+            );
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+struct Cell {
+    row: usize,
+    column: usize,
+    value: u64,
+    total: u64,
+    classes: usize,
+    /// In CSS pixels.
+    height: usize,
+    lettered: bool,
+}
+
+fn draw_cell(svg: &mut String, cell: Cell) {
+    if cell.value == 0 {
+        return;
+    }
+    let width = 100.0 / cell.classes as f64;
+    let (x, y) = (cell.column as f64 * width, cell.row * cell.height);
+    // Ink stays readable on every shade, so the darkest stays well below the full color.
+    let shade = 0.06 + 0.44 * cell.value as f64 / cell.total.max(1) as f64;
+    let class = if cell.row == cell.column { "hit" } else { "miss" };
+    let _ = write!(
+        svg,
+        r#"<rect class="{class}" x="{x:.2}%" y="{y}" width="{width:.2}%" height="{}" fill-opacity="{shade:.2}"/>"#,
+        cell.height
+    );
+    if cell.lettered {
+        let text = count(cell.value);
+        let fits = text_width(&text, TEXT_PX) < NARROW_PX / cell.classes as f64;
+        let class = if fits { "cell" } else { "cell roomy" };
+        let _ = write!(
+            svg,
+            r#"<text class="{class}" x="{:.2}%" y="{}" text-anchor="middle">{text}</text>"#,
+            x + width / 2.0,
+            y + cell.height / 2 + 4
+        );
+    }
+}
+
+fn row_of(confusion: &Confusion, row: usize) -> &[u64] {
+    confusion.counts.get(row).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn label_room(confusion: &Confusion, lettered: bool) -> usize {
+    let names = confusion.classes.iter().filter(|_| lettered);
+    let widest = names.map(|name| text_width(name, TEXT_PX)).fold(0.0, f64::max);
+    (((widest + 10.0) / 8.0).ceil() as usize).clamp(5, 12)
+}
+
+/// Says the most frequent mistakes, which is what one looks for.
+fn in_words(confusion: &Confusion) -> String {
+    let name = |index: usize| confusion.classes.get(index).map_or("?", String::as_str);
+    let cells = confusion.counts.iter().enumerate();
+    let mut mistakes: Vec<(u64, usize, usize)> = cells
+        .flat_map(|(truth, row)| row.iter().enumerate().map(move |(said, &count)| (count, truth, said)))
+        .filter(|&(count, truth, said)| count > 0 && truth != said)
+        .collect();
+    mistakes.sort_by_key(|&(count, ..)| std::cmp::Reverse(count));
+    if mistakes.is_empty() {
+        return "True classes in rows, predictions in columns. No mistakes.".into();
+    }
+    let worst: Vec<String> = mistakes
+        .iter()
+        .take(5)
+        .map(|&(times, truth, said)| format!("{} for {} {} times", name(said), name(truth), count(times)))
+        .collect();
+    format!("True classes in rows, predictions in columns. Most frequent mistakes: {}.", worst.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits(counts: Vec<Vec<u64>>) -> Confusion {
+        Confusion { title: "Confusion".into(), classes: vec!["cat".into(), "<dog>".into()], counts }
+    }
+
+    #[test]
+    fn the_description_names_the_most_frequent_mistake() {
+        let svg = draw(&digits(vec![vec![90, 10], vec![2, 98]]));
+        assert!(
+            svg.contains(
+                "Most frequent mistakes: &lt;dog&gt; for cat 10 times, cat for &lt;dog&gt; 2 times."
+            )
+        );
+    }
+
+    #[test]
+    fn a_matrix_with_missing_rows_or_no_classes_is_drawn() {
+        assert!(draw(&digits(vec![vec![1]])).ends_with("</svg>"));
+        assert!(draw(&digits(vec![])).contains("No mistakes."));
+        let none = Confusion { title: String::new(), classes: vec![], counts: vec![] };
+        assert!(draw(&none).ends_with("</svg>"));
+    }
+
+    #[test]
+    fn many_classes_are_colors_only() {
+        let classes: Vec<String> = (0..100).map(|class| format!("class {class}")).collect();
+        let counts = vec![vec![1; 100]; 100];
+        let svg = draw(&Confusion { title: "Confusion".into(), classes, counts });
+        assert!(!svg.contains("<text") && svg.matches("<rect").count() == 10_000);
+    }
+}

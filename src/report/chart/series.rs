@@ -1,0 +1,189 @@
+//! What becomes of a series before it is drawn: in order, smoothed, split where it is not finite,
+//! reduced to what a screen can show. After this plotters sees finite values only.
+
+/// A step (or a time) and a value. The value may be anything, the step must be finite to count.
+pub type Point = (f64, f64);
+
+/// The points in strictly rising order of x. Where x goes back, the later points win: what they
+/// overtake was overtaken by a resumed run.
+pub fn in_order(points: &[Point]) -> Vec<Point> {
+    let mut kept: Vec<Point> = Vec::with_capacity(points.len());
+    for &(x, y) in points.iter().filter(|(x, _)| x.is_finite()) {
+        if kept.last().is_some_and(|&(last, _)| last >= x) {
+            let overtaken = kept.partition_point(|&(earlier, _)| earlier < x);
+            kept.truncate(overtaken);
+        }
+        kept.push((x, y));
+    }
+    kept
+}
+
+/// An exponential moving average, divided by the weight it has gathered so far, so that it starts
+/// at the first value and not at zero (Kingma and Ba, 2015, section 3). The average spans about a
+/// fiftieth of the points. Values that are not finite stay as they are and do not enter it.
+pub fn smoothed(points: &[Point]) -> Vec<Point> {
+    let span = (points.len() as f64 / 50.0).max(1.0);
+    let keep = 1.0 - 1.0 / span;
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let mut average = |&(x, y): &Point| {
+        if !y.is_finite() {
+            return (x, y);
+        }
+        sum = keep * sum + (1.0 - keep) * y;
+        weight = keep * weight + (1.0 - keep);
+        (x, sum / weight)
+    };
+    points.iter().map(&mut average).collect()
+}
+
+/// A series cut where its values are not finite.
+#[derive(Debug, Default, PartialEq)]
+pub struct Split<'a> {
+    pub segments: Vec<&'a [Point]>,
+    pub gaps: Vec<Gap>,
+}
+
+/// Where a series stops being finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gap {
+    /// Where the first value is that is not finite.
+    pub x: f64,
+    /// That value: nan or an infinity.
+    pub value: f64,
+    /// The nearest finite value, before it or else after it: there the mark stands.
+    pub beside: Option<f64>,
+}
+
+/// Cuts a series into stretches of finite values and the gaps between them.
+pub fn split(points: &[Point]) -> Split<'_> {
+    let mut split = Split::default();
+    let mut rest = points;
+    let mut last_finite = None;
+    while !rest.is_empty() {
+        let finite = rest.iter().position(|(_, y)| !y.is_finite()).unwrap_or(rest.len());
+        let (segment, after) = rest.split_at(finite);
+        if let Some(&(_, y)) = segment.last() {
+            split.segments.push(segment);
+            last_finite = Some(y);
+        }
+        let gap = after.iter().position(|(_, y)| y.is_finite()).unwrap_or(after.len());
+        let (gap, after) = after.split_at(gap);
+        if let Some(&(x, value)) = gap.first() {
+            let beside = last_finite.or_else(|| after.first().map(|&(_, y)| y));
+            split.gaps.push(Gap { x, value, beside });
+        }
+        rest = after;
+    }
+    split
+}
+
+/// The part of a stretch that shows between two ends, with the neighbor beyond each end so that
+/// the line leaves the plot at its own slope.
+pub fn reaching(segment: &[Point], low: f64, high: f64) -> &[Point] {
+    let first = segment.partition_point(|&(x, _)| x < low).saturating_sub(1);
+    let after = segment.partition_point(|&(x, _)| x <= high);
+    &segment[first..(after + 1).clamp(first, segment.len())]
+}
+
+/// At most two points for each column, its lowest and its highest in the order they came, plus the
+/// first and the last point of the stretch: no extreme is lost and the line looks the same.
+///
+/// `column` says in which column of the screen an x lies; it must not fall as x rises.
+pub fn reduced(segment: &[Point], column: impl Fn(f64) -> i64) -> Vec<Point> {
+    let (Some(&first), Some(&last)) = (segment.first(), segment.last()) else { return Vec::new() };
+    let mut kept = vec![first];
+    let mut start = 0;
+    while start < segment.len() {
+        let here = column(segment[start].0);
+        let mut end = start;
+        let (mut lowest, mut highest) = (start, start);
+        while end < segment.len() && column(segment[end].0) == here {
+            if segment[end].1 < segment[lowest].1 {
+                lowest = end;
+            }
+            if segment[end].1 > segment[highest].1 {
+                highest = end;
+            }
+            end += 1;
+        }
+        for index in [lowest.min(highest), lowest.max(highest)] {
+            if kept.last() != Some(&segment[index]) {
+                kept.push(segment[index]);
+            }
+        }
+        start = end;
+    }
+    if kept.last() != Some(&last) {
+        kept.push(last);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::{INFINITY, NAN};
+
+    #[test]
+    fn steps_that_go_back_replace_what_they_overtake() {
+        let points = [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0), (2.0, 20.0), (NAN, 5.0), (4.0, 40.0)];
+        assert_eq!(in_order(&points), [(1.0, 1.0), (2.0, 20.0), (4.0, 40.0)]);
+    }
+
+    #[test]
+    fn a_smoothed_line_starts_at_its_first_value_and_passes_over_what_is_not_finite() {
+        let mut points: Vec<Point> = (0..500).map(|step| (f64::from(step), 2.0)).collect();
+        points[3].1 = NAN;
+        let line = smoothed(&points);
+        assert!((line[0].1 - 2.0).abs() < 1e-12 && (line[499].1 - 2.0).abs() < 1e-12);
+        assert!(line[3].1.is_nan());
+    }
+
+    #[test]
+    fn a_series_is_cut_where_it_is_not_finite() {
+        let points = [(0.0, NAN), (1.0, 5.0), (2.0, 4.0), (3.0, NAN), (4.0, INFINITY), (5.0, 3.0)];
+        let split = split(&points);
+        assert_eq!(split.segments, [&points[1..3], &points[5..6]]);
+        assert_eq!(
+            split.gaps.iter().map(|gap| (gap.x, gap.beside)).collect::<Vec<_>>(),
+            [(0.0, Some(5.0)), (3.0, Some(4.0))]
+        );
+    }
+
+    #[test]
+    fn a_series_without_a_finite_value_is_one_gap() {
+        let points = [(0.0, NAN), (1.0, NAN)];
+        let split = split(&points);
+        assert!(split.segments.is_empty());
+        assert_eq!(split.gaps.len(), 1);
+        assert_eq!(split.gaps[0].beside, None);
+    }
+
+    #[test]
+    fn reduction_keeps_every_columns_extremes_and_both_ends() {
+        let mut points: Vec<Point> =
+            (0..10_000).map(|step| (f64::from(step), (f64::from(step) * 0.37).sin())).collect();
+        points[5_055].1 = 9.0;
+        points[7_777].1 = -9.0;
+        let kept = reduced(&points, |x| (x / 100.0) as i64);
+        assert!(kept.len() <= 202, "{} points in 100 columns", kept.len());
+        assert!(kept.contains(&(5_055.0, 9.0)) && kept.contains(&(7_777.0, -9.0)));
+        assert_eq!((kept.first(), kept.last()), (points.first(), points.last()));
+        assert!(kept.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn what_lies_outside_is_left_out_but_for_the_neighbors() {
+        let points: Vec<Point> = (0..10).map(|step| (f64::from(step), 0.0)).collect();
+        assert_eq!(reaching(&points, 3.5, 6.0), &points[3..8]);
+        assert_eq!(reaching(&points, -5.0, 50.0), points);
+        assert_eq!(reaching(&points, 20.0, 30.0), &points[9..]);
+        assert!(reaching(&[], 0.0, 1.0).is_empty());
+    }
+
+    #[test]
+    fn few_points_stay_as_they_are() {
+        let points = [(0.0, 1.0), (10.0, 3.0), (20.0, 2.0)];
+        assert_eq!(reduced(&points, |x| x as i64), points);
+    }
+}

@@ -1,0 +1,7 @@
+//! The runner.
+pub mod child;
+pub mod devices;
+pub mod interrupt;
+pub mod schedule;
+pub mod telemetry;
+pub mod view;

@@ -1,0 +1,411 @@
+//! What to do next, decided from what was observed. Nothing here reads a file, a clock or a device,
+//! so every rule of the queue can be tested as a table.
+
+use std::time::Duration;
+
+use super::interrupt::Ending;
+use crate::run_dir::records::{Device, Start};
+
+/// A place for one run at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Position in the list of GPUs that may be used; none is the processor.
+    pub gpu: Option<usize>,
+    /// Threads for the run's process.
+    pub threads: u32,
+}
+
+/// The device that a run must have, whatever is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Cpu,
+    AnyGpu,
+    /// By position: `cuda:1`.
+    Gpu(usize),
+    /// A GPU of the model that the run began on, because another gives other bits.
+    Model(String),
+}
+
+/// One run as the runner sees it at this moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub experiment: String,
+    pub name: String,
+    pub wish: Wish,
+    pub standing: Standing,
+    /// Runs and experiments that must have finished before.
+    pub needs: Vec<String>,
+    /// Runs of the same experiment at once.
+    pub limit: Option<u32>,
+    /// Attempts of this batch, in a row, that ended without a newer checkpoint than they began with.
+    pub fruitless: u32,
+    /// How many of them are allowed.
+    pub retries: u32,
+}
+
+/// What can be done about a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    Waiting,
+    Live(Live),
+    /// It began and nobody saw its end.
+    Lost,
+    Finished,
+    /// Failed, stopped, paused, unreadable or at work elsewhere: not ours to touch.
+    Left,
+}
+
+/// A worker at work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// None for an adopted worker whose device has no slot.
+    pub slot: Option<usize>,
+    /// A request says that it should end.
+    pub end_wanted: bool,
+    /// Since it was asked to end.
+    pub asked: Option<Duration>,
+    /// Since its last step, or since it started.
+    pub quiet: Duration,
+}
+
+/// Everything a decision rests on. Runs stand in the order in which they should start.
+pub struct Observation<'a> {
+    pub runs: &'a [Run],
+    pub slots: &'a [Slot],
+    /// Model names of the GPUs that may be used, by position.
+    pub gpus: &'a [String],
+    pub ending: Ending,
+    /// How long a worker that was asked to end may go without a step.
+    pub patience: Duration,
+}
+
+/// What the loop carries out; runs and slots by position in the observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Start {
+        run: usize,
+        slot: usize,
+    },
+    /// SIGTERM: checkpoint and end.
+    AskToEnd {
+        run: usize,
+    },
+    Kill {
+        run: usize,
+    },
+    /// Write the end that nobody saw.
+    Close {
+        run: usize,
+    },
+}
+
+/// Actions, and a reason for each run that waits on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    pub actions: Vec<Action>,
+    pub waiting: Vec<(usize, String)>,
+    /// Nothing is at work and nothing can be begun.
+    pub done: bool,
+}
+
+pub fn decide(seen: &Observation) -> Decision {
+    let mut decision = Decision::default();
+    let mut taken: Vec<bool> = vec![false; seen.slots.len()];
+    let mut live: Vec<&str> = Vec::new();
+    for run in seen.runs {
+        if let Standing::Live(worker) = &run.standing {
+            live.push(&run.experiment);
+            if let Some(slot) = worker.slot.and_then(|slot| taken.get_mut(slot)) {
+                *slot = true;
+            }
+        }
+    }
+    for (index, run) in seen.runs.iter().enumerate() {
+        match &run.standing {
+            Standing::Live(worker) => decision.actions.extend(ending_of(index, worker, seen)),
+            Standing::Lost => decision.actions.push(Action::Close { run: index }),
+            Standing::Waiting => match hindrance(run, seen, &live) {
+                Some(reason) => decision.waiting.push((index, reason)),
+                None => match free_slot(&run.wish, seen, &taken) {
+                    Some(slot) => {
+                        taken[slot] = true;
+                        live.push(&run.experiment);
+                        decision.actions.push(Action::Start { run: index, slot });
+                    }
+                    None => decision.waiting.push((index, waiting_for(&run.wish))),
+                },
+            },
+            Standing::Finished | Standing::Left => {}
+        }
+    }
+    decision.done = live.is_empty() && decision.actions.is_empty();
+    decision
+}
+
+/// The device a run must have: that of its last attempt, so that it ends at the same bits, else what
+/// its settings say.
+pub fn wish(device: &str, last: Option<&Start>, gpus: usize) -> Wish {
+    match last.map(|start| &start.device) {
+        Some(Device::Cpu { .. }) => return Wish::Cpu,
+        Some(Device::Cuda { name, .. }) => return Wish::Model(name.clone()),
+        None => {}
+    }
+    match device {
+        "cpu" => Wish::Cpu,
+        "auto" if gpus == 0 => Wish::Cpu,
+        _ => match device.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
+            Some(position) => Wish::Gpu(position),
+            None => Wish::AnyGpu,
+        },
+    }
+}
+
+/// One slot a GPU, or one on the processor; `wanted` slots go round the GPUs. The processor's
+/// threads are divided evenly.
+pub fn slots(wanted: Option<u32>, gpus: usize, cpus: usize) -> Vec<Slot> {
+    let count = wanted.map_or(gpus, |wanted| wanted as usize).max(1);
+    let threads = u32::try_from(cpus / count).unwrap_or(1).max(1);
+    (0..count).map(|slot| Slot { gpu: (gpus > 0).then(|| slot % gpus), threads }).collect()
+}
+
+/// Whether a run on this device may take this slot.
+pub fn fits(wish: &Wish, slot: &Slot, gpus: &[String]) -> bool {
+    match wish {
+        Wish::Cpu => true,
+        Wish::AnyGpu => slot.gpu.is_some(),
+        Wish::Gpu(position) => slot.gpu == Some(*position),
+        Wish::Model(name) => slot.gpu.and_then(|gpu| gpus.get(gpu)) == Some(name),
+    }
+}
+
+fn ending_of(run: usize, worker: &Live, seen: &Observation) -> Option<Action> {
+    match seen.ending {
+        Ending::Now(_) => return Some(Action::Kill { run }),
+        Ending::Open if !worker.end_wanted => return None,
+        _ => {}
+    }
+    match worker.asked {
+        None => Some(Action::AskToEnd { run }),
+        Some(asked) if asked >= seen.patience && worker.quiet >= seen.patience => Some(Action::Kill { run }),
+        Some(_) => None,
+    }
+}
+
+/// Why a waiting run may not start even if a slot is free.
+fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<String> {
+    if !seen.ending.is_open() {
+        return Some("the batch is ending".into());
+    }
+    if run.fruitless > run.retries {
+        let (experiment, name) = (&run.experiment, &run.name);
+        return Some(format!(
+            "held: it ended {} times without a new checkpoint (see: overnight logs {experiment}/{name})",
+            run.fruitless
+        ));
+    }
+    if !seen.slots.iter().any(|slot| fits(&run.wish, slot, seen.gpus)) {
+        return Some(missing(&run.wish));
+    }
+    if let Some(need) = run.needs.iter().find(|need| !is_met(need, run, seen.runs)) {
+        return Some(format!("after {need}"));
+    }
+    let at_once = live.iter().filter(|experiment| **experiment == run.experiment).count();
+    match run.limit {
+        Some(limit) if at_once >= limit as usize => {
+            Some(format!("{limit} runs of {} at once", run.experiment))
+        }
+        _ => None,
+    }
+}
+
+fn is_met(need: &str, run: &Run, runs: &[Run]) -> bool {
+    let named = |other: &&Run| {
+        other.experiment == need
+            || format!("{}/{}", other.experiment, other.name) == need
+            || (other.experiment == run.experiment && other.name == need)
+    };
+    // A need outside of this batch's view is not our business: whoever queued it checked it.
+    runs.iter().filter(named).all(|other| other.standing == Standing::Finished)
+}
+
+fn free_slot(wish: &Wish, seen: &Observation, taken: &[bool]) -> Option<usize> {
+    (0..seen.slots.len()).find(|&slot| !taken[slot] && fits(wish, &seen.slots[slot], seen.gpus))
+}
+
+fn waiting_for(wish: &Wish) -> String {
+    match wish {
+        Wish::Cpu => "for a free slot".into(),
+        Wish::AnyGpu => "for a free GPU".into(),
+        Wish::Gpu(position) => format!("for GPU {position}"),
+        Wish::Model(name) => format!("for a free {name}"),
+    }
+}
+
+fn missing(wish: &Wish) -> String {
+    match wish {
+        // Every slot fits a run on the processor.
+        Wish::Cpu => "for a free slot".into(),
+        Wish::AnyGpu => "held: it needs a GPU and none can be used (see: overnight doctor)".into(),
+        Wish::Gpu(position) => {
+            format!("held: it needs GPU {position}, which has no slot here (see: overnight doctor)")
+        }
+        Wish::Model(name) => format!(
+            "held: it began on a {name} and none can be used; on another device it would end at other bits"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::interrupt::Interrupt;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn run(name: &str, standing: Standing) -> Run {
+        Run {
+            experiment: "x".into(),
+            name: name.into(),
+            wish: Wish::Cpu,
+            standing,
+            needs: Vec::new(),
+            limit: None,
+            fruitless: 0,
+            retries: 3,
+        }
+    }
+
+    fn live(slot: usize) -> Live {
+        Live { slot: Some(slot), end_wanted: false, asked: None, quiet: Duration::ZERO }
+    }
+
+    fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
+        let gpus = ["A100".to_string(), "H100".to_string()];
+        let gpus = if slots.iter().any(|slot| slot.gpu.is_some()) { &gpus[..] } else { &[] };
+        decide(&Observation { runs, slots, gpus, ending, patience: PATIENCE })
+    }
+
+    fn cpu(count: usize) -> Vec<Slot> {
+        slots(Some(count as u32), 0, 4)
+    }
+
+    #[test]
+    fn waiting_runs_fill_the_free_slots_in_order() {
+        let runs = [
+            run("a", Standing::Live(live(0))),
+            run("b", Standing::Left),
+            run("c", Standing::Waiting),
+            run("d", Standing::Waiting),
+        ];
+        let decision = decided(&runs, &cpu(2), Ending::Open);
+        assert_eq!(decision.actions, [Action::Start { run: 2, slot: 1 }]);
+        assert_eq!(decision.waiting, [(3, "for a free slot".to_string())]);
+        assert!(!decision.done);
+    }
+
+    #[test]
+    fn a_batch_is_done_when_nothing_lives_and_nothing_can_begin() {
+        assert!(decided(&[], &cpu(1), Ending::Open).done);
+        assert!(decided(&[run("a", Standing::Finished)], &cpu(1), Ending::Open).done);
+        assert!(!decided(&[run("a", Standing::Live(live(0)))], &cpu(1), Ending::Asked).done);
+        assert!(decided(&[run("a", Standing::Waiting)], &cpu(1), Ending::Asked).done);
+        let lost = decided(&[run("a", Standing::Lost)], &cpu(1), Ending::Open);
+        assert_eq!(lost.actions, [Action::Close { run: 0 }]);
+        assert!(!lost.done, "once its end is written, it waits again");
+    }
+
+    #[test]
+    fn asking_comes_once_and_killing_only_without_steps() {
+        let stand = |asked: Option<u64>, quiet: u64| {
+            let mut worker = live(0);
+            worker.asked = asked.map(Duration::from_secs);
+            worker.quiet = Duration::from_secs(quiet);
+            decided(&[run("a", Standing::Live(worker))], &cpu(1), Ending::Asked).actions
+        };
+        assert_eq!(stand(None, 0), [Action::AskToEnd { run: 0 }]);
+        assert_eq!(stand(Some(59), 100), []);
+        assert_eq!(stand(Some(100), 10), [], "it still takes steps: let it write its checkpoint");
+        assert_eq!(stand(Some(60), 60), [Action::Kill { run: 0 }]);
+    }
+
+    #[test]
+    fn a_second_signal_kills_at_once() {
+        let runs = [run("a", Standing::Live(live(0))), run("b", Standing::Waiting)];
+        let decision = decided(&runs, &cpu(2), Ending::Now(Interrupt::Int));
+        assert_eq!(decision.actions, [Action::Kill { run: 0 }]);
+    }
+
+    #[test]
+    fn a_request_ends_one_run_and_the_others_go_on() {
+        let mut stopped = live(0);
+        stopped.end_wanted = true;
+        let runs = [run("a", Standing::Live(stopped)), run("b", Standing::Live(live(1)))];
+        let decision = decided(&runs, &cpu(2), Ending::Open);
+        assert_eq!(decision.actions, [Action::AskToEnd { run: 0 }]);
+    }
+
+    #[test]
+    fn a_run_that_never_gets_further_is_held() {
+        let mut stuck = run("a", Standing::Waiting);
+        stuck.fruitless = 4;
+        let decision = decided(&[stuck], &cpu(1), Ending::Open);
+        assert!(decision.done);
+        assert!(decision.waiting[0].1.starts_with("held: it ended 4 times"), "{decision:?}");
+    }
+
+    #[test]
+    fn runs_wait_for_the_gpu_they_need_and_others_pass() {
+        let slots = slots(None, 2, 8);
+        assert_eq!(slots.len(), 2);
+        assert_eq!(slots[0].threads, 4);
+        let mut runs = [
+            run("a", Standing::Live(live(1))),
+            run("b", Standing::Waiting),
+            run("c", Standing::Waiting),
+            run("d", Standing::Waiting),
+        ];
+        runs[1].wish = Wish::Model("H100".into());
+        runs[2].wish = Wish::Gpu(7);
+        runs[3].wish = Wish::AnyGpu;
+        let decision = decided(&runs, &slots, Ending::Open);
+        assert_eq!(decision.actions, [Action::Start { run: 3, slot: 0 }]);
+        assert_eq!(decision.waiting[0].1, "for a free H100");
+        assert!(decision.waiting[1].1.starts_with("held: it needs GPU 7"));
+    }
+
+    #[test]
+    fn needs_and_limits_hold_a_run_back() {
+        let mut second = run("b", Standing::Waiting);
+        second.needs = vec!["a".into()];
+        let mut runs = [run("a", Standing::Live(live(0))), second];
+        let decision = decided(&runs, &cpu(2), Ending::Open);
+        assert_eq!(decision.waiting, [(1, "after a".to_string())]);
+        runs[0].standing = Standing::Finished;
+        let decision = decided(&runs, &cpu(2), Ending::Open);
+        assert_eq!(decision.actions, [Action::Start { run: 1, slot: 0 }]);
+
+        let mut runs = [run("a", Standing::Waiting), run("b", Standing::Waiting)];
+        runs[1].limit = Some(1);
+        let decision = decided(&runs, &cpu(2), Ending::Open);
+        assert_eq!(decision.actions, [Action::Start { run: 0, slot: 0 }]);
+        assert_eq!(decision.waiting, [(1, "1 runs of x at once".to_string())]);
+    }
+
+    #[test]
+    fn the_device_is_that_of_the_attempt_before() {
+        assert_eq!(wish("auto", None, 0), Wish::Cpu);
+        assert_eq!(wish("auto", None, 2), Wish::AnyGpu);
+        assert_eq!(wish("cuda", None, 0), Wish::AnyGpu, "asked for by name: held, never moved");
+        assert_eq!(wish("cuda:1", None, 2), Wish::Gpu(1));
+        assert_eq!(wish("cpu", None, 2), Wish::Cpu);
+    }
+
+    #[test]
+    fn threads_are_divided_and_never_none() {
+        assert_eq!(slots(Some(3), 0, 8).iter().map(|slot| slot.threads).collect::<Vec<_>>(), [2; 3]);
+        assert_eq!(slots(Some(8), 0, 2)[7].threads, 1);
+        assert_eq!(slots(None, 0, 2), [Slot { gpu: None, threads: 2 }]);
+        let shared: Vec<_> = slots(Some(3), 2, 6).iter().map(|slot| slot.gpu).collect();
+        assert_eq!(shared, [Some(0), Some(1), Some(0)]);
+    }
+}

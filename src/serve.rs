@@ -1,0 +1,254 @@
+//! Shows `reports/` in a browser and tells open pages when it changes. It only ever reads.
+//!
+//! ```text
+//! browser ── TCP ── guard (tokio) ── Unix socket ── private server (tiny_http) ── reports/
+//!                     └─ GET /events ── changes ── file events and scan of reports/
+//! ```
+//!
+//! The guard stands in front because `tiny_http` alone is not safe to expose: it keeps a thread for
+//! each half-open request, reads heads of any size into memory, and ends when file descriptors run
+//! out.
+
+mod answer;
+mod compressed;
+mod crowd;
+mod descriptors;
+mod events;
+mod guard;
+mod head;
+mod host;
+mod missing;
+mod path;
+mod private;
+mod range;
+mod relay;
+mod site;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+pub use events::Changes;
+
+use compressed::Compressed;
+use guard::Guard;
+use host::Hosts;
+use private::Pages;
+use relay::Relay;
+use site::SiteWatch;
+
+/// Where to listen and for whom.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    pub address: IpAddr,
+    pub port: Port,
+    /// Names that a request may call this server by, besides the machine's own.
+    pub hosts: Vec<String>,
+    pub limits: Limits,
+    /// Who else announces changes, for a builder in the same process; files are watched anyway.
+    pub changes: Changes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// This one or the next that is free.
+    FreeFrom(u16),
+    /// This one and no other; 0 lets the system choose.
+    Exactly(u16),
+}
+
+/// What a client may take before it is sent away.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open at once, if the limit of open files allows.
+    pub connections: usize,
+    pub head_bytes: usize,
+    /// From the connection to the end of the request's head.
+    pub head_deadline: Duration,
+    /// For the private server to begin its answer, and to get a place there.
+    pub answer_deadline: Duration,
+    /// For a client to take what it is sent, piece by piece.
+    pub write_deadline: Duration,
+    /// How long a request waits for a place before a slow reader loses its own.
+    pub room_patience: Duration,
+    /// Between signs of life on a silent event stream.
+    pub heartbeat: Duration,
+    /// For the client to close after its answer.
+    pub farewell: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: Port::FreeFrom(8990),
+            hosts: Vec::new(),
+            limits: Limits::default(),
+            changes: Changes::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 4096,
+            head_bytes: 16 << 10,
+            head_deadline: Duration::from_secs(10),
+            answer_deadline: Duration::from_secs(30),
+            write_deadline: Duration::from_secs(20),
+            room_patience: Duration::from_millis(200),
+            heartbeat: Duration::from_secs(15),
+            farewell: Duration::from_secs(1),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot listen on {address}: {source} (choose another port with --port)")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("no port from {first} to {last} is free on {address} (choose another one with --port)")]
+    NoPort { address: IpAddr, first: u16, last: u16 },
+    #[error("cannot start the server: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// A server at work; it ends when dropped.
+pub struct Server {
+    address: SocketAddr,
+    changes: Changes,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _site: SiteWatch,
+}
+
+impl Server {
+    /// Serves the folder `reports`, which may not exist yet.
+    pub fn start(reports: &Path, options: ServeOptions) -> Result<Server, ServeError> {
+        let listener = bind(options.address, options.port)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let reports = absolute(reports)?;
+        let changes = options.changes;
+        let shares = descriptors::shares(options.limits.connections);
+        let pages = Arc::new(Pages {
+            reports: reports.clone(),
+            compressed: Compressed::default(),
+            changes: changes.clone(),
+        });
+        let relay = Relay::new(pages, shares.requests)?;
+        let hosts = Hosts::new(address, &options.hosts);
+        let guard = Arc::new(Guard::new(options.limits, shares, hosts, changes.clone(), relay));
+        let site = SiteWatch::start(reports, changes.clone())?;
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new()
+            .name("serve".to_owned())
+            .spawn(move || runtime.block_on(work(guard, listener, stopped)))?;
+        Ok(Server { address, changes, stop: Some(stop), thread: Some(thread), _site: site })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to type into a browser on this machine.
+    pub fn url(&self) -> String {
+        match self.address.ip().is_unspecified() {
+            true => format!("http://localhost:{}/", self.address.port()),
+            false => format!("http://{}/", self.address),
+        }
+    }
+
+    /// Where a builder in this process tells what it changed, or that it failed.
+    pub fn changes(&self) -> Changes {
+        self.changes.clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM. `ready` is told the server once it listens; `alongside` runs
+/// meanwhile in a thread of its own (keeping the report fresh, say) and returns when its flag is set.
+pub fn run(
+    reports: &Path,
+    options: ServeOptions,
+    ready: impl FnOnce(&Server),
+    alongside: impl FnOnce(&AtomicBool, &Changes) + Send,
+) -> Result<(), ServeError> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _entered = runtime.enter();
+    // Before anything is printed: whoever waits for the address may signal at once.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = Server::start(reports, options)?;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let changes = server.changes();
+        let stop = &stop;
+        scope.spawn(move || alongside(stop, &changes));
+        ready(&server);
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+async fn work(guard: Arc<Guard>, listener: TcpListener, stopped: oneshot::Receiver<()>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    tokio::select! {
+        () = guard.accept(listener) => {}
+        _ = stopped => {}
+    }
+}
+
+/// How many ports are tried before the person must choose one.
+const PORTS_TRIED: u16 = 100;
+
+fn bind(address: IpAddr, port: Port) -> Result<TcpListener, ServeError> {
+    let (first, last) = match port {
+        Port::Exactly(port) => (port, port),
+        Port::FreeFrom(port) => (port, port.saturating_add(PORTS_TRIED - 1)),
+    };
+    for port in first..=last {
+        let address = SocketAddr::new(address, port);
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && first < last => {}
+            Err(source) => return Err(ServeError::Bind { address, source }),
+        }
+    }
+    Err(ServeError::NoPort { address, first, last })
+}
+
+/// The folder may be created later, so it cannot be canonicalized as a whole.
+fn absolute(reports: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(reports)?;
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) if parent.exists() => Ok(parent.canonicalize()?.join(name)),
+        _ => Ok(absolute),
+    }
+}

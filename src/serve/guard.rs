@@ -1,0 +1,202 @@
+//! The guard: takes connections, reads their heads with a limit and a deadline, answers event
+//! streams itself and passes short requests on to the private server. One request a connection.
+//!
+//! Nothing a client does may stop the others from being answered: when places run out, the
+//! connection that has dawdled longest gives up its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::Limits;
+use super::crowd::Crowd;
+use super::descriptors::Shares;
+use super::events::Changes;
+use super::head::{self, Head, Method, Refusal};
+use super::host::Hosts;
+use super::relay::Relay;
+
+pub(super) struct Guard {
+    pub limits: Limits,
+    pub hosts: Hosts,
+    pub changes: Changes,
+    pub relay: Relay,
+    connections: Arc<Semaphore>,
+    streams: Semaphore,
+    /// Connections that have not sent their head yet.
+    waiting: Crowd,
+}
+
+/// Sent with every answer. Scripts come from files of ours alone; styles may stand in the page,
+/// because SVG charts carry them.
+pub(super) const HEADERS: &str = "Connection: close\r\n\
+    Cache-Control: no-cache\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Referrer-Policy: no-referrer\r\n\
+    Cross-Origin-Resource-Policy: same-origin\r\n\
+    Content-Security-Policy: default-src 'none'; script-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
+
+impl Guard {
+    pub fn new(limits: Limits, shares: Shares, hosts: Hosts, changes: Changes, relay: Relay) -> Guard {
+        Guard {
+            limits,
+            hosts,
+            changes,
+            relay,
+            connections: Arc::new(Semaphore::new(shares.connections)),
+            streams: Semaphore::new(shares.streams),
+            waiting: Crowd::default(),
+        }
+    }
+
+    /// Takes connections until it is dropped.
+    pub async fn accept(self: Arc<Guard>, listener: TcpListener) {
+        loop {
+            let place = self.place().await;
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                // Out of descriptors, or the client left already: neither may end the loop.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            };
+            let guard = self.clone();
+            tokio::spawn(async move {
+                guard.converse(stream).await;
+                drop(place);
+            });
+        }
+    }
+
+    /// A place for one more connection, if need be that of one that dawdles.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let places = &self.connections;
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        loop {
+            if !self.waiting.end_oldest(Duration::ZERO) {
+                self.relay.end_slowest();
+            }
+            let next = places.clone().acquire_owned();
+            if let Ok(place) = timeout(self.limits.room_patience, next).await {
+                return place.ok();
+            }
+        }
+    }
+
+    async fn converse(&self, mut stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let member = self.waiting.join();
+        let reading = head::read(&mut stream, self.limits.head_bytes, self.limits.head_deadline);
+        let Some(read) = member.unless_ended(reading).await else {
+            return;
+        };
+        drop(member);
+        let head = match read {
+            Ok(None) => return,
+            Ok(Some(bytes)) => Head::parse(&bytes),
+            Err(refusal) => Err(refusal),
+        };
+        let outcome = match head.and_then(|head| self.admitted(head)) {
+            Ok(head) if head.path() == "/events" => self.tell(&mut stream, &head).await,
+            Ok(head) => self.relay.answer(&mut stream, &head, &self.limits).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = outcome {
+            self.refuse(&mut stream, refusal).await;
+        }
+        finish(&mut stream, self.limits.farewell).await;
+    }
+
+    fn admitted(&self, head: Head) -> Result<Head, Refusal> {
+        match head.header("host").is_some_and(|host| self.hosts.allow(host)) {
+            true => Ok(head),
+            false => Err(Refusal::ForeignHost),
+        }
+    }
+
+    /// Sends changes until the client leaves or reads too slowly.
+    async fn tell(&self, stream: &mut TcpStream, head: &Head) -> Result<(), Refusal> {
+        let Ok(_place) = self.streams.try_acquire() else {
+            return Err(Refusal::TooManyStreams);
+        };
+        let (opening, mut listener) = self.changes.listen(head.header("last-event-id"));
+        let start = format!(
+            "HTTP/1.1 200 OK\r\n{HEADERS}Content-Type: text/event-stream\r\n\
+             X-Accel-Buffering: no\r\n\r\n"
+        );
+        let mut next = match head.method {
+            Method::Head => {
+                self.write(stream, start.as_bytes()).await;
+                return Ok(());
+            }
+            Method::Get => format!("{start}retry: {RETRY_MS}\n\n{opening}"),
+        };
+        let mut unexpected = [0u8; 16];
+        while self.write(stream, next.as_bytes()).await {
+            next = tokio::select! {
+                told = listener.next() => match told {
+                    Some(told) => told,
+                    None => break,
+                },
+                () = tokio::time::sleep(self.limits.heartbeat) => ": still here\n\n".to_owned(),
+                // A listener says nothing more; if it does, or if it leaves, the stream is over.
+                _ = stream.read(&mut unexpected) => break,
+            };
+        }
+        Ok(())
+    }
+
+    async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal) {
+        let body = format!("{refusal}\n");
+        let more = match refusal {
+            Refusal::Method => "Allow: GET, HEAD\r\n",
+            Refusal::TooManyStreams | Refusal::Unavailable => "Retry-After: 5\r\n",
+            _ => "",
+        };
+        let answer = format!(
+            "HTTP/1.1 {}\r\n{HEADERS}{more}Content-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            refusal.status(),
+            body.len(),
+        );
+        self.write(stream, answer.as_bytes()).await;
+    }
+
+    /// Whether all bytes went out before the deadline.
+    async fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> bool {
+        let writing = stream.write_all(bytes);
+        matches!(timeout(self.limits.write_deadline, writing).await, Ok(Ok(())))
+    }
+}
+
+/// After how long a page that lost its stream comes back.
+const RETRY_MS: u32 = 1000;
+/// Of what a client goes on sending after its answer, before it is cut off.
+const FAREWELL_BYTES: usize = 256 << 10;
+
+/// Closing a socket with bytes unread resets it, and the answer may be lost with it. So: say that
+/// nothing more comes, and read on for a moment.
+async fn finish(stream: &mut TcpStream, patience: Duration) {
+    let reading = async {
+        let mut scrap = [0u8; 4096];
+        let mut count = 0;
+        if stream.shutdown().await.is_ok() {
+            while count < FAREWELL_BYTES {
+                match stream.read(&mut scrap).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(more) => count += more,
+                }
+            }
+        }
+    };
+    let _ = timeout(patience, reading).await;
+}
