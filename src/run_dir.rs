@@ -55,6 +55,11 @@ impl Workspace {
         self.root.join("reports")
     }
 
+    /// Held by the one builder of the report while it builds.
+    pub fn report_lock(&self) -> PathBuf {
+        self.reports().join(".lock")
+    }
+
     pub fn experiments(&self) -> PathBuf {
         self.root.join("experiments")
     }

@@ -28,6 +28,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -181,23 +182,37 @@ impl Drop for Server {
     }
 }
 
-/// Serves until Ctrl-C or SIGTERM; `ready` is told the server once it listens.
-pub fn run(reports: &Path, options: ServeOptions, ready: impl FnOnce(&Server)) -> Result<(), ServeError> {
+/// Serves until Ctrl-C or SIGTERM. `ready` is told the server once it listens; `alongside` runs
+/// meanwhile in a thread of its own (keeping the report fresh, say) and returns when its flag is set.
+pub fn run(
+    reports: &Path,
+    options: ServeOptions,
+    ready: impl FnOnce(&Server),
+    alongside: impl FnOnce(&AtomicBool, &Changes) + Send,
+) -> Result<(), ServeError> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        // Before anything is printed: whoever waits for the address may signal at once.
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let server = Server::start(reports, options)?;
+    let _entered = runtime.enter();
+    // Before anything is printed: whoever waits for the address may signal at once.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = Server::start(reports, options)?;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let changes = server.changes();
+        let stop = &stop;
+        scope.spawn(move || alongside(stop, &changes));
         ready(&server);
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        Ok(())
-    })
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    Ok(())
 }
 
 async fn work(guard: Arc<Guard>, listener: TcpListener, stopped: oneshot::Receiver<()>) {
