@@ -143,7 +143,7 @@ mod tests {
     fn the_end_of_a_process_that_is_no_child_is_seen() {
         runtime().block_on(async {
             // A grandchild: its parent, the shell, ends at once.
-            let output = shell("sleep 600 >/dev/null & echo $!").output().await.unwrap();
+            let output = shell("sleep 600 >/dev/null 2>&1 & echo $!").output().await.unwrap();
             let process: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
             let handle = Handle::open(process).unwrap();
             handle.ask_to_end().unwrap();
