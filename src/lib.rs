@@ -1,7 +1,39 @@
 //! overnight: queue machine-learning experiments in the evening, have a report in the morning.
+//!
+//! # Bird's-eye view
+//!
+//! An experiment file becomes run directories ([`queue`]). The runner ([`runner`]) starts a worker (the
+//! binary `overnight-worker`, which alone links libtorch) for one run after the other. The report
+//! ([`report`]) is built from the run directories, anew whenever something in them changes ([`watch`]),
+//! and a small server ([`serve`]) shows it.
+//!
+//! **The run directory is the protocol.** These parts never talk to each other: they read and write
+//! files, whose names and records are all in [`run_dir`]. So each can be killed, replaced, run on
+//! another machine or tested alone.
+//!
+//! # Files on disk and who writes them
+//!
+//! | where | what | writer |
+//! |---|---|---|
+//! | `experiments/*.toml` | what a person wrote | a person; read by [`experiment`] |
+//! | `runs/<experiment>/<run>/` | one run: see [`run_dir::RunDir`] | queue, runner and worker, each its own files |
+//! | `runs/.runner.lock` | held by the one runner | [`runner`] |
+//! | `batches/<batch>/` | one life of the runner: see [`run_dir::BatchDir`] | [`runner`] |
+//! | `reports/` | the generated site | [`report`] |
+//!
+//! # Invariants
+//!
+//! - Each file has one writer. Small files are replaced whole, the others only grow.
+//! - Status is derived by [`run_dir::status::status`], never stored.
+//! - Decisions are pure functions from observations to actions; a thin loop carries them out.
+//! - Runner and report do not know each other; nothing here knows libtorch.
+//! - What a model, a person or another program wrote is untrusted text.
 
+pub mod cli;
+pub mod commands;
 pub mod data_files;
 pub mod doctor;
+pub mod exit;
 pub mod experiment;
 pub mod libtorch;
 pub mod queue;

@@ -21,7 +21,7 @@ use crate::run_dir::{PROTOCOL, RunDir, Workspace, lock, read, scan};
 /// Why something could not be queued.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    #[error("{0}")]
+    #[error(transparent)]
     Rejected(#[from] Rejected),
     #[error(
         "two files of one batch are named {name}: {first} and {second} (rename one: the name is the experiment's)"
@@ -31,7 +31,7 @@ pub enum QueueError {
         "{run}: {file} has changed since this run was queued (--again queues the runs once more, on the data as it is now)"
     )]
     DataChanged { run: String, file: String },
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

@@ -1,6 +1,9 @@
 //! The runner.
+pub mod attempt;
+pub mod batch;
 pub mod child;
 pub mod devices;
+pub mod estimate;
 pub mod interrupt;
 pub mod schedule;
 pub mod telemetry;

@@ -88,7 +88,8 @@ impl Experiment {
     /// Reads the text of an experiment file that lies, or would lie, at `path`.
     pub fn from_text(path: &Path, text: &str, overrides: &[Override]) -> Result<Experiment, Rejected> {
         let source = Source::new(path, text);
-        let one = |problem: Problem| Rejected(vec![source.locate(problem)]);
+        let place = |problem: Problem| located(&source, overrides, problem);
+        let one = |problem: Problem| Rejected(vec![place(problem)]);
         let name = name_of(path).map_err(one)?;
         let mut table: Table = toml::from_str(text).map_err(|error| {
             let reason = error.message().trim_end().replace('\n', ", ");
@@ -114,7 +115,7 @@ impl Experiment {
                 Ok(run) => runs.push(run),
                 Err(problems) => {
                     // The same mistake at every point of a sweep is one mistake.
-                    for diagnostic in problems.into_iter().map(|problem| source.locate(problem)) {
+                    for diagnostic in problems.into_iter().map(place) {
                         if !diagnostics.contains(&diagnostic) {
                             diagnostics.push(diagnostic);
                         }
@@ -141,6 +142,21 @@ impl Experiment {
     /// A problem found later (with the data, say) with its place in this file.
     pub fn locate(&self, problem: Problem) -> Diagnostic {
         self.source.locate(problem)
+    }
+}
+
+/// The problem with its place: in the file, or on the command line where that gave the value.
+fn located(source: &Source, overrides: &[Override], problem: Problem) -> Diagnostic {
+    let given = overrides.iter().find(|given| {
+        let rest = given.path.strip_prefix(problem.path.as_str());
+        !problem.path.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
+    match given {
+        Some(given) => {
+            let reason = format!("--set {}: {}", given.path, problem.reason);
+            source.diagnostic(None, reason, problem.way_out)
+        }
+        None => source.locate(problem),
     }
 }
 
@@ -324,6 +340,12 @@ mod tests {
         assert_eq!(run.origins["train.steps"], Origin::CommandLine);
         assert_eq!(run.origins["train.optimizer.lr"], Origin::Sweep);
         assert!("train.steps".parse::<Override>().is_err());
+        let wrong = ["train.stpes=3".parse().unwrap()];
+        let rejected = Experiment::from_text(Path::new("x.toml"), MINIMAL, &wrong).unwrap_err().to_string();
+        assert_eq!(
+            rejected,
+            "x.toml: --set train.stpes: [train] has no setting `stpes`\n  did you mean `steps`?"
+        );
     }
 
     #[test]

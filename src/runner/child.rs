@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 
 /// A process that can be signaled safely, whoever its parent is.
@@ -42,8 +44,11 @@ impl Handle {
 
     /// Waits until the process has ended; it need not be a child of ours.
     pub async fn gone(&self) -> io::Result<()> {
-        let pidfd =
-            tokio::io::unix::AsyncFd::with_interest(self.pidfd.try_clone()?, tokio::io::Interest::READABLE)?;
+        #[expect(
+            deprecated,
+            reason = "an OwnedFd cannot lose its descriptor, which is all its successor asks"
+        )]
+        let pidfd = AsyncFd::with_interest(self.pidfd.try_clone()?, Interest::READABLE)?;
         pidfd.readable().await.map(drop)
     }
 

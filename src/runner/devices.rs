@@ -17,6 +17,8 @@ pub struct Gpu {
     pub name: String,
     pub driver: String,
     pub memory_bytes: u64,
+    /// Whether it computes in bf16 (NVIDIA's compute capability 8.0, Ampere, and later).
+    pub has_bf16: bool,
 }
 
 /// What one GPU did at one moment; a value the driver does not know is absent.
@@ -138,6 +140,7 @@ fn list(nvml: &Nvml) -> Vec<Gpu> {
                 name: device.name().unwrap_or_else(|_| "NVIDIA GPU".into()),
                 driver: driver.clone(),
                 memory_bytes: device.memory_info().map_or(0, |memory| memory.total),
+                has_bf16: device.cuda_compute_capability().is_ok_and(|capability| capability.major >= 8),
             })
         })
         .collect()
@@ -215,7 +218,14 @@ mod tests {
     use super::*;
 
     fn gpu(index: u32, uuid: &str) -> Gpu {
-        Gpu { index, uuid: uuid.into(), name: "Test".into(), driver: "1".into(), memory_bytes: 1 << 34 }
+        Gpu {
+            index,
+            uuid: uuid.into(),
+            name: "Test".into(),
+            driver: "1".into(),
+            memory_bytes: 1 << 34,
+            has_bf16: true,
+        }
     }
 
     fn chosen(wanted: Option<&str>) -> Vec<u32> {

@@ -1,0 +1,192 @@
+//! What can be typed. Types only: what the verbs do is in [`crate::commands`].
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::experiment::Override;
+
+/// Queue machine-learning experiments in the evening, have a report in the morning.
+#[derive(Debug, Parser)]
+#[command(name = "overnight", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// Work in this folder, as if started there.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// When to use color.
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: When,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a workspace with one commented example.
+    Init(InitArgs),
+    /// Say what is wrong with experiment files.
+    Check(FilesArgs),
+    /// Show what would run, in which order, how many steps.
+    Plan(PlanArgs),
+    /// Queue these files and work until their runs are done; without files, all that waits.
+    Run(RunArgs),
+    /// Add the runs of these files to the queue.
+    Queue(PlanArgs),
+    /// Show where every run stands.
+    Status(StatusArgs),
+    /// Print a run's log.
+    Logs(LogsArgs),
+    /// Build the report from the run directories.
+    Report(ReportArgs),
+    /// Show the report on 127.0.0.1, refreshing while runs go on.
+    Serve(ServeArgs),
+    /// Say whether this machine has what runs need, and what to do where it has not.
+    Doctor(JsonArgs),
+    /// Print the JSON Schema of experiment files, for editors.
+    Schema,
+    /// Print completions for a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder to make the workspace in.
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FilesArgs {
+    /// Experiment files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct OverrideArgs {
+    /// Give a setting another value than the file does, for example train.optimizer.lr=3e-4.
+    #[arg(long = "set", value_name = "SETTING=VALUE")]
+    pub set: Vec<Override>,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub files: FilesArgs,
+    /// Queue runs once more that are there already.
+    #[arg(long)]
+    pub again: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Experiment files; none to work on all that waits.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// Queue runs once more that are there already.
+    #[arg(long)]
+    pub again: bool,
+    /// Start failed and killed runs again, too.
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Runs at once; by default one for each GPU, or one on the processor.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
+    /// Plain lines instead of a live view.
+    #[arg(long)]
+    pub plain: bool,
+    /// Do not keep the report fresh meanwhile.
+    #[arg(long)]
+    pub no_report: bool,
+    /// Show the report on 127.0.0.1 meanwhile.
+    #[arg(long, conflicts_with = "no_report")]
+    pub serve: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Experiments or runs; all by default.
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Show it again every second.
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// A run: its name, the beginning of it, or `latest`.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+    /// Go on printing until the run ends.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// What the worker wrote to its standard error instead of the log.
+    #[arg(long)]
+    pub stderr: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Go on building whenever something changes.
+    #[arg(long)]
+    pub watch: bool,
+    /// Build everything anew, also what has not changed.
+    #[arg(long)]
+    pub cold: bool,
+    /// Open it in a browser.
+    #[arg(long)]
+    pub open: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The port; by default 8990 or the next that is free.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// The address to listen on. Anyone who reaches it can read the report.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub address: IpAddr,
+    /// Further names that this server may be called by.
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+    /// Open it in a browser.
+    #[arg(long)]
+    pub open: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

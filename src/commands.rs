@@ -1,0 +1,92 @@
+//! The verbs: each takes what was typed, calls the parts, and prints. Results go to standard output,
+//! talk to standard error.
+
+mod check;
+mod doctor;
+mod init;
+mod logs;
+mod plan;
+mod report;
+mod run;
+mod serve;
+mod status;
+mod text;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Verb};
+use crate::exit::Exit;
+use crate::experiment::schema::schema;
+use crate::queue::QueueError;
+use crate::queue::select::SelectError;
+use crate::run_dir::Workspace;
+
+/// Does what was typed. Errors are printed here, once.
+pub fn carry_out(cli: Cli) -> Exit {
+    match verb(cli) {
+        Ok(exit) => exit,
+        // Whoever reads our output has seen enough: `overnight status | head`.
+        Err(error) if is_closed_pipe(&error) => Exit::Success,
+        Err(error) => {
+            anstream::eprintln!("{}error:{} {error:#}", text::RED.render(), text::RED.render_reset());
+            exit_of(&error)
+        }
+    }
+}
+
+fn verb(cli: Cli) -> anyhow::Result<Exit> {
+    if let Some(directory) = &cli.directory {
+        std::env::set_current_dir(directory)
+            .map_err(|error| anyhow::anyhow!("cannot work in {}: {error}", directory.display()))?;
+    }
+    let workspace = Workspace::new(std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")));
+    match cli.verb {
+        Verb::Init(args) => init::init(&args),
+        Verb::Check(args) => check::check(&args),
+        Verb::Plan(args) => plan::plan(&workspace, &args),
+        Verb::Run(args) => run::run(&workspace, &args),
+        Verb::Queue(args) => plan::queue(&workspace, &args),
+        Verb::Status(args) => status::status(&workspace, &args),
+        Verb::Logs(args) => logs::logs(&workspace, &args),
+        Verb::Report(args) => report::report(&workspace, &args),
+        Verb::Serve(args) => serve::serve(&workspace, &args),
+        Verb::Doctor(args) => doctor::doctor(&workspace, &args),
+        Verb::Schema => {
+            print_json(&schema())?;
+            Ok(Exit::Success)
+        }
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "overnight", &mut script);
+            io::stdout().write_all(&script)?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<SelectError>().is_some() {
+        return Exit::NoRun;
+    }
+    match error.downcast_ref::<QueueError>() {
+        Some(QueueError::Rejected(_) | QueueError::SameName { .. } | QueueError::DataChanged { .. }) => {
+            Exit::Rejected
+        }
+        _ => Exit::Failure,
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A result for programs: one JSON document on standard output.
+fn print_json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! `overnight check`: what is wrong with experiment files, and what they come to.
+
+use serde_json::json;
+
+use super::{print_json, text};
+use crate::cli::FilesArgs;
+use crate::exit::Exit;
+use crate::queue::{self, QueueError};
+
+pub fn check(args: &FilesArgs) -> anyhow::Result<Exit> {
+    match queue::check(&args.files, &args.overrides.set) {
+        Ok(checked) if args.json.json => {
+            let experiments: Vec<_> = checked
+                .iter()
+                .map(|good| json!({ "file": good.experiment.file(), "runs": good.experiment.runs.len() }))
+                .collect();
+            print_json(&json!({ "experiments": experiments, "problems": [] }))?;
+            Ok(Exit::Success)
+        }
+        Err(QueueError::Rejected(rejected)) if args.json.json => {
+            print_json(&json!({ "experiments": [], "problems": rejected.0 }))?;
+            Ok(Exit::Rejected)
+        }
+        Ok(checked) => {
+            for good in &checked {
+                let runs = good.experiment.runs.len();
+                let noun = if runs == 1 { "run" } else { "runs" };
+                anstream::println!(
+                    "{}: fine, {} {noun}",
+                    good.experiment.file().display(),
+                    text::count(runs as u64)
+                );
+            }
+            Ok(Exit::Success)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

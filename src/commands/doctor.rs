@@ -1,0 +1,18 @@
+//! `overnight doctor`: what this machine lacks, and what to do about it.
+
+use super::print_json;
+use crate::cli::JsonArgs;
+use crate::doctor::{Diagnosis, observe};
+use crate::exit::Exit;
+use crate::run_dir::Workspace;
+use crate::runner::devices::Devices;
+
+pub fn doctor(workspace: &Workspace, args: &JsonArgs) -> anyhow::Result<Exit> {
+    let diagnosis = Diagnosis::of(observe(workspace.root(), &Devices::find()));
+    if args.json {
+        print_json(&diagnosis)?;
+    } else {
+        anstream::print!("{}", diagnosis.text());
+    }
+    Ok(if diagnosis.is_healthy { Exit::Success } else { Exit::Failure })
+}

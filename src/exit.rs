@@ -1,0 +1,30 @@
+//! Exit codes of `overnight`, all in one place.
+
+/// What the shell is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Well, also when all was finished before.
+    Success = 0,
+    Failure = 1,
+    /// The command line was wrong; clap ends with it by itself.
+    Usage = 2,
+    /// The selection matches no run.
+    NoRun = 4,
+    /// Not done, run me again: interrupted with checkpoints, or another runner is at work.
+    TryAgain = 75,
+    /// An experiment file is wrong.
+    Rejected = 78,
+    /// Some runs failed.
+    RunsFailed = 100,
+    /// Ended at once by a second Ctrl-C.
+    Interrupted = 130,
+    /// Ended at once by a second SIGTERM.
+    Terminated = 143,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        (exit as u8).into()
+    }
+}

@@ -1,0 +1,304 @@
+//! The two lines of an attempt: the worker's orders at its start, and what became of it at its end.
+//! Both follow from what is known by then; nothing here starts or ends a process.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use super::devices::Gpu;
+use crate::experiment::settings::Precision;
+use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
+use crate::run_dir::status::{end_of, last_start};
+
+/// Where and on whose behalf an attempt starts.
+pub struct Place<'a> {
+    pub batch: &'a str,
+    pub host: &'a str,
+    pub boot: &'a str,
+    /// None: the processor.
+    pub gpu: Option<&'a Gpu>,
+    pub cpu_name: &'a str,
+    /// Threads of the slot, for a run that has none yet.
+    pub threads: u32,
+    /// Version of libtorch, with its local part.
+    pub libtorch: &'a str,
+    /// Unix seconds.
+    pub time: f64,
+}
+
+/// The orders for the next attempt. Precision, threads and split are those of the attempt before, so
+/// that the run ends at the same bits; what has changed around it is said in `why`.
+pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>, place: &Place) -> Start {
+    let settings = &record.settings;
+    let before = last_start(attempts);
+    let device = match place.gpu {
+        Some(gpu) => Device::Cuda {
+            uuid: gpu.uuid.clone(),
+            name: gpu.name.clone(),
+            driver: gpu.driver.clone(),
+            index: gpu.index,
+        },
+        None => Device::Cpu { name: place.cpu_name.to_owned() },
+    };
+    let precision = match (before, settings.train.precision) {
+        (Some(before), _) => before.precision,
+        (None, Precision::Auto) if place.gpu.is_some_and(|gpu| gpu.has_bf16) => Precision::Bf16,
+        (None, Precision::Auto) => Precision::Fp32,
+        (None, chosen) => chosen,
+    };
+    let threads = before.map_or(settings.resources.threads.unwrap_or(place.threads), |start| start.threads);
+    let mut start = Start {
+        attempt: before.map_or(0, |start| start.attempt) + 1,
+        time: place.time,
+        batch: Some(place.batch.to_owned()),
+        host: place.host.to_owned(),
+        boot: place.boot.to_owned(),
+        device,
+        precision,
+        threads,
+        micro_batch: before.map_or(settings.train.batch_size, |start| start.micro_batch),
+        accumulate: before.map_or(settings.train.accumulate, |start| start.accumulate),
+        libtorch: place.libtorch.to_owned(),
+        checkpoint: newest,
+        why: String::new(),
+    };
+    start.why = why(before, attempts, &start);
+    start
+}
+
+/// Environment of the worker that carries out these orders.
+pub fn environment(start: &Start) -> Vec<(&'static str, String)> {
+    let visible = match &start.device {
+        Device::Cuda { uuid, .. } => uuid.clone(),
+        // An empty list: a run on the processor takes no memory of a GPU.
+        Device::Cpu { .. } => String::new(),
+    };
+    vec![
+        ("CUBLAS_WORKSPACE_CONFIG", ":4096:8".into()),
+        ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".into()),
+        ("CUDA_VISIBLE_DEVICES", visible),
+        ("OMP_NUM_THREADS", start.threads.to_string()),
+        ("MKL_NUM_THREADS", start.threads.to_string()),
+        ("MKL_DYNAMIC", "FALSE".into()),
+    ]
+}
+
+/// What is known when a worker has ended.
+pub struct Ended<'a> {
+    pub attempt: u32,
+    /// None: nobody saw it end.
+    pub status: Option<ExitStatus>,
+    /// Why this runner killed it, when it did.
+    pub killed: Option<&'a str>,
+    pub events: &'a [Event],
+    /// The end of its standard error.
+    pub stderr: &'a str,
+    pub newest: Option<u64>,
+    /// Unix seconds.
+    pub time: f64,
+}
+
+/// What became of an attempt. One that this runner killed on somebody's behalf ends without a signal,
+/// because the signal says nothing about the run and must not count against its retries.
+pub fn end_line(ended: &Ended) -> End {
+    let (code, signal) = match (ended.killed, ended.status) {
+        (None, Some(status)) => (status.code(), status.signal()),
+        _ => (None, None),
+    };
+    let why = match (ended.killed, code, signal) {
+        (Some(reason), ..) => reason.to_owned(),
+        (None, Some(exit::FINISHED), _) => "finished".to_owned(),
+        (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
+        (None, Some(code), _) => failure(ended).unwrap_or_else(|| format!("exit code {code}")),
+        (None, None, Some(signal)) => {
+            with_last_line(format!("killed by {}", signal_name(signal)), ended.stderr)
+        }
+        (None, None, None) => unseen(ended),
+    };
+    End { attempt: ended.attempt, time: ended.time, code, signal, checkpoint: ended.newest, why }
+}
+
+/// The end of a worker that could not be started.
+pub fn not_started(attempt: u32, newest: Option<u64>, time: f64, error: &std::io::Error) -> End {
+    let why = format!("the worker could not be started: {error}");
+    // 127 is what a shell says of a program that cannot be started.
+    End { attempt, time, code: Some(127), signal: None, checkpoint: newest, why }
+}
+
+/// A signal by its name and number.
+pub fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        _ => return format!("signal {signal}"),
+    };
+    format!("{name} ({signal})")
+}
+
+fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
+    let Some(before) = before else { return "first attempt".into() };
+    let from = match now.checkpoint {
+        Some(step) => format!("goes on from step {step}"),
+        None => "begins again, there is no checkpoint".into(),
+    };
+    let after = end_of(attempts, before.attempt).map(|end| format!(" (before: {})", end.why));
+    let mut why = from + &after.unwrap_or_default();
+    if before.device.name() != now.device.name() {
+        why += &format!("; on {} instead of {}", now.device.name(), before.device.name());
+    }
+    if before.libtorch != now.libtorch {
+        why += &format!("; with libtorch {} instead of {}", now.libtorch, before.libtorch);
+    }
+    why
+}
+
+fn failure(ended: &Ended) -> Option<String> {
+    let told = ended.events.iter().rev().filter(|event| event.attempt == ended.attempt);
+    let message = told.filter_map(|event| match &event.what {
+        What::Failed { message, .. } => Some(message.clone()),
+        _ => None,
+    });
+    message.into_iter().next().or_else(|| last_line(ended.stderr).map(str::to_owned))
+}
+
+fn unseen(ended: &Ended) -> String {
+    let last = ended.events.iter().rev().find(|event| event.attempt == ended.attempt);
+    match last.map(|event| &event.what) {
+        Some(What::Finished) => "finished (nobody watched)".into(),
+        Some(What::Ended { why }) => format!("{why} (nobody watched)"),
+        Some(What::Failed { message, .. }) => format!("{message} (nobody watched)"),
+        _ => "its end was not seen: the runner or the machine ended first".into(),
+    }
+}
+
+fn with_last_line(text: String, stderr: &str) -> String {
+    match last_line(stderr) {
+        Some(line) => format!("{text}; its last words: {line}"),
+        None => text,
+    }
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::records::FailureKind;
+    use crate::run_dir::scan::sample_record;
+
+    fn place(gpu: Option<&Gpu>) -> Place<'_> {
+        Place {
+            batch: "b",
+            host: "here",
+            boot: "boot",
+            gpu,
+            cpu_name: "processor",
+            threads: 4,
+            libtorch: "2.11.0+cpu",
+            time: 10.0,
+        }
+    }
+
+    fn gpu() -> Gpu {
+        Gpu {
+            index: 3,
+            uuid: "GPU-aa11".into(),
+            name: "H100".into(),
+            driver: "580".into(),
+            memory_bytes: 0,
+            has_bf16: true,
+        }
+    }
+
+    fn ended(attempt: u32, raw: i32) -> Ended<'static> {
+        Ended {
+            attempt,
+            status: Some(ExitStatus::from_raw(raw)),
+            killed: None,
+            events: &[],
+            stderr: "",
+            newest: None,
+            time: 20.0,
+        }
+    }
+
+    #[test]
+    fn automatic_values_are_decided_once_and_repeated() {
+        let mut record = sample_record("x", "y");
+        record.settings.train.precision = Precision::Auto;
+        let gpu = gpu();
+        let first = start_line(&record, &[], None, &place(Some(&gpu)));
+        assert_eq!((first.attempt, first.precision, first.threads), (1, Precision::Bf16, 4));
+        assert_eq!(first.why, "first attempt");
+        let cpu = start_line(&record, &[], None, &place(None));
+        assert_eq!(cpu.precision, Precision::Fp32);
+
+        let end = end_line(&Ended { newest: Some(50), ..ended(1, 9) });
+        let attempts = [Attempt::Start(first), Attempt::End(end)];
+        let later = Place { threads: 1, libtorch: "2.11.0+cu130", ..place(Some(&gpu)) };
+        let second = start_line(&record, &attempts, Some(50), &later);
+        assert_eq!((second.attempt, second.precision, second.threads), (2, Precision::Bf16, 4));
+        assert_eq!(
+            second.why,
+            "goes on from step 50 (before: killed by SIGKILL (9)); with libtorch 2.11.0+cu130 instead of 2.11.0+cpu"
+        );
+    }
+
+    #[test]
+    fn a_worker_sees_its_own_gpu_or_none() {
+        let record = sample_record("x", "y");
+        let gpu = gpu();
+        let seen = |start: &Start| {
+            environment(start).into_iter().find(|(name, _)| *name == "CUDA_VISIBLE_DEVICES").unwrap().1
+        };
+        assert_eq!(seen(&start_line(&record, &[], None, &place(Some(&gpu)))), "GPU-aa11");
+        assert_eq!(seen(&start_line(&record, &[], None, &place(None))), "");
+    }
+
+    #[test]
+    fn each_way_to_end_is_told_apart() {
+        let told = |ended: &Ended| {
+            let end = end_line(ended);
+            (end.code, end.signal, end.why)
+        };
+        assert_eq!(told(&ended(1, 0)), (Some(0), None, "finished".into()));
+        assert_eq!(told(&ended(1, 75 << 8)), (Some(75), None, "ended as asked".into()));
+        assert_eq!(told(&ended(1, 1 << 8)), (Some(1), None, "exit code 1".into()));
+        let stderr = "a\nterminate called\n\n";
+        assert_eq!(
+            told(&Ended { stderr, ..ended(1, 11) }),
+            (None, Some(11), "killed by SIGSEGV (11); its last words: terminate called".into())
+        );
+        let killed = Ended { killed: Some("ended at once by a second Ctrl-C"), ..ended(1, 9) };
+        assert_eq!(told(&killed), (None, None, "ended at once by a second Ctrl-C".into()));
+    }
+
+    #[test]
+    fn a_failure_is_told_in_the_workers_words_of_that_attempt() {
+        let event = |attempt, message: &str| Event {
+            time: 0.0,
+            attempt,
+            step: 5,
+            what: What::Failed { kind: FailureKind::Data, message: message.into() },
+        };
+        let events = [event(1, "an older one"), event(2, "input.txt is missing")];
+        let failed = Ended { events: &events, stderr: "noise", ..ended(2, 1 << 8) };
+        assert_eq!(end_line(&failed).why, "input.txt is missing");
+        let unseen = Ended { status: None, ..failed };
+        assert_eq!(end_line(&unseen).why, "input.txt is missing (nobody watched)");
+        let silent = Ended { events: &events[..1], stderr: "noise", ..ended(2, 1 << 8) };
+        assert_eq!(end_line(&silent).why, "noise");
+    }
+}

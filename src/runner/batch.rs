@@ -1,0 +1,165 @@
+//! The directory of one batch: what the runner was asked, what it planned, what happened.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use super::telemetry::{self, Sample, TelemetryFile};
+use crate::run_dir::records::{Batch as Record, BatchEvent, QueueState};
+use crate::run_dir::write::{Durability, append_line, at, replace_json};
+use crate::run_dir::{BatchDir, RunDir, Workspace, scan};
+
+/// Shortest time between two states of the queue.
+const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The open batch.
+pub struct Batch {
+    dir: BatchDir,
+    record: Record,
+    log: File,
+    telemetry: TelemetryFile,
+    queue_written: Option<Instant>,
+}
+
+impl Batch {
+    /// Makes the directory `<start>-<host>-<4 hex>` and writes what is known at the start. `gpus`
+    /// are indices in PCI bus order.
+    ///
+    /// # Errors
+    /// The workspace cannot be written to, with the path.
+    pub fn begin(workspace: &Workspace, record: Record, gpus: &[u32]) -> io::Result<Batch> {
+        let dir = create(workspace, &record)?;
+        replace_json(&dir.batch_json(), &record, Durability::Synced)?;
+        let path = dir.runner_log();
+        let log =
+            OpenOptions::new().append(true).create(true).open(&path).map_err(|error| at(&path, error))?;
+        let path = dir.telemetry();
+        let telemetry =
+            TelemetryFile::open(&path, &telemetry::batch_columns(gpus)).map_err(|error| at(&path, error))?;
+        Ok(Batch { dir, record, log, telemetry, queue_written: None })
+    }
+
+    pub fn name(&self) -> String {
+        self.dir.name()
+    }
+
+    pub fn dir(&self) -> &BatchDir {
+        &self.dir
+    }
+
+    /// A copy of `runner.log` for the standard error of a child.
+    pub fn log_file(&self) -> io::Result<File> {
+        self.log.try_clone()
+    }
+
+    /// Writes an event and the same as a line of the log. A disk that is full harms no run: the
+    /// batch goes on without its diary.
+    pub fn event(&mut self, event: &str, run: Option<&RunDir>, message: &str) {
+        let line = BatchEvent {
+            time: scan::now(),
+            event: event.to_owned(),
+            experiment: run.map(RunDir::experiment),
+            run: run.map(RunDir::name),
+            message: message.to_owned(),
+        };
+        drop(append_line(&self.dir.events(), &line, Durability::Rebuildable));
+        let run = run.map(|run| format!(" {}/{}", run.experiment(), run.name())).unwrap_or_default();
+        drop(writeln!(self.log, "{} {event}{run}: {message}", jiff::Zoned::now().strftime("%F %T")));
+    }
+
+    /// Whether a second has passed since the last state of the queue.
+    pub fn queue_is_due(&self, now: Instant) -> bool {
+        self.queue_written.is_none_or(|last| now.duration_since(last) >= QUEUE_INTERVAL)
+    }
+
+    pub fn write_queue(&mut self, now: Instant, state: &QueueState) {
+        self.queue_written = Some(now);
+        drop(replace_json(&self.dir.queue_json(), state, Durability::Rebuildable));
+    }
+
+    pub fn write_telemetry(&mut self, sample: &Sample) {
+        drop(self.telemetry.append(&telemetry::batch_row(sample)));
+    }
+
+    /// Writes the end of the batch.
+    ///
+    /// # Errors
+    /// The disk cannot be written to, with the path.
+    pub fn end(mut self, exit_code: u8) -> io::Result<()> {
+        self.event("batch-ended", None, &format!("exit code {exit_code}"));
+        self.record.end = Some(scan::now());
+        self.record.exit_code = Some(i32::from(exit_code));
+        replace_json(&self.dir.batch_json(), &self.record, Durability::Synced)
+    }
+}
+
+/// Names sort as batches began: the time stands in front, in UTC, which never goes back by an hour.
+fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
+    let batches = workspace.batches();
+    fs::create_dir_all(&batches).map_err(|error| at(&batches, error))?;
+    let start = jiff::Timestamp::from_second(record.start as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+    let host: String = record.host.chars().map(plain).take(40).collect();
+    for again in 0u32.. {
+        let seed = format!("{} {} {again}", record.start, record.process);
+        let hash = blake3::hash(seed.as_bytes()).to_hex();
+        let path = batches.join(format!("{}-{host}-{}", start.strftime("%Y%m%dT%H%M%SZ"), &hash[..4]));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(BatchDir::new(path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && again < 100 => {}
+            Err(error) => return Err(at(&path, error)),
+        }
+    }
+    unreachable!("the loop ends by returning")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::{PROTOCOL, read};
+
+    fn record() -> Record {
+        Record {
+            protocol: PROTOCOL,
+            host: "box.lan/x".into(),
+            process: 7,
+            start: 1_795_215_600.0,
+            end: None,
+            exit_code: None,
+            arguments: vec!["run".into()],
+            slots: 1,
+            threads_per_slot: 2,
+            plan: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_batch_tells_its_life_in_its_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let mut batch = Batch::begin(&workspace, record(), &[]).unwrap();
+        let name = batch.name();
+        assert!(name.starts_with("20261120T230000Z-box-lan-x-"), "{name}");
+        let dir = batch.dir().clone();
+        let open: Record = read::json(&dir.batch_json()).unwrap();
+        assert_eq!(open.end, None);
+        batch.event("run-started", Some(&workspace.run("x", "s1")), "first attempt");
+        batch.end(0).unwrap();
+        let ended: Record = read::json(&dir.batch_json()).unwrap();
+        assert_eq!(ended.exit_code, Some(0));
+        let events: Vec<BatchEvent> = read::lines(&dir.events()).unwrap().records;
+        assert_eq!(events[0].run.as_deref(), Some("s1"));
+        assert_eq!(events[1].event, "batch-ended");
+        let log = fs::read_to_string(dir.runner_log()).unwrap();
+        assert!(log.contains("run-started x/s1: first attempt\n"), "{log}");
+    }
+
+    #[test]
+    fn two_batches_of_one_second_have_two_directories() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let first = Batch::begin(&workspace, record(), &[]).unwrap().name();
+        let second = Batch::begin(&workspace, record(), &[]).unwrap().name();
+        assert_ne!(first, second);
+    }
+}
