@@ -55,9 +55,10 @@ impl Workspace {
         self.root.join("reports")
     }
 
-    /// Held by the one builder of the report while it builds.
-    pub fn report_lock(&self) -> PathBuf {
-        self.reports().join(".lock")
+    /// Held by the one watcher that keeps the report fresh, as long as it lives. Each single build
+    /// has a lock of its own besides, so that others can build in between.
+    pub fn watcher_lock(&self) -> PathBuf {
+        self.reports().join(".watcher.lock")
     }
 
     pub fn experiments(&self) -> PathBuf {

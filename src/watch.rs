@@ -37,7 +37,7 @@ pub struct Pace {
     pub liveness: Duration,
     /// Between builds of everything.
     pub scan: Duration,
-    /// Between tries for the lock while another builder has it.
+    /// Between tries for the lock while another watcher has it.
     pub lock: Duration,
 }
 
@@ -55,7 +55,8 @@ impl Default for Pace {
 
 /// Builds when something changed, until `stop` is set (noticed within a tenth of a second).
 ///
-/// Holds the lock on `reports/` while it builds; as long as another builder has it, this one waits.
+/// Only one watcher works in a workspace, under a lock in `reports/`; as long as another one has it,
+/// this one waits. A single build (`overnight report`) may come in between.
 /// A failed build is told to `outcome` and tried again from the start; the last good report stays.
 ///
 /// # Errors
@@ -69,7 +70,7 @@ pub fn watch<E: Display>(
 ) -> io::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         fs::create_dir_all(workspace.reports())?;
-        match lock::try_lock(&workspace.report_lock())? {
+        match lock::try_lock(&workspace.watcher_lock())? {
             Some(lock) => Watch::new(workspace, pace).work(stop, &lock, &mut build, &mut outcome),
             None => pause(stop, pace.lock),
         }
@@ -112,7 +113,7 @@ impl<'a> Watch<'a> {
         outcome: &mut impl FnMut(Result<(), E>),
     ) {
         self.look_at_liveness();
-        while !stop.load(Ordering::Relaxed) && is_at(lock, &self.workspace.report_lock()) {
+        while !stop.load(Ordering::Relaxed) && is_at(lock, &self.workspace.watcher_lock()) {
             let Some(hint) = self.next_hint(stop) else { continue };
             if hint == Hint::Everything {
                 self.scanned = Some(Instant::now());
@@ -388,11 +389,11 @@ mod tests {
     }
 
     #[test]
-    fn only_one_builder_works_and_the_next_takes_over() {
+    fn only_one_watcher_works_and_the_next_takes_over() {
         let scene = Scene::new();
         let other = {
             fs::create_dir_all(scene.workspace.reports()).unwrap();
-            lock::try_lock(&scene.workspace.report_lock()).unwrap().unwrap()
+            lock::try_lock(&scene.workspace.watcher_lock()).unwrap().unwrap()
         };
         std::thread::scope(|scope| {
             scope.spawn(|| scene.watch());
@@ -400,12 +401,12 @@ mod tests {
             drop(other);
             let taken_over = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 scene.until("a build after the other ended", |hints| !hints.is_empty());
-                assert!(lock::is_held(&scene.workspace.report_lock()));
+                assert!(lock::is_held(&scene.workspace.watcher_lock()));
             }));
             scene.stop.store(true, Ordering::Relaxed);
             taken_over.unwrap();
         });
-        assert!(!lock::is_held(&scene.workspace.report_lock()));
+        assert!(!lock::is_held(&scene.workspace.watcher_lock()));
     }
 
     #[test]

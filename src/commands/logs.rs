@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::LogsArgs;
 use crate::exit::Exit;
 use crate::queue::select;
-use crate::run_dir::{Workspace, lock};
+use crate::run_dir::{RunDir, Workspace, lock};
 
 /// Time between two looks at a log that is followed.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -17,20 +17,27 @@ pub fn logs(workspace: &Workspace, args: &LogsArgs) -> anyhow::Result<Exit> {
     let run = select::run(workspace, &args.run)?;
     let path = if args.stderr { run.stderr_log() } else { run.train_log() };
     anstream::eprintln!("{}/{}: {}", run.experiment(), run.name(), path.display());
-    let mut offset = copy(&path, 0)?;
+    let offset = copy(&path, 0)?;
     if offset == 0 && !args.follow {
         anstream::eprintln!("nothing is in it yet");
     }
-    while args.follow {
-        // The lock is asked before the file is read: what is written before the end is then printed.
+    if args.follow {
+        follow(&run, &path, offset)?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Goes on printing until the run has ended.
+fn follow(run: &RunDir, path: &Path, mut offset: u64) -> anyhow::Result<()> {
+    loop {
+        // The lock is asked before the file is read: what was written before the end is then printed.
         let is_alive = lock::is_held(&run.alive_lock());
-        offset = copy(&path, offset)?;
+        offset = copy(path, offset)?;
         if !is_alive && run.attempts().exists() {
-            break;
+            return Ok(());
         }
         std::thread::sleep(INTERVAL);
     }
-    Ok(Exit::Success)
 }
 
 /// Prints the file from `offset` on and gives the new offset. A file that is missing has nothing; one

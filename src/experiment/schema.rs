@@ -37,6 +37,11 @@ pub fn schema() -> Value {
             object.extend(more);
         }
     }
+    // An optimizer without a kind is AdamW.
+    let optimizers = schema["$defs"]["Optimizer"]["oneOf"].as_array_mut().into_iter().flatten();
+    for optimizer in optimizers.filter(|optimizer| optimizer["properties"]["kind"]["const"] == "adamw") {
+        optimizer.as_object_mut().map(|optimizer| optimizer.remove("required"));
+    }
     schema
 }
 
@@ -55,6 +60,8 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(sections, expected);
         assert_eq!(schema["additionalProperties"], false);
+        let adamw = &schema["$defs"]["Optimizer"]["oneOf"][0];
+        assert_eq!((&adamw["properties"]["kind"]["const"], adamw.get("required")), (&json!("adamw"), None));
         let mut undescribed = Vec::new();
         for (name, definition) in schema["$defs"].as_object().unwrap() {
             let variants = definition["oneOf"].as_array().cloned().unwrap_or_default();

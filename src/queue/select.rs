@@ -32,7 +32,7 @@ fn one_of(all: Vec<RunDir>, selection: &str) -> Result<RunDir, SelectError> {
         return Err(SelectError::NoRuns);
     }
     if selection == "latest" {
-        let newest = all.into_iter().max_by_key(|run| last_touched(run));
+        let newest = all.into_iter().max_by_key(last_touched);
         return newest.ok_or(SelectError::NoRuns);
     }
     let names: Vec<String> = all.iter().map(|run| format!("{}/{}", run.experiment(), run.name())).collect();

@@ -94,6 +94,8 @@ pub struct Window {
     /// Training examples that were right, of how many; both 0 where accuracy is no metric.
     pub correct: u64,
     pub examples: u64,
+    /// The loss of the newest step.
+    pub last_loss: Option<f64>,
 }
 
 /// The best value of a metric and the step it was seen at.

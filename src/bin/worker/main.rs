@@ -1,8 +1,123 @@
+//! `overnight-worker RUN_DIR`: trains one run, given its directory, and ends.
+//!
+//! It reads the run's settings and orders, its data and its own checkpoints; it writes every other file
+//! of the run. It knows nothing of the queue, of other runs or of reports.
+
+mod checkpoint;
 mod data;
+mod device;
+mod failure;
 mod generate;
+mod journal;
+mod losses;
 mod models;
+mod optimizer;
+mod order;
+mod orders;
+mod progress;
+mod replay;
+mod schedule;
+mod step;
 mod task;
 mod tasks;
 mod torch_ext;
+mod train;
 
-fn main() {}
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use overnight::run_dir::records::{What, exit};
+use overnight::run_dir::{PROTOCOL, RunDir, checkpoint as checkpoints, read};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use failure::Failure;
+use journal::append_event;
+use orders::Orders;
+use train::{Outcome, train};
+
+const USAGE: &str = "usage: overnight-worker RUN_DIR | --protocol";
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    device::set_environment();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [flag] if flag == "--protocol" => {
+            println!("{PROTOCOL}");
+            ExitCode::SUCCESS
+        }
+        [flag] if flag == "--version" => {
+            println!("overnight-worker {} (libtorch {})", env!("CARGO_PKG_VERSION"), device::LIBTORCH_VERSION);
+            ExitCode::SUCCESS
+        }
+        [path] if !path.starts_with('-') => ExitCode::from(work(Path::new(path)) as u8),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(WRONG_USAGE)
+        }
+    }
+}
+
+/// Carries out the orders in the run directory. Gives the exit code.
+fn work(path: &Path) -> i32 {
+    let run = RunDir::new(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let ended = match flag_of_signals() {
+        Ok(flag) => move || flag.load(Ordering::Relaxed),
+        Err(error) => return say_failed(&run, None, &Failure::Orders(error.to_string())),
+    };
+    let prepared = || {
+        let record = read::run_record(&run)?;
+        let orders = Orders::take(&run, &record)?;
+        Ok((record, orders))
+    };
+    let (record, orders) = match prepared() {
+        Ok(prepared) => prepared,
+        Err(failure) => return say_failed(&run, None, &failure),
+    };
+    // `tch` panics where it has no other way to say that libtorch failed.
+    let result = catch_unwind(AssertUnwindSafe(|| train(&run, &record, &orders, &ended)))
+        .unwrap_or_else(|panic| Err(Failure::Panic(words_of(panic.as_ref()))));
+    let (code, why) = match &result {
+        Ok(Outcome::Finished) => (exit::FINISHED, "finished".to_owned()),
+        Ok(Outcome::Ended) => (exit::ENDED_AS_ASKED, "ended as asked".to_owned()),
+        Err(failure) => (say_failed(&run, Some(&orders), failure), failure.to_string()),
+    };
+    if let Err(error) = orders.ended(&run, code, &why) {
+        eprintln!("overnight-worker: {error}");
+    }
+    code
+}
+
+/// A flag that SIGTERM and SIGINT set.
+fn flag_of_signals() -> std::io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
+/// Says why, in the run's last event and on standard error. Gives the exit code.
+fn say_failed(run: &RunDir, orders: Option<&Orders>, failure: &Failure) -> i32 {
+    eprintln!("overnight-worker: {failure}");
+    if let Some(orders) = orders {
+        let step = match failure {
+            Failure::NotFinite(found) => found.step,
+            _ => checkpoints::steps(run).last().copied().unwrap_or(0),
+        };
+        let what = What::Failed { kind: failure.kind(), message: failure.to_string() };
+        if let Err(error) = append_event(run, orders.start.attempt, step, what) {
+            eprintln!("overnight-worker: {error}");
+        }
+    }
+    failure.exit_code()
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "a panic without words".to_owned())
+}

@@ -138,3 +138,117 @@ impl Tensors {
         self.add(name, values, role)
     }
 }
+
+/// Seeds libtorch's default generator for a test and keeps it to that test: the process has only one.
+#[cfg(test)]
+pub fn seeded(seed: i64) -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let guard = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    tch::manual_seed(seed);
+    guard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overnight::experiment::settings;
+
+    const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32, classes: 10 };
+
+    fn images(shape: ImageShape) -> Tensor {
+        Tensor::randn([2, shape.channels, shape.height, shape.width], (Kind::Float, Device::Cpu))
+    }
+
+    fn model(kind: settings::Model, shape: ImageShape) -> Result<(ImageModel, Tensors), TaskError> {
+        let mut tensors = Tensors::new(Device::Cpu);
+        let model = match &kind {
+            settings::Model::Mlp(mlp) => ImageModel::Mlp(Mlp::new(&mut tensors, shape, mlp)?),
+            settings::Model::Cnn(cnn) => ImageModel::Cnn(Cnn::new(&mut tensors, shape, cnn)?),
+            settings::Model::Resnet18(resnet) => {
+                ImageModel::Resnet18(Resnet18::new(&mut tensors, shape, resnet)?)
+            }
+            settings::Model::Gpt(_) => unreachable!("no image model"),
+        };
+        Ok((model, tensors))
+    }
+
+    fn resnet18() -> settings::Model {
+        settings::Model::Resnet18(settings::Resnet18::default())
+    }
+
+    #[test]
+    fn every_image_model_says_one_logit_for_each_class_and_records_all_parameters() {
+        let _generator = seeded(5);
+        let odd = ImageShape { channels: 1, height: 13, width: 9, classes: 3 };
+        for shape in [SHAPE, odd] {
+            for kind in [
+                settings::Model::Mlp(settings::Mlp::default()),
+                settings::Model::Cnn(settings::Cnn::default()),
+                settings::Model::Resnet18(settings::Resnet18 { width: 8 }),
+            ] {
+                let (model, tensors) = model(kind, shape).unwrap();
+                for mode in [Mode::Training, Mode::Inference] {
+                    let logits = model.forward(&images(shape), mode, Watch::NOBODY).unwrap();
+                    assert_eq!(logits.size(), [2, shape.classes]);
+                }
+                let listed: u64 = tensors.layers().iter().map(|layer| layer.parameters).sum();
+                assert_eq!(listed, tensors.parameters());
+                let outputs = tensors.layers().last().unwrap().output.clone();
+                assert_eq!(outputs, [shape.classes]);
+            }
+        }
+    }
+
+    #[test]
+    fn resnet18_has_as_many_parameters_as_others_count_for_small_images() {
+        let _generator = seeded(5);
+        let (_, tensors) = model(resnet18(), SHAPE).unwrap();
+        assert_eq!(tensors.parameters(), 11_173_962);
+        let names: Vec<String> = tensors.list().into_iter().map(|one| one.name).collect();
+        for name in ["conv1.weight", "layer2.0.downsample.1.running_var", "layer4.1.bn2.bias", "fc.weight"] {
+            assert!(names.iter().any(|known| known == name), "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_recorded_are_those_that_come_out() {
+        let _generator = seeded(5);
+        let shape = ImageShape { channels: 1, height: 27, width: 20, classes: 4 };
+        let (model, tensors) =
+            model(settings::Model::Resnet18(settings::Resnet18 { width: 4 }), shape).unwrap();
+        let recorded = tensors.layers();
+        let observer = std::cell::RefCell::new(|name: &str, output: &Tensor| {
+            let layer = recorded.iter().find(|layer| layer.name == name).unwrap();
+            assert_eq!(layer.output, output.size()[1..], "{name}");
+        });
+        let _ = model.forward(&images(shape), Mode::Inference, Watch::with(&observer)).unwrap();
+    }
+
+    #[test]
+    fn running_averages_move_in_training_alone_and_are_buffers() {
+        let _generator = seeded(5);
+        let (model, tensors) =
+            model(settings::Model::Resnet18(settings::Resnet18 { width: 4 }), SHAPE).unwrap();
+        let average = || {
+            let all = tensors.list();
+            let one = all.iter().find(|one| one.name == "bn1.running_mean").unwrap();
+            assert_eq!(one.role, Role::Buffer);
+            assert!(!one.tensor.requires_grad());
+            one.tensor.copy()
+        };
+        let before = average();
+        let _ = model.forward(&images(SHAPE), Mode::Inference, Watch::NOBODY).unwrap();
+        assert_eq!(average(), before);
+        let _ = model.forward(&images(SHAPE), Mode::Training, Watch::NOBODY).unwrap();
+        assert_ne!(average(), before);
+        assert!(model.mixes_examples());
+    }
+
+    #[test]
+    fn a_net_that_halves_its_images_away_is_refused() {
+        let _generator = seeded(5);
+        let deep = settings::Cnn { channels: vec![2; 6], dropout: 0.0 };
+        let error = model(settings::Model::Cnn(deep), SHAPE).err().unwrap().to_string();
+        assert!(error.contains("6 stages, each of which halves the image, but images are 32x32"), "{error}");
+    }
+}

@@ -102,7 +102,7 @@ char *overnight_fused_adamw(at::Tensor *const *parameters, at::Tensor *const *av
 }
 
 char *overnight_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *momenta, size_t count, double lr,
-                          double momentum, double weight_decay, bool nesterov, bool first, at::Tensor *scale) {
+                          double momentum, double weight_decay, bool nesterov, at::Tensor *scale) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     if (count == 0)
@@ -111,7 +111,7 @@ char *overnight_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *mome
     if (momentum > 0)
       buffers = list(momenta, count);
     at::_fused_sgd_(list(parameters, count), gradients(parameters, count), buffers, weight_decay, momentum, lr,
-                    /*dampening=*/0.0, nesterov, /*maximize=*/false, first, optional(scale), std::nullopt);
+                    /*dampening=*/0.0, nesterov, /*maximize=*/false, /*is_first_step=*/false, optional(scale), std::nullopt);
   });
 }
 

@@ -93,12 +93,10 @@ pub struct SgdNumbers {
     pub momentum: f64,
     pub weight_decay: f64,
     pub nesterov: bool,
-    /// Whether the momenta hold nothing yet.
-    pub first: bool,
 }
 
-/// One step of SGD over parameters that share their numbers; `momenta` is left alone where the
-/// momentum is 0.
+/// One step of SGD over parameters that share their numbers. `momenta` start at zero, and are left
+/// alone where the momentum is 0.
 pub fn fused_sgd(
     parameters: &TensorList,
     momenta: &TensorList,
@@ -114,7 +112,6 @@ pub fn fused_sgd(
             numbers.momentum,
             numbers.weight_decay,
             numbers.nesterov,
-            numbers.first,
             scale.map_or(ptr::null_mut(), pointer),
         )
     })
@@ -216,7 +213,6 @@ unsafe extern "C" {
         momentum: f64,
         weight_decay: f64,
         nesterov: bool,
-        first: bool,
         scale: Pointer,
     ) -> *mut c_char;
     fn overnight_drop_gradients(parameters: *const Pointer, count: usize) -> *mut c_char;

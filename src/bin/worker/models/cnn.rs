@@ -24,7 +24,11 @@ impl Cnn {
     /// # Errors
     ///
     /// More stages than the image can be halved.
-    pub fn new(tensors: &mut Tensors, shape: ImageShape, settings: &settings::Cnn) -> Result<Self, TaskError> {
+    pub fn new(
+        tensors: &mut Tensors,
+        shape: ImageShape,
+        settings: &settings::Cnn,
+    ) -> Result<Self, TaskError> {
         let (mut height, mut width) = (shape.height, shape.width);
         let mut inputs = shape.channels;
         let mut stages = Vec::new();

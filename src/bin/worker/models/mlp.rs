@@ -13,7 +13,11 @@ pub struct Mlp {
 
 impl Mlp {
     /// Hidden layers with rectifiers between, then one unit for each class.
-    pub fn new(tensors: &mut Tensors, shape: ImageShape, settings: &settings::Mlp) -> Result<Self, TaskError> {
+    pub fn new(
+        tensors: &mut Tensors,
+        shape: ImageShape,
+        settings: &settings::Mlp,
+    ) -> Result<Self, TaskError> {
         let mut widths = vec![shape.channels * shape.height * shape.width];
         widths.extend(settings.hidden.iter().map(|&width| i64::from(width)));
         widths.push(shape.classes);

@@ -1,0 +1,35 @@
+# Each target works in a fresh checkout: libtorch is fetched once into the cache where it is missing.
+# Needed before: Rust, a C++ compiler, make, git, Python 3 with pip.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+CARGO ?= cargo
+OVERNIGHT := target/release/overnight
+
+.PHONY: help demo test build lint bench gpu-check
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: build ## train four small models on this repository's own source text, with a live report
+	$(OVERNIGHT) run experiments/self-portrait.toml --serve
+
+test: ## everything the tests need, then all tests
+	scripts/with-libtorch $(CARGO) test --features torch
+
+build: ## both release binaries
+	scripts/with-libtorch $(CARGO) build --release --features torch
+
+lint: ## formatting and clippy, with the worker and without
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	scripts/with-libtorch $(CARGO) clippy --all-targets --features torch -- -D warnings
+
+bench: build ## how fast reports are built and models trained, on this machine
+	scripts/with-libtorch $(CARGO) bench --features torch
+
+gpu-check: build ## pack what a machine with an NVIDIA GPU needs, and run it if this is one
+	scripts/pack-gpu-check target/gpu-check
+	if [ -e /proc/driver/nvidia/version ]; then target/gpu-check/gpu-check; \
+	else echo "no NVIDIA GPU here: copy target/gpu-check to a machine that has one and PyTorch 2.11.0, and run its gpu-check"; fi
