@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use overnight::experiment::settings::*;
 use overnight::run_dir::metrics::Metrics;
-use overnight::run_dir::records::{Event, FailureKind, RunRecord, RunResult, What};
+use overnight::run_dir::records::{Event, FailureKind, Progress, RunRecord, RunResult, What};
 use overnight::run_dir::write::{Durability, replace_json};
 use overnight::run_dir::{PROTOCOL, RunDir, Workspace, read};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a condition is waited for before a test gives up. Far more than anything takes.
@@ -21,27 +22,25 @@ const TEXT: &str = "one for sorrow, two for joy, three for a girl, four for a bo
                     six for gold, seven for a secret never to be told.\n";
 
 pub struct TestRun {
-    _folder: TempDir,
+    folder: TempDir,
     pub dir: RunDir,
-    pub record: RunRecord,
 }
 
 impl TestRun {
     /// A run of these settings in a workspace of its own, with `experiments/text.txt` to learn from.
     pub fn new(settings: Settings) -> TestRun {
-        TestRun::below(tempfile::tempdir().expect("a temporary folder"), settings)
-    }
-
-    /// The same in a given folder.
-    pub fn below(folder: TempDir, settings: Settings) -> TestRun {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let workspace = Workspace::new(folder.path());
         fs::create_dir_all(workspace.experiments()).unwrap();
         fs::write(workspace.experiments().join("text.txt"), TEXT.repeat(40)).unwrap();
         let dir = workspace.run("test", "run");
         fs::create_dir_all(dir.path()).unwrap();
-        let record = record(settings);
-        replace_json(&dir.run_json(), &record, Durability::Rebuildable).unwrap();
-        TestRun { _folder: folder, dir, record }
+        replace_json(&dir.run_json(), &record(settings), Durability::Rebuildable).unwrap();
+        TestRun { folder, dir }
+    }
+
+    pub fn workspace(&self) -> Workspace {
+        Workspace::new(self.folder.path())
     }
 
     /// A worker for this run, as a person would start it.
@@ -79,6 +78,17 @@ impl TestRun {
 
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.train_log()).unwrap_or_default()
+    }
+
+    pub fn progress(&self) -> Option<Progress> {
+        read::json_if_there(&self.dir.progress()).unwrap()
+    }
+
+    /// Trains until `rows` rows are there, then ends the worker as nobody should.
+    pub fn kill_after_rows(&self, rows: usize) {
+        let mut worker = self.start();
+        worker.wait_until(|| self.metrics().rows >= rows);
+        worker.signal(Signal::KILL);
     }
 
     pub fn metrics(&self) -> Metrics {
@@ -120,9 +130,8 @@ impl Worker {
         (self.child.wait().unwrap(), said)
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, signal).expect("the worker lives");
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the worker lives");
     }
 
     /// Waits until `condition` holds or the worker has ended; whether it holds.

@@ -2,5 +2,9 @@
 //!
 //! These need libtorch: `LIBTORCH` must name it (`make test` sets it).
 
+mod asked_to_end;
+mod failures;
 mod fixture;
+mod learning;
+mod orders;
 mod resume;

@@ -4,7 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use overnight::experiment::settings::*;
 use overnight::run_dir::records::What;
-use rustix::process::Signal;
 
 use crate::fixture::{TestRun, gpt, image_classification, language_model};
 
@@ -20,10 +19,7 @@ fn assert_killed_run_ends_at_the_same_bits(settings: Settings, kills: usize) {
         let moment = 1 + random % (rows - 1);
         random /= rows;
         println!("killing the worker once {moment} of {rows} rows are there");
-        let mut worker = killed.start();
-        worker.wait_until(|| killed.metrics().rows >= moment);
-        worker.signal(Signal::KILL);
-        drop(worker);
+        killed.kill_after_rows(moment);
     }
     let killed_result = killed.train();
 
@@ -71,10 +67,7 @@ fn a_resnet_with_momentum_and_bf16_survives_a_kill() {
 #[test]
 fn a_resumed_run_says_from_where() {
     let run = TestRun::new(language_model());
-    let mut worker = run.start();
-    worker.wait_until(|| run.metrics().rows >= 25);
-    worker.signal(Signal::KILL);
-    drop(worker);
+    run.kill_after_rows(25);
     run.train();
     let resumed = run.events().into_iter().find_map(|event| match event.what {
         What::Resumed { checkpoint } => Some((event.attempt, checkpoint)),
