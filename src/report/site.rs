@@ -37,9 +37,22 @@ impl Site {
         let experiments = names_in(&self.root.join(".state"));
         let runs = experiments.into_iter().flat_map(|experiment| {
             let runs = names_in(&self.root.join(".state").join(&experiment));
-            runs.into_iter().filter_map(move |run| Some((experiment.clone(), run.strip_suffix(".json")?.to_owned())))
+            runs.into_iter()
+                .filter_map(move |run| Some((experiment.clone(), run.strip_suffix(".json")?.to_owned())))
         });
         runs.collect()
+    }
+
+    /// Removes what builds remember, not the pages.
+    ///
+    /// # Errors
+    /// The folder is there and cannot be removed.
+    pub fn forget_all(&self) -> io::Result<()> {
+        let state = self.root.join(".state");
+        match fs::remove_dir_all(&state) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&state, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file unless it already has these bytes; says whether it wrote.
