@@ -120,14 +120,11 @@ impl Report {
         Report { site, workspace, host: scan::host(), runs, shared: String::new() }
     }
 
-    /// Opens the report as if nothing had been built before: every page is made afresh.
-    ///
-    /// # Errors
-    /// What earlier builds remember cannot be removed.
-    pub fn anew(workspace: &Path) -> Result<Report, ReportError> {
-        let site = Site::new(&Workspace::new(workspace));
-        site.forget_all()?;
-        Ok(Report::open(workspace))
+    /// Opens the report of a workspace and takes every page for stale.
+    pub fn anew(workspace: &Path) -> Report {
+        let workspace = Workspace::new(workspace);
+        let site = Site::new(&workspace);
+        Report { site, workspace, host: scan::host(), runs: BTreeMap::new(), shared: String::new() }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.

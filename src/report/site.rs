@@ -43,18 +43,6 @@ impl Site {
         runs.collect()
     }
 
-    /// Removes what builds remember, not the pages.
-    ///
-    /// # Errors
-    /// The folder is there and cannot be removed.
-    pub fn forget_all(&self) -> io::Result<()> {
-        let state = self.root.join(".state");
-        match fs::remove_dir_all(&state) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&state, error)),
-            _ => Ok(()),
-        }
-    }
-
     /// Writes a file unless it already has these bytes; says whether it wrote.
     ///
     /// # Errors
