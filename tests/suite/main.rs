@@ -1,2 +1,3 @@
 fn main() {}
+mod report;
 mod serve;
