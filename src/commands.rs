@@ -3,6 +3,7 @@
 
 mod check;
 mod doctor;
+mod fresh;
 mod init;
 mod logs;
 mod plan;
@@ -23,6 +24,7 @@ use crate::experiment::schema::schema;
 use crate::queue::QueueError;
 use crate::queue::select::SelectError;
 use crate::run_dir::Workspace;
+use crate::runner::RunnerError;
 
 /// Does what was typed. Errors are printed here, once.
 pub fn carry_out(cli: Cli) -> Exit {
@@ -70,6 +72,9 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<SelectError>().is_some() {
         return Exit::NoRun;
+    }
+    if let Some(error) = error.downcast_ref::<RunnerError>() {
+        return if error.exit_code() == 75 { Exit::TryAgain } else { Exit::Failure };
     }
     match error.downcast_ref::<QueueError>() {
         Some(QueueError::Rejected(_) | QueueError::SameName { .. } | QueueError::DataChanged { .. }) => {

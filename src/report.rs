@@ -1,3 +1,375 @@
 //! The report: run directories in, static pages out.
+//!
+//! A fold over what is on disk: each run's files become a summary and a page (`files`, `summary`,
+//! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
+//! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
 pub mod chart;
+mod experiment_page;
+mod files;
+mod index_page;
+pub mod model;
+mod rows;
+mod run_page;
+pub mod say;
+mod site;
+mod summary;
+mod theme;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::run_dir::metrics::Metrics;
+use crate::run_dir::records::{Batch, QueueState};
+use crate::run_dir::write::{Durability, at, replace};
+use crate::run_dir::{RunDir, Workspace, lock, read, scan, step_name};
+
+use files::RunFiles;
+use index_page::{Experiments, Work};
+use model::Frame;
+use say::Clock;
+use site::Site;
+use summary::RunSummary;
+pub use theme::ThemeError;
+use theme::Theme;
+
+/// Which runs a build looks at.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Every run of the workspace: the truth.
+    All,
+    /// These runs only, which a file event named; the others are taken as they were.
+    Runs(Vec<RunDir>),
+}
+
+/// What a build did.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// Runs that the report shows.
+    pub runs: usize,
+    /// Run pages that were made afresh.
+    pub changed_runs: usize,
+    /// Files that were written, relative to `reports/`.
+    pub written: Vec<String>,
+}
+
+/// Why the report could not be built. The last good pages stay where they are.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error("{0}")]
+    Write(#[from] io::Error),
+    #[error("{0}")]
+    Theme(#[from] ThemeError),
+    #[error("{page}: {error}")]
+    Twin { page: String, error: serde_json::Error },
+}
+
+/// Builds the whole report once, waiting for whoever builds it at the moment.
+///
+/// # Errors
+/// A page cannot be written, or a template of the workspace does not work.
+pub fn build(workspace: &Path) -> Result<Built, ReportError> {
+    Report::open(workspace).refresh(&Scope::All)
+}
+
+/// A report that is built again and again: remembers what it read, so that a new row costs
+/// milliseconds.
+pub struct Report {
+    workspace: Workspace,
+    site: Site,
+    host: String,
+    runs: BTreeMap<RunDir, Known>,
+    /// What the pages about all runs were last made from.
+    shared: String,
+}
+
+/// A run as it was last seen.
+struct Known {
+    summary: RunSummary,
+    /// Kept while the run is active, so that only new rows are read.
+    metrics: Option<Metrics>,
+}
+
+/// A run that was read and rendered again.
+struct Fresh {
+    dir: RunDir,
+    known: Known,
+    written: Vec<String>,
+}
+
+impl Report {
+    /// Opens the report of a workspace with what earlier builds remember.
+    pub fn open(workspace: &Path) -> Report {
+        let workspace = Workspace::new(workspace);
+        let site = Site::new(&workspace);
+        let remembered: Vec<(RunDir, Known)> = site
+            .remembered_runs()
+            .par_iter()
+            .filter_map(|(experiment, run)| {
+                let bytes = fs::read(site.remembered(experiment, run)).ok()?;
+                let summary = serde_json::from_slice(&bytes).ok()?;
+                Some((workspace.run(experiment, run), Known { summary, metrics: None }))
+            })
+            .collect();
+        let runs = remembered.into_iter().collect();
+        Report { site, workspace, host: scan::host(), runs, shared: String::new() }
+    }
+
+    /// Brings the pages up to what is on disk, under the lock on `reports/`.
+    ///
+    /// # Errors
+    /// A page cannot be written, or a template of the workspace does not work. Pages of other runs
+    /// may have been written before.
+    pub fn refresh(&mut self, scope: &Scope) -> Result<Built, ReportError> {
+        fs::create_dir_all(self.site.root()).map_err(|error| at(self.site.root(), error))?;
+        let _lock = lock::wait_lock(&self.site.lock())?;
+        let clock = Clock::here(scan::now());
+        let theme = Theme::load(&self.workspace)?;
+        let mut built = Built::default();
+        for (path, bytes) in theme.assets() {
+            if self.site.publish(path, bytes)? {
+                built.written.push((*path).to_owned());
+            }
+        }
+        let mut changed = self.forget_missing(scope);
+        let looked_at = match scope {
+            Scope::All => scan::runs(&self.workspace),
+            Scope::Runs(runs) => runs.iter().filter(|run| run.path().is_dir()).cloned().collect(),
+        };
+        let mut jobs: Vec<(RunDir, Metrics, String)> = Vec::new();
+        for dir in looked_at {
+            let fingerprint = format!("{}{}", &theme.generation()[..16], files::fingerprint(&dir));
+            if self.is_current(&dir, &fingerprint) {
+                continue;
+            }
+            let metrics = self.runs.get_mut(&dir).and_then(|known| known.metrics.take()).unwrap_or_default();
+            jobs.push((dir, metrics, fingerprint));
+        }
+        let results: Vec<Result<Fresh, ReportError>> =
+            jobs.into_par_iter().map(|(dir, metrics, mark)| self.render_run(dir, metrics, mark, &theme, &clock)).collect();
+        let mut first_error = None;
+        for result in results {
+            match result {
+                Ok(fresh) => {
+                    changed.insert(fresh.dir.experiment());
+                    built.changed_runs += 1;
+                    built.written.extend(fresh.written);
+                    self.runs.insert(fresh.dir, fresh.known);
+                }
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        self.render_shared(&theme, &clock, &changed, &mut built)?;
+        built.runs = self.runs.len();
+        first_error.map_or(Ok(built), Err)
+    }
+
+    /// Leaves out runs whose directory is gone; returns their experiments.
+    fn forget_missing(&mut self, scope: &Scope) -> BTreeSet<String> {
+        let is_gone = |dir: &&RunDir| match scope {
+            Scope::All => !dir.path().is_dir(),
+            Scope::Runs(runs) => runs.contains(dir) && !dir.path().is_dir(),
+        };
+        let gone: Vec<RunDir> = self.runs.keys().filter(is_gone).cloned().collect();
+        for dir in &gone {
+            self.runs.remove(dir);
+            self.site.forget(&dir.experiment(), &dir.name());
+        }
+        gone.iter().map(RunDir::experiment).collect()
+    }
+
+    /// Whether a run's page is what its files say. A run on another host is seen alive by the age of
+    /// its progress, so its page is not settled by files alone.
+    fn is_current(&self, dir: &RunDir, fingerprint: &str) -> bool {
+        let is_elsewhere = |summary: &RunSummary| summary.is_active() && fingerprint.ends_with('-');
+        self.runs.get(dir).is_some_and(|known| {
+            known.summary.fingerprint == fingerprint
+                && !is_elsewhere(&known.summary)
+                && self.site.root().join(run_page_path(&known.summary)).is_file()
+        })
+    }
+
+    fn render_run(
+        &self,
+        dir: RunDir,
+        metrics: Metrics,
+        fingerprint: String,
+        theme: &Theme,
+        clock: &Clock,
+    ) -> Result<Fresh, ReportError> {
+        let files = RunFiles::read(&dir, &self.host, clock.now, metrics);
+        let summary = RunSummary::of(&files, fingerprint);
+        let folder = format!("runs/{}/{}", summary.experiment, summary.run);
+        let is_open = matches!(summary.state.class.as_str(), "running" | "waiting");
+        let title = format!("{} · {}", summary.label, summary.experiment);
+        let frame = self.frame(title, "../../../", "runs", is_open, clock);
+        let page = run_page::page(&files, &summary, frame, clock);
+        let mut written = Vec::new();
+        for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
+            let below = format!("{folder}/{name}");
+            if self.site.follow(&original, &below)? {
+                written.push(below);
+            }
+        }
+        for sample in &files.samples {
+            let below = format!("{folder}/samples/{}.png", step_name(sample.step));
+            if let Ok(bytes) = fs::read(dir.sample_png(sample.step))
+                && self.site.publish(&below, &bytes)?
+            {
+                written.push(below);
+            }
+        }
+        self.publish_page(theme, "run.html", &folder, &page, &mut written)?;
+        remember(&self.site, &summary)?;
+        let metrics = summary.is_active().then_some(files.metrics);
+        Ok(Fresh { dir, known: Known { summary, metrics }, written })
+    }
+
+    /// The pages about several runs, as far as they can have changed.
+    fn render_shared(
+        &mut self,
+        theme: &Theme,
+        clock: &Clock,
+        changed: &BTreeSet<String>,
+        built: &mut Built,
+    ) -> Result<(), ReportError> {
+        let shared = format!("{}{}", theme.generation(), self.work_fingerprint());
+        let index_exists = self.site.root().join("index.html").is_file();
+        if changed.is_empty() && shared == self.shared && index_exists {
+            return Ok(());
+        }
+        let work = self.work();
+        let queue = work.as_ref().filter(|work| work.is_running).and_then(|work| work.queue.as_ref());
+        let mut experiments: Experiments = BTreeMap::new();
+        for known in self.runs.values() {
+            experiments.entry(known.summary.experiment.as_str()).or_default().push(&known.summary);
+        }
+        let is_open = |runs: &[&RunSummary]| {
+            runs.iter().any(|run| run.is_active()) || work.as_ref().is_some_and(|work| work.is_running)
+        };
+        let stale: Vec<(&str, &Vec<&RunSummary>)> = experiments
+            .iter()
+            .filter(|(name, _)| {
+                changed.contains(**name)
+                    || (shared != self.shared && !self.shared.is_empty())
+                    || !self.site.root().join(format!("experiments/{name}/index.html")).is_file()
+            })
+            .map(|(name, runs)| (*name, runs))
+            .collect();
+        let pages: Vec<Result<Vec<String>, ReportError>> = stale
+            .into_par_iter()
+            .map(|(name, runs)| {
+                let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
+                let page = experiment_page::page(name, runs, queue, frame, clock);
+                let mut written = Vec::new();
+                self.publish_page(theme, "experiment.html", &format!("experiments/{name}"), &page, &mut written)?;
+                Ok(written)
+            })
+            .collect();
+        for page in pages {
+            built.written.extend(page?);
+        }
+        for name in changed.iter().filter(|name| !experiments.contains_key(name.as_str())) {
+            self.site.forget_experiment(name);
+        }
+        let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
+        let open = is_open(&all);
+        let frame = |title: &str, root, here| self.frame(title.to_owned(), root, here, open, clock);
+        let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
+        self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
+        let list = index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
+        self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
+        let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+        self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+        self.shared = shared;
+        Ok(())
+    }
+
+    /// A page and its JSON twin beside it.
+    fn publish_page<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        folder: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
+        let html = theme.render(template, page)?;
+        let twin = twin(page).map_err(|error| ReportError::Twin { page: folder.to_owned(), error })?;
+        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        // The twin first: whoever is told of the page finds both.
+        for (name, bytes) in [("index.json", twin.as_slice()), ("index.html", html.as_bytes())] {
+            if self.site.publish(&below(name), bytes)? {
+                written.push(below(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&self, title: String, root: &str, here: &'static str, active: bool, clock: &Clock) -> Frame {
+        let path = fs::canonicalize(self.workspace.root()).unwrap_or_else(|_| self.workspace.root().to_owned());
+        let name = path.file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
+        let id = blake3::hash(format!("{} {}", self.host, path.display()).as_bytes());
+        Frame {
+            title,
+            root: root.to_owned(),
+            here,
+            workspace: name,
+            host: self.host.clone(),
+            workspace_id: id.to_hex()[..16].to_owned(),
+            active,
+            built: clock.now(),
+        }
+    }
+
+    /// The newest batch, as far as it can be read.
+    fn work(&self) -> Option<Work> {
+        let newest = scan::batches(&self.workspace).into_iter().next_back()?;
+        let batch: Batch = read::json(&newest.batch_json()).ok()?;
+        let queue: Option<QueueState> = read::json_if_there(&newest.queue_json()).unwrap_or_default();
+        let is_running = batch.end.is_none() && lock::is_held(&self.workspace.runner_lock());
+        Some(Work { name: newest.name(), batch, queue, is_running })
+    }
+
+    fn work_fingerprint(&self) -> String {
+        let newest = scan::batches(&self.workspace).into_iter().next_back();
+        let files = newest.iter().flat_map(|batch| [batch.batch_json(), batch.queue_json()]);
+        let marks = files.map(|file| fs::metadata(file).ok().map(|metadata| (metadata.len(), metadata.modified().ok())));
+        format!("{:?}{}", marks.collect::<Vec<_>>(), lock::is_held(&self.workspace.runner_lock()))
+    }
+}
+
+fn run_page_path(summary: &RunSummary) -> String {
+    format!("runs/{}/{}/index.html", summary.experiment, summary.run)
+}
+
+fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {
+    let path = site.remembered(&summary.experiment, &summary.run);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+    }
+    let bytes = serde_json::to_vec(summary).map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
+    Ok(replace(&path, &bytes, Durability::Rebuildable)?)
+}
+
+/// The page's struct as JSON, without the drawings: those are for eyes.
+fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
+    fn without_drawings(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                fields.remove("svg");
+                fields.values_mut().for_each(without_drawings);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(page)?;
+    without_drawings(&mut value);
+    serde_json::to_vec(&value)
+}

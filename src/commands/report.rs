@@ -1,6 +1,35 @@
-use crate::cli::*;
+//! `overnight report`: builds the pages once, or whenever something changes.
+
+use std::sync::atomic::AtomicBool;
+
+use super::fresh;
+use crate::cli::ReportArgs;
 use crate::exit::Exit;
+use crate::report::{Report, Scope};
 use crate::run_dir::Workspace;
-pub fn report(_: &Workspace, _: &ReportArgs) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+pub fn report(workspace: &Workspace, args: &ReportArgs) -> anyhow::Result<Exit> {
+    let index = workspace.reports().join("index.html");
+    if args.watch {
+        fresh::stop_when_asked(&STOP)?;
+        let mut failing = false;
+        fresh::keep_fresh(workspace, &STOP, |outcome| {
+            // A failure that lasts is said once.
+            if let (Err(error), false) = (outcome, failing) {
+                anstream::eprintln!("the report was not built: {error}");
+            }
+            failing = outcome.is_err();
+        })?;
+        return Ok(Exit::Success);
+    }
+    let mut report = if args.cold { Report::anew(workspace.root())? } else { Report::open(workspace.root()) };
+    let built = report.refresh(&Scope::All)?;
+    anstream::eprintln!("{} runs, {} pages made anew", built.runs, built.changed_runs);
+    anstream::println!("{}", index.display());
+    if args.open {
+        fresh::open(&index.to_string_lossy());
+    }
+    Ok(Exit::Success)
 }

@@ -1,6 +1,76 @@
-use crate::cli::*;
+//! `overnight run`: queues files and works until their runs are done.
+
+use std::io::Write;
+
+use super::{serve, status};
+use crate::cli::RunArgs;
 use crate::exit::Exit;
-use crate::run_dir::Workspace;
-pub fn run(_: &Workspace, _: &RunArgs) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+use crate::queue::{self, Again};
+use crate::run_dir::{RunDir, Workspace};
+use crate::runner::{self, FailedRuns, Outcome, Report, RunnerOptions, Selection, view};
+use crate::serve::{Port, ServeOptions, Server};
+
+pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
+    let selection = if args.files.is_empty() {
+        anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
+        anyhow::ensure!(!args.again, "--again goes with an experiment file: name one");
+        Selection::All
+    } else {
+        let checked = queue::check(&args.files, &args.overrides.set)?;
+        let again = if args.again { Again::Yes } else { Again::No };
+        let entries = queue::plan(workspace, &checked, again)?;
+        queue::submit(workspace, &entries)?;
+        Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
+    };
+    let server = args.serve.then(|| start_server(workspace)).transpose()?;
+    let options = RunnerOptions {
+        selection,
+        slots: args.slots,
+        failed: if args.retry_failed { FailedRuns::Retry } else { FailedRuns::Leave },
+        report: if args.no_report { Report::Leave } else { Report::Keep },
+        style: if args.plain { view::Style::Plain } else { view::Style::Auto },
+        ..RunnerOptions::default()
+    };
+    let outcome = runner::run(workspace, options)?;
+    drop(server);
+    conclude(workspace, args, &outcome)?;
+    Ok(exit(outcome.exit_code()))
+}
+
+fn start_server(workspace: &Workspace) -> anyhow::Result<Server> {
+    let options = ServeOptions { port: Port::FreeFrom(serve::PORT), ..ServeOptions::default() };
+    let server = Server::start(&workspace.reports(), options)?;
+    anstream::eprintln!("live report: {}", server.url());
+    Ok(server)
+}
+
+/// What came of it: a line for each run, what is left and how to go on, and where the report lies.
+fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> anyhow::Result<()> {
+    let mut runs: Vec<RunDir> = outcome.finished.clone();
+    runs.extend(outcome.left.iter().map(|left| left.dir.clone()));
+    let mut out = anstream::stdout().lock();
+    if runs.is_empty() {
+        anstream::eprintln!("nothing waits (overnight run experiments/NAME.toml queues an experiment)");
+    } else {
+        status::print(&status::lines_of(workspace, &runs), &mut out)?;
+    }
+    for line in outcome.lines() {
+        anstream::eprintln!("{}", super::text::plain(&line));
+    }
+    let index = workspace.reports().join("index.html");
+    if !args.no_report && index.is_file() {
+        writeln!(out, "{}", index.display())?;
+    }
+    Ok(())
+}
+
+fn exit(code: u8) -> Exit {
+    match code {
+        0 => Exit::Success,
+        75 => Exit::TryAgain,
+        100 => Exit::RunsFailed,
+        130 => Exit::Interrupted,
+        143 => Exit::Terminated,
+        _ => Exit::Failure,
+    }
 }

@@ -1,6 +1,41 @@
-use crate::cli::*;
+//! `overnight serve`: the report on this machine, refreshing while runs go on.
+
+use super::fresh;
+use crate::cli::ServeArgs;
 use crate::exit::Exit;
 use crate::run_dir::Workspace;
-pub fn serve(_: &Workspace, _: &ServeArgs) -> anyhow::Result<Exit> {
-    anyhow::bail!("not yet")
+use crate::serve::{self, Port, ServeOptions};
+
+/// The port that is tried first.
+pub const PORT: u16 = 8990;
+
+pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
+    let options = ServeOptions {
+        address: args.address,
+        port: args.port.map_or(Port::FreeFrom(PORT), Port::Exactly),
+        hosts: args.hosts.clone(),
+        ..ServeOptions::default()
+    };
+    let ready = |server: &serve::Server| {
+        anstream::println!("{}", server.url());
+        if !args.address.is_loopback() {
+            anstream::eprintln!("anyone who reaches {} can read this report", args.address);
+        }
+        if args.open {
+            fresh::open(&server.url());
+        }
+    };
+    serve::run(&workspace.reports(), options, ready, |stop, changes| {
+        let kept = fresh::keep_fresh(workspace, stop, |outcome| match outcome {
+            Ok(built) => {
+                changes.set_problem(None);
+                changes.announce(built.written.clone());
+            }
+            Err(error) => changes.set_problem(Some(error.to_string())),
+        });
+        if let Err(error) = kept {
+            anstream::eprintln!("the report is not kept fresh: {error}");
+        }
+    })?;
+    Ok(Exit::Success)
 }

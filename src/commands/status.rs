@@ -19,7 +19,7 @@ use crate::run_dir::{RunDir, Status, Workspace, read};
 
 /// One run, for programs.
 #[derive(Debug, Serialize)]
-struct Line {
+pub struct Line {
     experiment: String,
     run: String,
     #[serde(flatten)]
@@ -65,6 +65,11 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
     for selection in selections {
         runs.extend(select::runs(workspace, selection)?);
     }
+    Ok(lines_of(workspace, &runs))
+}
+
+/// A line for each of `runs`, by experiment and number.
+pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
     let reasons = reasons(workspace);
     let (host, now) = (scan::host(), scan::now());
     let mut lines: Vec<(u32, Line)> = runs
@@ -77,7 +82,7 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
         })
         .collect();
     lines.sort_by(|(a, left), (b, right)| left.experiment.cmp(&right.experiment).then(a.cmp(b)));
-    Ok(lines.into_iter().map(|(_, line)| line).collect())
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// What only the runner knows: why each run waits, from the newest batch.
@@ -133,7 +138,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
     }
 }
 
-fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
+pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
     if lines.is_empty() {
         return writeln!(out, "no runs yet: overnight run experiments/NAME.toml makes some");
     }

@@ -80,8 +80,14 @@ impl Ink {
     }
 }
 
+/// The number of a line that is no run's own: `c0`, the color of soft text.
+pub const NEUTRAL: u16 = u16::MAX;
+
 /// The classes of a series: a color, and from the ninth series on a dash as well.
 pub fn series_class(series: u16) -> String {
+    if series == NEUTRAL {
+        return "c0".into();
+    }
     match (series % COLORS + 1, series / COLORS % DASHES) {
         (color, 0) => format!("c{color}"),
         (color, dash) => format!("c{color} d{dash}"),

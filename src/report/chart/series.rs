@@ -119,6 +119,21 @@ pub fn reduced(segment: &[Point], column: impl Fn(f64) -> i64) -> Vec<Point> {
     kept
 }
 
+/// A series reduced to about so many columns over its own range, with one point kept in each gap:
+/// what other pages remember of it.
+pub fn thinned(points: &[Point], columns: u32) -> Vec<Point> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+    let width = (last.0 - first.0).max(f64::MIN_POSITIVE);
+    let column = |x: f64| ((x - first.0) / width * f64::from(columns)) as i64;
+    let split = split(points);
+    let mut kept: Vec<Point> = split.gaps.iter().map(|gap| (gap.x, gap.value)).collect();
+    for segment in split.segments {
+        kept.extend(reduced(segment, column));
+    }
+    kept.sort_by(|one, other| one.0.total_cmp(&other.0));
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +194,15 @@ mod tests {
         assert_eq!(reaching(&points, -5.0, 50.0), points);
         assert_eq!(reaching(&points, 20.0, 30.0), &points[9..]);
         assert!(reaching(&[], 0.0, 1.0).is_empty());
+    }
+
+    #[test]
+    fn a_thinned_series_still_has_its_gaps() {
+        let mut points: Vec<Point> = (0..1000).map(|step| (f64::from(step), 1.0)).collect();
+        points[500].1 = NAN;
+        let kept = thinned(&points, 10);
+        assert!(kept.len() < 30 && split(&kept).segments.len() == 2, "{kept:?}");
+        assert!(thinned(&[], 10).is_empty());
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! The page of one experiment: all its runs together.
+
+use super::chart::backend::series_class;
+use super::chart::number::measured;
+use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
+use super::model::{ExperimentPage, Fact, Figure, Frame, Key, states_in_words};
+use super::rows::{self, Table};
+use super::say::{self, Clock};
+use super::summary::RunSummary;
+use crate::experiment::metric::{Direction, Metric, direction_of};
+use crate::run_dir::records::QueueState;
+
+/// Points of all lines of one chart together: beyond, each line is thinned further.
+const POINTS: usize = 40_000;
+/// Lines that a chart draws, the best ones; a table lists every run.
+const LINES: usize = 300;
+/// Lines that have a legend; of more, the table shows each run's color.
+const LEGEND: usize = 8;
+
+/// Everything the page of an experiment shows.
+pub fn page(name: &str, runs: &[&RunSummary], queue: Option<&QueueState>, frame: Frame, clock: &Clock) -> ExperimentPage {
+    let ranked = rows::ranked(runs.iter().copied());
+    let table = Table::of(&ranked);
+    let best = ranked.first().filter(|run| run.best.is_some());
+    let root = frame.root.clone();
+    let newest = runs.iter().max_by(|one, other| one.created.total_cmp(&other.created));
+    ExperimentPage {
+        name: name.to_owned(),
+        description: newest.map_or_else(String::new, |run| run.description.clone()),
+        tags: newest.map_or_else(Vec::new, |run| run.tags.clone()),
+        headline: best.and_then(|best| best_named(best)).unwrap_or_else(|| "No value to compare runs by yet.".into()),
+        facts: facts(runs),
+        say: leader(&ranked).into_iter().collect(),
+        figures: figures(&ranked, &root),
+        columns: table.columns(),
+        rows: ranked.iter().enumerate().map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some())).collect(),
+        failures: ranked.iter().filter_map(|run| rows::failure(run, &root)).collect(),
+        next: runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect(),
+        frame,
+    }
+}
+
+/// What the runner says about a waiting run.
+pub fn waiting<'a>(queue: Option<&'a QueueState>, run: &RunSummary) -> Option<&'a crate::run_dir::records::WaitingRun> {
+    queue?.waiting.iter().find(|known| known.experiment == run.experiment && known.run == run.run)
+}
+
+/// "d8-lr3e-4 is best: validation loss 1.471 at step 4,750."
+pub fn best_named(best: &RunSummary) -> Option<String> {
+    let value = best.best?;
+    Some(format!(
+        "{} is best: {} {} at step {}.",
+        best.label,
+        metric_title(&best.metric).to_lowercase(),
+        measured(value.value),
+        chart::number::count(value.step)
+    ))
+}
+
+/// How the first run lies to the second.
+pub fn leader(ranked: &[&RunSummary]) -> Option<String> {
+    let (first, second) = (ranked.first()?, ranked.get(1)?);
+    let apart = (first.best?.value - second.best?.value).abs();
+    let way = match direction_of(&first.metric) {
+        Direction::Higher => "above",
+        _ => "below",
+    };
+    Some(match apart {
+        0.0 => format!("{} and {} are equal in {}.", first.label, second.label, first.metric),
+        apart => format!("{} is {} {way} the next, {}.", first.label, chart::number::significant(apart, 2), second.label),
+    })
+}
+
+pub fn metric_title(name: &str) -> &str {
+    Metric::named(name).map_or(name, |metric| metric.title)
+}
+
+fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
+    let fact = |name: &str, value: String, class| Fact { name: name.into(), value, unit: String::new(), class };
+    let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
+    let mut facts = vec![fact("runs", runs.len().to_string(), "")];
+    for (class, name, look) in
+        [("finished", "finished", ""), ("running", "running", ""), ("waiting", "waiting", ""), ("held", "held", ""), ("failed", "failed", "bad")]
+    {
+        if count(class) > 0 {
+            facts.push(fact(name, count(class).to_string(), look));
+        }
+    }
+    let training: f64 = runs.iter().filter_map(|run| run.elapsed_seconds).sum();
+    if training > 0.0 {
+        facts.push(fact("training, all runs", say::duration(training), ""));
+    }
+    facts
+}
+
+/// The metric that counts over the whole width, then the other metrics that the runs have.
+fn figures(ranked: &[&RunSummary], root: &str) -> Vec<Figure> {
+    let Some(metric) = ranked.first().map(|run| run.metric.as_str()) else { return Vec::new() };
+    let others = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
+    let others = others.into_iter().filter(|name| *name != metric);
+    let first = comparison(ranked, metric, Size::Full, root);
+    let mut figures: Vec<Figure> = first.into_iter().collect();
+    let with_values: Vec<&str> = others.filter(|name| ranked.iter().any(|run| run.curves.contains_key(*name))).collect();
+    let size = if with_values.len() >= 3 { Size::Third } else { Size::Half };
+    figures.extend(with_values.into_iter().filter_map(|name| comparison(ranked, name, size, root)));
+    figures
+}
+
+/// One metric of all runs over the steps, the best run last and heavier.
+pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) -> Option<Figure> {
+    let with_curve: Vec<&RunSummary> =
+        ranked.iter().copied().filter(|run| run.curves.contains_key(metric)).take(LINES).collect();
+    if with_curve.is_empty() {
+        return None;
+    }
+    let columns = (POINTS / with_curve.len() / 2).clamp(20, 1200) as u32;
+    let series = with_curve.iter().enumerate().rev().map(|(place, run)| {
+        let points = run.curve(metric);
+        let points = if points.len() > columns as usize * 2 { chart::series::thinned(&points, columns) } else { points };
+        let weight = if place == 0 && run.best.is_some() { Weight::Lead } else { Weight::Plain };
+        Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs }
+    });
+    let title = metric_title(metric).to_owned();
+    let is_smoothed = metric.starts_with("train/") || metric == "grad_norm";
+    let left_out = ranked.iter().filter(|run| run.curves.contains_key(metric)).count() - with_curve.len();
+    let mut note = say::counted(with_curve.len(), "run", "runs");
+    if left_out > 0 {
+        note = format!("the best {note}");
+    }
+    if is_smoothed {
+        note += ", moving average";
+    }
+    let chart = Chart {
+        title: title.clone(),
+        subtitle: note.clone(),
+        x: Axis { label: "step".into(), spread: Spread::Linear, range: Range::All },
+        y: Axis { label: title.clone(), spread: Spread::Linear, range: Range::Telling },
+        series: series.collect(),
+        events: Vec::new(),
+        size,
+    };
+    let key = |run: &&RunSummary| Key {
+        class: series_class(run.number),
+        name: run.label.clone(),
+        href: Some(rows::run_href(root, run)),
+    };
+    let legend = if with_curve.len() <= LEGEND && size == Size::Full { with_curve.iter().map(key).collect() } else { Vec::new() };
+    let width = match size {
+        Size::Full => "w12",
+        Size::TwoThirds => "w8",
+        Size::Half => "w6",
+        Size::Third | Size::Spark => "w4",
+    };
+    let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    Some(Figure { id, title, note, width, legend, svg: chart::draw(&chart) })
+}
+
+/// "12 finished, 1 failed".
+pub fn states(runs: &[&RunSummary]) -> String {
+    states_in_words(runs.iter().map(|run| &run.state))
+}

@@ -1,0 +1,151 @@
+//! All that is read of one run directory for its page, and how to tell that nothing changed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+
+use crate::run_dir::metrics::Metrics;
+use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample, What};
+use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::{RunDir, checkpoint, lock, read, step_of};
+
+/// One run as its files tell it. What cannot be read is missing here and a sentence in `warnings`.
+#[derive(Debug)]
+pub struct RunFiles {
+    pub seen: Seen,
+    pub metrics: Metrics,
+    pub telemetry: Metrics,
+    pub events: Vec<Event>,
+    pub environment: Option<Environment>,
+    pub model: Option<ModelRecord>,
+    pub evaluation: Option<Evaluation>,
+    pub result: Option<RunResult>,
+    /// The samples that could be read, by step.
+    pub samples: Vec<Sample>,
+    /// Complete checkpoints: step and bytes.
+    pub checkpoints: Vec<(u64, u64)>,
+    /// The last lines of `train.log` and of `stderr.log`.
+    pub log: String,
+    pub stderr: String,
+    pub warnings: Vec<String>,
+}
+
+/// Bytes of a log that are shown.
+const LOG_TAIL: u64 = 6_000;
+/// The newest samples that are shown.
+const SAMPLES: usize = 40;
+
+impl RunFiles {
+    /// Reads a run. `metrics` is what was read of its metrics before; only what was added is read.
+    pub fn read(dir: &RunDir, host: &str, now: f64, mut metrics: Metrics) -> RunFiles {
+        let mut seen = scan::look(dir, host, now);
+        let mut warnings = std::mem::take(&mut seen.warnings);
+        let mut telemetry = Metrics::default();
+        for (table, path) in [(&mut metrics, dir.metrics()), (&mut telemetry, dir.telemetry())] {
+            if let Err(error) = table.read_on(&path) {
+                warnings.push(error.to_string());
+            }
+            warnings.extend(table.bad.iter().take(5).map(|(line, why)| format!("{}:{line}: {why}", path.display())));
+        }
+        let events = match read::lines::<Event>(&dir.events()) {
+            Ok(lines) => lines.records,
+            Err(error) => {
+                warnings.push(error.to_string());
+                Vec::new()
+            }
+        };
+        RunFiles {
+            metrics,
+            telemetry,
+            events,
+            environment: there(dir.env_json(), &mut warnings),
+            model: there(dir.model_json(), &mut warnings),
+            evaluation: there(dir.evaluation(), &mut warnings),
+            result: there(dir.result(), &mut warnings),
+            samples: samples(dir, &mut warnings),
+            checkpoints: checkpoints(dir),
+            log: read::tail(&dir.train_log(), LOG_TAIL),
+            stderr: read::tail(&dir.stderr_log(), LOG_TAIL),
+            seen,
+            warnings,
+        }
+    }
+
+    pub fn dir(&self) -> &RunDir {
+        &self.seen.dir
+    }
+
+    /// Events of steps that still count: what a later attempt overtook by going on from an earlier
+    /// checkpoint is left out.
+    pub fn standing_events(&self) -> Vec<&Event> {
+        let mut standing: Vec<&Event> = Vec::new();
+        for event in &self.events {
+            match event.what {
+                What::Resumed { checkpoint } => standing.retain(|earlier| earlier.step <= checkpoint),
+                What::Started => standing.clear(),
+                _ => {}
+            }
+            standing.push(event);
+        }
+        standing
+    }
+}
+
+fn there<T: DeserializeOwned>(path: PathBuf, warnings: &mut Vec<String>) -> Option<T> {
+    read::json_if_there(&path).unwrap_or_else(|error| {
+        warnings.push(error.to_string());
+        None
+    })
+}
+
+fn samples(dir: &RunDir, warnings: &mut Vec<String>) -> Vec<Sample> {
+    let Ok(entries) = fs::read_dir(dir.samples()) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut steps: Vec<u64> = names.filter(|name| name.ends_with(".json")).filter_map(|name| step_of(&name)).collect();
+    steps.sort_unstable();
+    let newest = steps.split_off(steps.len().saturating_sub(SAMPLES));
+    newest.into_iter().filter_map(|step| there(dir.sample_json(step), warnings)).collect()
+}
+
+fn checkpoints(dir: &RunDir) -> Vec<(u64, u64)> {
+    let size = |step| {
+        let folder = dir.checkpoint(step);
+        let files = [folder.model(), folder.optimizer(), folder.state()];
+        files.iter().filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum()
+    };
+    checkpoint::steps(dir).into_iter().map(|step| (step, size(step))).collect()
+}
+
+/// Lengths and times of everything that [`RunFiles::read`] reads, and whether a worker lives: while
+/// this text stays the same, so does the run's page.
+pub fn fingerprint(dir: &RunDir) -> String {
+    let files = [
+        dir.run_json(),
+        dir.env_json(),
+        dir.requests(),
+        dir.attempts(),
+        dir.telemetry(),
+        dir.metrics(),
+        dir.progress(),
+        dir.train_log(),
+        dir.stderr_log(),
+        dir.events(),
+        dir.model_json(),
+        dir.evaluation(),
+        dir.samples(),
+        dir.checkpoints(),
+        dir.result(),
+    ];
+    let mut text = String::with_capacity(files.len() * 24);
+    for file in &files {
+        use std::fmt::Write;
+        if let Ok(metadata) = fs::metadata(file) {
+            let _ = write!(text, "{:x}.{:x}.{:x}", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        }
+        text.push(';');
+    }
+    text.push(if lock::is_held(&dir.alive_lock()) { 'a' } else { '-' });
+    text
+}

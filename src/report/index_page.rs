@@ -1,0 +1,286 @@
+//! The first page: what happened, what needs somebody, what comes next; and the two lists.
+
+use std::collections::BTreeMap;
+
+use super::chart::Size;
+use super::chart::night::{self, Bar, Kind, Lane, Night};
+use super::chart::number::measured;
+use super::experiment_page::{self, comparison, leader, waiting};
+use super::model::*;
+use super::rows::{self, Table};
+use super::say::{self, Clock};
+use super::summary::RunSummary;
+use crate::run_dir::records::{Batch, QueueState};
+
+/// The newest batch and what its runner says.
+#[derive(Debug)]
+pub struct Work {
+    pub name: String,
+    pub batch: Batch,
+    pub queue: Option<QueueState>,
+    /// Whether its runner lives.
+    pub is_running: bool,
+}
+
+/// Experiments with a chart on the first page, those last heard of.
+const BOARDS: usize = 4;
+/// Runs of one leaderboard.
+const LEADERS: usize = 8;
+const FAILURES: usize = 50;
+const NEXT: usize = 40;
+
+/// Runs by experiment.
+pub type Experiments<'a> = BTreeMap<&'a str, Vec<&'a RunSummary>>;
+
+/// Everything the first page shows.
+pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock: &Clock) -> IndexPage {
+    let all: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
+    let of_batch = of_batch(&all, work);
+    let queue = work.and_then(|work| work.queue.as_ref()).filter(|_| work.is_some_and(|work| work.is_running));
+    let root = frame.root.clone();
+    let mut by_time: Vec<(&str, &[&RunSummary])> = experiments.iter().map(|(name, runs)| (*name, runs.as_slice())).collect();
+    by_time.sort_by(|one, other| latest(other.1).total_cmp(&latest(one.1)));
+    let boards: Vec<Board> =
+        by_time.iter().filter_map(|(name, runs)| board(name, runs, &root)).take(BOARDS).collect();
+    let with_board: Vec<&str> = boards.iter().map(|board| board.experiment.as_str()).collect();
+    let others = by_time.iter().filter(|(name, _)| !with_board.contains(name));
+    let others = others.map(|(name, runs)| experiment_row(name, runs, &root, clock)).collect();
+    let mut next: Vec<NextRow> =
+        all.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
+    let order = |row: &NextRow| ["running", "waiting", "held"].iter().position(|class| *class == row.state.class);
+    next.sort_by_key(|row| order(row));
+    let next_more = next.len().saturating_sub(NEXT);
+    next.truncate(NEXT);
+    let failures: Vec<FailureRow> = all.iter().filter_map(|run| rows::failure(run, &root)).collect();
+    IndexPage {
+        headline: headline(&of_batch, failures.len(), work),
+        batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
+        facts: facts(&of_batch),
+        say: sentences(&by_time, work),
+        night: work.and_then(|work| night_figure(&all, work, clock)),
+        boards,
+        failures: failures.into_iter().take(FAILURES).collect(),
+        next,
+        next_more,
+        others,
+        frame,
+    }
+}
+
+/// `experiments/index.html`.
+pub fn experiments_page(experiments: &Experiments, frame: Frame, clock: &Clock) -> ExperimentsPage {
+    let mut rows: Vec<ExperimentRow> =
+        experiments.iter().map(|(name, runs)| experiment_row(name, runs, &frame.root, clock)).collect();
+    rows.sort_by(|one, other| other.latest_sort.total_cmp(&one.latest_sort));
+    ExperimentsPage { rows, frame }
+}
+
+/// `runs/index.html`.
+pub fn runs_page(experiments: &Experiments, frame: Frame, clock: &Clock) -> RunsPage {
+    let mut runs: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
+    runs.sort_by(|one, other| other.latest().total_cmp(&one.latest()).then_with(|| one.run.cmp(&other.run)));
+    let rows = runs.iter().map(|run| rows::common_row(run, &frame.root, clock)).collect();
+    RunsPage { columns: rows::common_columns(), rows, frame }
+}
+
+/// The runs of the newest batch, or all where there is none.
+fn of_batch<'a>(all: &[&'a RunSummary], work: Option<&Work>) -> Vec<&'a RunSummary> {
+    let planned: std::collections::BTreeSet<(&str, &str)> = work
+        .iter()
+        .flat_map(|work| &work.batch.plan)
+        .map(|entry| (entry.experiment.as_str(), entry.run.as_str()))
+        .collect();
+    if planned.is_empty() {
+        return all.to_vec();
+    }
+    let is_planned = |run: &&&RunSummary| planned.contains(&(run.experiment.as_str(), run.run.as_str()));
+    all.iter().filter(is_planned).copied().collect()
+}
+
+fn headline(runs: &[&RunSummary], failures: usize, work: Option<&Work>) -> String {
+    let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
+    let (finished, running) = (count("finished"), count("running"));
+    let need = match failures {
+        0 => String::new(),
+        1 => " One needs you.".into(),
+        many => format!(" {} need you.", in_words(many)),
+    };
+    if runs.is_empty() {
+        return "No runs yet.".into();
+    }
+    if running > 0 || work.is_some_and(|work| work.is_running) {
+        let verb = if running == 1 { "is" } else { "are" };
+        return format!("{finished} of {} done, {running} {verb} running.{need}", say::counted(runs.len(), "run", "runs"));
+    }
+    match finished {
+        0 if failures == 0 => format!("{} waiting.", sentence_case(&say::counted(runs.len(), "run is", "runs are"))),
+        0 => format!("No run finished.{need}"),
+        _ => format!("{} finished.{need}", say::counted(finished, "run", "runs")),
+    }
+}
+
+fn sentence_case(text: &str) -> String {
+    text.to_owned()
+}
+
+/// Small numbers as words, at the beginning of a sentence.
+fn in_words(number: usize) -> String {
+    const WORDS: [&str; 10] = ["None", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
+    WORDS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_owned())
+}
+
+fn batch_sentence(work: &Work, clock: &Clock) -> String {
+    let batch = &work.batch;
+    let start = clock.moment(batch.start).text;
+    let slots = say::counted(batch.slots as usize, "slot", "slots");
+    match (batch.end, work.is_running) {
+        (Some(end), _) => {
+            format!("The batch ran on {} from {start} to {}, {}.", batch.host, clock.moment(end).text, say::duration(end - batch.start))
+        }
+        (None, true) => {
+            let end = work.queue.as_ref().and_then(|queue| queue.end);
+            let end = end.map_or_else(String::new, |end| format!(", and will probably end at {}", clock.moment(end).text));
+            format!("The batch runs on {} since {start}, with {slots}{end}.", batch.host)
+        }
+        (None, false) => format!("The batch that began at {start} on {} broke off; overnight run goes on with it.", batch.host),
+    }
+}
+
+fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
+    let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
+    let classes = [("finished", ""), ("failed", "bad"), ("running", ""), ("waiting", ""), ("held", "")];
+    let shown = classes.iter().filter(|(class, _)| count(class) > 0);
+    let mut facts: Vec<Fact> = shown
+        .map(|(name, class)| Fact { name: (*name).into(), value: count(name).to_string(), unit: String::new(), class })
+        .collect();
+    let training: f64 = runs.iter().filter_map(|run| run.elapsed_seconds).sum();
+    if training > 0.0 {
+        facts.push(Fact { name: "training".into(), value: say::duration(training), unit: String::new(), class: "" });
+    }
+    facts
+}
+
+fn sentences(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(reason) = work.and_then(|work| work.queue.as_ref()).and_then(|queue| queue.breaker.as_ref()) {
+        said.push(format!("The batch stopped itself: {reason}."));
+    }
+    if work.is_some_and(|work| work.is_running && work.queue.as_ref().is_some_and(|queue| queue.drain)) {
+        said.push("Nothing new is started; the batch ends after its current runs.".into());
+    }
+    for (name, runs) in experiments.iter().take(BOARDS) {
+        let ranked = rows::ranked(runs.iter().copied());
+        let Some(best) = ranked.first().and_then(|best| experiment_page::best_named(best)) else { continue };
+        let apart = leader(&ranked).map_or_else(String::new, |sentence| format!(" {sentence}"));
+        said.push(format!("{name}: {best}{apart}"));
+    }
+    said
+}
+
+fn board(name: &str, runs: &[&RunSummary], root: &str) -> Option<Board> {
+    let ranked = rows::ranked(runs.iter().copied());
+    let metric = ranked.first()?.metric.clone();
+    let mut figure = comparison(&ranked, &metric, Size::TwoThirds, root)?;
+    figure.id = format!("{}-{}", figure.id, super::site::address(name));
+    let table = Table::of(&ranked);
+    // A leaderboard is narrow: the value that counts and its step.
+    let columns: Vec<Column> = table.columns();
+    let keep: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.name.ends_with(", best") || column.name == "at step")
+        .map(|(index, _)| index)
+        .collect();
+    let leaders = ranked.iter().take(LEADERS).enumerate().map(|(place, run)| {
+        let mut row = table.row(run, root, place == 0 && run.best.is_some());
+        row.cells = keep.iter().filter_map(|&index| row.cells.get(index).cloned()).collect();
+        row
+    });
+    Some(Board {
+        id: format!("board-{}", super::site::address(name)),
+        experiment: name.to_owned(),
+        href: rows::experiment_href(root, name),
+        figure,
+        note: metric,
+        columns: vec![
+            Column { name: "best".into(), numeric: true, roomy: false },
+            Column { name: "at step".into(), numeric: true, roomy: true },
+        ],
+        rows: leaders.collect(),
+        more: ranked.len().saturating_sub(LEADERS),
+    })
+}
+
+fn latest(runs: &[&RunSummary]) -> f64 {
+    runs.iter().map(|run| run.latest()).fold(0.0, f64::max)
+}
+
+fn experiment_row(name: &str, runs: &[&RunSummary], root: &str, clock: &Clock) -> ExperimentRow {
+    let ranked = rows::ranked(runs.iter().copied());
+    let best = ranked.first().filter(|run| run.best.is_some());
+    let value = best.and_then(|best| best.best).map(|best| best.value);
+    ExperimentRow {
+        id: format!("experiment-{}", super::site::address(name)),
+        name: name.to_owned(),
+        href: rows::experiment_href(root, name),
+        description: ranked.first().map_or_else(String::new, |run| run.description.clone()),
+        runs: runs.len(),
+        states: experiment_page::states(runs),
+        metric: ranked.first().map_or_else(String::new, |run| run.metric.clone()),
+        best: value.map_or_else(String::new, measured),
+        best_sort: value,
+        best_run: best.map_or_else(String::new, |best| best.label.clone()),
+        best_href: best.map_or_else(String::new, |best| rows::run_href(root, best)),
+        latest: clock.moment(latest(runs)),
+        latest_sort: latest(runs),
+    }
+}
+
+/// Which run used which device, lane by lane; overlapping attempts of one device get lanes of their own.
+fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figure> {
+    let mut lanes: BTreeMap<String, Vec<Vec<Bar>>> = BTreeMap::new();
+    let mut attempts: Vec<(&RunSummary, &super::summary::AttemptSpan)> = all
+        .iter()
+        .flat_map(|run| run.attempts.iter().map(|attempt| (*run, attempt)))
+        .filter(|(_, attempt)| attempt.batch.as_deref() == Some(work.name.as_str()))
+        .collect();
+    if attempts.is_empty() {
+        return None;
+    }
+    attempts.sort_by(|one, other| one.1.start.total_cmp(&other.1.start));
+    let until = work.batch.end.unwrap_or(if work.is_running { clock.now } else { work.batch.start });
+    let mut last = until;
+    for (run, attempt) in attempts {
+        let end = attempt.end.unwrap_or(if run.is_active() { clock.now } else { attempt.start });
+        last = last.max(end);
+        let kind = if attempt.failed { Kind::Failed } else { Kind::Series(run.number) };
+        let bar = Bar { start: attempt.start, end, label: run.label.clone(), kind };
+        let of_device = lanes.entry(attempt.device.clone()).or_default();
+        let free = of_device.iter_mut().find(|lane| lane.last().is_none_or(|before| before.end <= bar.start + 0.5));
+        match free {
+            Some(lane) => lane.push(bar),
+            None => of_device.push(vec![bar]),
+        }
+    }
+    let lanes = lanes.into_iter().flat_map(|(device, lanes)| {
+        lanes.into_iter().enumerate().map(move |(slot, bars)| {
+            let label = if slot == 0 { device.clone() } else { String::new() };
+            Lane { label, bars }
+        })
+    });
+    let night = Night {
+        title: "The night".into(),
+        start: work.batch.start,
+        end: last,
+        offset_seconds: clock.offset_seconds(work.batch.start),
+        lanes: lanes.collect(),
+    };
+    Some(Figure {
+        id: "night".into(),
+        title: "The night".into(),
+        note: "which run used which device".into(),
+        width: "w12",
+        legend: Vec::new(),
+        svg: night::draw(&night),
+    })
+}

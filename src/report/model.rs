@@ -1,0 +1,342 @@
+//! What templates see: one typed struct for each page, and the parts that pages have in common.
+//!
+//! Everything here is text from elsewhere (names, notes, model output) and escaped by the templates;
+//! only `svg` is markup, made by our own charts.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use super::say::Moment;
+use super::summary::State;
+
+/// The part of every page around its content.
+#[derive(Clone, Debug, Serialize)]
+pub struct Frame {
+    /// The browser's title.
+    pub title: String,
+    /// The way from this page to the top of the report: "" or "../../".
+    pub root: String,
+    /// The entry of the navigation this page belongs to: `morning`, `experiments` or `runs`.
+    pub here: &'static str,
+    /// Name of the workspace's folder.
+    pub workspace: String,
+    pub host: String,
+    /// Identifies the workspace to what a browser keeps.
+    pub workspace_id: String,
+    /// Whether anything shown may still change: without JavaScript the page then reloads itself.
+    pub active: bool,
+    pub built: Moment,
+}
+
+/// A number that says much, with its name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fact {
+    pub name: String,
+    pub value: String,
+    /// Small beside the value: a unit, a step.
+    pub unit: String,
+    /// `bad` for what needs somebody, otherwise empty.
+    pub class: &'static str,
+}
+
+/// A chart with its heading.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    pub id: String,
+    pub title: String,
+    pub note: String,
+    /// Columns of twelve: `w12`, `w8`, `w6` or `w4`.
+    pub width: &'static str,
+    /// Which line is which.
+    pub legend: Vec<Key>,
+    pub svg: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Key {
+    pub class: String,
+    pub name: String,
+    pub href: Option<String>,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRow {
+    /// Unique on the page.
+    pub id: String,
+    pub name: String,
+    /// The whole name, with its hash.
+    pub full_name: String,
+    pub href: String,
+    pub experiment: String,
+    pub experiment_href: String,
+    /// Classes of the run's color.
+    pub class: String,
+    pub state: State,
+    pub is_best: bool,
+    pub cells: Vec<Cell>,
+}
+
+/// A value in a sortable table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    pub text: String,
+    /// What to sort by when that is not the text: a number.
+    pub sort: Option<f64>,
+}
+
+/// The heading of a column, with what the cells below have in common.
+#[derive(Clone, Debug, Serialize)]
+pub struct Column {
+    pub name: String,
+    /// Whether its cells are numbers, set to the right.
+    pub numeric: bool,
+    /// Whether a narrow page leaves it out.
+    pub roomy: bool,
+}
+
+/// A run that needs somebody.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureRow {
+    pub id: String,
+    pub name: String,
+    pub full_name: String,
+    pub href: String,
+    pub state: State,
+    pub message: String,
+    pub hint: String,
+}
+
+/// A run at work or waiting.
+#[derive(Clone, Debug, Serialize)]
+pub struct NextRow {
+    pub id: String,
+    pub name: String,
+    pub full_name: String,
+    pub href: String,
+    pub state: State,
+    /// Steps done and planned while it runs.
+    pub progress: Option<Progress>,
+    /// Why it waits.
+    pub reason: String,
+    /// When it will end or start.
+    pub when: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Progress {
+    pub step: u64,
+    pub steps: u64,
+    pub text: String,
+}
+
+/// `index.html`: the morning.
+#[derive(Clone, Debug, Serialize)]
+pub struct IndexPage {
+    pub frame: Frame,
+    pub headline: String,
+    /// When the batch began and how it went.
+    pub batch: String,
+    pub facts: Vec<Fact>,
+    pub say: Vec<String>,
+    pub night: Option<Figure>,
+    pub boards: Vec<Board>,
+    pub failures: Vec<FailureRow>,
+    pub next: Vec<NextRow>,
+    /// Waiting runs that are not listed.
+    pub next_more: usize,
+    /// Experiments that have no board on this page.
+    pub others: Vec<ExperimentRow>,
+}
+
+/// One experiment on the first page: its chart and its best runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Board {
+    pub id: String,
+    pub experiment: String,
+    pub href: String,
+    pub figure: Figure,
+    pub note: String,
+    pub columns: Vec<Column>,
+    pub rows: Vec<RunRow>,
+    /// Runs that are not listed.
+    pub more: usize,
+}
+
+/// `experiments/index.html`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExperimentsPage {
+    pub frame: Frame,
+    pub rows: Vec<ExperimentRow>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ExperimentRow {
+    pub id: String,
+    pub name: String,
+    pub href: String,
+    pub description: String,
+    pub runs: usize,
+    /// Counts by state, in words.
+    pub states: String,
+    pub metric: String,
+    pub best: String,
+    pub best_sort: Option<f64>,
+    pub best_run: String,
+    pub best_href: String,
+    pub latest: Moment,
+    pub latest_sort: f64,
+}
+
+/// `runs/index.html`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunsPage {
+    pub frame: Frame,
+    pub columns: Vec<Column>,
+    pub rows: Vec<RunRow>,
+}
+
+/// `experiments/<experiment>/index.html`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExperimentPage {
+    pub frame: Frame,
+    pub name: String,
+    pub description: String,
+    pub tags: Vec<String>,
+    /// The best run with its value and step, in a sentence.
+    pub headline: String,
+    pub facts: Vec<Fact>,
+    pub say: Vec<String>,
+    pub figures: Vec<Figure>,
+    pub columns: Vec<Column>,
+    pub rows: Vec<RunRow>,
+    pub failures: Vec<FailureRow>,
+    pub next: Vec<NextRow>,
+}
+
+/// `runs/<experiment>/<run>/index.html`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunPage {
+    pub frame: Frame,
+    pub name: String,
+    pub full_name: String,
+    pub experiment: String,
+    pub experiment_href: String,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub notes: Vec<String>,
+    pub state: State,
+    /// When and where it ran, in a sentence.
+    pub when: String,
+    pub progress: Option<Progress>,
+    pub facts: Vec<Fact>,
+    pub say: Vec<String>,
+    pub failure: Option<FailureRow>,
+    pub figures: Vec<Figure>,
+    /// Whether `metrics.csv` lies beside the page.
+    pub has_metrics: bool,
+    pub telemetry: Vec<Figure>,
+    pub samples: Vec<SampleBlock>,
+    pub evaluation: Option<EvaluationBlock>,
+    pub layers: Vec<LayerRow>,
+    pub parameters: String,
+    pub differing: Vec<SettingRow>,
+    pub settings: Vec<SettingRow>,
+    pub environment: Vec<(String, String)>,
+    pub attempts: Vec<AttemptRow>,
+    pub checkpoints: Vec<CheckpointRow>,
+    pub log: String,
+    pub stderr: String,
+    pub warnings: Vec<String>,
+}
+
+/// What the model produced at one step.
+#[derive(Clone, Debug, Serialize)]
+pub struct SampleBlock {
+    pub step: String,
+    /// Whether it is open from the start: the newest.
+    pub open: bool,
+    pub texts: Vec<TextSample>,
+    /// The sheet of images, beside the page.
+    pub image: Option<String>,
+    /// What the model said about each image.
+    pub predictions: Vec<PredictionRow>,
+    pub summary: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TextSample {
+    pub how: String,
+    pub prompt: String,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct PredictionRow {
+    pub tile: u32,
+    pub actual: String,
+    pub predicted: String,
+    pub probability: String,
+    pub right: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct EvaluationBlock {
+    pub step: String,
+    pub classes: Vec<ClassRow>,
+    pub confusion: Option<Figure>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ClassRow {
+    pub name: String,
+    pub examples: String,
+    pub accuracy: String,
+    pub sort: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerRow {
+    pub name: String,
+    pub kind: String,
+    pub output: String,
+    pub parameters: String,
+    pub share: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SettingRow {
+    pub path: String,
+    pub value: String,
+    pub default: String,
+    /// Where the value came from: "line 12", "sweep", "command line".
+    pub origin: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AttemptRow {
+    pub attempt: u32,
+    pub start: Moment,
+    pub took: String,
+    pub device: String,
+    pub from: String,
+    pub outcome: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckpointRow {
+    pub step: String,
+    pub size: String,
+    /// "best", "last" or empty.
+    pub note: String,
+}
+
+/// Counts by state in words: "34 finished, 2 failed, 1 running".
+pub fn states_in_words<'a>(states: impl Iterator<Item = &'a State>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for state in states {
+        *counts.entry(state.word.as_str()).or_default() += 1;
+    }
+    let words: Vec<String> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
+    words.join(", ")
+}

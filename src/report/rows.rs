@@ -1,0 +1,213 @@
+//! Runs as rows of tables: the same columns and words on every page.
+
+use serde_json::Value;
+
+use super::chart::backend::series_class;
+use super::chart::number::{count, exponent_of, measured};
+use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
+use super::say::{self, Clock};
+use super::site::address;
+use super::summary::{RunSummary, is_better};
+use crate::run_dir::records::WaitingRun;
+
+/// The page of a run, from a page at `root`.
+pub fn run_href(root: &str, summary: &RunSummary) -> String {
+    format!("{root}runs/{}/{}/index.html", address(&summary.experiment), address(&summary.run))
+}
+
+/// The page of an experiment.
+pub fn experiment_href(root: &str, experiment: &str) -> String {
+    format!("{root}experiments/{}/index.html", address(experiment))
+}
+
+/// Unique on a page, whatever the names.
+pub fn row_id(kind: &str, summary: &RunSummary) -> String {
+    format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))
+}
+
+/// Best first; runs without a value last, in the order of queueing.
+pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a RunSummary> {
+    let mut ranked: Vec<&RunSummary> = runs.into_iter().collect();
+    ranked.sort_by(|one, other| match (is_better(one, other), is_better(other, one)) {
+        (true, _) => std::cmp::Ordering::Less,
+        (_, true) => std::cmp::Ordering::Greater,
+        _ => (one.number, &one.run).cmp(&(other.number, &other.run)),
+    });
+    ranked
+}
+
+/// A table of runs of one experiment: what varies, then what came out.
+pub struct Table {
+    varied: Vec<String>,
+    with_seed: bool,
+    metric: String,
+    /// Other metrics whose last value is shown.
+    last: Vec<String>,
+}
+
+/// Metrics of the table beside the one that counts, as far as the runs have them.
+const LAST: [&str; 4] = ["train/loss", "val/loss", "val/perplexity", "val/accuracy"];
+
+impl Table {
+    pub fn of(runs: &[&RunSummary]) -> Table {
+        let mut varied: Vec<String> = Vec::new();
+        for (path, _) in runs.iter().flat_map(|run| &run.varied) {
+            if path != "train.seed" && !varied.contains(path) {
+                varied.push(path.clone());
+            }
+        }
+        let metric = runs.first().map_or_else(String::new, |run| run.metric.clone());
+        let shown = |name: &&&str| **name != metric && runs.iter().any(|run| run.last.contains_key(**name));
+        let last = LAST.iter().filter(shown).map(|name| (*name).to_owned()).collect();
+        let with_seed = runs.iter().any(|run| run.seed != runs.first().and_then(|first| first.seed));
+        Table { varied, with_seed, metric, last }
+    }
+
+    pub fn columns(&self) -> Vec<Column> {
+        let column = |name: &str, roomy| Column { name: name.to_owned(), numeric: true, roomy };
+        let mut columns: Vec<Column> = Vec::new();
+        // The last part of a path says enough where it is clear.
+        let short = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
+        for path in &self.varied {
+            let clear = self.varied.iter().filter(|other| short(other) == short(path)).count() == 1;
+            columns.push(column(&if clear { short(path) } else { path.clone() }, false));
+        }
+        if self.with_seed {
+            columns.push(column("seed", true));
+        }
+        columns.push(column(&format!("{}, best", self.metric), false));
+        columns.push(column("at step", true));
+        columns.extend(self.last.iter().map(|name| column(&format!("{name}, last"), true)));
+        columns.push(column("rate", true));
+        columns.push(column("training", true));
+        columns.push(column("steps", true));
+        columns
+    }
+
+    pub fn row(&self, run: &RunSummary, root: &str, is_best: bool) -> RunRow {
+        let mut cells = Vec::new();
+        let number = |value: Option<f64>, text: String| Cell { text, sort: value };
+        for path in &self.varied {
+            let value = run.varied.iter().find(|(name, _)| name == path).map(|(_, value)| value);
+            cells.push(number(value.and_then(Value::as_f64), value.map_or_else(String::new, say::setting)));
+        }
+        if self.with_seed {
+            cells.push(number(run.seed.map(|seed| seed as f64), run.seed.map_or_else(String::new, |seed| seed.to_string())));
+        }
+        let best = run.best;
+        cells.push(number(best.map(|best| best.value), best.map_or_else(String::new, |best| measured(best.value))));
+        cells.push(number(best.map(|best| best.step as f64), best.map_or_else(String::new, |best| count(best.step))));
+        for name in &self.last {
+            let value = run.last.get(name).map(|number| number.0);
+            cells.push(number(value.filter(|value| value.is_finite()), value.map_or_else(String::new, measured)));
+        }
+        let rate = run.rate.as_ref().map(|(_, rate)| *rate);
+        cells.push(number(rate, rate.map_or_else(String::new, |rate| measured(rounded(rate)))));
+        let elapsed = run.elapsed_seconds;
+        cells.push(number(elapsed, elapsed.map_or_else(String::new, say::duration)));
+        cells.push(number(Some(run.step as f64), count(run.step)));
+        RunRow {
+            id: row_id("run", run),
+            name: run.label.clone(),
+            full_name: run.run.clone(),
+            href: run_href(root, run),
+            experiment: run.experiment.clone(),
+            experiment_href: experiment_href(root, &run.experiment),
+            class: series_class(run.number),
+            state: run.state.clone(),
+            is_best,
+            cells,
+        }
+    }
+}
+
+/// The same columns for runs of several experiments.
+pub fn common_columns() -> Vec<Column> {
+    let column = |name: &str, numeric, roomy| Column { name: name.to_owned(), numeric, roomy };
+    vec![
+        column("metric", false, true),
+        column("best", true, false),
+        column("at step", true, true),
+        column("steps", true, true),
+        column("training", true, true),
+        column("last heard", true, true),
+    ]
+}
+
+pub fn common_row(run: &RunSummary, root: &str, clock: &Clock) -> RunRow {
+    let table = Table { varied: Vec::new(), with_seed: false, metric: String::new(), last: Vec::new() };
+    let best = run.best;
+    let cell = |sort: Option<f64>, text: String| Cell { sort, text };
+    let cells = vec![
+        cell(None, run.metric.clone()),
+        cell(best.map(|best| best.value), best.map_or_else(String::new, |best| measured(best.value))),
+        cell(best.map(|best| best.step as f64), best.map_or_else(String::new, |best| count(best.step))),
+        cell(Some(run.step as f64), count(run.step)),
+        cell(run.elapsed_seconds, run.elapsed_seconds.map_or_else(String::new, say::duration)),
+        cell(Some(run.latest()), clock.moment(run.latest()).text),
+    ];
+    RunRow { cells, ..table.row(run, root, false) }
+}
+
+/// How far a run is, while it runs.
+pub fn progress(run: &RunSummary) -> Option<Progress> {
+    run.is_active().then(|| Progress {
+        step: run.step.min(run.steps),
+        steps: run.steps.max(1),
+        text: format!("{} of {}", count(run.step), count(run.steps)),
+    })
+}
+
+/// The run as one that needs somebody, if it does.
+pub fn failure(run: &RunSummary, root: &str) -> Option<FailureRow> {
+    let failure = run.failure.as_ref()?;
+    Some(FailureRow {
+        id: row_id("failure", run),
+        name: run.label.clone(),
+        full_name: format!("{}/{}", run.experiment, run.run),
+        href: run_href(root, run),
+        state: run.state.clone(),
+        message: failure.message.clone(),
+        hint: failure.hint.clone(),
+    })
+}
+
+/// The run as one at work, waiting or held, if it is; `known` is what the runner says about it.
+pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Clock) -> Option<NextRow> {
+    if !matches!(run.state.class.as_str(), "running" | "waiting" | "held") {
+        return None;
+    }
+    let said = known.map(|known| known.reason.clone()).filter(|reason| !reason.is_empty() && !run.is_active());
+    let when = match (run.remaining_seconds, known.and_then(|known| known.start)) {
+        (Some(left), _) => format!("ends {}", clock.moment(clock.now + left).text),
+        (None, Some(start)) if !run.is_active() => format!("about {}", clock.moment(start).text),
+        _ => String::new(),
+    };
+    Some(NextRow {
+        id: row_id("next", run),
+        name: run.label.clone(),
+        full_name: format!("{}/{}", run.experiment, run.run),
+        href: run_href(root, run),
+        state: run.state.clone(),
+        progress: progress(run),
+        reason: said.or_else(|| run.state.detail.clone()).unwrap_or_default(),
+        when,
+    })
+}
+
+/// Three digits of a rate: more are never meant.
+pub fn rounded(rate: f64) -> f64 {
+    let unit = 10f64.powi(exponent_of(rate) - 2);
+    if rate.is_finite() && unit > 0.0 && unit.is_finite() { (rate / unit).round() * unit } else { rate }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_three_digits() {
+        assert_eq!([412_110.4, 37.26, 0.0, 9_999.0].map(rounded), [412_000.0, 37.3, 0.0, 10_000.0]);
+        assert!(rounded(f64::NAN).is_nan());
+    }
+}

@@ -1,0 +1,325 @@
+//! The page of one run.
+
+mod curves;
+mod settings;
+mod telemetry;
+
+use super::chart::confusion::{self, Confusion};
+use super::chart::number::{count, measured};
+use super::files::RunFiles;
+use super::model::*;
+use super::rows;
+use super::say::{self, Clock};
+use super::site::address;
+use super::summary::{RunSummary, signal_name};
+use crate::experiment::metric::Metric;
+use crate::run_dir::records::{Ask, Attempt, End, SampleItem, Start, What, exit};
+
+/// Layers and checkpoints beyond these are not listed.
+const MOST_LAYERS: usize = 400;
+
+/// Everything the page of a run shows.
+pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock) -> RunPage {
+    let record = files.seen.record.as_ref().ok();
+    let settings = record.map(settings::rows).unwrap_or_default();
+    let model = files.model.as_ref();
+    RunPage {
+        name: summary.label.clone(),
+        full_name: format!("{}/{}", summary.experiment, summary.run),
+        experiment: summary.experiment.clone(),
+        experiment_href: format!("{}experiments/{}/index.html", frame.root, address(&summary.experiment)),
+        description: summary.description.clone(),
+        tags: tags(files, summary),
+        notes: notes(files),
+        state: summary.state.clone(),
+        when: when(files, summary, clock),
+        progress: rows::progress(summary),
+        facts: facts(files, summary),
+        say: sentences(files, summary),
+        failure: rows::failure(summary, &frame.root),
+        figures: curves::figures(files, summary),
+        has_metrics: files.metrics.rows > 0,
+        telemetry: telemetry::figures(files, summary),
+        samples: samples(files),
+        evaluation: evaluation(files),
+        layers: model.map(|model| layers(&model.layers, model.parameters)).unwrap_or_default(),
+        parameters: model.map_or_else(String::new, |model| measured(model.parameters as f64)),
+        differing: settings.iter().filter(|row| row.value != row.default).cloned().collect(),
+        settings,
+        environment: environment(files),
+        attempts: attempts(files, clock),
+        checkpoints: checkpoints(files, summary),
+        log: files.log.clone(),
+        stderr: files.stderr.clone(),
+        warnings: files.warnings.clone(),
+        frame,
+    }
+}
+
+fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
+    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
+        Ask::Tag { tag } => Some(tag.clone()),
+        _ => None,
+    });
+    let mut tags = summary.tags.clone();
+    for tag in added {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags
+}
+
+fn notes(files: &RunFiles) -> Vec<String> {
+    let own = files.seen.record.iter().map(|record| record.notes.clone()).filter(|notes| !notes.trim().is_empty());
+    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
+        Ask::Note { text } => Some(text.clone()),
+        _ => None,
+    });
+    own.chain(added).collect()
+}
+
+/// "03:51, after 1 h 12 min on GPU 0 (NVIDIA H100), resumed once".
+fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
+    let Some(last) = summary.attempts.last() else {
+        return format!("queued {}", clock.moment(summary.created).text);
+    };
+    let mut parts = Vec::new();
+    let worked: f64 =
+        summary.attempts.iter().map(|span| span.end.unwrap_or(clock.now).max(span.start) - span.start).sum();
+    let device = crate::run_dir::status::last_start(&files.seen.attempts)
+        .map_or_else(String::new, |start| format!(" on {} ({})", last.device, start.device.name()));
+    match last.end {
+        Some(end) => parts.push(format!("{}, after {}{device}", clock.moment(end).text, say::duration(worked))),
+        None => parts.push(format!("since {}{device}", clock.moment(last.start).text)),
+    }
+    let resumed = files.events.iter().filter(|event| matches!(event.what, What::Resumed { .. })).count();
+    match resumed {
+        0 => {}
+        1 => parts.push("resumed once".into()),
+        times => parts.push(format!("resumed {times} times")),
+    }
+    if let Some(remaining) = summary.remaining_seconds {
+        parts.push(format!("about {} left, ends {}", say::duration(remaining), clock.moment(clock.now + remaining).text));
+    }
+    parts.join(" · ")
+}
+
+fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
+    let fact = |name: &str, value: String, unit: String| Fact { name: name.into(), value, unit, class: "" };
+    let mut facts = Vec::new();
+    if let Some(best) = summary.best {
+        facts.push(fact(&format!("{}, best", summary.metric), measured(best.value), format!("step {}", count(best.step))));
+    }
+    for name in ["val/perplexity", "val/accuracy", "val/loss"] {
+        if let Some(last) = summary.last.get(name).filter(|_| name != summary.metric) {
+            facts.push(fact(&format!("{name}, last"), measured(last.0), String::new()));
+        }
+    }
+    let of = if summary.step < summary.steps { format!("of {}", count(summary.steps)) } else { String::new() };
+    facts.push(fact("steps", count(summary.step), of));
+    if let Some((name, rate)) = &summary.rate {
+        facts.push(fact(&name.replace('_', " "), measured(rows::rounded(*rate)), String::new()));
+    }
+    if let Some(model) = &files.model {
+        facts.push(fact("parameters", measured(model.parameters as f64), String::new()));
+    }
+    if let Some(elapsed) = summary.elapsed_seconds {
+        facts.push(fact("training", say::duration(elapsed), String::new()));
+    }
+    if let Some(kwh) = telemetry::energy_kwh(files) {
+        facts.push(fact("energy", measured(kwh), "kWh".into()));
+    }
+    facts
+}
+
+/// What a person would say about the curves.
+fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
+    let mut said = Vec::new();
+    let points = summary.curve(&summary.metric);
+    let finite: Vec<_> = points.iter().filter(|(_, value)| value.is_finite()).collect();
+    if let (Some(first), Some(last), Some(best)) = (finite.first(), finite.last(), summary.best)
+        && finite.len() > 1
+    {
+        let title = Metric::named(&summary.metric).map_or(summary.metric.as_str(), |metric| metric.title);
+        let way = if best.value < first.1 { "fell" } else { "rose" };
+        let mut sentence = format!("{title} {way} from {} to {}", measured(first.1), measured(best.value));
+        if last.0 > best.step as f64 {
+            sentence += &format!(" at step {} and has not improved since (last {})", count(best.step), measured(last.1));
+        }
+        said.push(sentence + ".");
+    }
+    if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
+        said.push(format!("It ended early: {why}."));
+    }
+    for event in files.standing_events() {
+        if let What::Alert { message } = &event.what {
+            said.push(format!("Alert at step {}: {message}.", count(event.step)));
+        }
+    }
+    said.truncate(6);
+    said
+}
+
+fn samples(files: &RunFiles) -> Vec<SampleBlock> {
+    let newest = files.samples.last().map(|sample| sample.step);
+    let block = |sample: &crate::run_dir::records::Sample| {
+        let mut block = SampleBlock {
+            step: count(sample.step),
+            open: Some(sample.step) == newest,
+            texts: Vec::new(),
+            image: None,
+            predictions: Vec::new(),
+            summary: String::new(),
+        };
+        for item in &sample.items {
+            match item {
+                SampleItem::Text { prompt, text, temperature, top_k, top_p } => {
+                    let mut how = format!("temperature {temperature}");
+                    if *top_k > 0 {
+                        how += &format!(", top-k {top_k}");
+                    }
+                    if *top_p < 1.0 {
+                        how += &format!(", top-p {top_p}");
+                    }
+                    block.texts.push(TextSample { how, prompt: prompt.clone(), text: text.clone() });
+                }
+                SampleItem::Prediction { tile, actual, predicted, probability } => {
+                    block.predictions.push(PredictionRow {
+                        tile: *tile + 1,
+                        actual: actual.clone(),
+                        predicted: predicted.clone(),
+                        probability: format!("{:.0} %", probability * 100.0),
+                        right: actual == predicted,
+                    });
+                }
+            }
+        }
+        if !block.predictions.is_empty() {
+            let right = block.predictions.iter().filter(|row| row.right).count();
+            block.summary = format!("{right} of {} right", block.predictions.len());
+        }
+        if files.dir().sample_png(sample.step).is_file() {
+            block.image = Some(format!("samples/{}.png", crate::run_dir::step_name(sample.step)));
+        }
+        block
+    };
+    files.samples.iter().rev().map(block).collect()
+}
+
+fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
+    let evaluation = files.evaluation.as_ref().filter(|evaluation| !evaluation.classes.is_empty())?;
+    let classes = evaluation.classes.iter().map(|class| ClassRow {
+        name: class.name.clone(),
+        examples: count(class.examples),
+        accuracy: format!("{:.1} %", class.accuracy * 100.0),
+        sort: class.accuracy,
+    });
+    let confusion = (!evaluation.confusion.is_empty()).then(|| {
+        let names = evaluation.classes.iter().map(|class| class.name.clone()).collect();
+        let title = "Confusion".to_owned();
+        let chart = Confusion { title: title.clone(), classes: names, counts: evaluation.confusion.clone() };
+        Figure {
+            id: "confusion".into(),
+            title,
+            note: "true class in rows, prediction in columns".into(),
+            width: "w8",
+            legend: Vec::new(),
+            svg: confusion::draw(&chart),
+        }
+    });
+    Some(EvaluationBlock { step: count(evaluation.step), classes: classes.collect(), confusion })
+}
+
+fn layers(layers: &[crate::run_dir::records::Layer], parameters: u64) -> Vec<LayerRow> {
+    let row = |layer: &crate::run_dir::records::Layer| LayerRow {
+        name: layer.name.clone(),
+        kind: layer.kind.clone(),
+        output: layer.output.iter().map(i64::to_string).collect::<Vec<_>>().join(" × "),
+        parameters: count(layer.parameters),
+        share: format!("{:.1} %", layer.parameters as f64 / parameters.max(1) as f64 * 100.0),
+    };
+    layers.iter().take(MOST_LAYERS).map(row).collect()
+}
+
+fn environment(files: &RunFiles) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| {
+        if !value.is_empty() {
+            rows.push((name.to_owned(), value));
+        }
+    };
+    if let Some(start) = crate::run_dir::status::last_start(&files.seen.attempts) {
+        row("device", start.device.name().to_owned());
+        if let crate::run_dir::records::Device::Cuda { driver, uuid, .. } = &start.device {
+            row("driver", driver.clone());
+            row("GPU", uuid.clone());
+        }
+        row("host", start.host.clone());
+        row("threads", start.threads.to_string());
+        row("precision", say::setting(&serde_json::to_value(start.precision).unwrap_or_default()));
+        row("libtorch", start.libtorch.clone());
+    }
+    if let Some(environment) = &files.environment {
+        row("overnight", environment.program.clone());
+        row("queued on", environment.host.clone());
+        row("git commit", environment.git_commit.clone().unwrap_or_default());
+        row("git branch", environment.git_branch.clone().unwrap_or_default());
+        if !environment.git_diff.is_empty() {
+            row("not committed", say::bytes(environment.git_diff.len() as u64) + " of changes, in env.json");
+        }
+        for file in &environment.data {
+            let hash = file.blake3.get(..16).unwrap_or(&file.blake3);
+            row(&format!("data: {}", file.path), format!("{}, blake3 {hash}", say::bytes(file.bytes)));
+        }
+    }
+    rows
+}
+
+fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
+    let end_of = |attempt| crate::run_dir::status::end_of(&files.seen.attempts, attempt);
+    let row = |start: &Start| {
+        let end = end_of(start.attempt);
+        AttemptRow {
+            attempt: start.attempt,
+            start: clock.moment(start.time),
+            took: end.map_or_else(String::new, |end| say::duration(end.time - start.time)),
+            device: start.device.name().to_owned(),
+            from: start.checkpoint.map_or_else(|| "the beginning".into(), |step| format!("step {}", count(step))),
+            outcome: end.map_or_else(|| start.why.clone(), outcome),
+        }
+    };
+    let starts = files.seen.attempts.iter().filter_map(|line| match line {
+        Attempt::Start(start) => Some(start),
+        Attempt::End(_) => None,
+    });
+    starts.map(row).collect()
+}
+
+fn outcome(end: &End) -> String {
+    let word = match (end.code, end.signal) {
+        (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
+        (Some(exit::FINISHED), _) => "finished".into(),
+        (Some(exit::ENDED_AS_ASKED), _) => "ended as asked".into(),
+        (Some(exit::OUT_OF_DEVICE_MEMORY), _) => "out of device memory".into(),
+        (Some(exit::DEVICE_LOST), _) => "device lost".into(),
+        (Some(exit::CANNOT_WRITE), _) => "could not write".into(),
+        (Some(code), _) => format!("failed with exit code {code}"),
+        (None, None) => "nobody saw it end".into(),
+    };
+    match end.why.lines().next() {
+        Some(why) if !why.trim().is_empty() && why.trim() != word => format!("{word}: {}", why.trim()),
+        _ => word,
+    }
+}
+
+fn checkpoints(files: &RunFiles, summary: &RunSummary) -> Vec<CheckpointRow> {
+    let last = files.checkpoints.last().map(|(step, _)| *step);
+    let best = files.result.as_ref().and_then(|result| result.best_checkpoint).or(summary.best.map(|best| best.step));
+    let row = |&(step, bytes): &(u64, u64)| {
+        let marks = [(Some(step) == best, "best"), (Some(step) == last, "last")];
+        let note: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
+        CheckpointRow { step: count(step), size: say::bytes(bytes), note: note.join(", ") }
+    };
+    files.checkpoints.iter().rev().map(row).collect()
+}

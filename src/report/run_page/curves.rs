@@ -1,0 +1,191 @@
+//! The curves of one run: which metrics share a chart, and how each is drawn.
+
+use super::super::chart::backend::{NEUTRAL, series_class};
+use super::super::chart::number::count;
+use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
+use super::super::files::RunFiles;
+use super::super::model::{Figure, Key};
+use super::super::summary::RunSummary;
+use crate::experiment::metric::Metric;
+use crate::experiment::settings::ScheduleKind;
+use crate::run_dir::records::What;
+
+/// Charts of the first row have the whole width; then three in a row.
+struct Plan {
+    id: &'static str,
+    title: &'static str,
+    note: String,
+    /// Metric, name in the legend.
+    lines: Vec<(&'static str, &'static str)>,
+    size: Size,
+    range: Range,
+}
+
+/// All charts of the run, in the order of the page. Those without a value are left out.
+pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
+    let events = events(files);
+    let x_range = steps_shown(files);
+    let mut planned: Vec<&str> = vec!["step", "epoch", "time", "elapsed"];
+    let mut figures = Vec::new();
+    for plan in plans(files) {
+        planned.extend(plan.lines.iter().map(|(metric, _)| *metric));
+        figures.extend(figure(files, summary, plan, x_range, &events));
+    }
+    // Metrics of another program's worker have a chart as well.
+    let others = files.metrics.columns.iter().filter(|column| !planned.contains(&column.name.as_str()));
+    for (index, column) in others.enumerate() {
+        let line = Line { metric: &column.name, name: &column.name, number: summary.number % 8, weight: Weight::Plain };
+        let heading = (format!("other-{index}"), column.name.clone(), String::new());
+        figures.extend(drawn(files, heading, &[line], (Size::Third, Range::Telling), x_range, &events));
+    }
+    figures
+}
+
+fn plans(files: &RunFiles) -> Vec<Plan> {
+    let plan = |id, title, note: &str, lines: &[(&'static str, &'static str)], size, range| Plan {
+        id,
+        title,
+        note: note.into(),
+        lines: lines.to_vec(),
+        size,
+        range,
+    };
+    let settings = files.seen.record.as_ref().ok().map(|record| &record.settings);
+    let schedule = settings.map_or_else(String::new, |settings| {
+        let schedule = &settings.train.schedule;
+        let kind = match schedule.kind {
+            ScheduleKind::Constant => "constant",
+            ScheduleKind::Linear => "linear",
+            ScheduleKind::Cosine => "cosine",
+            ScheduleKind::OneCycle => "one cycle",
+        };
+        let warmup = if schedule.warmup > 0 { format!(", warm-up {}", count(schedule.warmup)) } else { String::new() };
+        format!("{kind}{warmup}")
+    });
+    let clip = settings.map_or_else(String::new, |settings| match settings.train.clip {
+        0.0 => "not clipped".into(),
+        clip => format!("before clipping at {clip}"),
+    });
+    let has_accuracy = files.metrics.columns.iter().any(|column| column.name.ends_with("/accuracy"));
+    let (size, range) = (if has_accuracy { Size::Half } else { Size::Full }, Range::Telling);
+    vec![
+        plan(
+            "loss",
+            "Loss",
+            "faint: each row, strong: validation",
+            &[("train/loss", "train, moving average"), ("val/loss", "validation")],
+            size,
+            range,
+        ),
+        plan(
+            "accuracy",
+            "Accuracy",
+            "",
+            &[("train/accuracy", "train"), ("val/accuracy", "validation")],
+            size,
+            range,
+        ),
+        plan("perplexity", "Perplexity", "validation", &[("val/perplexity", "")], Size::Third, Range::Telling),
+        plan("lr", "Learning rate", &schedule, &[("lr", "")], Size::Third, Range::FromZero),
+        plan("grad-norm", "Gradient norm", &clip, &[("grad_norm", "")], Size::Third, Range::Telling),
+        plan("tokens", "Tokens per second", "training only", &[("tokens_per_second", "")], Size::Third, Range::FromZero),
+        plan("images", "Images per second", "training only", &[("images_per_second", "")], Size::Third, Range::FromZero),
+        plan("bits", "Bits per byte", "validation", &[("val/bits_per_byte", "")], Size::Third, Range::Telling),
+    ]
+}
+
+fn figure(
+    files: &RunFiles,
+    summary: &RunSummary,
+    plan: Plan,
+    x_range: Range,
+    events: &[Event],
+) -> Option<Figure> {
+    let own = summary.number % 8;
+    let lines: Vec<Line> = plan
+        .lines
+        .iter()
+        .enumerate()
+        .map(|(index, &(metric, name))| Line {
+            metric,
+            name: if name.is_empty() { metric } else { name },
+            // Of two lines the last is the one that other pages draw: it has the run's color.
+            number: if index + 1 == plan.lines.len() { own } else { NEUTRAL },
+            weight: if plan.lines.len() > 1 && index + 1 == plan.lines.len() { Weight::Lead } else { Weight::Plain },
+        })
+        .collect();
+    let heading = (plan.id.to_owned(), plan.title.to_owned(), plan.note);
+    drawn(files, heading, &lines, (plan.size, plan.range), x_range, events)
+}
+
+struct Line<'a> {
+    metric: &'a str,
+    name: &'a str,
+    number: u16,
+    weight: Weight,
+}
+
+fn drawn(
+    files: &RunFiles,
+    (id, title, note): (String, String, String),
+    lines: &[Line],
+    (size, range): (Size, Range),
+    x_range: Range,
+    events: &[Event],
+) -> Option<Figure> {
+    let series: Vec<Series> = lines
+        .iter()
+        .map(|line| {
+            let points: Vec<Point> = files.metrics.points("step", line.metric).collect();
+            let is_noisy = points.len() > 60 && matches!(line.metric, "train/loss" | "train/accuracy" | "grad_norm");
+            let form = if is_noisy { Form::Smoothed } else { Form::AsIs };
+            Series { label: line.name.to_owned(), number: line.number, points, weight: line.weight, form }
+        })
+        .filter(|series| !series.points.is_empty())
+        .collect();
+    if series.is_empty() {
+        return None;
+    }
+    let keys = series.iter().map(|one| Key { class: series_class(one.number), name: one.label.clone(), href: None });
+    let legend = if lines.len() > 1 { keys.collect() } else { Vec::new() };
+    let unit = lines.first().map_or("", |line| Metric::named(line.metric).map_or(line.metric, |metric| metric.title));
+    let chart = Chart {
+        title: title.clone(),
+        subtitle: note.clone(),
+        x: Axis { label: "step".into(), spread: Spread::Linear, range: x_range },
+        y: Axis { label: unit.to_owned(), spread: Spread::Linear, range },
+        series,
+        events: events.to_vec(),
+        size,
+    };
+    let width = match size {
+        Size::Full => "w12",
+        Size::TwoThirds => "w8",
+        Size::Half => "w6",
+        Size::Third | Size::Spark => "w4",
+    };
+    Some(Figure { id: format!("chart-{id}"), title, note, width, legend, svg: chart::draw(&chart) })
+}
+
+/// One range of steps for all charts, so that they can be compared by eye.
+fn steps_shown(files: &RunFiles) -> Range {
+    let Some(steps) = files.metrics.column("step") else { return Range::All };
+    let finite = steps.values.iter().copied().filter(|step| step.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), step| (low.min(step), high.max(step)));
+    match () {
+        () if low > high => Range::All,
+        // The first row stands after the first steps; the run began at zero.
+        () if low < high * 0.05 => Range::Fixed(0.0, high),
+        () => Range::Fixed(low, high),
+    }
+}
+
+fn events(files: &RunFiles) -> Vec<Event> {
+    let event = |event: &&crate::run_dir::records::Event| match &event.what {
+        What::Resumed { checkpoint } => Some(Event { x: *checkpoint as f64, word: "resumed".into() }),
+        What::Alert { .. } => Some(Event { x: event.step as f64, word: "alert".into() }),
+        What::Failed { .. } => Some(Event { x: event.step as f64, word: "failed".into() }),
+        _ => None,
+    };
+    files.standing_events().iter().filter_map(event).collect()
+}

@@ -1,0 +1,204 @@
+//! The names below `reports/`, and how files get there: whole, by rename, only when they changed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::run_dir::Workspace;
+use crate::run_dir::write::{Durability, at, replace};
+
+/// The folder that holds the pages.
+#[derive(Clone, Debug)]
+pub struct Site {
+    root: PathBuf,
+}
+
+impl Site {
+    pub fn new(workspace: &Workspace) -> Site {
+        Site { root: workspace.reports() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Held by whoever writes pages at the moment.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join(".lock")
+    }
+
+    /// What the last build knew of a run: a cache, gone without harm.
+    pub fn remembered(&self, experiment: &str, run: &str) -> PathBuf {
+        self.root.join(".state").join(experiment).join(format!("{run}.json"))
+    }
+
+    /// Runs that the last build knew, as `.state` has them.
+    pub fn remembered_runs(&self) -> Vec<(String, String)> {
+        let experiments = names_in(&self.root.join(".state"));
+        let runs = experiments.into_iter().flat_map(|experiment| {
+            let runs = names_in(&self.root.join(".state").join(&experiment));
+            runs.into_iter().filter_map(move |run| Some((experiment.clone(), run.strip_suffix(".json")?.to_owned())))
+        });
+        runs.collect()
+    }
+
+    /// Writes a file unless it already has these bytes; says whether it wrote.
+    ///
+    /// # Errors
+    /// Any error of the file system, with the path.
+    pub fn publish(&self, below: &str, bytes: &[u8]) -> io::Result<bool> {
+        let path = self.root.join(below);
+        let same_length = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
+        if same_length && fs::read(&path).is_ok_and(|old| old == bytes) {
+            return Ok(false);
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        }
+        replace(&path, bytes, Durability::Rebuildable)?;
+        Ok(true)
+    }
+
+    /// Brings our copy of a growing CSV file up to its last whole row: appends what is new, or
+    /// writes it afresh when the original was cut. Says whether anything changed.
+    ///
+    /// # Errors
+    /// Any error of the file system, with the path. A missing original is no error.
+    pub fn follow(&self, original: &Path, below: &str) -> io::Result<bool> {
+        let copy = self.root.join(below);
+        let Ok(mut source) = File::open(original) else { return Ok(false) };
+        let held = fs::metadata(&copy).map_or(0, |metadata| metadata.len());
+        if !begins_alike(&mut source, &copy, held).map_err(|error| at(original, error))? {
+            let mut bytes = Vec::new();
+            source.seek(SeekFrom::Start(0)).map_err(|error| at(original, error))?;
+            source.read_to_end(&mut bytes).map_err(|error| at(original, error))?;
+            bytes.truncate(whole_rows(&bytes));
+            return self.publish(below, &bytes);
+        }
+        let mut added = Vec::new();
+        source.seek(SeekFrom::Start(held)).map_err(|error| at(original, error))?;
+        source.read_to_end(&mut added).map_err(|error| at(original, error))?;
+        added.truncate(whole_rows(&added));
+        if added.is_empty() {
+            return Ok(false);
+        }
+        if let Some(folder) = copy.parent() {
+            fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        }
+        let append = || OpenOptions::new().append(true).create(true).open(&copy)?.write_all(&added);
+        append().map_err(|error| at(&copy, error))?;
+        Ok(true)
+    }
+
+    /// Removes the pages of a run that is gone.
+    pub fn forget(&self, experiment: &str, run: &str) {
+        let _ = fs::remove_dir_all(self.root.join("runs").join(experiment).join(run));
+        let _ = fs::remove_file(self.remembered(experiment, run));
+    }
+
+    /// Removes the page of an experiment without runs.
+    pub fn forget_experiment(&self, experiment: &str) {
+        let _ = fs::remove_dir_all(self.root.join("experiments").join(experiment));
+        let _ = fs::remove_dir_all(self.root.join(".state").join(experiment));
+    }
+}
+
+/// Bytes of the copy's end that are compared before rows are appended to it.
+const COMPARED: u64 = 4096;
+
+/// Whether the original still begins with what the copy holds, judged by the end of the copy: a
+/// resumed run writes its own time into each row, so overtaken rows differ there.
+fn begins_alike(source: &mut File, copy: &Path, held: u64) -> io::Result<bool> {
+    if held == 0 {
+        return Ok(true);
+    }
+    if source.metadata()?.len() < held {
+        return Ok(false);
+    }
+    let from = held.saturating_sub(COMPARED);
+    let end_of = |file: &mut File| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(from))?;
+        file.take(held - from).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    Ok(end_of(source)? == end_of(&mut File::open(copy)?)?)
+}
+
+/// Length up to and with the last newline.
+fn whole_rows(bytes: &[u8]) -> usize {
+    memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1)
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A path's segment for an address: everything but plain characters as `%xx`.
+pub fn address(segment: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-~".contains(byte);
+    segment
+        .bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> (tempfile::TempDir, Site) {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::new(&Workspace::new(folder.path()));
+        (folder, site)
+    }
+
+    #[test]
+    fn a_page_is_written_only_when_it_changed() {
+        let (_folder, site) = site();
+        assert!(site.publish("a/index.html", b"one").unwrap());
+        assert!(!site.publish("a/index.html", b"one").unwrap());
+        assert!(site.publish("a/index.html", b"two").unwrap());
+        assert_eq!(fs::read(site.root().join("a/index.html")).unwrap(), b"two");
+    }
+
+    #[test]
+    fn the_copy_holds_whole_rows_only() {
+        let (folder, site) = site();
+        let original = folder.path().join("metrics.csv");
+        let copy = site.root().join("m.csv");
+        assert!(!site.follow(&original, "m.csv").unwrap());
+        fs::write(&original, "step,loss\n1,2\n2,1.").unwrap();
+        assert!(site.follow(&original, "m.csv").unwrap());
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "step,loss\n1,2\n");
+        fs::write(&original, "step,loss\n1,2\n2,1.5\n").unwrap();
+        assert!(site.follow(&original, "m.csv").unwrap());
+        assert!(!site.follow(&original, "m.csv").unwrap());
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "step,loss\n1,2\n2,1.5\n");
+    }
+
+    #[test]
+    fn after_a_cut_the_copy_is_written_afresh() {
+        let (folder, site) = site();
+        let original = folder.path().join("metrics.csv");
+        let copy = site.root().join("m.csv");
+        fs::write(&original, "step,loss\n1,2\n2,1.5\n").unwrap();
+        site.follow(&original, "m.csv").unwrap();
+        fs::write(&original, "step,loss\n1,2\n").unwrap();
+        site.follow(&original, "m.csv").unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "step,loss\n1,2\n");
+        fs::write(&original, "step,loss\n1,3\n2,2.5\n3,1.0\n").unwrap();
+        site.follow(&original, "m.csv").unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "step,loss\n1,3\n2,2.5\n3,1.0\n");
+    }
+
+    #[test]
+    fn addresses_hold_no_markup_and_no_slash() {
+        assert_eq!(address("lr3e-4-s1"), "lr3e-4-s1");
+        assert_eq!(address("a b/<c>\"ä"), "a%20b%2F%3Cc%3E%22%C3%A4");
+    }
+}

@@ -1,0 +1,343 @@
+//! What other pages need to know of a run: a fold over its files, small enough to remember.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::chart::Point;
+use super::chart::series::{in_order, smoothed, thinned};
+use super::files::RunFiles;
+use crate::experiment::metric::{Direction, direction_of};
+use crate::run_dir::number::Number;
+use crate::run_dir::records::{Attempt, Device, FailureKind, What, exit};
+use crate::run_dir::status::Waiting;
+use crate::run_dir::{RunDir, Status};
+
+/// A run, as the lists, the experiment's page and the first page show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// What the run's files were when this was made: see `files::fingerprint`.
+    pub fingerprint: String,
+    pub experiment: String,
+    /// The directory's name.
+    pub run: String,
+    /// The name without its hash.
+    pub label: String,
+    /// Number within the experiment; decides the color.
+    pub number: u16,
+    pub description: String,
+    pub tags: Vec<String>,
+    /// Unix seconds when it was queued.
+    pub created: f64,
+    pub state: State,
+    /// Steps planned and done.
+    pub steps: u64,
+    pub step: u64,
+    pub remaining_seconds: Option<f64>,
+    /// Seconds of training over all attempts.
+    pub elapsed_seconds: Option<f64>,
+    pub seed: Option<u64>,
+    /// What the sweep varied, in the file's order.
+    pub varied: Vec<(String, Value)>,
+    /// The metric whose best value counts, and that value.
+    pub metric: String,
+    pub best: Option<BestValue>,
+    /// Last finite or not: the last logged value of each metric.
+    pub last: BTreeMap<String, Number>,
+    /// Tokens or images per second.
+    pub rate: Option<(String, f64)>,
+    pub attempts: Vec<AttemptSpan>,
+    pub failure: Option<Failure>,
+    /// Thinned curves by metric, over steps.
+    pub curves: BTreeMap<String, Vec<(f64, Number)>>,
+}
+
+/// A status as pages show it: a word, and a class for its sign and color.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub word: String,
+    /// `finished`, `running`, `waiting`, `failed` or `held`.
+    pub class: String,
+    /// More than the word says: the signal, the reason.
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestValue {
+    pub value: f64,
+    pub step: u64,
+}
+
+/// One attempt on the machine's time line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttemptSpan {
+    pub start: f64,
+    /// None while it lives, and when nobody saw it end.
+    pub end: Option<f64>,
+    pub batch: Option<String>,
+    pub device: String,
+    pub failed: bool,
+}
+
+/// Why a run ended badly and what a person can do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    pub message: String,
+    pub hint: String,
+}
+
+/// Columns of the curves that are remembered.
+const COLUMNS: u32 = 300;
+/// Metrics whose curves an experiment's page draws, beside the one that counts.
+const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
+
+impl RunSummary {
+    pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {
+        let record = files.seen.record.as_ref().ok();
+        let metric = record.map_or_else(|| "val/loss".to_owned(), |record| record.settings.checkpoint.best.clone());
+        let progress = files.seen.progress.as_ref();
+        let result = files.result.as_ref();
+        let step_column = files.metrics.column("step").and_then(|column| column.last());
+        let step = match (result, progress, step_column) {
+            (Some(result), ..) => result.step,
+            (_, Some(progress), last) => progress.step.max(last.map_or(0, |step| step as u64)),
+            (.., last) => last.map_or(0, |step| step as u64),
+        };
+        let elapsed_column = files.metrics.column("elapsed").and_then(|column| column.last());
+        RunSummary {
+            fingerprint,
+            experiment: files.dir().experiment(),
+            run: files.dir().name(),
+            label: label(files.dir(), record.map(|record| record.hash.as_str())),
+            number: record.map_or(0, |record| (record.number % 0x8000) as u16),
+            description: record.map_or_else(String::new, |record| record.description.clone()),
+            tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
+            created: record.map_or(0.0, |record| record.created),
+            state: state(&files.seen.status),
+            steps: progress.map_or_else(|| record.map_or(0, |record| record.steps), |progress| progress.steps),
+            step,
+            remaining_seconds: progress
+                .and_then(|progress| progress.remaining_seconds)
+                .filter(|_| files.seen.status.is_running()),
+            elapsed_seconds: result.map(|result| result.elapsed_seconds).or(elapsed_column),
+            seed: record.map(|record| record.settings.train.seed),
+            varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
+            best: best(files, &metric),
+            metric,
+            last: last(files),
+            rate: rate(files),
+            attempts: spans(files),
+            failure: failure(files),
+            curves: BTreeMap::new(),
+        }
+        .with_curves(files)
+    }
+
+    fn with_curves(mut self, files: &RunFiles) -> RunSummary {
+        let wanted = CURVES.iter().copied().chain([self.metric.as_str()]);
+        for name in wanted {
+            let points = in_order(&files.metrics.points("step", name).collect::<Vec<Point>>());
+            // What is logged at every row is noise without an average; evaluations are means already.
+            let line = if points.len() > 500 { smoothed(&points) } else { points };
+            if !line.is_empty() {
+                let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
+                self.curves.insert(name.to_owned(), kept.collect());
+            }
+        }
+        self
+    }
+
+    /// The remembered points of a metric.
+    pub fn curve(&self, metric: &str) -> Vec<Point> {
+        self.curves.get(metric).into_iter().flatten().map(|&(x, Number(y))| (x, y)).collect()
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.state.class == "running"
+    }
+
+    /// When the run was last heard of.
+    pub fn latest(&self) -> f64 {
+        let times = self.attempts.iter().map(|attempt| attempt.end.unwrap_or(attempt.start));
+        times.fold(self.created, f64::max)
+    }
+}
+
+/// Whether the first run is better than the second, by the metric of both; a value beats none.
+pub fn is_better(one: &RunSummary, other: &RunSummary) -> bool {
+    match (one.best, other.best) {
+        (Some(one_best), Some(other_best)) => match direction_of(&one.metric) {
+            Direction::Higher => one_best.value > other_best.value,
+            _ => one_best.value < other_best.value,
+        },
+        (Some(_), None) => true,
+        _ => false,
+    }
+}
+
+/// The directory's name without the hash that makes it unique.
+fn label(dir: &RunDir, hash: Option<&str>) -> String {
+    let name = dir.name();
+    let short = hash.and_then(|hash| hash.get(..8)).and_then(|hash| name.strip_suffix(&format!("-{hash}")));
+    match short {
+        Some(short) if !short.is_empty() => short.to_owned(),
+        _ => name,
+    }
+}
+
+fn state(status: &Status) -> State {
+    let (class, detail) = match status {
+        Status::Unreadable { reason } => ("failed", Some(reason.clone())),
+        Status::Finished => ("finished", None),
+        Status::Running { .. } => ("running", None),
+        Status::Stopped | Status::Paused => ("held", None),
+        Status::Skipped { need } => ("held", Some(format!("{need} failed"))),
+        Status::Waiting { because } => ("waiting", Some(waiting(*because))),
+        Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
+        Status::Failed { code } => ("failed", Some(format!("exit code {code}"))),
+        Status::Killed { signal } => ("failed", Some(signal_name(*signal))),
+    };
+    State { word: status.word().to_owned(), class: class.to_owned(), detail }
+}
+
+fn waiting(because: Waiting) -> String {
+    match because {
+        Waiting::New => "queued".into(),
+        Waiting::Interrupted => "interrupted; goes on from its last checkpoint".into(),
+        Waiting::Retry { left } => format!("was killed; {} left", super::say::counted(left as usize, "retry", "retries")),
+        Waiting::Asked => "asked to try again".into(),
+    }
+}
+
+/// `SIGKILL`, or the number where the name says nothing to most.
+pub fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        _ => return format!("signal {signal}"),
+    };
+    name.to_owned()
+}
+
+fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
+    if let Some(best) = files.result.as_ref().and_then(|result| result.best.as_ref())
+        && best.metric == metric
+        && best.value.is_finite()
+    {
+        return Some(BestValue { value: best.value, step: best.step });
+    }
+    let direction = direction_of(metric);
+    let points = files.metrics.points("step", metric).filter(|(_, value)| value.is_finite());
+    let best = points.reduce(|best, point| match direction {
+        Direction::Higher if point.1 > best.1 => point,
+        Direction::Lower | Direction::Neither if point.1 < best.1 => point,
+        _ => best,
+    });
+    best.map(|(step, value)| BestValue { value, step: step as u64 })
+}
+
+fn last(files: &RunFiles) -> BTreeMap<String, Number> {
+    let logged = files.metrics.columns.iter().filter_map(|column| Some((column.name.clone(), Number(column.last()?))));
+    logged.filter(|(name, _)| !matches!(name.as_str(), "step" | "epoch" | "time" | "elapsed")).collect()
+}
+
+/// The middle of the rates that were logged: single slow steps do not count.
+fn rate(files: &RunFiles) -> Option<(String, f64)> {
+    let column = files.metrics.columns.iter().find(|column| column.name.ends_with("_per_second"))?;
+    let mut values: Vec<f64> = column.values.iter().copied().filter(|value| value.is_finite()).collect();
+    if values.is_empty() {
+        return None;
+    }
+    let middle = values.len() / 2;
+    let rate = *values.select_nth_unstable_by(middle, f64::total_cmp).1;
+    Some((column.name.clone(), rate))
+}
+
+fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
+    let mut spans: Vec<(u32, AttemptSpan)> = Vec::new();
+    for line in &files.seen.attempts {
+        match line {
+            Attempt::Start(start) => {
+                let device = match &start.device {
+                    Device::Cpu { .. } => "CPU".to_owned(),
+                    Device::Cuda { index, .. } => format!("GPU {index}"),
+                };
+                let (start_time, batch) = (start.time, start.batch.clone());
+                spans.push((
+                    start.attempt,
+                    AttemptSpan { start: start_time, end: None, batch, device, failed: false },
+                ));
+            }
+            Attempt::End(end) => {
+                if let Some((_, span)) = spans.iter_mut().rev().find(|(attempt, _)| *attempt == end.attempt) {
+                    span.end = Some(end.time);
+                    span.failed = end.signal.is_some()
+                        || !matches!(end.code, None | Some(exit::FINISHED | exit::ENDED_AS_ASKED));
+                }
+            }
+        }
+    }
+    spans.into_iter().map(|(_, span)| span).collect()
+}
+
+fn failure(files: &RunFiles) -> Option<Failure> {
+    match &files.seen.status {
+        Status::Failed { .. } | Status::Killed { .. } => {}
+        Status::Unreadable { reason } => {
+            let hint = "copy the run again, or remove its directory".to_owned();
+            return Some(Failure { message: reason.clone(), hint });
+        }
+        _ => return None,
+    }
+    let begins = |what: &What| matches!(what, What::Started | What::Resumed { .. });
+    let of_last_attempt = files.events.iter().rev().take_while(|event| !begins(&event.what));
+    let failed = of_last_attempt.into_iter().find_map(|event| match &event.what {
+        What::Failed { kind, message } => Some((*kind, message.clone())),
+        _ => None,
+    });
+    let end = files.seen.attempts.iter().rev().find_map(|line| match line {
+        Attempt::End(end) => Some(end),
+        Attempt::Start(_) => None,
+    });
+    let why = end.map(|end| end.why.trim().to_owned()).filter(|why| !why.is_empty());
+    let (kind, message) = match (failed, &files.seen.status) {
+        (_, Status::Killed { signal }) => (None, why.unwrap_or_else(|| format!("ended by {}", signal_name(*signal)))),
+        (Some((kind, message)), _) => (Some(kind), message),
+        (None, _) => (None, why.or_else(|| last_line(&files.stderr)).unwrap_or_else(|| "no reason was written".into())),
+    };
+    let kind = kind.or(match end.and_then(|end| end.code) {
+        Some(exit::OUT_OF_DEVICE_MEMORY) => Some(FailureKind::OutOfDeviceMemory),
+        Some(exit::DEVICE_LOST) => Some(FailureKind::DeviceLost),
+        Some(exit::CANNOT_WRITE) => Some(FailureKind::CannotWrite),
+        _ => None,
+    });
+    Some(Failure { message, hint: hint(kind, files.checkpoints.last().map(|(step, _)| *step)) })
+}
+
+fn hint(kind: Option<FailureKind>, checkpoint: Option<u64>) -> String {
+    let advice = match kind {
+        Some(FailureKind::NotFinite) => "lower the learning rate, or clip to a smaller norm",
+        Some(FailureKind::Data) => "overnight check names the file",
+        Some(FailureKind::OutOfDeviceMemory) => "a smaller batch_size with a larger accumulate learns the same",
+        Some(FailureKind::DeviceLost) => "look at the driver's log",
+        Some(FailureKind::CannotWrite) => "make room on the disk",
+        Some(FailureKind::Checkpoint) => "start it afresh with --again",
+        Some(FailureKind::Other) | None => "its page has the end of the log",
+    };
+    match checkpoint {
+        Some(step) => format!("{advice}; checkpoint {step} is there; overnight run --retry-failed"),
+        None => format!("{advice}; overnight run --retry-failed"),
+    }
+}
+
+fn last_line(text: &str) -> Option<String> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}

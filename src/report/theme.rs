@@ -1,0 +1,111 @@
+//! Templates and style: embedded in the program, each replaced by a file of the same name in the
+//! workspace's `templates/` or `themes/default/`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use crate::run_dir::Workspace;
+use crate::run_dir::write::at;
+
+/// The templates of all pages, parsed once, and the files beside them.
+pub struct Theme {
+    environment: Environment<'static>,
+    /// Path below `reports/` and bytes.
+    assets: Vec<(&'static str, Vec<u8>)>,
+    /// Changes whenever any page could look different: hash of the sources and the version.
+    generation: String,
+}
+
+/// Why a page could not be made from its template.
+#[derive(Debug, thiserror::Error)]
+pub enum ThemeError {
+    #[error("{0}")]
+    Read(#[from] io::Error),
+    #[error("{template}: {message} (a template of the workspace? without it the built-in one is used)")]
+    Template { template: String, message: String },
+}
+
+const TEMPLATES: [(&str, &str); 7] = [
+    ("layout.html", include_str!("../../templates/layout.html")),
+    ("parts.html", include_str!("../../templates/parts.html")),
+    ("index.html", include_str!("../../templates/index.html")),
+    ("experiments.html", include_str!("../../templates/experiments.html")),
+    ("experiment.html", include_str!("../../templates/experiment.html")),
+    ("runs.html", include_str!("../../templates/runs.html")),
+    ("run.html", include_str!("../../templates/run.html")),
+];
+
+const LIVE_JS: &str = include_str!("../../templates/live.js");
+const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
+
+impl Theme {
+    /// The built-in theme with what the workspace replaces of it.
+    ///
+    /// # Errors
+    /// A replacing file cannot be read, or is no template.
+    pub fn load(workspace: &Workspace) -> Result<Theme, ThemeError> {
+        let (templates, themes) = theme_folders(workspace);
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        for (name, built_in) in TEMPLATES {
+            let source = replaced(&templates.join(name), built_in)?;
+            hasher.update(source.as_bytes());
+            environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
+        }
+        let script = replaced(&templates.join("live.js"), LIVE_JS)?;
+        let style = replaced(&themes.join("style.css"), STYLE_CSS)?;
+        Ok(Theme {
+            environment,
+            assets: vec![
+                ("assets/overnight.js", script.into_bytes()),
+                ("assets/style.css", style.into_bytes()),
+            ],
+            generation: hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    /// A page from its template and its struct.
+    ///
+    /// # Errors
+    /// The template asks for something that the page does not have, with its line.
+    pub fn render<T: Serialize>(&self, template: &str, page: &T) -> Result<String, ThemeError> {
+        let rendered = self.environment.get_template(template).and_then(|parsed| parsed.render(Serde(page)));
+        rendered.map_err(|error| template_error(template, &error))
+    }
+
+    pub fn assets(&self) -> &[(&'static str, Vec<u8>)] {
+        &self.assets
+    }
+
+    pub fn generation(&self) -> &str {
+        &self.generation
+    }
+}
+
+fn theme_folders(workspace: &Workspace) -> (PathBuf, PathBuf) {
+    (workspace.root().join("templates"), workspace.root().join("themes/default"))
+}
+
+fn replaced(path: &Path, built_in: &str) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(source) => Ok(source),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(built_in.to_owned()),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+fn template_error(template: &str, error: &minijinja::Error) -> ThemeError {
+    let mut message = error.to_string();
+    if let Some(cause) = std::error::Error::source(error) {
+        message = format!("{message}: {cause}");
+    }
+    ThemeError::Template { template: template.to_owned(), message }
+}
