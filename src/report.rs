@@ -120,6 +120,13 @@ impl Report {
         Report { site, workspace, host: scan::host(), runs, shared: String::new() }
     }
 
+    /// Opens the report of a workspace and takes every page for stale.
+    pub fn anew(workspace: &Path) -> Report {
+        let workspace = Workspace::new(workspace);
+        let site = Site::new(&workspace);
+        Report { site, workspace, host: scan::host(), runs: BTreeMap::new(), shared: String::new() }
+    }
+
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
     ///
     /// # Errors
