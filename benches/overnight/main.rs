@@ -3,6 +3,8 @@
 //!
 //! `--runs N` and `--rows N` choose the size of the generated workspace.
 
+#[path = "../made_up.rs"]
+mod made_up;
 mod pages;
 mod report;
 mod training;
@@ -24,7 +26,7 @@ fn main() {
 
     println!("{}", machine());
     if wanted("report") || wanted("pages") {
-        let workspace = workspace::generated(runs, rows);
+        let (_folder, workspace) = workspace::generated(runs, rows);
         if wanted("report") {
             report::measure(&workspace);
         }
