@@ -1,29 +1,59 @@
-//! A made-up workspace of any size, in a folder that goes when the benchmark ends.
+//! A large made-up workspace, made once and kept under `target/`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
 
 use overnight::experiment::settings::Task;
-use overnight::run_dir::Workspace;
+use overnight::run_dir::{Workspace, lock};
 
 use super::made_up::{self, Ending, MadeUp};
 
-/// A night of `runs` runs with `rows` rows of metrics each, all finished.
-pub fn generated(runs: usize, rows: usize) -> (tempfile::TempDir, Workspace) {
-    let folder = tempfile::tempdir().expect("there is room for a workspace");
-    let mut names = Vec::new();
-    for (index, experiment) in ["depth", "width", "rate", "batch"].into_iter().enumerate() {
-        let share = runs / 4 + usize::from(index < runs % 4);
-        let made_up = MadeUp {
-            experiment,
-            task: Task::LanguageModel,
-            runs: share as u32,
-            rows: rows as u32,
-            end: Ending::AllFinished,
-        };
-        let made = made_up::experiment(folder.path(), &made_up).expect("runs can be written");
-        names.extend(made.into_iter().map(|run| (experiment, run)));
+/// Finished runs of `rows` rows each, in four experiments.
+pub fn generated(runs: u32, rows: u32) -> std::io::Result<Workspace> {
+    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
+    let root = target.join(format!("bench-{runs}x{rows}"));
+    let made = root.join("made");
+    if !made.is_file() {
+        eprintln!("making {runs} runs of {rows} rows in {}", root.display());
+        let started = Instant::now();
+        if root.exists() {
+            fs::remove_dir_all(&root)?;
+        }
+        let mut names = Vec::new();
+        for (index, experiment) in ["depth", "width", "rate", "batch"].into_iter().enumerate() {
+            let share = runs / 4 + u32::from((index as u32) < runs % 4);
+            let task = Task::LanguageModel;
+            let one = MadeUp { experiment, task, runs: share, rows, end: Ending::AllFinished };
+            names.extend(made_up::experiment(&root, &one)?.into_iter().map(|run| (experiment, run)));
+        }
+        let end = Some(made_up::EVENING + 30_000.0);
+        made_up::batch(&root, "20261119T211000-ada-01-0001", &names, end)?;
+        fs::write(made, "")?;
+        eprintln!("made in {:.0} s", started.elapsed().as_secs_f64());
     }
-    let end = Some(made_up::EVENING + 30_000.0);
-    made_up::batch(folder.path(), "20261119T211000-ada-01-0001", &names, end)
-        .expect("a batch can be written");
-    let workspace = Workspace::new(folder.path());
-    (folder, workspace)
+    Ok(Workspace::new(root))
+}
+
+/// A run that goes on while this is held: its worker's lock.
+pub struct Live {
+    result: (PathBuf, Vec<u8>),
+    _alive: Option<fs::File>,
+}
+
+impl Live {
+    /// Takes back a run's result, as if it had some way to go.
+    pub fn begin(run: &overnight::run_dir::RunDir) -> std::io::Result<Live> {
+        let result = fs::read(run.result())?;
+        let alive = lock::try_lock(&run.alive_lock())?;
+        fs::remove_file(run.result())?;
+        Ok(Live { result: (run.result(), result), _alive: alive })
+    }
+}
+
+impl Drop for Live {
+    /// The workspace is kept for the next time, so it is left as it was.
+    fn drop(&mut self) {
+        let _ = fs::write(&self.result.0, &self.result.1);
+    }
 }
