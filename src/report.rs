@@ -35,8 +35,8 @@ use model::Frame;
 use say::Clock;
 use site::Site;
 use summary::RunSummary;
-pub use theme::ThemeError;
 use theme::Theme;
+pub use theme::ThemeError;
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -120,6 +120,13 @@ impl Report {
         Report { site, workspace, host: scan::host(), runs, shared: String::new() }
     }
 
+    /// Opens the report of a workspace and takes every page for stale.
+    pub fn anew(workspace: &Path) -> Report {
+        let workspace = Workspace::new(workspace);
+        let site = Site::new(&workspace);
+        Report { site, workspace, host: scan::host(), runs: BTreeMap::new(), shared: String::new() }
+    }
+
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
     ///
     /// # Errors
@@ -150,8 +157,10 @@ impl Report {
             let metrics = self.runs.get_mut(&dir).and_then(|known| known.metrics.take()).unwrap_or_default();
             jobs.push((dir, metrics, fingerprint));
         }
-        let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|(dir, metrics, mark)| self.render_run(dir, metrics, mark, &theme, &clock)).collect();
+        let results: Vec<Result<Fresh, ReportError>> = jobs
+            .into_par_iter()
+            .map(|(dir, metrics, mark)| self.render_run(dir, metrics, mark, &theme, &clock))
+            .collect();
         let mut first_error = None;
         for result in results {
             match result {
@@ -267,7 +276,13 @@ impl Report {
                 let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
                 let page = experiment_page::page(name, runs, queue, frame, clock);
                 let mut written = Vec::new();
-                self.publish_page(theme, "experiment.html", &format!("experiments/{name}"), &page, &mut written)?;
+                self.publish_page(
+                    theme,
+                    "experiment.html",
+                    &format!("experiments/{name}"),
+                    &page,
+                    &mut written,
+                )?;
                 Ok(written)
             })
             .collect();
@@ -282,7 +297,8 @@ impl Report {
         let frame = |title: &str, root, here| self.frame(title.to_owned(), root, here, open, clock);
         let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
-        let list = index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
+        let list =
+            index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
         self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
@@ -312,8 +328,10 @@ impl Report {
     }
 
     fn frame(&self, title: String, root: &str, here: &'static str, active: bool, clock: &Clock) -> Frame {
-        let path = fs::canonicalize(self.workspace.root()).unwrap_or_else(|_| self.workspace.root().to_owned());
-        let name = path.file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
+        let path =
+            fs::canonicalize(self.workspace.root()).unwrap_or_else(|_| self.workspace.root().to_owned());
+        let name =
+            path.file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
         let id = blake3::hash(format!("{} {}", self.host, path.display()).as_bytes());
         Frame {
             title,
@@ -339,7 +357,8 @@ impl Report {
     fn work_fingerprint(&self) -> String {
         let newest = scan::batches(&self.workspace).into_iter().next_back();
         let files = newest.iter().flat_map(|batch| [batch.batch_json(), batch.queue_json()]);
-        let marks = files.map(|file| fs::metadata(file).ok().map(|metadata| (metadata.len(), metadata.modified().ok())));
+        let marks = files
+            .map(|file| fs::metadata(file).ok().map(|metadata| (metadata.len(), metadata.modified().ok())));
         format!("{:?}{}", marks.collect::<Vec<_>>(), lock::is_held(&self.workspace.runner_lock()))
     }
 }
@@ -353,7 +372,8 @@ fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
     }
-    let bytes = serde_json::to_vec(summary).map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
+    let bytes = serde_json::to_vec(summary)
+        .map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
     Ok(replace(&path, &bytes, Durability::Rebuildable)?)
 }
 

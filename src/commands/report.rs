@@ -24,7 +24,7 @@ pub fn report(workspace: &Workspace, args: &ReportArgs) -> anyhow::Result<Exit> 
         })?;
         return Ok(Exit::Success);
     }
-    let mut report = if args.cold { Report::anew(workspace.root())? } else { Report::open(workspace.root()) };
+    let mut report = if args.cold { Report::anew(workspace.root()) } else { Report::open(workspace.root()) };
     let built = report.refresh(&Scope::All)?;
     anstream::eprintln!("{} runs, {} pages made anew", built.runs, built.changed_runs);
     anstream::println!("{}", index.display());

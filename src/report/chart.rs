@@ -149,7 +149,7 @@ pub fn draw(chart: &Chart) -> String {
         _ => range::of_x(&values),
     };
     let (low, high) = chart.y.range.of(&values, chart.y.spread);
-    let x = Scale::exact(left, right, chart.x.spread, (width_px / 150).max(2) as usize);
+    let x = Scale::exact(left, right, chart.x.spread, (width_px / 110).clamp(2, 8) as usize);
     let y = match chart.size {
         Size::Spark => Scale::exact(low, high, chart.y.spread, 2),
         _ => Scale::rounded(low, high, chart.y.spread, (height_px / 42).max(2) as usize),

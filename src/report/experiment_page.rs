@@ -18,7 +18,13 @@ const LINES: usize = 300;
 const LEGEND: usize = 8;
 
 /// Everything the page of an experiment shows.
-pub fn page(name: &str, runs: &[&RunSummary], queue: Option<&QueueState>, frame: Frame, clock: &Clock) -> ExperimentPage {
+pub fn page(
+    name: &str,
+    runs: &[&RunSummary],
+    queue: Option<&QueueState>,
+    frame: Frame,
+    clock: &Clock,
+) -> ExperimentPage {
     let ranked = rows::ranked(runs.iter().copied());
     let table = Table::of(&ranked);
     let best = ranked.first().filter(|run| run.best.is_some());
@@ -28,12 +34,18 @@ pub fn page(name: &str, runs: &[&RunSummary], queue: Option<&QueueState>, frame:
         name: name.to_owned(),
         description: newest.map_or_else(String::new, |run| run.description.clone()),
         tags: newest.map_or_else(Vec::new, |run| run.tags.clone()),
-        headline: best.and_then(|best| best_named(best)).unwrap_or_else(|| "No value to compare runs by yet.".into()),
+        headline: best
+            .and_then(|best| best_named(best))
+            .unwrap_or_else(|| "No value to compare runs by yet.".into()),
         facts: facts(runs),
         say: leader(&ranked).into_iter().collect(),
         figures: figures(&ranked, &root),
         columns: table.columns(),
-        rows: ranked.iter().enumerate().map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some())).collect(),
+        rows: ranked
+            .iter()
+            .enumerate()
+            .map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some()))
+            .collect(),
         failures: ranked.iter().filter_map(|run| rows::failure(run, &root)).collect(),
         next: runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect(),
         frame,
@@ -41,7 +53,10 @@ pub fn page(name: &str, runs: &[&RunSummary], queue: Option<&QueueState>, frame:
 }
 
 /// What the runner says about a waiting run.
-pub fn waiting<'a>(queue: Option<&'a QueueState>, run: &RunSummary) -> Option<&'a crate::run_dir::records::WaitingRun> {
+pub fn waiting<'a>(
+    queue: Option<&'a QueueState>,
+    run: &RunSummary,
+) -> Option<&'a crate::run_dir::records::WaitingRun> {
     queue?.waiting.iter().find(|known| known.experiment == run.experiment && known.run == run.run)
 }
 
@@ -67,7 +82,12 @@ pub fn leader(ranked: &[&RunSummary]) -> Option<String> {
     };
     Some(match apart {
         0.0 => format!("{} and {} are equal in {}.", first.label, second.label, first.metric),
-        apart => format!("{} is {} {way} the next, {}.", first.label, chart::number::significant(apart, 2), second.label),
+        apart => format!(
+            "{} is {} {way} the next, {}.",
+            first.label,
+            chart::number::significant(apart, 2),
+            second.label
+        ),
     })
 }
 
@@ -76,12 +96,17 @@ pub fn metric_title(name: &str) -> &str {
 }
 
 fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
-    let fact = |name: &str, value: String, class| Fact { name: name.into(), value, unit: String::new(), class };
+    let fact =
+        |name: &str, value: String, class| Fact { name: name.into(), value, unit: String::new(), class };
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let mut facts = vec![fact("runs", runs.len().to_string(), "")];
-    for (class, name, look) in
-        [("finished", "finished", ""), ("running", "running", ""), ("waiting", "waiting", ""), ("held", "held", ""), ("failed", "failed", "bad")]
-    {
+    for (class, name, look) in [
+        ("finished", "finished", ""),
+        ("running", "running", ""),
+        ("waiting", "waiting", ""),
+        ("held", "held", ""),
+        ("failed", "failed", "bad"),
+    ] {
         if count(class) > 0 {
             facts.push(fact(name, count(class).to_string(), look));
         }
@@ -100,7 +125,8 @@ fn figures(ranked: &[&RunSummary], root: &str) -> Vec<Figure> {
     let others = others.into_iter().filter(|name| *name != metric);
     let first = comparison(ranked, metric, Size::Full, root);
     let mut figures: Vec<Figure> = first.into_iter().collect();
-    let with_values: Vec<&str> = others.filter(|name| ranked.iter().any(|run| run.curves.contains_key(*name))).collect();
+    let with_values: Vec<&str> =
+        others.filter(|name| ranked.iter().any(|run| run.curves.contains_key(*name))).collect();
     let size = if with_values.len() >= 3 { Size::Third } else { Size::Half };
     figures.extend(with_values.into_iter().filter_map(|name| comparison(ranked, name, size, root)));
     figures
@@ -116,7 +142,11 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
     let columns = (POINTS / with_curve.len() / 2).clamp(20, 1200) as u32;
     let series = with_curve.iter().enumerate().rev().map(|(place, run)| {
         let points = run.curve(metric);
-        let points = if points.len() > columns as usize * 2 { chart::series::thinned(&points, columns) } else { points };
+        let points = if points.len() > columns as usize * 2 {
+            chart::series::thinned(&points, columns)
+        } else {
+            points
+        };
         let weight = if place == 0 && run.best.is_some() { Weight::Lead } else { Weight::Plain };
         Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs }
     });
@@ -144,7 +174,11 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         name: run.label.clone(),
         href: Some(rows::run_href(root, run)),
     };
-    let legend = if with_curve.len() <= LEGEND && size == Size::Full { with_curve.iter().map(key).collect() } else { Vec::new() };
+    let legend = if with_curve.len() <= LEGEND && size == Size::Full {
+        with_curve.iter().map(key).collect()
+    } else {
+        Vec::new()
+    };
     let width = match size {
         Size::Full => "w12",
         Size::TwoThirds => "w8",

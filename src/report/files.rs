@@ -47,7 +47,9 @@ impl RunFiles {
             if let Err(error) = table.read_on(&path) {
                 warnings.push(error.to_string());
             }
-            warnings.extend(table.bad.iter().take(5).map(|(line, why)| format!("{}:{line}: {why}", path.display())));
+            warnings.extend(
+                table.bad.iter().take(5).map(|(line, why)| format!("{}:{line}: {why}", path.display())),
+            );
         }
         let events = match read::lines::<Event>(&dir.events()) {
             Ok(lines) => lines.records,
@@ -103,7 +105,8 @@ fn there<T: DeserializeOwned>(path: PathBuf, warnings: &mut Vec<String>) -> Opti
 fn samples(dir: &RunDir, warnings: &mut Vec<String>) -> Vec<Sample> {
     let Ok(entries) = fs::read_dir(dir.samples()) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut steps: Vec<u64> = names.filter(|name| name.ends_with(".json")).filter_map(|name| step_of(&name)).collect();
+    let mut steps: Vec<u64> =
+        names.filter(|name| name.ends_with(".json")).filter_map(|name| step_of(&name)).collect();
     steps.sort_unstable();
     let newest = steps.split_off(steps.len().saturating_sub(SAMPLES));
     newest.into_iter().filter_map(|step| there(dir.sample_json(step), warnings)).collect()

@@ -36,9 +36,11 @@ pub type Experiments<'a> = BTreeMap<&'a str, Vec<&'a RunSummary>>;
 pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock: &Clock) -> IndexPage {
     let all: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
     let of_batch = of_batch(&all, work);
-    let queue = work.and_then(|work| work.queue.as_ref()).filter(|_| work.is_some_and(|work| work.is_running));
+    let queue =
+        work.and_then(|work| work.queue.as_ref()).filter(|_| work.is_some_and(|work| work.is_running));
     let root = frame.root.clone();
-    let mut by_time: Vec<(&str, &[&RunSummary])> = experiments.iter().map(|(name, runs)| (*name, runs.as_slice())).collect();
+    let mut by_time: Vec<(&str, &[&RunSummary])> =
+        experiments.iter().map(|(name, runs)| (*name, runs.as_slice())).collect();
     by_time.sort_by(|one, other| latest(other.1).total_cmp(&latest(one.1)));
     let boards: Vec<Board> =
         by_time.iter().filter_map(|(name, runs)| board(name, runs, &root)).take(BOARDS).collect();
@@ -47,7 +49,8 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     let others = others.map(|(name, runs)| experiment_row(name, runs, &root, clock)).collect();
     let mut next: Vec<NextRow> =
         all.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
-    let order = |row: &NextRow| ["running", "waiting", "held"].iter().position(|class| *class == row.state.class);
+    let order =
+        |row: &NextRow| ["running", "waiting", "held"].iter().position(|class| *class == row.state.class);
     next.sort_by_key(|row| order(row));
     let next_more = next.len().saturating_sub(NEXT);
     next.truncate(NEXT);
@@ -110,10 +113,15 @@ fn headline(runs: &[&RunSummary], failures: usize, work: Option<&Work>) -> Strin
     }
     if running > 0 || work.is_some_and(|work| work.is_running) {
         let verb = if running == 1 { "is" } else { "are" };
-        return format!("{finished} of {} done, {running} {verb} running.{need}", say::counted(runs.len(), "run", "runs"));
+        return format!(
+            "{finished} of {} done, {running} {verb} running.{need}",
+            say::counted(runs.len(), "run", "runs")
+        );
     }
     match finished {
-        0 if failures == 0 => format!("{} waiting.", sentence_case(&say::counted(runs.len(), "run is", "runs are"))),
+        0 if failures == 0 => {
+            format!("{} waiting.", sentence_case(&say::counted(runs.len(), "run is", "runs are")))
+        }
         0 => format!("No run finished.{need}"),
         _ => format!("{} finished.{need}", say::counted(finished, "run", "runs")),
     }
@@ -125,7 +133,8 @@ fn sentence_case(text: &str) -> String {
 
 /// Small numbers as words, at the beginning of a sentence.
 fn in_words(number: usize) -> String {
-    const WORDS: [&str; 10] = ["None", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
+    const WORDS: [&str; 10] =
+        ["None", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
     WORDS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_owned())
 }
 
@@ -135,14 +144,24 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
     let slots = say::counted(batch.slots as usize, "slot", "slots");
     match (batch.end, work.is_running) {
         (Some(end), _) => {
-            format!("The batch ran on {} from {start} to {}, {}.", batch.host, clock.moment(end).text, say::duration(end - batch.start))
+            format!(
+                "The batch ran on {} from {start} to {}, {}.",
+                batch.host,
+                clock.moment(end).text,
+                say::duration(end - batch.start)
+            )
         }
         (None, true) => {
             let end = work.queue.as_ref().and_then(|queue| queue.end);
-            let end = end.map_or_else(String::new, |end| format!(", and will probably end at {}", clock.moment(end).text));
+            let end = end.map_or_else(String::new, |end| {
+                format!(", and will probably end at {}", clock.moment(end).text)
+            });
             format!("The batch runs on {} since {start}, with {slots}{end}.", batch.host)
         }
-        (None, false) => format!("The batch that began at {start} on {} broke off; overnight run goes on with it.", batch.host),
+        (None, false) => format!(
+            "The batch that began at {start} on {} broke off; overnight run goes on with it.",
+            batch.host
+        ),
     }
 }
 
@@ -151,11 +170,21 @@ fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
     let classes = [("finished", ""), ("failed", "bad"), ("running", ""), ("waiting", ""), ("held", "")];
     let shown = classes.iter().filter(|(class, _)| count(class) > 0);
     let mut facts: Vec<Fact> = shown
-        .map(|(name, class)| Fact { name: (*name).into(), value: count(name).to_string(), unit: String::new(), class })
+        .map(|(name, class)| Fact {
+            name: (*name).into(),
+            value: count(name).to_string(),
+            unit: String::new(),
+            class,
+        })
         .collect();
     let training: f64 = runs.iter().filter_map(|run| run.elapsed_seconds).sum();
     if training > 0.0 {
-        facts.push(Fact { name: "training".into(), value: say::duration(training), unit: String::new(), class: "" });
+        facts.push(Fact {
+            name: "training".into(),
+            value: say::duration(training),
+            unit: String::new(),
+            class: "",
+        });
     }
     facts
 }
@@ -256,7 +285,8 @@ fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figur
         let kind = if attempt.failed { Kind::Failed } else { Kind::Series(run.number) };
         let bar = Bar { start: attempt.start, end, label: run.label.clone(), kind };
         let of_device = lanes.entry(attempt.device.clone()).or_default();
-        let free = of_device.iter_mut().find(|lane| lane.last().is_none_or(|before| before.end <= bar.start + 0.5));
+        let free =
+            of_device.iter_mut().find(|lane| lane.last().is_none_or(|before| before.end <= bar.start + 0.5));
         match free {
             Some(lane) => lane.push(bar),
             None => of_device.push(vec![bar]),

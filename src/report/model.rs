@@ -105,6 +105,8 @@ pub struct FailureRow {
     pub state: State,
     pub message: String,
     pub hint: String,
+    /// What one would type next, or empty.
+    pub command: String,
 }
 
 /// A run at work or waiting.

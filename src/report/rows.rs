@@ -92,14 +92,26 @@ impl Table {
             cells.push(number(value.and_then(Value::as_f64), value.map_or_else(String::new, say::setting)));
         }
         if self.with_seed {
-            cells.push(number(run.seed.map(|seed| seed as f64), run.seed.map_or_else(String::new, |seed| seed.to_string())));
+            cells.push(number(
+                run.seed.map(|seed| seed as f64),
+                run.seed.map_or_else(String::new, |seed| seed.to_string()),
+            ));
         }
         let best = run.best;
-        cells.push(number(best.map(|best| best.value), best.map_or_else(String::new, |best| measured(best.value))));
-        cells.push(number(best.map(|best| best.step as f64), best.map_or_else(String::new, |best| count(best.step))));
+        cells.push(number(
+            best.map(|best| best.value),
+            best.map_or_else(String::new, |best| measured(best.value)),
+        ));
+        cells.push(number(
+            best.map(|best| best.step as f64),
+            best.map_or_else(String::new, |best| count(best.step)),
+        ));
         for name in &self.last {
             let value = run.last.get(name).map(|number| number.0);
-            cells.push(number(value.filter(|value| value.is_finite()), value.map_or_else(String::new, measured)));
+            cells.push(number(
+                value.filter(|value| value.is_finite()),
+                value.map_or_else(String::new, measured),
+            ));
         }
         let rate = run.rate.as_ref().map(|(_, rate)| *rate);
         cells.push(number(rate, rate.map_or_else(String::new, |rate| measured(rounded(rate)))));
@@ -169,6 +181,7 @@ pub fn failure(run: &RunSummary, root: &str) -> Option<FailureRow> {
         state: run.state.clone(),
         message: failure.message.clone(),
         hint: failure.hint.clone(),
+        command: failure.command.clone(),
     })
 }
 
@@ -177,7 +190,8 @@ pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Cl
     if !matches!(run.state.class.as_str(), "running" | "waiting" | "held") {
         return None;
     }
-    let said = known.map(|known| known.reason.clone()).filter(|reason| !reason.is_empty() && !run.is_active());
+    let said =
+        known.map(|known| known.reason.clone()).filter(|reason| !reason.is_empty() && !run.is_active());
     let when = match (run.remaining_seconds, known.and_then(|known| known.start)) {
         (Some(left), _) => format!("ends {}", clock.moment(clock.now + left).text),
         (None, Some(start)) if !run.is_active() => format!("about {}", clock.moment(start).text),
@@ -197,8 +211,12 @@ pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Cl
 
 /// Three digits of a rate: more are never meant.
 pub fn rounded(rate: f64) -> f64 {
-    let unit = 10f64.powi(exponent_of(rate) - 2);
-    if rate.is_finite() && unit > 0.0 && unit.is_finite() { (rate / unit).round() * unit } else { rate }
+    let power = exponent_of(rate) - 2;
+    match power {
+        _ if rate == 0.0 || !rate.is_finite() || power.abs() > 100 => rate,
+        power if power < 0 => (rate * 10f64.powi(-power)).round() / 10f64.powi(-power),
+        power => (rate / 10f64.powi(power)).round() * 10f64.powi(power),
+    }
 }
 
 #[cfg(test)]

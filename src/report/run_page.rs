@@ -5,7 +5,7 @@ mod settings;
 mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
-use super::chart::number::{count, measured};
+use super::chart::number::{count, measured, significant};
 use super::files::RunFiles;
 use super::model::*;
 use super::rows;
@@ -71,7 +71,8 @@ fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
 }
 
 fn notes(files: &RunFiles) -> Vec<String> {
-    let own = files.seen.record.iter().map(|record| record.notes.clone()).filter(|notes| !notes.trim().is_empty());
+    let own =
+        files.seen.record.iter().map(|record| record.notes.clone()).filter(|notes| !notes.trim().is_empty());
     let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
         Ask::Note { text } => Some(text.clone()),
         _ => None,
@@ -90,7 +91,9 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
     let device = crate::run_dir::status::last_start(&files.seen.attempts)
         .map_or_else(String::new, |start| format!(" on {} ({})", last.device, start.device.name()));
     match last.end {
-        Some(end) => parts.push(format!("{}, after {}{device}", clock.moment(end).text, say::duration(worked))),
+        Some(end) => {
+            parts.push(format!("{}, after {}{device}", clock.moment(end).text, say::duration(worked)))
+        }
         None => parts.push(format!("since {}{device}", clock.moment(last.start).text)),
     }
     let resumed = files.events.iter().filter(|event| matches!(event.what, What::Resumed { .. })).count();
@@ -100,7 +103,11 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
         times => parts.push(format!("resumed {times} times")),
     }
     if let Some(remaining) = summary.remaining_seconds {
-        parts.push(format!("about {} left, ends {}", say::duration(remaining), clock.moment(clock.now + remaining).text));
+        parts.push(format!(
+            "about {} left, ends {}",
+            say::duration(remaining),
+            clock.moment(clock.now + remaining).text
+        ));
     }
     parts.join(" · ")
 }
@@ -109,14 +116,19 @@ fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
     let fact = |name: &str, value: String, unit: String| Fact { name: name.into(), value, unit, class: "" };
     let mut facts = Vec::new();
     if let Some(best) = summary.best {
-        facts.push(fact(&format!("{}, best", summary.metric), measured(best.value), format!("step {}", count(best.step))));
+        facts.push(fact(
+            &format!("{}, best", summary.metric),
+            measured(best.value),
+            format!("step {}", count(best.step)),
+        ));
     }
     for name in ["val/perplexity", "val/accuracy", "val/loss"] {
         if let Some(last) = summary.last.get(name).filter(|_| name != summary.metric) {
             facts.push(fact(&format!("{name}, last"), measured(last.0), String::new()));
         }
     }
-    let of = if summary.step < summary.steps { format!("of {}", count(summary.steps)) } else { String::new() };
+    let of =
+        if summary.step < summary.steps { format!("of {}", count(summary.steps)) } else { String::new() };
     facts.push(fact("steps", count(summary.step), of));
     if let Some((name, rate)) = &summary.rate {
         facts.push(fact(&name.replace('_', " "), measured(rows::rounded(*rate)), String::new()));
@@ -128,7 +140,7 @@ fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
         facts.push(fact("training", say::duration(elapsed), String::new()));
     }
     if let Some(kwh) = telemetry::energy_kwh(files) {
-        facts.push(fact("energy", measured(kwh), "kWh".into()));
+        facts.push(fact("energy", significant(kwh, 2), "kWh".into()));
     }
     facts
 }
@@ -145,7 +157,11 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
         let way = if best.value < first.1 { "fell" } else { "rose" };
         let mut sentence = format!("{title} {way} from {} to {}", measured(first.1), measured(best.value));
         if last.0 > best.step as f64 {
-            sentence += &format!(" at step {} and has not improved since (last {})", count(best.step), measured(last.1));
+            sentence += &format!(
+                " at step {} and has not improved since (last {})",
+                count(best.step),
+                measured(last.1)
+            );
         }
         said.push(sentence + ".");
     }
@@ -285,7 +301,9 @@ fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
             start: clock.moment(start.time),
             took: end.map_or_else(String::new, |end| say::duration(end.time - start.time)),
             device: start.device.name().to_owned(),
-            from: start.checkpoint.map_or_else(|| "the beginning".into(), |step| format!("step {}", count(step))),
+            from: start
+                .checkpoint
+                .map_or_else(|| "the beginning".into(), |step| format!("step {}", count(step))),
             outcome: end.map_or_else(|| start.why.clone(), outcome),
         }
     };
@@ -315,7 +333,11 @@ fn outcome(end: &End) -> String {
 
 fn checkpoints(files: &RunFiles, summary: &RunSummary) -> Vec<CheckpointRow> {
     let last = files.checkpoints.last().map(|(step, _)| *step);
-    let best = files.result.as_ref().and_then(|result| result.best_checkpoint).or(summary.best.map(|best| best.step));
+    let best = files
+        .result
+        .as_ref()
+        .and_then(|result| result.best_checkpoint)
+        .or(summary.best.map(|best| best.step));
     let row = |&(step, bytes): &(u64, u64)| {
         let marks = [(Some(step) == best, "best"), (Some(step) == last, "last")];
         let note: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();

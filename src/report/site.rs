@@ -37,7 +37,8 @@ impl Site {
         let experiments = names_in(&self.root.join(".state"));
         let runs = experiments.into_iter().flat_map(|experiment| {
             let runs = names_in(&self.root.join(".state").join(&experiment));
-            runs.into_iter().filter_map(move |run| Some((experiment.clone(), run.strip_suffix(".json")?.to_owned())))
+            runs.into_iter()
+                .filter_map(move |run| Some((experiment.clone(), run.strip_suffix(".json")?.to_owned())))
         });
         runs.collect()
     }

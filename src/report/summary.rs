@@ -85,6 +85,8 @@ pub struct AttemptSpan {
 pub struct Failure {
     pub message: String,
     pub hint: String,
+    /// What one would type next.
+    pub command: String,
 }
 
 /// Columns of the curves that are remembered.
@@ -95,7 +97,8 @@ const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accu
 impl RunSummary {
     pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {
         let record = files.seen.record.as_ref().ok();
-        let metric = record.map_or_else(|| "val/loss".to_owned(), |record| record.settings.checkpoint.best.clone());
+        let metric =
+            record.map_or_else(|| "val/loss".to_owned(), |record| record.settings.checkpoint.best.clone());
         let progress = files.seen.progress.as_ref();
         let result = files.result.as_ref();
         let step_column = files.metrics.column("step").and_then(|column| column.last());
@@ -115,7 +118,8 @@ impl RunSummary {
             tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
             created: record.map_or(0.0, |record| record.created),
             state: state(&files.seen.status),
-            steps: progress.map_or_else(|| record.map_or(0, |record| record.steps), |progress| progress.steps),
+            steps: progress
+                .map_or_else(|| record.map_or(0, |record| record.steps), |progress| progress.steps),
             step,
             remaining_seconds: progress
                 .and_then(|progress| progress.remaining_seconds)
@@ -139,7 +143,8 @@ impl RunSummary {
         for name in wanted {
             let points = in_order(&files.metrics.points("step", name).collect::<Vec<Point>>());
             // What is logged at every row is noise without an average; evaluations are means already.
-            let line = if points.len() > 500 { smoothed(&points) } else { points };
+            let line =
+                if points.len() > 60 && !name.starts_with("val/") { smoothed(&points) } else { points };
             if !line.is_empty() {
                 let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
                 self.curves.insert(name.to_owned(), kept.collect());
@@ -205,7 +210,9 @@ fn waiting(because: Waiting) -> String {
     match because {
         Waiting::New => "queued".into(),
         Waiting::Interrupted => "interrupted; goes on from its last checkpoint".into(),
-        Waiting::Retry { left } => format!("was killed; {} left", super::say::counted(left as usize, "retry", "retries")),
+        Waiting::Retry { left } => {
+            format!("was killed; {} left", super::say::counted(left as usize, "retry", "retries"))
+        }
         Waiting::Asked => "asked to try again".into(),
     }
 }
@@ -245,7 +252,8 @@ fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
 }
 
 fn last(files: &RunFiles) -> BTreeMap<String, Number> {
-    let logged = files.metrics.columns.iter().filter_map(|column| Some((column.name.clone(), Number(column.last()?))));
+    let logged =
+        files.metrics.columns.iter().filter_map(|column| Some((column.name.clone(), Number(column.last()?))));
     logged.filter(|(name, _)| !matches!(name.as_str(), "step" | "epoch" | "time" | "elapsed")).collect()
 }
 
@@ -293,7 +301,7 @@ fn failure(files: &RunFiles) -> Option<Failure> {
         Status::Failed { .. } | Status::Killed { .. } => {}
         Status::Unreadable { reason } => {
             let hint = "copy the run again, or remove its directory".to_owned();
-            return Some(Failure { message: reason.clone(), hint });
+            return Some(Failure { message: reason.clone(), hint, command: String::new() });
         }
         _ => return None,
     }
@@ -309,9 +317,13 @@ fn failure(files: &RunFiles) -> Option<Failure> {
     });
     let why = end.map(|end| end.why.trim().to_owned()).filter(|why| !why.is_empty());
     let (kind, message) = match (failed, &files.seen.status) {
-        (_, Status::Killed { signal }) => (None, why.unwrap_or_else(|| format!("ended by {}", signal_name(*signal)))),
+        (_, Status::Killed { signal }) => {
+            (None, why.unwrap_or_else(|| format!("ended by {}", signal_name(*signal))))
+        }
         (Some((kind, message)), _) => (Some(kind), message),
-        (None, _) => (None, why.or_else(|| last_line(&files.stderr)).unwrap_or_else(|| "no reason was written".into())),
+        (None, _) => {
+            (None, why.or_else(|| last_line(&files.stderr)).unwrap_or_else(|| "no reason was written".into()))
+        }
     };
     let kind = kind.or(match end.and_then(|end| end.code) {
         Some(exit::OUT_OF_DEVICE_MEMORY) => Some(FailureKind::OutOfDeviceMemory),
@@ -319,22 +331,25 @@ fn failure(files: &RunFiles) -> Option<Failure> {
         Some(exit::CANNOT_WRITE) => Some(FailureKind::CannotWrite),
         _ => None,
     });
-    Some(Failure { message, hint: hint(kind, files.checkpoints.last().map(|(step, _)| *step)) })
+    let hint = hint(kind, files.checkpoints.last().map(|(step, _)| *step));
+    Some(Failure { message, hint, command: "overnight run --retry-failed".into() })
 }
 
 fn hint(kind: Option<FailureKind>, checkpoint: Option<u64>) -> String {
     let advice = match kind {
         Some(FailureKind::NotFinite) => "lower the learning rate, or clip to a smaller norm",
         Some(FailureKind::Data) => "overnight check names the file",
-        Some(FailureKind::OutOfDeviceMemory) => "a smaller batch_size with a larger accumulate learns the same",
+        Some(FailureKind::OutOfDeviceMemory) => {
+            "a smaller batch_size with a larger accumulate learns the same"
+        }
         Some(FailureKind::DeviceLost) => "look at the driver's log",
         Some(FailureKind::CannotWrite) => "make room on the disk",
         Some(FailureKind::Checkpoint) => "start it afresh with --again",
         Some(FailureKind::Other) | None => "its page has the end of the log",
     };
     match checkpoint {
-        Some(step) => format!("{advice}; checkpoint {step} is there; overnight run --retry-failed"),
-        None => format!("{advice}; overnight run --retry-failed"),
+        Some(step) => format!("{advice}; checkpoint {step} is good"),
+        None => advice.to_owned(),
     }
 }
 

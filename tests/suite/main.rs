@@ -1,5 +1,7 @@
-//! Everything but the worker, through the command line and the files; no libtorch.
+//! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod live;
+mod report;
 mod runner;
 mod serve;
 mod workspace;

@@ -43,7 +43,8 @@ pub fn save(run: &RunDir, learner: &Learner, state: &mut State, occasion: Occasi
 
     let folder = run.checkpoints();
     fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
-    let temporary = tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(|error| at(&folder, error))?;
+    let temporary =
+        tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(|error| at(&folder, error))?;
     let new = CheckpointDir::new(temporary.path());
     write_synced(&new.model(), &model)?;
     write_synced(&new.optimizer(), &optimizer)?;
@@ -138,7 +139,11 @@ fn whole(checkpoint: &CheckpointDir, step: u64) -> Result<Whole, String> {
     let verified = |path: &Path, hash: &str| {
         let bytes = fs::read(path).map_err(|error| at(path, error).to_string())?;
         let agrees = blake3::hash(&bytes).to_hex().as_str() == hash;
-        if agrees { Ok(bytes) } else { Err(format!("{} does not have the hash in its state", path.display())) }
+        if agrees {
+            Ok(bytes)
+        } else {
+            Err(format!("{} does not have the hash in its state", path.display()))
+        }
     };
     let model = verified(&checkpoint.model(), &state.model_hash)?;
     let optimizer = verified(&checkpoint.optimizer(), &state.optimizer_hash)?;
@@ -153,7 +158,9 @@ impl Whole {
         ] {
             let misfit = |why: String| {
                 let path = path.display();
-                Failure::Checkpoint(format!("{path}: {why} (a checkpoint of another run or of changed settings; remove it)"))
+                Failure::Checkpoint(format!(
+                    "{path}: {why} (a checkpoint of another run or of changed settings; remove it)"
+                ))
             };
             let file = SafeTensors::deserialize(bytes).map_err(|error| misfit(error.to_string()))?;
             if file.len() != tensors.len() {
@@ -165,7 +172,8 @@ impl Whole {
                 if shape != tensor.size() {
                     return Err(misfit(format!("{name} is {shape:?} there and {:?} here", tensor.size())));
                 }
-                let kind = kind(view.dtype()).ok_or_else(|| misfit(format!("{name} is of type {:?}", view.dtype())))?;
+                let kind = kind(view.dtype())
+                    .ok_or_else(|| misfit(format!("{name} is of type {:?}", view.dtype())))?;
                 let source = Tensor::f_from_data_size(view.data(), &shape, kind)?;
                 tch::no_grad(|| tensor.f_copy_(&source))?;
             }
@@ -183,8 +191,9 @@ fn serialized(tensors: Vec<(String, Tensor)>) -> Result<Vec<u8>, Failure> {
     let mut parts = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
-        let dtype = dtype(tensor.kind())
-            .ok_or_else(|| TchError::Convert(format!("{name} is of a type that safetensors has no name for")))?;
+        let dtype = dtype(tensor.kind()).ok_or_else(|| {
+            TchError::Convert(format!("{name} is of a type that safetensors has no name for"))
+        })?;
         let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
         tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
         let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
@@ -192,11 +201,13 @@ fn serialized(tensors: Vec<(String, Tensor)>) -> Result<Vec<u8>, Failure> {
     }
     let mut views = BTreeMap::new();
     for (name, dtype, shape, bytes) in &parts {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| TchError::Convert(error.to_string()))?;
+        let view = TensorView::new(*dtype, shape.clone(), bytes)
+            .map_err(|error| TchError::Convert(error.to_string()))?;
         views.insert(name, view);
     }
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    safetensors::serialize(views, metadata).map_err(|error| Failure::Torch(TchError::Convert(error.to_string())))
+    safetensors::serialize(views, metadata)
+        .map_err(|error| Failure::Torch(TchError::Convert(error.to_string())))
 }
 
 /// The number types that weights and their averages come in.

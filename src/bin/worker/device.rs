@@ -42,9 +42,11 @@ pub fn prepare(start: &Start) -> Result<Device, Failure> {
 /// The variables that libraries read when they are loaded, where the runner has not set them: cuBLAS
 /// gives the same bits only with a workspace of fixed size.
 pub fn set_environment() {
-    for (name, value) in
-        [("CUBLAS_WORKSPACE_CONFIG", ":4096:8"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), ("MKL_DYNAMIC", "FALSE")]
-    {
+    for (name, value) in [
+        ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
+        ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+        ("MKL_DYNAMIC", "FALSE"),
+    ] {
         if std::env::var_os(name).is_none() {
             // Sound because no other thread runs yet: this is the first thing that main does.
             unsafe { std::env::set_var(name, value) };

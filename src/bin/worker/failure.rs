@@ -67,7 +67,8 @@ impl From<TaskError> for Failure {
 
 /// libtorch tells these two apart by its words only.
 fn kind_of_message(message: &str) -> FailureKind {
-    let out_of_memory = ["out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"];
+    let out_of_memory =
+        ["out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"];
     if out_of_memory.iter().any(|words| message.contains(words)) {
         FailureKind::OutOfDeviceMemory
     } else if message.contains("CUDA error") && !message.contains("device-side assert") {

@@ -18,10 +18,19 @@ pub struct Journal {
 
 impl Journal {
     /// Goes on after the first `keep` bytes of `metrics.csv`, or begins it.
-    pub fn open(run: &RunDir, columns: Vec<&'static str>, keep: Option<u64>, attempt: u32) -> io::Result<Journal> {
+    pub fn open(
+        run: &RunDir,
+        columns: Vec<&'static str>,
+        keep: Option<u64>,
+        attempt: u32,
+    ) -> io::Result<Journal> {
         let metrics = metrics::Writer::open(&run.metrics(), &columns, keep)?;
         let path = run.train_log();
-        let log = OpenOptions::new().append(true).create(true).open(&path).map_err(|error| write::at(&path, error))?;
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(|error| write::at(&path, error))?;
         Ok(Journal { run: run.clone(), attempt, columns, metrics, log })
     }
 
@@ -55,7 +64,11 @@ impl Journal {
 
 /// Appends to `events.jsonl`, also while no journal is open.
 pub fn append_event(run: &RunDir, attempt: u32, step: u64, what: What) -> io::Result<()> {
-    write::append_line(&run.events(), &Event { time: scan::now(), attempt, step, what }, Durability::Rebuildable)
+    write::append_line(
+        &run.events(),
+        &Event { time: scan::now(), attempt, step, what },
+        Durability::Rebuildable,
+    )
 }
 
 /// A value as short as the fp32 it came from: seven digits, where an f64 would write seventeen.

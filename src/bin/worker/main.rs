@@ -50,7 +50,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [flag] if flag == "--version" => {
-            println!("overnight-worker {} (libtorch {})", env!("CARGO_PKG_VERSION"), device::LIBTORCH_VERSION);
+            println!(
+                "overnight-worker {} (libtorch {})",
+                env!("CARGO_PKG_VERSION"),
+                device::LIBTORCH_VERSION
+            );
             ExitCode::SUCCESS
         }
         [path] if !path.starts_with('-') => ExitCode::from(work(Path::new(path)) as u8),

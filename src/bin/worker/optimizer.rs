@@ -41,12 +41,15 @@ impl Optimizer {
         for (decay, weight_decay) in [(true, weight_decay), (false, 0.0)] {
             let members: Vec<&ModelTensor> = trained().filter(|tensor| decays(tensor) == decay).collect();
             let zeros = || members.iter().map(|member| member.tensor.detach().f_zeros_like());
-            let averages = kinds_of_averages.iter().map(|_| zeros().collect::<Result<_, _>>().map(TensorList::new));
+            let averages =
+                kinds_of_averages.iter().map(|_| zeros().collect::<Result<_, _>>().map(TensorList::new));
             groups.push(Group {
                 weight_decay,
                 names: members.iter().map(|member| member.name.clone()).collect(),
                 averages: averages.collect::<Result<_, TchError>>()?,
-                parameters: TensorList::new(members.iter().map(|member| member.tensor.shallow_clone()).collect()),
+                parameters: TensorList::new(
+                    members.iter().map(|member| member.tensor.shallow_clone()).collect(),
+                ),
             });
         }
         let parameters = TensorList::new(trained().map(|tensor| tensor.tensor.shallow_clone()).collect());
@@ -67,7 +70,9 @@ impl Optimizer {
             match &self.settings {
                 settings::Optimizer::Adamw(adamw) => {
                     let numbers = AdamwNumbers { lr, betas: adamw.betas, eps: adamw.eps, weight_decay };
-                    let [averages, squares] = &group.averages[..] else { unreachable!("AdamW has two averages") };
+                    let [averages, squares] = &group.averages[..] else {
+                        unreachable!("AdamW has two averages")
+                    };
                     torch_ext::fused_adamw(parameters, averages, squares, step, &numbers, scale)?;
                 }
                 settings::Optimizer::Sgd(sgd) => {

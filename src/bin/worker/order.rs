@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn every_image_is_due_in_every_epoch_and_each_epoch_is_shuffled_anew() {
         let mut order = images(10, 3);
-        let epochs: Vec<Vec<i64>> = (0..2).map(|epoch| order.of_steps(epoch * 4 + 1..epoch * 4 + 5)).collect();
+        let epochs: Vec<Vec<i64>> =
+            (0..2).map(|epoch| order.of_steps(epoch * 4 + 1..epoch * 4 + 5)).collect();
         for epoch in &epochs {
             let mut seen = epoch[..10].to_vec();
             seen.sort_unstable();

@@ -34,13 +34,18 @@ impl Orders {
             let ordered = last_start(&attempts).filter(|start| end_of(&attempts, start.attempt).is_none());
             let start = ordered.cloned().ok_or_else(|| {
                 let path = run.attempts().display().to_string();
-                Failure::Orders(format!("{path} holds no start line for this attempt (the runner writes one first)"))
+                Failure::Orders(format!(
+                    "{path} holds no start line for this attempt (the runner writes one first)"
+                ))
             })?;
             write_process_number(&run)?;
             return Ok(Orders { start, by_hand: false, _lock: None });
         }
         let Some(lock) = lock::try_lock(&run.alive_lock())? else {
-            let message = format!("{}: another worker is at this run (wait for it, or stop it first)", run.path().display());
+            let message = format!(
+                "{}: another worker is at this run (wait for it, or stop it first)",
+                run.path().display()
+            );
             return Err(Failure::Orders(message));
         };
         write_process_number(&run)?;

@@ -33,7 +33,8 @@ impl ProgressFile {
             remaining_seconds: None,
             loss: None,
         };
-        let file = ProgressFile { run: run.clone(), progress: RefCell::new(progress), shown: Cell::new(None) };
+        let file =
+            ProgressFile { run: run.clone(), progress: RefCell::new(progress), shown: Cell::new(None) };
         file.beat();
         file
     }

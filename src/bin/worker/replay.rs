@@ -30,7 +30,9 @@ fn replay(
     ended: &dyn Fn() -> bool,
 ) -> Result<Option<String>, Failure> {
     let step = found.step;
-    let from = checkpoint::load_newest(run, &learner, Some(step.saturating_sub(1)))?.state.map_or(0, |state| state.step);
+    let from = checkpoint::load_newest(run, &learner, Some(step.saturating_sub(1)))?
+        .state
+        .map_or(0, |state| state.step);
     for earlier in from + 1..step {
         if ended() {
             return Ok(None);

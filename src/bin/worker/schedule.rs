@@ -87,9 +87,14 @@ mod tests {
 
     #[test]
     fn runs_of_one_step_and_warm_ups_longer_than_the_run_have_a_rate() {
-        for kind in [ScheduleKind::Constant, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::OneCycle] {
+        for kind in
+            [ScheduleKind::Constant, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::OneCycle]
+        {
             for (warmup, steps) in [(0, 1), (1, 1), (10, 3)] {
-                assert!(rates(kind, warmup, 0.0, steps).iter().all(|rate| rate.is_finite() && *rate > 0.0), "{kind:?}");
+                assert!(
+                    rates(kind, warmup, 0.0, steps).iter().all(|rate| rate.is_finite() && *rate > 0.0),
+                    "{kind:?}"
+                );
             }
         }
     }

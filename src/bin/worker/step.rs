@@ -1,7 +1,7 @@
 //! One optimizer step: gather, forward, backward, clip, update. Nothing is fetched from the device.
 
-use overnight::run_dir::records::{RunRecord, Start};
 use overnight::experiment::settings::Precision;
+use overnight::run_dir::records::{RunRecord, Start};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::failure::Failure;
@@ -50,14 +50,20 @@ pub struct Taken {
 
 impl Learner {
     /// Data, model and optimizer as they are before the first step: a function of the record alone.
-    pub fn new(record: &RunRecord, start: &Start, base: &std::path::Path, device: Device) -> Result<Learner, Failure> {
+    pub fn new(
+        record: &RunRecord,
+        start: &Start,
+        base: &std::path::Path,
+        device: Device,
+    ) -> Result<Learner, Failure> {
         let train = &record.settings.train;
         torch_ext::seed(device, derived_seed(train.seed, "weights", 0, 0))?;
         let task = tasks::build(record, base, device)?;
         let model = task.tensors();
         let optimizer = Optimizer::new(&train.optimizer, &model)?;
         let per_step = u64::from(start.micro_batch) * u64::from(start.accumulate);
-        let order = ExampleOrder::new(task.order(), task.examples(), per_step, record.steps_per_epoch, train.seed);
+        let order =
+            ExampleOrder::new(task.order(), task.examples(), per_step, record.steps_per_epoch, train.seed);
         let plan = Plan {
             seed: train.seed,
             steps: record.steps,
@@ -98,7 +104,10 @@ impl Learner {
     }
 
     /// Evaluates or samples: no gradients, the precision of training.
-    pub fn without_gradients<T>(&self, body: impl FnOnce(&dyn Task) -> Result<T, TaskError>) -> Result<T, Failure> {
+    pub fn without_gradients<T>(
+        &self,
+        body: impl FnOnce(&dyn Task) -> Result<T, TaskError>,
+    ) -> Result<T, Failure> {
         let body = || tch::no_grad(|| body(self.task.as_ref()));
         Ok(torch_ext::with_autocast(self.device, self.plan.bf16, body)??)
     }

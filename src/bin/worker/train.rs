@@ -37,7 +37,12 @@ pub enum Outcome {
 }
 
 /// Trains the run from where it stands to its end, or until `ended` says so.
-pub fn train(dir: &RunDir, record: &RunRecord, orders: &Orders, ended: &dyn Fn() -> bool) -> Result<Outcome, Failure> {
+pub fn train(
+    dir: &RunDir,
+    record: &RunRecord,
+    orders: &Orders,
+    ended: &dyn Fn() -> bool,
+) -> Result<Outcome, Failure> {
     let progress = ProgressFile::start(dir, record, orders.start.attempt);
     // Asked in every step, and by the task between batches and tokens: a sign of life each time.
     let ended = || {
@@ -48,7 +53,8 @@ pub fn train(dir: &RunDir, record: &RunRecord, orders: &Orders, ended: &dyn Fn()
     match train_on(device, dir, record, orders, &progress, &ended) {
         // The model and its optimizer are gone by now, so the replay has their memory.
         Err(Failure::NotFinite(found)) => {
-            let suspect = replay::first_not_finite(dir, || beginning(dir, record, orders, device), &found, &ended);
+            let suspect =
+                replay::first_not_finite(dir, || beginning(dir, record, orders, device), &found, &ended);
             Err(Failure::NotFinite(found.with_suspect(suspect)))
         }
         result => result,
@@ -165,10 +171,12 @@ impl Training<'_> {
         let device = start.device.name();
         if step > 0 {
             self.journal.event(step, What::Resumed { checkpoint: step })?;
-            self.journal.say(&format!("attempt {attempt} goes on after step {step} of {steps}, on {device}"))?;
+            self.journal
+                .say(&format!("attempt {attempt} goes on after step {step} of {steps}, on {device}"))?;
         } else {
             self.journal.event(step, What::Started)?;
-            self.journal.say(&format!("attempt {attempt} starts at the beginning of {steps} steps, on {device}"))?;
+            self.journal
+                .say(&format!("attempt {attempt} starts at the beginning of {steps} steps, on {device}"))?;
         }
         Ok(())
     }

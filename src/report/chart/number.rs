@@ -52,7 +52,7 @@ pub fn labels(ticks: &[f64]) -> Vec<String> {
     let smallest = ticks.first().copied().unwrap_or(0.0);
     let over_decades = smallest > 0.0 && largest / smallest > 90.0;
     let (scale, suffix) = match largest {
-        high if !(1e-3..1e12).contains(&high) || (over_decades && (smallest < 0.9e-3 || high > 1e5)) => {
+        high if !(9e-3..1e12).contains(&high) || (over_decades && (smallest < 0.9e-3 || high > 1e5)) => {
             return ticks.iter().map(|&tick| scientific(tick, digits_apart(largest, step))).collect();
         }
         _ if over_decades => {

@@ -8,7 +8,7 @@ use super::series::Point;
 pub enum Range {
     /// From the lowest to the highest value.
     All,
-    /// Where series differ from each other: the first tenth of each series, rare spikes and single
+    /// Where series differ from each other: the first quarter of each series, rare spikes and single
     /// series far from the others widen the axis only if that costs little.
     Telling,
     /// From zero to a little above the highest value, for rates and memory.
@@ -85,10 +85,10 @@ fn nearest_to_most(ends: impl Iterator<Item = f64>, tails: &[(f64, f64)], outwar
     ends.into_iter().rev().find(|end| far_allowed || *end <= fence).map(|end| end * outward)
 }
 
-/// The ends of a series after its first tenth, without the outermost hundredth.
+/// The ends of a series after its first quarter, without the outermost hundredth.
 fn tail(points: &[Point]) -> Option<(f64, f64)> {
     let (first, last) = (points.first()?.0, points.last()?.0);
-    let from = first + (last - first) * 0.1;
+    let from = first + (last - first) * 0.25;
     let start = points.partition_point(|&(x, _)| x < from);
     let late = if points.len() - start >= 3 { &points[start..] } else { points };
     let stride = late.len().div_ceil(SAMPLE).max(1);

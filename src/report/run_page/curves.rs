@@ -34,7 +34,12 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
     // Metrics of another program's worker have a chart as well.
     let others = files.metrics.columns.iter().filter(|column| !planned.contains(&column.name.as_str()));
     for (index, column) in others.enumerate() {
-        let line = Line { metric: &column.name, name: &column.name, number: summary.number % 8, weight: Weight::Plain };
+        let line = Line {
+            metric: &column.name,
+            name: &column.name,
+            number: summary.number % 8,
+            weight: Weight::Plain,
+        };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
         figures.extend(drawn(files, heading, &[line], (Size::Third, Range::Telling), x_range, &events));
     }
@@ -59,7 +64,8 @@ fn plans(files: &RunFiles) -> Vec<Plan> {
             ScheduleKind::Cosine => "cosine",
             ScheduleKind::OneCycle => "one cycle",
         };
-        let warmup = if schedule.warmup > 0 { format!(", warm-up {}", count(schedule.warmup)) } else { String::new() };
+        let warmup =
+            if schedule.warmup > 0 { format!(", warm-up {}", count(schedule.warmup)) } else { String::new() };
         format!("{kind}{warmup}")
     });
     let clip = settings.map_or_else(String::new, |settings| match settings.train.clip {
@@ -85,12 +91,40 @@ fn plans(files: &RunFiles) -> Vec<Plan> {
             size,
             range,
         ),
-        plan("perplexity", "Perplexity", "validation", &[("val/perplexity", "")], Size::Third, Range::Telling),
+        plan(
+            "perplexity",
+            "Perplexity",
+            "validation",
+            &[("val/perplexity", "")],
+            Size::Third,
+            Range::Telling,
+        ),
         plan("lr", "Learning rate", &schedule, &[("lr", "")], Size::Third, Range::FromZero),
         plan("grad-norm", "Gradient norm", &clip, &[("grad_norm", "")], Size::Third, Range::Telling),
-        plan("tokens", "Tokens per second", "training only", &[("tokens_per_second", "")], Size::Third, Range::FromZero),
-        plan("images", "Images per second", "training only", &[("images_per_second", "")], Size::Third, Range::FromZero),
-        plan("bits", "Bits per byte", "validation", &[("val/bits_per_byte", "")], Size::Third, Range::Telling),
+        plan(
+            "tokens",
+            "Tokens per second",
+            "training only",
+            &[("tokens_per_second", "")],
+            Size::Third,
+            Range::FromZero,
+        ),
+        plan(
+            "images",
+            "Images per second",
+            "training only",
+            &[("images_per_second", "")],
+            Size::Third,
+            Range::FromZero,
+        ),
+        plan(
+            "bits",
+            "Bits per byte",
+            "validation",
+            &[("val/bits_per_byte", "")],
+            Size::Third,
+            Range::Telling,
+        ),
     ]
 }
 
@@ -111,7 +145,11 @@ fn figure(
             name: if name.is_empty() { metric } else { name },
             // Of two lines the last is the one that other pages draw: it has the run's color.
             number: if index + 1 == plan.lines.len() { own } else { NEUTRAL },
-            weight: if plan.lines.len() > 1 && index + 1 == plan.lines.len() { Weight::Lead } else { Weight::Plain },
+            weight: if plan.lines.len() > 1 && index + 1 == plan.lines.len() {
+                Weight::Lead
+            } else {
+                Weight::Plain
+            },
         })
         .collect();
     let heading = (plan.id.to_owned(), plan.title.to_owned(), plan.note);
@@ -137,7 +175,8 @@ fn drawn(
         .iter()
         .map(|line| {
             let points: Vec<Point> = files.metrics.points("step", line.metric).collect();
-            let is_noisy = points.len() > 60 && matches!(line.metric, "train/loss" | "train/accuracy" | "grad_norm");
+            let is_noisy =
+                points.len() > 60 && matches!(line.metric, "train/loss" | "train/accuracy" | "grad_norm");
             let form = if is_noisy { Form::Smoothed } else { Form::AsIs };
             Series { label: line.name.to_owned(), number: line.number, points, weight: line.weight, form }
         })
@@ -146,9 +185,12 @@ fn drawn(
     if series.is_empty() {
         return None;
     }
-    let keys = series.iter().map(|one| Key { class: series_class(one.number), name: one.label.clone(), href: None });
+    let keys =
+        series.iter().map(|one| Key { class: series_class(one.number), name: one.label.clone(), href: None });
     let legend = if lines.len() > 1 { keys.collect() } else { Vec::new() };
-    let unit = lines.first().map_or("", |line| Metric::named(line.metric).map_or(line.metric, |metric| metric.title));
+    let unit = lines
+        .first()
+        .map_or("", |line| Metric::named(line.metric).map_or(line.metric, |metric| metric.title));
     let chart = Chart {
         title: title.clone(),
         subtitle: note.clone(),
@@ -171,7 +213,8 @@ fn drawn(
 fn steps_shown(files: &RunFiles) -> Range {
     let Some(steps) = files.metrics.column("step") else { return Range::All };
     let finite = steps.values.iter().copied().filter(|step| step.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), step| (low.min(step), high.max(step)));
+    let (low, high) =
+        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), step| (low.min(step), high.max(step)));
     match () {
         () if low > high => Range::All,
         // The first row stands after the first steps; the run began at zero.

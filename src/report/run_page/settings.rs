@@ -11,7 +11,8 @@ use crate::run_dir::records::{Origin, RunRecord};
 /// Every setting by its dotted path, in the order of the file format.
 pub fn rows(record: &RunRecord) -> Vec<SettingRow> {
     let settings = flattened(&record.settings);
-    let defaults: BTreeMap<String, String> = flattened(&record.settings.defaults_of_same_kinds()).into_iter().collect();
+    let defaults: BTreeMap<String, String> =
+        flattened(&record.settings.defaults_of_same_kinds()).into_iter().collect();
     settings
         .into_iter()
         .map(|(path, value)| SettingRow {
@@ -64,7 +65,8 @@ mod tests {
         let rows = rows(&record);
         let row = rows.iter().find(|row| row.path == "train.batch_size").unwrap();
         assert_eq!((row.value.as_str(), row.default.as_str(), row.origin.as_str()), ("12", "32", "line 7"));
-        let differing: Vec<&str> = rows.iter().filter(|row| row.value != row.default).map(|row| row.path.as_str()).collect();
+        let differing: Vec<&str> =
+            rows.iter().filter(|row| row.value != row.default).map(|row| row.path.as_str()).collect();
         assert_eq!(differing, ["train.batch_size"]);
     }
 }

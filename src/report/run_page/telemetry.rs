@@ -31,7 +31,11 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
             if points.is_empty() {
                 return None;
             }
-            let note = if shown.unit.is_empty() { format!("by {unit}") } else { format!("{}, by {unit}", shown.unit) };
+            let note = if shown.unit.is_empty() {
+                format!("by {unit}")
+            } else {
+                format!("{}, by {unit}", shown.unit)
+            };
             let (label, weight) = (shown.title.clone(), Weight::Plain);
             let chart = Chart {
                 title: shown.title.clone(),
@@ -90,7 +94,12 @@ impl Shown {
             let title = title(column.strip_suffix(end)?);
             Some(Shown { title, unit, divisor, range })
         });
-        Some(found.unwrap_or_else(|| Shown { title: title(column), unit: "", divisor: 1.0, range: Range::All }))
+        Some(found.unwrap_or_else(|| Shown {
+            title: title(column),
+            unit: "",
+            divisor: 1.0,
+            range: Range::All,
+        }))
     }
 }
 

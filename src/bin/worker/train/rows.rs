@@ -8,9 +8,9 @@ use overnight::run_dir::records::{Evaluation, Phase, Sample, What};
 use overnight::run_dir::scan;
 use overnight::run_dir::write::{Durability, at, replace, replace_json};
 
+use super::Training;
 use super::due::Due;
 use super::state::{self, NotFinite};
-use super::Training;
 use crate::failure::Failure;
 use crate::order::derived_seed;
 use crate::torch_ext;
@@ -89,7 +89,10 @@ impl Training<'_> {
     pub fn sample(&mut self, ended: &dyn Fn() -> bool) -> Result<bool, Failure> {
         self.progress.phase(Phase::Sampling);
         let step = self.state.step;
-        torch_ext::seed(self.learner.device, derived_seed(self.record.settings.train.seed, "sample", step, 0))?;
+        torch_ext::seed(
+            self.learner.device,
+            derived_seed(self.record.settings.train.seed, "sample", step, 0),
+        )?;
         // Nothing is learned from samples, and drawing tokens is faster without.
         torch_ext::set_deterministic(false)?;
         let sampled = self.learner.without_gradients(|task| task.sample(ended));
@@ -103,7 +106,11 @@ impl Training<'_> {
         if let Some(png) = &sampled.png {
             replace(&self.dir.sample_png(step), png, Durability::Rebuildable)?;
         }
-        replace_json(&self.dir.sample_json(step), &Sample { step, items: sampled.items }, Durability::Rebuildable)?;
+        replace_json(
+            &self.dir.sample_json(step),
+            &Sample { step, items: sampled.items },
+            Durability::Rebuildable,
+        )?;
         self.journal.event(step, What::Sampled)?;
         Ok(true)
     }

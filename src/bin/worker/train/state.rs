@@ -195,7 +195,10 @@ mod tests {
         let mut state = fresh();
         let found = absorb(&mut state, &[number(1, 2.5), number(2, f32::NAN)], 4).unwrap();
         let story = found.with_suspect(Some("the output of h.0".to_owned())).to_string();
-        assert!(story.starts_with("the loss of step 2 is NaN; the last finite loss was 2.5 at step 1;"), "{story}");
+        assert!(
+            story.starts_with("the loss of step 2 is NaN; the last finite loss was 2.5 at step 1;"),
+            "{story}"
+        );
         assert!(story.contains("not finite: the output of h.0"), "{story}");
         assert_eq!(state.window.steps, 1, "what was finite counts");
     }
