@@ -98,8 +98,8 @@ fn a_killed_worker_goes_on_from_its_checkpoint() {
     assert!(start.why.starts_with("goes on from step 4 (before: killed by SIGKILL (9)"), "{}", start.why);
 
     workspace.run(&["experiments/y.toml"]).code(0);
-    let rows = |run| {
-        let metrics = Metrics::read(&run).unwrap();
+    let rows = |path: std::path::PathBuf| {
+        let metrics = Metrics::read(&path).unwrap();
         metrics.points("step", "train/loss").collect::<Vec<_>>()
     };
     assert_eq!(rows(run.metrics()), rows(workspace.seed("y", 1).metrics()), "as if nothing had happened");
