@@ -6,7 +6,7 @@ use overnight::experiment::settings::Precision;
 use overnight::run_dir::lock;
 use overnight::run_dir::metrics::Metrics;
 use overnight::run_dir::records::{Ask, Device};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::workspace::{Workspace, ends, look, starts, step, wait_until};
 
@@ -205,7 +205,7 @@ fn a_run_that_nobody_saw_end_goes_on() {
     let run = workspace.seed("x", 1);
     let worker: i32 = fs::read_to_string(run.alive_lock()).unwrap().trim().parse().unwrap();
     runner.kill();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
     wait_until("its lock is free", || !lock::is_held(&run.alive_lock()));
     assert_eq!(workspace.words("x"), ["lost"]);
     workspace.run(&[]).code(0);
@@ -298,4 +298,51 @@ fn telemetry_is_sampled_for_the_batch_and_for_each_run() {
     assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
     runner.signal(Signal::INT);
     runner.wait().code(75);
+}
+
+#[test]
+fn the_report_is_kept_fresh_and_shows_the_end() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "s1:hold@2");
+    let runner = workspace.spawn(&["run", "--plain", X]);
+    wait_until("a report is there", || workspace.path("reports/index.html").is_file());
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    overnight::queue::request(&workspace.seed("x", 1), Ask::Pause).unwrap();
+    let output = runner.wait().code(0);
+    assert!(output.stdout.trim_end().ends_with("reports/index.html"), "{}", output.stdout);
+    let index = fs::read_to_string(workspace.path("reports/index.json")).unwrap();
+    assert!(!index.contains("\"running\""), "the last build came after the last run: {index}");
+}
+
+#[test]
+fn the_death_of_the_report_harms_no_run() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "hold@2");
+    let runner = workspace.spawn(&["run", "--plain", X]);
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    let ended = || workspace.events().iter().any(|event| event.event == "report-ended");
+    wait_until("the runner has given the report up", || {
+        for child in runner.children("--watch") {
+            drop(kill_process(Pid::from_raw(child).unwrap(), Signal::KILL));
+        }
+        ended()
+    });
+    let again = workspace.events().iter().filter(|event| event.event == "report-restarted").count();
+    assert_eq!(again, 3);
+    overnight::queue::request(&workspace.seed("x", 1), Ask::Pause).unwrap();
+    runner.wait().code(0);
+    assert_eq!(workspace.words("x"), ["paused"]);
+}
+
+#[test]
+fn the_watcher_of_the_report_ends_with_its_runner() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "hold@2");
+    let runner = workspace.spawn(&["run", "--plain", X]);
+    wait_until("the watcher works", || workspace.path("reports/index.html").is_file());
+    let watcher = runner.children("--watch")[0];
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    runner.kill();
+    wait_until("the watcher is gone", || {
+        // A zombie that nobody waits for is gone, too.
+        let state = fs::read_to_string(format!("/proc/{watcher}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    });
 }

@@ -173,6 +173,18 @@ impl Running {
         self
     }
 
+    /// Its children whose command line has that word, by process number.
+    pub fn children(&self, word: &str) -> Vec<i32> {
+        let process = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+        let is_meant = |child: &i32| {
+            let line = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            line.split('\0').any(|argument| argument == word)
+        };
+        let children = children.unwrap_or_default();
+        children.split_whitespace().filter_map(|child| child.parse().ok()).filter(is_meant).collect()
+    }
+
     /// What it has said on standard error so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
