@@ -1,10 +1,131 @@
-//! The runner.
+//! The runner: works the runs of a workspace, one worker process a run, until nothing is left.
+//!
+//! What to do is decided by pure functions ([`schedule`], [`attempt`], [`estimate`], [`interrupt`]);
+//! [`work`] is the loop that observes, decides and carries out. The runner talks to nobody: orders go
+//! to workers through `attempts.jsonl`, news come from the files that workers write. It can die at any
+//! moment; the next one goes on from what the directories say.
+
 pub mod attempt;
 pub mod batch;
 pub mod child;
 pub mod devices;
 pub mod estimate;
+pub mod fresh_report;
+pub mod hold;
 pub mod interrupt;
+pub mod outcome;
+pub mod program;
 pub mod schedule;
+pub mod starting;
 pub mod telemetry;
+pub mod tell;
+pub mod tracked;
 pub mod view;
+pub mod work;
+
+use std::io;
+use std::time::Duration;
+
+use crate::run_dir::records::RunnerLock;
+use crate::run_dir::{RunDir, Workspace};
+
+pub use outcome::{LeftRun, Outcome};
+
+/// Which runs a batch works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All that waits, also what is queued meanwhile.
+    #[default]
+    All,
+    /// These, in this order.
+    Runs(Vec<RunDir>),
+}
+
+/// What becomes of runs that failed in an earlier batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailedRuns {
+    /// They are named and stay as they are.
+    #[default]
+    Leave,
+    /// They go on from their last checkpoint.
+    Retry,
+}
+
+/// Whether a child keeps the report fresh meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Report {
+    #[default]
+    Keep,
+    Leave,
+}
+
+/// What a batch is asked to do.
+#[derive(Clone, Debug)]
+pub struct RunnerOptions {
+    pub selection: Selection,
+    /// Runs at once; by default one a GPU, or one on the processor.
+    pub slots: Option<u32>,
+    pub failed: FailedRuns,
+    pub report: Report,
+    pub style: view::Style,
+    /// The command line, for `batch.json`.
+    pub arguments: Vec<String>,
+    /// How long a worker that was asked to end may go without a step before it is killed.
+    pub patience: Duration,
+}
+
+impl Default for RunnerOptions {
+    fn default() -> Self {
+        RunnerOptions {
+            selection: Selection::All,
+            slots: None,
+            failed: FailedRuns::Leave,
+            report: Report::Keep,
+            style: view::Style::Auto,
+            arguments: std::env::args().collect(),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a batch could not be begun or brought to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    #[error(
+        "another runner works in this workspace since {since} (host {}, process {}, batch {}); \
+         add runs to its queue with: overnight queue FILE", .holder.host, .holder.process, .holder.batch
+    )]
+    Held { holder: RunnerLock, since: String },
+    #[error(
+        "another runner works in this workspace and has not said who it is yet; \
+         add runs to its queue with: overnight queue FILE"
+    )]
+    HeldByUnknown,
+    #[error("{0}")]
+    Program(#[from] program::ProgramError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl RunnerError {
+    /// 75 when another runner is at work: not done, run me again.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            RunnerError::Held { .. } | RunnerError::HeldByUnknown => 75,
+            RunnerError::Program(_) | RunnerError::Io(_) => 1,
+        }
+    }
+}
+
+/// Works the selected runs until nothing is left or a person ends it.
+///
+/// # Errors
+/// Another runner holds the workspace, there is no worker to start, or the disk cannot be written to.
+/// What happens to single runs is never an error: it stands in the outcome.
+pub fn run(workspace: &Workspace, options: RunnerOptions) -> Result<Outcome, RunnerError> {
+    let mut hold = hold::Hold::take(workspace)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work::work(workspace, &options, &mut hold))
+}

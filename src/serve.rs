@@ -134,6 +134,8 @@ impl Server {
     pub fn start(reports: &Path, options: ServeOptions) -> Result<Server, ServeError> {
         let listener = bind(options.address, options.port)?;
         listener.set_nonblocking(true)?;
+        // Longer than the default: a client that finds the queue full waits a second to try again.
+        rustix::net::listen(&listener, WAITING_TO_BE_ACCEPTED).map_err(io::Error::from)?;
         let address = listener.local_addr()?;
         let reports = absolute(reports)?;
         let changes = options.changes;
@@ -225,6 +227,8 @@ async fn work(guard: Arc<Guard>, listener: TcpListener, stopped: oneshot::Receiv
     }
 }
 
+/// As many as Linux allows unless told otherwise.
+const WAITING_TO_BE_ACCEPTED: i32 = 4096;
 /// How many ports are tried before the person must choose one.
 const PORTS_TRIED: u16 = 100;
 

@@ -27,10 +27,8 @@ pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
     };
     serve::run(&workspace.reports(), options, ready, |stop, changes| {
         let kept = fresh::keep_fresh(workspace, stop, |outcome| match outcome {
-            Ok(built) => {
-                changes.set_problem(None);
-                changes.announce(built.written.clone());
-            }
+            // What was written is noticed by the server itself, whoever wrote it.
+            Ok(_) => changes.set_problem(None),
             Err(error) => changes.set_problem(Some(error.to_string())),
         });
         if let Err(error) = kept {

@@ -80,7 +80,7 @@ pub struct Observation<'a> {
 }
 
 /// What the loop carries out; runs and slots by position in the observation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Start {
         run: usize,

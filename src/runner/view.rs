@@ -27,7 +27,7 @@ pub struct RunLine {
     pub steps: u64,
     pub loss: Option<f64>,
     /// Tokens or images a second, and which of them.
-    pub rate: Option<(f64, &'static str)>,
+    pub rate: Option<(f64, String)>,
     pub left_seconds: Option<f64>,
 }
 
@@ -38,6 +38,8 @@ pub struct BatchLine {
     pub failed: usize,
     pub running: usize,
     pub waiting: usize,
+    /// Stopped, paused, unreadable or at work elsewhere.
+    pub left: usize,
 }
 
 /// Shows a batch; dropping it leaves the terminal as it was.
@@ -119,9 +121,14 @@ impl Drop for View {
 
 /// `3 of 40 finished, 1 failed, 2 running, 34 waiting`.
 pub fn batch_line(batch: &BatchLine) -> String {
-    let all = batch.finished + batch.failed + batch.running + batch.waiting;
+    let all = batch.finished + batch.failed + batch.running + batch.waiting + batch.left;
     let mut line = format!("{} of {all} finished", batch.finished);
-    for (count, word) in [(batch.failed, "failed"), (batch.running, "running"), (batch.waiting, "waiting")] {
+    for (count, word) in [
+        (batch.failed, "failed"),
+        (batch.running, "running"),
+        (batch.waiting, "waiting"),
+        (batch.left, "left alone"),
+    ] {
         if count > 0 {
             line += &format!(", {count} {word}");
         }
@@ -162,7 +169,7 @@ fn figures(run: &RunLine) -> Vec<String> {
         figures.push(run.phase.clone());
     }
     figures.extend(run.loss.map(|loss| format!("loss {loss:.4}")));
-    figures.extend(run.rate.map(|(rate, of)| format!("{} {of}/s", short(rate))));
+    figures.extend(run.rate.as_ref().map(|(rate, of)| format!("{} {of}/s", short(*rate))));
     figures.extend(run.left_seconds.map(|left| format!("{} left", duration(left))));
     figures
 }
@@ -194,7 +201,7 @@ mod tests {
             step: 500,
             steps: 2000,
             loss: Some(1.93214),
-            rate: Some((41_234.0, "tokens")),
+            rate: Some((41_234.0, "tokens".into())),
             left_seconds: Some(190.4),
         }
     }
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_batch_counts_what_is_there() {
-        let batch = BatchLine { finished: 3, failed: 1, running: 2, waiting: 34 };
+        let batch = BatchLine { finished: 3, failed: 1, running: 2, waiting: 34, left: 0 };
         assert_eq!(batch_line(&batch), "3 of 40 finished, 1 failed, 2 running, 34 waiting");
         let batch = BatchLine { finished: 4, ..Default::default() };
         assert_eq!(batch_line(&batch), "4 of 4 finished");

@@ -58,7 +58,6 @@ impl Guard {
     /// Takes connections until it is dropped.
     pub async fn accept(self: Arc<Guard>, listener: TcpListener) {
         loop {
-            let place = self.place().await;
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 // Out of descriptors, or the client left already: neither may end the loop.
@@ -67,6 +66,7 @@ impl Guard {
                     continue;
                 }
             };
+            let Some(place) = self.place().await else { return };
             let guard = self.clone();
             tokio::spawn(async move {
                 guard.converse(stream).await;

@@ -1,3 +1,5 @@
-fn main() {}
+//! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
+
+mod live;
 mod report;
 mod serve;

@@ -1,1 +1,10 @@
-//! Tests of the worker.
+//! The worker as a process: it is given a run directory, and what it leaves there is looked at.
+//!
+//! These need libtorch: `LIBTORCH` must name it (`make test` sets it).
+
+mod asked_to_end;
+mod failures;
+mod fixture;
+mod learning;
+mod orders;
+mod resume;

@@ -1,0 +1,88 @@
+//! One runner a workspace: the lock on `runs/.runner.lock`, and in it who holds it.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+
+use super::RunnerError;
+use crate::run_dir::records::RunnerLock;
+use crate::run_dir::write::at;
+use crate::run_dir::{Workspace, lock, read, scan};
+
+/// The workspace is ours until this is dropped or the process ends.
+pub struct Hold {
+    file: File,
+    since: u64,
+}
+
+impl Hold {
+    /// # Errors
+    /// Another runner has it, or the file cannot be made.
+    pub fn take(workspace: &Workspace) -> Result<Hold, RunnerError> {
+        let runs = workspace.runs();
+        fs::create_dir_all(&runs).map_err(|error| at(&runs, error))?;
+        let path = workspace.runner_lock();
+        match lock::try_lock(&path)? {
+            Some(file) => {
+                let mut hold = Hold { file, since: scan::now() as u64 };
+                hold.name("not begun")?;
+                Ok(hold)
+            }
+            None => Err(match read::json::<RunnerLock>(&path) {
+                Ok(holder) => RunnerError::Held { since: said(holder.since), holder },
+                Err(_) => RunnerError::HeldByUnknown,
+            }),
+        }
+    }
+
+    /// Writes who holds the workspace, and in which batch. In place, because the lock is on this very
+    /// file; a reader that comes between sees no name for a moment.
+    pub fn name(&mut self, batch: &str) -> Result<(), RunnerError> {
+        let holder = RunnerLock {
+            host: scan::host(),
+            process: std::process::id(),
+            since: self.since,
+            batch: batch.to_owned(),
+        };
+        let text = serde_json::to_string(&holder).map_err(std::io::Error::from)? + "\n";
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(text.as_bytes())?;
+        Ok(())
+    }
+}
+
+/// A time of today as `23:10`, another with its date.
+fn said(unix_seconds: u64) -> String {
+    let Ok(time) = jiff::Timestamp::from_second(unix_seconds as i64) else { return "an unknown time".into() };
+    let time = time.to_zoned(jiff::tz::TimeZone::system());
+    let format = if time.date() == jiff::Zoned::now().date() { "%H:%M" } else { "%F %H:%M" };
+    time.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_runner_learns_who_has_the_workspace_and_since_when() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let mut first = Hold::take(&workspace).unwrap();
+        first.name("20261120T230000Z-box-1f3a").unwrap();
+        let error = Hold::take(&workspace).err().expect("the first has it");
+        assert_eq!(error.exit_code(), 75);
+        let words = error.to_string();
+        let process = format!("process {}", std::process::id());
+        for part in ["since ", &process, "batch 20261120T230000Z-box-1f3a", "overnight queue FILE"] {
+            assert!(words.contains(part), "{part} is missing in: {words}");
+        }
+        drop(first);
+        assert!(Hold::take(&workspace).is_ok(), "what it left behind holds nobody back");
+    }
+
+    #[test]
+    fn times_of_other_days_have_their_date() {
+        assert!(said(0).starts_with("19"), "{}", said(0));
+        assert_eq!(said(scan::now() as u64).len(), "23:10".len());
+    }
+}

@@ -1,0 +1,126 @@
+//! How a batch ended, and what the shell is told.
+
+use super::interrupt::Ending;
+use crate::run_dir::records::Attempt;
+use crate::run_dir::{RunDir, Status};
+
+/// A run that is not finished when the batch has ended.
+#[derive(Clone, Debug)]
+pub struct LeftRun {
+    pub dir: RunDir,
+    pub status: Status,
+    /// Why, as a person would say it; empty where the status says it all.
+    pub reason: String,
+}
+
+/// What became of the selected runs.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// None when there was nothing to do.
+    pub batch: Option<String>,
+    /// Finished, now or before, in the order of the plan.
+    pub finished: Vec<RunDir>,
+    /// How many of them in this batch.
+    pub finished_now: usize,
+    pub left: Vec<LeftRun>,
+    pub ending: Ending,
+}
+
+impl Outcome {
+    pub fn exit_code(&self) -> u8 {
+        let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
+        let goes_on = |status: &Status| {
+            matches!(status, Status::Waiting { .. } | Status::Lost | Status::Running { .. })
+        };
+        match self.ending {
+            Ending::Now(interrupt) => interrupt.exit_code(),
+            Ending::Asked if any(goes_on) => 75,
+            _ if any(failed) => 100,
+            _ if any(goes_on) => 75,
+            _ => 0,
+        }
+    }
+
+    /// One line for each run that is left, with what can be done about it.
+    pub fn lines(&self) -> Vec<String> {
+        self.left.iter().map(LeftRun::line).collect()
+    }
+}
+
+impl LeftRun {
+    /// A sentence with what can be done about it.
+    pub fn line(&self) -> String {
+        let name = format!("{}/{}", self.dir.experiment(), self.dir.name());
+        let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        let remedy = match &self.status {
+            Status::Failed { .. } | Status::Killed { .. } => {
+                " (again: overnight run --retry-failed)".to_owned()
+            }
+            Status::Stopped | Status::Paused => format!(" (again: overnight resume {name})"),
+            Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
+            Status::Unreadable { .. }
+            | Status::Finished
+            | Status::Running { .. }
+            | Status::Skipped { .. } => String::new(),
+        };
+        format!("{} {name}{reason}{remedy}", self.status.word())
+    }
+}
+
+/// What the last attempt's end says.
+pub fn last_words(attempts: &[Attempt]) -> String {
+    let ends = attempts.iter().rev().filter_map(|line| match line {
+        Attempt::End(end) => Some(end.why.clone()),
+        Attempt::Start(_) => None,
+    });
+    ends.into_iter().next().unwrap_or_default()
+}
+
+fn failed(status: &Status) -> bool {
+    matches!(status, Status::Failed { .. } | Status::Killed { .. } | Status::Skipped { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::status::Waiting;
+    use crate::runner::interrupt::Interrupt;
+
+    fn outcome(ending: Ending, statuses: &[Status]) -> Outcome {
+        let left = |status: &Status| LeftRun {
+            dir: RunDir::new("runs/x/s1"),
+            status: status.clone(),
+            reason: String::new(),
+        };
+        Outcome {
+            batch: None,
+            finished: Vec::new(),
+            finished_now: 0,
+            left: statuses.iter().map(left).collect(),
+            ending,
+        }
+    }
+
+    #[test]
+    fn the_exit_code_says_what_a_script_should_do() {
+        let waiting = Status::Waiting { because: Waiting::Interrupted };
+        let failed = Status::Failed { code: 1 };
+        let code = |ending, statuses: &[Status]| outcome(ending, statuses).exit_code();
+        assert_eq!(code(Ending::Open, &[]), 0);
+        assert_eq!(code(Ending::Open, &[Status::Paused, Status::Stopped]), 0, "a person wanted it so");
+        assert_eq!(code(Ending::Open, std::slice::from_ref(&failed)), 100);
+        assert_eq!(code(Ending::Open, std::slice::from_ref(&waiting)), 75, "held: not done");
+        assert_eq!(code(Ending::Asked, &[failed.clone(), waiting.clone()]), 75);
+        assert_eq!(code(Ending::Asked, std::slice::from_ref(&failed)), 100, "all others were done by then");
+        assert_eq!(code(Ending::Asked, &[]), 0);
+        assert_eq!(code(Ending::Now(Interrupt::Int), &[waiting.clone()]), 130);
+        assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting]), 143);
+    }
+
+    #[test]
+    fn what_is_left_is_named_with_the_command_that_restarts_it() {
+        let lines = outcome(Ending::Open, &[Status::Failed { code: 1 }, Status::Paused]).lines();
+        assert_eq!(lines[0], "failed x/s1 (again: overnight run --retry-failed)");
+        assert_eq!(lines[1], "paused x/s1 (again: overnight resume x/s1)");
+    }
+}

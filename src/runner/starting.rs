@@ -1,0 +1,148 @@
+//! Starts one attempt, in the order that leaves the truth on disk whenever the runner dies: lock,
+//! last look at what is asked, start line synced, worker. And writes the end that nobody saw.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use tokio::process::Child;
+
+use super::attempt::{self, Ended, Place};
+use super::child::{self, Handle};
+use super::program::Program;
+use crate::run_dir::records::{Attempt, End, Event, Start};
+use crate::run_dir::scan::Seen;
+use crate::run_dir::status::{Observation, Status, last_start, status};
+use crate::run_dir::write::{Durability, append_line, at};
+use crate::run_dir::{RunDir, checkpoint, lock, read, scan};
+
+/// Readers hold the lock for moments; a worker holds it for longer than this.
+const LOCK_LIMIT: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// As much of `stderr.log` as is looked at for a worker's last words.
+const LAST_WORDS_BYTES: u64 = 4096;
+
+/// What came of trying to start a run.
+pub enum Beginning {
+    Started {
+        child: Child,
+        handle: Handle,
+        start: Box<Start>,
+    },
+    /// A worker lives there already.
+    Occupied,
+    /// What a person asked for meanwhile, or a result that appeared, forbids it.
+    Obsolete,
+    /// The worker could not be started; the attempt's end says why.
+    Failed {
+        why: String,
+    },
+}
+
+/// Starts the next attempt of the run at `dir`, if `may_start` still says so under the run's lock.
+///
+/// # Errors
+/// The run directory cannot be written to.
+pub async fn start(
+    dir: &RunDir,
+    place: &Place<'_>,
+    program: &Program,
+    may_start: impl Fn(&Seen) -> bool,
+) -> io::Result<Beginning> {
+    let Some(held) = patient_lock(dir).await? else { return Ok(Beginning::Occupied) };
+    let seen = look_under_lock(dir, place.host);
+    let Ok(record) = &seen.record else { return Ok(Beginning::Obsolete) };
+    if !may_start(&seen) {
+        return Ok(Beginning::Obsolete);
+    }
+    let newest = checkpoint::steps(dir).last().copied();
+    let start = attempt::start_line(record, &seen.attempts, newest, place);
+    let path = dir.alive_lock();
+    // The number of the worker before must not be taken for this one's.
+    held.set_len(0).map_err(|error| at(&path, error))?;
+    let number = held.try_clone().map_err(|error| at(&path, error))?;
+    append_line(&dir.attempts(), &Attempt::Start(start.clone()), Durability::Synced)?;
+    match child::spawn(program.train(dir, &start), held, &dir.stderr_log()) {
+        Ok((child, handle)) => {
+            // The worker writes the same; until it gets there, whoever adopts it finds it by this.
+            drop(number.write_all_at(format!("{}\n", handle.process).as_bytes(), 0));
+            Ok(Beginning::Started { child, handle, start: Box::new(start) })
+        }
+        Err(error) => {
+            let end = attempt::not_started(start.attempt, newest, scan::now(), &error);
+            let why = end.why.clone();
+            append_line(&dir.attempts(), &Attempt::End(end), Durability::Synced)?;
+            Ok(Beginning::Failed { why })
+        }
+    }
+}
+
+/// Appends what became of an attempt whose worker has ended.
+///
+/// # Errors
+/// The run directory cannot be written to.
+pub fn write_end(
+    dir: &RunDir,
+    attempt: u32,
+    status: Option<std::process::ExitStatus>,
+    killed: Option<&str>,
+) -> io::Result<End> {
+    let events = read::lines::<Event>(&dir.events()).map(|lines| lines.records).unwrap_or_default();
+    let end = attempt::end_line(&Ended {
+        attempt,
+        status,
+        killed,
+        events: &events,
+        stderr: &read::tail(&dir.stderr_log(), LAST_WORDS_BYTES),
+        newest: checkpoint::steps(dir).last().copied(),
+        time: scan::now(),
+    });
+    append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)?;
+    Ok(end)
+}
+
+/// Writes the end that nobody saw, unless somebody is at the run or wrote it by now.
+///
+/// # Errors
+/// The run directory cannot be written to.
+pub async fn close(dir: &RunDir, host: &str, killed: Option<&str>) -> io::Result<Option<End>> {
+    let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
+    let seen = look_under_lock(dir, host);
+    match (&seen.status, last_start(&seen.attempts)) {
+        (Status::Lost, Some(start)) => write_end(dir, start.attempt, None, killed).map(Some),
+        _ => Ok(None),
+    }
+}
+
+async fn patient_lock(dir: &RunDir) -> io::Result<Option<File>> {
+    let path = dir.alive_lock();
+    let begun = tokio::time::Instant::now();
+    loop {
+        if let Some(held) = lock::try_lock(&path)? {
+            return Ok(Some(held));
+        }
+        if begun.elapsed() >= LOCK_LIMIT {
+            return Ok(None);
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+}
+
+/// One look at a run whose lock is ours: we are not its worker.
+fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
+    let now = scan::now();
+    let mut seen = scan::look(dir, host, now);
+    seen.status = status(&Observation {
+        record: seen.record.as_ref(),
+        has_result: dir.result().is_file(),
+        is_alive: false,
+        attempts: &seen.attempts,
+        requests: &seen.requests,
+        progress: seen.progress.as_ref(),
+        failed_need: None,
+        host,
+        now,
+    });
+    seen
+}

@@ -1,0 +1,134 @@
+//! What the runner lets others know while it works: `queue.json`, telemetry and the terminal.
+
+use super::devices::Devices;
+use super::estimate::{Rates, simulate};
+use super::schedule::{Decision, Slot, Standing};
+use super::telemetry::{self, Sample};
+use super::tracked::Tracked;
+use super::view::{BatchLine, RunLine};
+use crate::run_dir::Status;
+use crate::run_dir::records::{Phase, QueueState, WaitingRun};
+
+/// The state of the queue, with estimates as far as steps were measured. `now` is Unix seconds.
+pub fn queue_state(
+    runs: &[Tracked],
+    slots: &[Slot],
+    decision: &Decision,
+    rates: &Rates,
+    drain: bool,
+    now: f64,
+) -> QueueState {
+    let mut free: Vec<Option<f64>> = vec![Some(0.0); slots.len()];
+    let mut last_end = Some(0.0);
+    for run in runs {
+        let Some(worker) = &run.worker else { continue };
+        let left = seconds_left(run, rates);
+        last_end = later(last_end, left);
+        if let Some(slot) = worker.slot.and_then(|slot| free.get_mut(slot)) {
+            *slot = left;
+        }
+    }
+    let lengths: Vec<Option<f64>> =
+        decision.waiting.iter().map(|(run, _)| seconds_left(&runs[*run], rates)).collect();
+    let times = simulate(&free, &lengths);
+    let waiting = decision.waiting.iter().zip(&times).map(|((run, reason), (start, end))| WaitingRun {
+        experiment: runs[*run].dir.experiment(),
+        run: runs[*run].dir.name(),
+        reason: reason.clone(),
+        // A run that is held starts when a person has seen to it, which nobody can estimate.
+        start: start.map(|start| now + start).filter(|_| !reason.starts_with("held")),
+        end: end.map(|end| now + end).filter(|_| !reason.starts_with("held")),
+    });
+    let waiting: Vec<WaitingRun> = waiting.collect();
+    let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
+    QueueState { time: now, waiting, end: end.map(|end| now + end), drain, breaker: None }
+}
+
+/// One line a live run.
+pub fn run_lines(runs: &[Tracked]) -> Vec<RunLine> {
+    runs.iter().filter(|run| run.worker.is_some()).map(run_line).collect()
+}
+
+pub fn batch_line(runs: &[Tracked], standings: &[Standing]) -> BatchLine {
+    let mut line = BatchLine::default();
+    for (run, standing) in runs.iter().zip(standings) {
+        match standing {
+            Standing::Live(_) => line.running += 1,
+            Standing::Waiting | Standing::Lost => line.waiting += 1,
+            Standing::Finished => line.finished += 1,
+            Standing::Left if matches!(run.seen.status, Status::Failed { .. } | Status::Killed { .. }) => {
+                line.failed += 1;
+            }
+            Standing::Left => line.left += 1,
+        }
+    }
+    line
+}
+
+/// Appends a sample to the table of each live run. A table that cannot be written harms no run.
+pub fn write_run_telemetry(runs: &mut [Tracked], sample: &Sample) {
+    for worker in runs.iter_mut().filter_map(|run| run.worker.as_mut()) {
+        let Some(file) = &mut worker.telemetry else { continue };
+        let memory =
+            worker.handle.as_ref().and_then(|handle| telemetry::process_memory_bytes(handle.process));
+        let gpu = worker.gpu.and_then(|gpu| sample.gpus.get(gpu));
+        drop(file.append(&telemetry::run_row(&sample.machine, memory, gpu)));
+    }
+}
+
+/// How an attempt's device is called in a sentence.
+pub fn device_name(gpu: Option<usize>, devices: &Devices, threads: u32) -> String {
+    match gpu.and_then(|gpu| devices.gpus().get(gpu)) {
+        Some(gpu) => format!("GPU {} ({})", gpu.index, gpu.name),
+        None if threads == 1 => "the processor with 1 thread".into(),
+        None => format!("the processor with {threads} threads"),
+    }
+}
+
+/// Seconds until a live or waiting run has finished, once it runs.
+pub fn seconds_left(run: &Tracked, rates: &Rates) -> Option<f64> {
+    let told = run
+        .worker
+        .as_ref()
+        .and_then(|worker| run.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt));
+    told.and_then(|progress| progress.remaining_seconds)
+        .filter(|seconds| seconds.is_finite())
+        .or_else(|| rates.seconds(&run.dir.experiment(), run.steps_left()))
+}
+
+fn run_line(run: &Tracked) -> RunLine {
+    let attempt = run.worker.as_ref().map_or(0, |worker| worker.attempt);
+    let steps = run.seen.record.as_ref().map_or(0, |record| record.steps);
+    let name = run.name();
+    let Some(progress) = run.seen.progress.as_ref().filter(|progress| progress.attempt == attempt) else {
+        return RunLine { name, phase: "starting".into(), steps, ..RunLine::default() };
+    };
+    RunLine {
+        name,
+        phase: phase(progress.phase).into(),
+        step: progress.step,
+        steps: progress.steps,
+        loss: progress.loss.map(|loss| loss.0),
+        rate: progress.rate.as_ref().map(|(name, rate)| (*rate, unit(name))),
+        left_seconds: progress.remaining_seconds,
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Loading => "loading",
+        Phase::Training => "training",
+        Phase::Evaluating => "evaluating",
+        Phase::Sampling => "sampling",
+        Phase::Checkpointing => "checkpointing",
+    }
+}
+
+/// What a rate counts: `tokens_per_second` counts tokens.
+fn unit(rate: &str) -> String {
+    rate.strip_suffix("_per_second").unwrap_or(rate).to_owned()
+}
+
+fn later(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.zip(b).map(|(a, b)| a.max(b))
+}

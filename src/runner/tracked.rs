@@ -1,0 +1,217 @@
+//! One run as the runner follows it: the last look at its directory, and its worker while one lives.
+
+use std::time::{Duration, Instant};
+
+use super::FailedRuns;
+use super::child::Handle;
+use super::schedule::{self, Live, Standing};
+use super::telemetry::TelemetryFile;
+use crate::run_dir::records::{Ask, Device, Start};
+use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::status::{Stage, Status, last_start};
+use crate::run_dir::{RunDir, lock, read};
+
+/// A run of the batch.
+pub struct Tracked {
+    pub dir: RunDir,
+    pub seen: Seen,
+    pub worker: Option<Worker>,
+    /// Attempts of this batch, in a row, that ended without a newer checkpoint.
+    pub fruitless: u32,
+    /// Finished before this batch looked at it for the first time.
+    pub finished_before: bool,
+    /// Why this runner leaves it alone, beyond what its files say.
+    pub trouble: Option<String>,
+}
+
+/// A worker at work on a run.
+pub struct Worker {
+    pub attempt: u32,
+    /// Checkpoint it went on from.
+    pub checkpoint: Option<u64>,
+    pub slot: Option<usize>,
+    /// Position of its GPU among those that may be used.
+    pub gpu: Option<usize>,
+    pub kinship: Kinship,
+    /// None for an adopted worker that cannot be signaled from here.
+    pub handle: Option<Handle>,
+    pub asked: Option<Instant>,
+    /// Why this runner killed it.
+    pub killed: Option<String>,
+    pub telemetry: Option<TelemetryFile>,
+    last_step: u64,
+    moved: Instant,
+}
+
+/// Whose child a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinship {
+    /// Ours: its end comes with an exit status.
+    Own,
+    /// Of a runner that died, or started by hand: it has ended when its lock is free.
+    Adopted,
+}
+
+impl Tracked {
+    pub fn new(dir: RunDir, host: &str) -> Tracked {
+        let seen = scan::look(&dir, host, scan::now());
+        let finished_before = seen.status == Status::Finished;
+        Tracked { dir, seen, worker: None, fruitless: 0, finished_before, trouble: None }
+    }
+
+    /// `experiment/run`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.dir.experiment(), self.dir.name())
+    }
+
+    /// Looks again, unless nothing can have changed: a result beats everything.
+    pub fn look(&mut self, host: &str, now: Instant) {
+        if self.worker.is_none() && self.seen.status == Status::Finished {
+            return;
+        }
+        self.seen = scan::look(&self.dir, host, scan::now());
+        let progress = self.seen.progress.as_ref();
+        if let Some(worker) = &mut self.worker {
+            // A worker that has just begun may not have written its number when it was adopted.
+            if worker.handle.is_none() {
+                worker.handle = holder(&self.dir);
+            }
+            let step = progress.filter(|progress| progress.attempt == worker.attempt).map(|p| p.step);
+            if let Some(step) = step.filter(|step| *step != worker.last_step) {
+                worker.last_step = step;
+                worker.moved = now;
+            }
+        }
+    }
+
+    /// Whether a worker lives that this runner does not follow yet.
+    pub fn is_to_be_adopted(&self) -> bool {
+        let elsewhere = Status::Running { stage: Stage::Elsewhere };
+        self.worker.is_none() && self.seen.status.is_running() && self.seen.status != elsewhere
+    }
+
+    /// Follows a worker that lives already.
+    pub fn adopt(&mut self, now: Instant) {
+        let start = last_start(&self.seen.attempts);
+        let handle = holder(&self.dir);
+        self.worker = Some(Worker { kinship: Kinship::Adopted, ..Worker::new(start, None, handle, now) });
+    }
+
+    /// What the schedule may do about it.
+    pub fn standing(&self, now: Instant, batch: Option<&str>, failed: FailedRuns) -> Standing {
+        if let Some(worker) = &self.worker {
+            let end_wanted =
+                matches!(self.seen.status, Status::Running { stage: Stage::Pausing | Stage::Stopping });
+            return Standing::Live(Live {
+                slot: worker.slot,
+                end_wanted,
+                asked: worker.asked.map(|asked| now.duration_since(asked)),
+                quiet: now.duration_since(worker.moved),
+            });
+        }
+        if self.trouble.is_some() {
+            return Standing::Left;
+        }
+        standing(&self.seen, batch, failed)
+    }
+
+    /// The run in the schedule's words.
+    pub fn scheduled(&self, standing: Standing, gpus: usize) -> schedule::Run {
+        let record = self.seen.record.as_ref().ok();
+        let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
+        schedule::Run {
+            experiment: self.dir.experiment(),
+            name: self.dir.name(),
+            wish: schedule::wish(device, last_start(&self.seen.attempts), gpus),
+            standing,
+            needs: record.map(|record| record.queue.needs.clone()).unwrap_or_default(),
+            limit: record.and_then(|record| record.queue.limit),
+            fruitless: self.fruitless,
+            retries: record.map_or(0, |record| record.queue.retries),
+        }
+    }
+
+    /// Higher ones start first: what was asked for last, else what the file says.
+    pub fn priority(&self) -> i64 {
+        let asked = self.seen.requests.iter().rev().find_map(|request| match request.ask {
+            Ask::Priority { priority } => Some(priority),
+            _ => None,
+        });
+        let own = || self.seen.record.as_ref().map_or(0, |record| record.queue.priority);
+        asked.unwrap_or_else(own)
+    }
+
+    /// Order of queueing: time, then number within the experiment.
+    pub fn age(&self) -> (f64, u32) {
+        self.seen.record.as_ref().map_or((f64::MAX, 0), |record| (record.created, record.number))
+    }
+
+    /// Steps that are still to be done, as far as is known.
+    pub fn steps_left(&self) -> u64 {
+        let steps = self.seen.record.as_ref().map_or(0, |record| record.steps);
+        steps.saturating_sub(self.seen.progress.as_ref().map_or(0, |progress| progress.step))
+    }
+
+    /// Steps and seconds of training of a run that finished.
+    pub fn measured(&self) -> Option<(u64, f64)> {
+        let result: crate::run_dir::records::RunResult = read::json(&self.dir.result()).ok()?;
+        Some((result.step, result.elapsed_seconds))
+    }
+}
+
+impl Worker {
+    /// A worker that carries out `start`.
+    pub fn new(start: Option<&Start>, slot: Option<usize>, handle: Option<Handle>, now: Instant) -> Worker {
+        Worker {
+            attempt: start.map_or(0, |start| start.attempt),
+            checkpoint: start.and_then(|start| start.checkpoint),
+            slot,
+            gpu: None,
+            kinship: Kinship::Own,
+            handle,
+            asked: None,
+            killed: None,
+            telemetry: None,
+            last_step: 0,
+            moved: now,
+        }
+    }
+
+    /// Since its last step.
+    pub fn quiet(&self, now: Instant) -> Duration {
+        now.duration_since(self.moved)
+    }
+}
+
+/// What may be done about a run without a worker. A failed one is tried again at most once in a batch
+/// that is asked to, however it ends then.
+pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standing {
+    match &seen.status {
+        Status::Finished => Standing::Finished,
+        Status::Waiting { .. } => Standing::Waiting,
+        Status::Lost => Standing::Lost,
+        Status::Failed { .. } | Status::Killed { .. } if failed == FailedRuns::Retry => {
+            let last = last_start(&seen.attempts).and_then(|start| start.batch.as_deref());
+            if batch.is_some() && last == batch { Standing::Left } else { Standing::Waiting }
+        }
+        _ => Standing::Left,
+    }
+}
+
+/// The process that holds a run's lock. The number in the file is its own for as long as the lock is
+/// held, which is why that is asked after the number has become a descriptor.
+fn holder(dir: &RunDir) -> Option<Handle> {
+    let path = dir.alive_lock();
+    let number = || std::fs::read_to_string(&path).ok()?.trim().parse::<u32>().ok();
+    let process = number()?;
+    let handle = Handle::open(process).ok()?;
+    (lock::is_held(&path) && number() == Some(process)).then_some(handle)
+}
+
+/// UUID of the GPU that a start line names.
+pub fn gpu_uuid(start: Option<&Start>) -> Option<&str> {
+    match start.map(|start| &start.device) {
+        Some(Device::Cuda { uuid, .. }) => Some(uuid),
+        _ => None,
+    }
+}

@@ -1,0 +1,216 @@
+//! A workspace with one run in it, made through the library's own types, and a worker to let loose on it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use overnight::experiment::settings::*;
+use overnight::run_dir::metrics::Metrics;
+use overnight::run_dir::records::{Event, FailureKind, Progress, RunRecord, RunResult, What};
+use overnight::run_dir::write::{Durability, replace_json};
+use overnight::run_dir::{PROTOCOL, RunDir, Workspace, read};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long a condition is waited for before a test gives up. Far more than anything takes.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Nursery lines, enough for a vocabulary and some order to learn.
+const TEXT: &str = "one for sorrow, two for joy, three for a girl, four for a boy, five for silver, \
+                    six for gold, seven for a secret never to be told.\n";
+
+pub struct TestRun {
+    folder: TempDir,
+    pub dir: RunDir,
+}
+
+impl TestRun {
+    /// A run of these settings in a workspace of its own, with `experiments/text.txt` to learn from.
+    pub fn new(settings: Settings) -> TestRun {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let workspace = Workspace::new(folder.path());
+        fs::create_dir_all(workspace.experiments()).unwrap();
+        fs::write(workspace.experiments().join("text.txt"), TEXT.repeat(40)).unwrap();
+        let dir = workspace.run("test", "run");
+        fs::create_dir_all(dir.path()).unwrap();
+        replace_json(&dir.run_json(), &record(settings), Durability::Rebuildable).unwrap();
+        TestRun { folder, dir }
+    }
+
+    pub fn workspace(&self) -> Workspace {
+        Workspace::new(self.folder.path())
+    }
+
+    /// A worker for this run, as a person would start it.
+    pub fn worker(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overnight-worker"));
+        command.arg(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env("LD_LIBRARY_PATH", libtorch().join("lib"));
+        command
+    }
+
+    pub fn start(&self) -> Worker {
+        Worker { child: self.worker().spawn().expect("the worker starts") }
+    }
+
+    /// Trains to the end.
+    pub fn train(&self) -> RunResult {
+        let (status, stderr) = self.start().wait();
+        assert_eq!(status.code(), Some(0), "{stderr}\n{}", self.log());
+        read::json(&self.dir.result()).expect("a finished run has a result")
+    }
+
+    /// Trains until it has failed. Gives the exit code, the kind and the message of its last event.
+    pub fn train_and_fail(&self) -> (Option<i32>, FailureKind, String) {
+        let (status, stderr) = self.start().wait();
+        assert!(!self.dir.result().exists(), "a run that failed has no result");
+        match self.events().pop().map(|event| event.what) {
+            Some(What::Failed { kind, message }) => (status.code(), kind, message),
+            other => panic!("the last event is {other:?}, the worker said: {stderr}"),
+        }
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        read::lines(&self.dir.events()).unwrap().records
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.train_log()).unwrap_or_default()
+    }
+
+    pub fn progress(&self) -> Option<Progress> {
+        read::json_if_there(&self.dir.progress()).unwrap()
+    }
+
+    /// Trains until `rows` rows are there, then ends the worker as nobody should.
+    pub fn kill_after_rows(&self, rows: usize) {
+        let mut worker = self.start();
+        worker.wait_until(|| self.metrics().rows >= rows);
+        worker.signal(Signal::KILL);
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        Metrics::read(&self.dir.metrics()).unwrap()
+    }
+
+    /// Every cell that two attempts at the same run must have in common, with its place.
+    pub fn reproducible_cells(&self) -> BTreeMap<(String, u32), u64> {
+        let metrics = self.metrics();
+        assert!(metrics.bad.is_empty(), "{:?}", metrics.bad);
+        let depends_on_time = |name: &str| ["time", "elapsed"].contains(&name) || name.ends_with("_per_second");
+        let columns = metrics.columns.iter().filter(|column| !depends_on_time(&column.name));
+        columns
+            .flat_map(|column| {
+                let cells = column.rows.iter().zip(&column.values);
+                cells.map(|(row, value)| ((column.name.clone(), *row), value.to_bits()))
+            })
+            .collect()
+    }
+
+    /// The bytes of the weights after `step`.
+    pub fn weights(&self, step: u64) -> Vec<u8> {
+        fs::read(self.dir.checkpoint(step).model()).expect("the checkpoint is there")
+    }
+}
+
+/// A worker that lives. It is killed when the test is done with it.
+pub struct Worker {
+    pub child: Child,
+}
+
+impl Worker {
+    /// Waits for its end; also gives what it said on standard error.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let mut said = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+        }
+        (self.child.wait().unwrap(), said)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the worker lives");
+    }
+
+    /// Waits until `condition` holds or the worker has ended; whether it holds.
+    pub fn wait_until(&mut self, mut condition: impl FnMut() -> bool) -> bool {
+        let since = Instant::now();
+        while since.elapsed() < LIMIT {
+            if condition() {
+                return true;
+            }
+            if self.child.try_wait().unwrap().is_some() {
+                return condition();
+            }
+            std::thread::yield_now();
+        }
+        panic!("the worker neither ended nor did what was waited for");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where the tests' libtorch lies.
+pub fn libtorch() -> PathBuf {
+    std::env::var_os("LIBTORCH").expect("LIBTORCH names libtorch (`export LIBTORCH=$(scripts/libtorch)`)").into()
+}
+
+/// A small GPT on `text.txt`.
+pub fn language_model() -> Settings {
+    Settings {
+        data: Data::Text(Text { files: vec!["text.txt".to_owned()], ..Text::default() }),
+        model: Model::Gpt(Gpt { layers: 2, heads: 2, width: 32, context: 16, ..Gpt::default() }),
+        train: Train { steps: Some(60), batch_size: 4, log_every: 1, ..Train::default() },
+        evaluate: Evaluate { every: Every::Steps(20), batches: Some(3) },
+        checkpoint: Checkpoint { every: Every::Steps(10), keep: 2, best: "val/loss".to_owned() },
+        sample: Sample { every: Every::Never, ..Sample::default() },
+        stop: None,
+        resources: Resources { device: "cpu".to_owned(), threads: Some(1) },
+    }
+}
+
+/// A small convolutional net on drawn shapes.
+pub fn image_classification() -> Settings {
+    Settings {
+        data: Data::Shapes(Shapes { count: 200, classes: 3, size: 12 }),
+        model: Model::Cnn(Cnn { channels: vec![8, 16], ..Cnn::default() }),
+        train: Train { batch_size: 16, ..language_model().train },
+        evaluate: Evaluate { every: Every::Steps(20), batches: None },
+        ..language_model()
+    }
+}
+
+pub fn gpt(settings: &mut Settings) -> &mut Gpt {
+    match &mut settings.model {
+        Model::Gpt(gpt) => gpt,
+        other => panic!("{other:?} is no GPT"),
+    }
+}
+
+fn record(settings: Settings) -> RunRecord {
+    RunRecord {
+        protocol: PROTOCOL,
+        experiment: "test".to_owned(),
+        run: "run".to_owned(),
+        number: 0,
+        hash: "0".repeat(64),
+        created: 0.0,
+        description: String::new(),
+        tags: Vec::new(),
+        notes: String::new(),
+        base: "experiments".to_owned(),
+        steps: settings.total_steps(200),
+        steps_per_epoch: settings.steps_per_epoch(200),
+        settings,
+        varied: serde_json::Map::new(),
+        origins: BTreeMap::new(),
+        queue: Queue::default(),
+    }
+}
