@@ -24,7 +24,8 @@ impl Serving {
         let workspace = Workspace::new(folder.path());
         std::fs::create_dir_all(workspace.experiments()).unwrap();
         let file = workspace.experiments().join("shapes.toml");
-        std::fs::write(&file, "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n[train]\nsteps = 100\n").unwrap();
+        std::fs::write(&file, "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n[train]\nsteps = 100\n")
+            .unwrap();
         let checked = queue::check(&[file], &[]).unwrap();
         let entries = queue::plan(&workspace, &checked, Again::No).unwrap();
         queue::submit(&workspace, &entries).unwrap();

@@ -90,9 +90,24 @@ fn a_run_page_shows_what_a_person_asks_for() {
     place.build();
     let page = place.run_page(0);
     for expected in [
-        "✓", "finished", "val/loss, best", "Learning rate", "Gradient norm", "Tokens per second", "before clipping at 1",
-        "cosine, warm-up 12", "ROMEO:", "train.batch_size", "default 32", "line 12", "NVIDIA H100", "2.11.0+cu130",
-        "metrics.csv", "GPU power", "step-00000600", "0123456789abcdef",
+        "✓",
+        "finished",
+        "val/loss, best",
+        "Learning rate",
+        "Gradient norm",
+        "Tokens per second",
+        "before clipping at 1",
+        "cosine, warm-up 12",
+        "ROMEO:",
+        "train.batch_size",
+        "default 32",
+        "line 12",
+        "NVIDIA H100",
+        "2.11.0+cu130",
+        "metrics.csv",
+        "GPU power",
+        "step-00000600",
+        "0123456789abcdef",
     ] {
         // The sign of a state is drawn by the style, so that it is not read aloud twice.
         if expected != "✓" {
@@ -108,7 +123,9 @@ fn an_image_run_shows_its_classes_and_their_confusion() {
     let place = Place::new(Task::ImageClassification, 1, 60, Ending::AllFinished);
     place.build();
     let page = place.run_page(0);
-    for expected in ["Accuracy", "Images per second", "Confusion", "Most frequent mistakes:", "6 of 8 right", "is cross"] {
+    for expected in
+        ["Accuracy", "Images per second", "Confusion", "Most frequent mistakes:", "6 of 8 right", "is cross"]
+    {
         assert!(page.contains(expected), "{expected} is missing");
     }
 }
@@ -160,7 +177,11 @@ fn only_what_changed_is_rendered() {
     let built = report.refresh(&Scope::Runs(vec![place.run(1)])).unwrap();
     assert_eq!(built.changed_runs, 1);
     let changed: Vec<&String> = built.written.iter().filter(|path| path.starts_with("runs/depth/")).collect();
-    assert!(!changed.is_empty() && changed.iter().all(|path| path.contains(&place.names[1])), "{:?}", built.written);
+    assert!(
+        !changed.is_empty() && changed.iter().all(|path| path.contains(&place.names[1])),
+        "{:?}",
+        built.written
+    );
     assert!(built.written.contains(&"index.html".to_owned()));
     assert!(built.written.contains(&"experiments/depth/index.html".to_owned()));
 }
@@ -213,7 +234,10 @@ fn bad_lines_and_files_are_named_on_the_page() {
     place.build();
     let page = place.run_page(0);
     assert!(page.contains("Not everything could be read"));
-    assert!(page.contains("metrics.csv:62: 1 cells where the header has 11") && page.contains("model.json: line 1"));
+    assert!(
+        page.contains("metrics.csv:62: 1 cells where the header has 11")
+            && page.contains("model.json: line 1")
+    );
 }
 
 #[test]
@@ -235,7 +259,8 @@ fn names_and_model_output_are_text_never_markup() {
     let odd = "<img src=x onerror=alert(1)>";
     fs::create_dir_all(place.path().join("runs").join("a&b").join(odd)).unwrap();
     let sample = fs::read_to_string(place.run(0).sample_json(600)).unwrap();
-    fs::write(place.run(0).sample_json(600), sample.replace("What light", "</pre><script>alert(1)</script>")).unwrap();
+    fs::write(place.run(0).sample_json(600), sample.replace("What light", "</pre><script>alert(1)</script>"))
+        .unwrap();
     place.build();
     let list = place.page("runs/index.html");
     assert!(!list.contains("<img") && list.contains("&lt;img src=x onerror"));
@@ -249,10 +274,11 @@ fn names_and_model_output_are_text_never_markup() {
 fn pages_hold_no_inline_script_and_no_inline_style() {
     let place = Place::new(Task::ImageClassification, 4, 60, Ending::Mixed);
     place.build();
-    let mut pages: Vec<String> = ["index.html", "experiments/index.html", "runs/index.html", "experiments/depth/index.html"]
-        .iter()
-        .map(|below| place.page(below))
-        .collect();
+    let mut pages: Vec<String> =
+        ["index.html", "experiments/index.html", "runs/index.html", "experiments/depth/index.html"]
+            .iter()
+            .map(|below| place.page(below))
+            .collect();
     pages.extend((0..4).map(|number| place.run_page(number)));
     for page in pages {
         assert!(!page.contains("style=") && !page.contains("<style") && !page.contains(" onclick"));

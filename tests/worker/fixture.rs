@@ -99,7 +99,8 @@ impl TestRun {
     pub fn reproducible_cells(&self) -> BTreeMap<(String, u32), u64> {
         let metrics = self.metrics();
         assert!(metrics.bad.is_empty(), "{:?}", metrics.bad);
-        let depends_on_time = |name: &str| ["time", "elapsed"].contains(&name) || name.ends_with("_per_second");
+        let depends_on_time =
+            |name: &str| ["time", "elapsed"].contains(&name) || name.ends_with("_per_second");
         let columns = metrics.columns.iter().filter(|column| !depends_on_time(&column.name));
         columns
             .flat_map(|column| {
@@ -159,7 +160,9 @@ impl Drop for Worker {
 
 /// Where the tests' libtorch lies.
 pub fn libtorch() -> PathBuf {
-    std::env::var_os("LIBTORCH").expect("LIBTORCH names libtorch (`export LIBTORCH=$(scripts/libtorch)`)").into()
+    std::env::var_os("LIBTORCH")
+        .expect("LIBTORCH names libtorch (`export LIBTORCH=$(scripts/libtorch)`)")
+        .into()
 }
 
 /// A small GPT on `text.txt`.

@@ -7,8 +7,8 @@ use overnight::experiment::settings::*;
 use overnight::run_dir::checkpoint::steps;
 use overnight::run_dir::metrics::columns;
 use overnight::run_dir::number::Number;
-use overnight::run_dir::records::{Evaluation, ModelRecord, Sample as SampleRecord, SampleItem};
 use overnight::run_dir::read;
+use overnight::run_dir::records::{Evaluation, ModelRecord, Sample as SampleRecord, SampleItem};
 
 use crate::fixture::{TestRun, gpt, image_classification, language_model};
 
