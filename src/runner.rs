@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{RunDir, Workspace};
 
+pub use hold::Hold;
 pub use outcome::{LeftRun, Outcome};
 
 /// Which runs a batch works.
@@ -117,13 +118,13 @@ impl RunnerError {
     }
 }
 
-/// Works the selected runs until nothing is left or a person ends it.
+/// Works the selected runs until nothing is left or a person ends it. The workspace is held by the
+/// caller, who took it before queueing anything: a second runner changes nothing.
 ///
 /// # Errors
-/// Another runner holds the workspace, there is no worker to start, or the disk cannot be written to.
+/// There is no worker to start, or the disk cannot be written to.
 /// What happens to single runs is never an error: it stands in the outcome.
-pub fn run(workspace: &Workspace, options: RunnerOptions) -> Result<Outcome, RunnerError> {
-    let mut hold = hold::Hold::take(workspace)?;
+pub fn run(workspace: &Workspace, mut hold: Hold, options: RunnerOptions) -> Result<Outcome, RunnerError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -7,16 +7,19 @@ use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
 use crate::run_dir::{RunDir, Workspace};
-use crate::runner::{self, FailedRuns, Outcome, Report, RunnerOptions, Selection, view};
+use crate::runner::{self, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
 use crate::serve::{Port, ServeOptions, Server};
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
+    let hold;
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
         anyhow::ensure!(!args.again, "--again goes with an experiment file: name one");
+        hold = Hold::take(workspace)?;
         Selection::All
     } else {
         let checked = queue::check(&args.files, &args.overrides.set)?;
+        hold = Hold::take(workspace)?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;
         queue::submit(workspace, &entries)?;
@@ -31,7 +34,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         style: if args.plain { view::Style::Plain } else { view::Style::Auto },
         ..RunnerOptions::default()
     };
-    let outcome = runner::run(workspace, options)?;
+    let outcome = runner::run(workspace, hold, options)?;
     drop(server);
     conclude(workspace, args, &outcome)?;
     Ok(exit(outcome.exit_code()))

@@ -1,6 +1,8 @@
 //! How a batch ended, and what the shell is told.
 
 use super::interrupt::Ending;
+use super::schedule::Decision;
+use super::tracked::Tracked;
 use crate::run_dir::records::Attempt;
 use crate::run_dir::{RunDir, Status};
 
@@ -27,6 +29,24 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of these runs, with the reasons that the last decision gave.
+    pub fn of(runs: &[Tracked], batch: Option<String>, ending: Ending, decision: &Decision) -> Outcome {
+        let is_finished = |run: &&Tracked| run.seen.status == Status::Finished;
+        let now = |run: &&Tracked| is_finished(run) && !run.finished_before;
+        let reason = |index| decision.waiting.iter().find(|(run, _)| *run == index);
+        let unfinished = |(_, run): &(usize, &Tracked)| run.seen.status != Status::Finished;
+        let left = |(index, run): (usize, &Tracked)| {
+            LeftRun::of(run, reason(index).map(|(_, reason)| reason.as_str()))
+        };
+        Outcome {
+            batch,
+            finished: runs.iter().filter(is_finished).map(|run| run.dir.clone()).collect(),
+            finished_now: runs.iter().filter(now).count(),
+            left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
+            ending,
+        }
+    }
+
     pub fn exit_code(&self) -> u8 {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
         let goes_on = |status: &Status| {
@@ -48,6 +68,18 @@ impl Outcome {
 }
 
 impl LeftRun {
+    /// A run that is not finished; `waiting` is the schedule's reason, if it gave one.
+    pub fn of(run: &Tracked, waiting: Option<&str>) -> LeftRun {
+        let reason = match (&run.trouble, &run.seen.status, waiting) {
+            (Some(trouble), ..) => trouble.clone(),
+            (None, Status::Unreadable { reason }, _) => reason.clone(),
+            (None, _, Some(reason)) => reason.to_owned(),
+            (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
+            _ => String::new(),
+        };
+        LeftRun { dir: run.dir.clone(), status: run.seen.status.clone(), reason }
+    }
+
     /// A sentence with what can be done about it.
     pub fn line(&self) -> String {
         let name = format!("{}/{}", self.dir.experiment(), self.dir.name());
@@ -68,7 +100,7 @@ impl LeftRun {
 }
 
 /// What the last attempt's end says.
-pub fn last_words(attempts: &[Attempt]) -> String {
+fn last_words(attempts: &[Attempt]) -> String {
     let ends = attempts.iter().rev().filter_map(|line| match line {
         Attempt::End(end) => Some(end.why.clone()),
         Attempt::Start(_) => None,
@@ -113,7 +145,7 @@ mod tests {
         assert_eq!(code(Ending::Asked, &[failed.clone(), waiting.clone()]), 75);
         assert_eq!(code(Ending::Asked, std::slice::from_ref(&failed)), 100, "all others were done by then");
         assert_eq!(code(Ending::Asked, &[]), 0);
-        assert_eq!(code(Ending::Now(Interrupt::Int), &[waiting.clone()]), 130);
+        assert_eq!(code(Ending::Now(Interrupt::Int), std::slice::from_ref(&waiting)), 130);
         assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting]), 143);
     }
 

@@ -176,7 +176,7 @@ fn figures(run: &RunLine) -> Vec<String> {
 
 fn meter(step: u64, steps: u64) -> String {
     const CELLS: u64 = 20;
-    let full = if steps == 0 { 0 } else { step.min(steps) * CELLS / steps };
+    let full = (step.min(steps) * CELLS).checked_div(steps).unwrap_or(0);
     (0..CELLS).map(|cell| if cell < full { '━' } else { '╌' }).collect()
 }
 

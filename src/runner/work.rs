@@ -1,30 +1,28 @@
 //! The loop of a batch: observe, decide, carry out, tell; until nothing is left. All decisions are in
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
+mod acts;
+
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
-use super::attempt::{Place, signal_name};
 use super::batch::Batch;
 use super::devices::{self, Devices};
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
 use super::hold::Hold;
 use super::interrupt::{Ending, Interrupt, Interrupts};
-use super::outcome::{LeftRun, Outcome, last_words};
+use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
 use super::schedule::{self, Action, Decision, Observation, Slot, Standing};
-use super::starting::{self, Beginning};
-use super::telemetry::{self, Sampler, TelemetryFile};
-use super::tracked::{self, Kinship, Tracked, Worker};
-use super::view::{self, View};
+use super::telemetry::{self, Sampler};
+use super::tracked::{self, Tracked};
+use super::view::View;
 use super::{Report, RunnerError, RunnerOptions, Selection, tell};
-use crate::run_dir::records::{Batch as BatchRecord, PlanEntry, exit};
-use crate::run_dir::status::last_start;
+use crate::run_dir::records::{Batch as BatchRecord, PlanEntry};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, scan};
 
 /// Time between two looks at the run directories.
@@ -47,7 +45,7 @@ pub async fn work(
         !run.is_to_be_adopted() && matches!(standing, Standing::Finished | Standing::Left)
     };
     if runs.iter().all(idle) {
-        return Ok(outcome(&runs, None, Ending::Open, &Decision::default()));
+        return Ok(Outcome::of(&runs, None, Ending::Open, &Decision::default()));
     }
     let program = Program::find()?;
     program.shake_hands().await?;
@@ -218,198 +216,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn start(&mut self, index: usize, slot: usize) -> bool {
-        let Slot { gpu, threads } = self.slots[slot].clone();
-        let run = &self.runs[index];
-        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len()).wish == schedule::Wish::Cpu;
-        let gpu = gpu.filter(|_| !is_cpu_run);
-        let batch = self.batch.name();
-        let place = Place {
-            batch: &batch,
-            host: &self.host,
-            boot: &self.boot,
-            gpu: gpu.and_then(|gpu| self.devices.gpus().get(gpu)),
-            cpu_name: &self.cpu_name,
-            threads,
-            libtorch: &self.program.libtorch,
-            time: scan::now(),
-        };
-        let may_start = |seen: &scan::Seen| {
-            tracked::standing(seen, Some(&batch), self.options.failed) == Standing::Waiting
-        };
-        let begun = starting::start(&run.dir, &place, &self.program, may_start).await;
-        let now = Instant::now();
-        match begun {
-            Ok(Beginning::Started { child, handle, start }) => {
-                let telemetry = TelemetryFile::open(&run.dir.telemetry(), &telemetry::run_columns()).ok();
-                let on = tell::device_name(gpu, &self.devices, start.threads);
-                let (name, dir, why) = (run.name(), run.dir.clone(), start.why.clone());
-                let mut worker = Worker::new(Some(&*start), Some(slot), Some(handle), now);
-                worker.gpu = gpu;
-                worker.telemetry = telemetry;
-                self.runs[index].worker = Some(worker);
-                self.watch(dir.clone(), child);
-                self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}"));
-                let why = if start.attempt == 1 { String::new() } else { format!(", {why}") };
-                self.view.say(&format!("started  {name} on {on}{why}"));
-                false
-            }
-            Ok(Beginning::Occupied | Beginning::Obsolete) => true,
-            Ok(Beginning::Failed { why }) => {
-                self.trouble(index, &why);
-                true
-            }
-            Err(error) => {
-                self.trouble(index, &error.to_string());
-                true
-            }
-        }
-    }
-
-    fn watch(&self, dir: RunDir, mut child: Child) {
-        let ended = self.ended.0.clone();
-        tokio::spawn(async move {
-            let status = child.wait().await;
-            // Nobody listens any more when the runner ends: the next one sees the run as lost.
-            drop(ended.send(Ended { dir, status }));
-        });
-    }
-
-    fn ask_to_end(&mut self, index: usize) -> bool {
-        let run = &mut self.runs[index];
-        let (name, dir) = (run.name(), run.dir.clone());
-        let Some(worker) = &mut run.worker else { return true };
-        worker.asked = Some(Instant::now());
-        if let Some(handle) = &worker.handle {
-            drop(handle.ask_to_end());
-            self.batch.event("asked-to-end", Some(&dir), "checkpoint and end");
-            self.view.say(&format!("ending   {name}: it writes a checkpoint"));
-        }
-        false
-    }
-
-    fn kill(&mut self, index: usize) -> bool {
-        let ending = self.ending;
-        let run = &mut self.runs[index];
-        let dir = run.dir.clone();
-        let Some(worker) = &mut run.worker else { return true };
-        if worker.killed.is_some() {
-            return false;
-        }
-        let why = match ending {
-            Ending::Now(_) => "ended at once by a second signal".to_owned(),
-            _ => format!(
-                "killed after {} without a step, though asked to end",
-                view::duration(worker.quiet(Instant::now()).as_secs_f64())
-            ),
-        };
-        if let Some(handle) = &worker.handle {
-            drop(handle.kill());
-        }
-        self.batch.event("killed", Some(&dir), &why);
-        worker.killed = Some(why);
-        false
-    }
-
-    async fn close(&mut self, index: usize) -> bool {
-        let dir = self.runs[index].dir.clone();
-        match starting::close(&dir, &self.host, None).await {
-            Ok(Some(end)) => self.batch.event("lost", Some(&dir), &end.why),
-            Ok(None) => {}
-            Err(error) => self.trouble(index, &error.to_string()),
-        }
-        true
-    }
-
-    fn adopt(&mut self, index: usize, now: Instant) {
-        let run = &mut self.runs[index];
-        run.adopt(now);
-        let uuid = tracked::gpu_uuid(last_start(&run.seen.attempts)).map(str::to_owned);
-        let gpu = uuid.and_then(|uuid| self.devices.gpus().iter().position(|gpu| gpu.uuid == uuid));
-        let taken = |slot: usize| {
-            self.runs.iter().filter_map(|run| run.worker.as_ref()).any(|worker| worker.slot == Some(slot))
-        };
-        let slot = (0..self.slots.len())
-            .find(|&slot| !taken(slot) && (gpu.is_none() || self.slots[slot].gpu == gpu));
-        let run = &mut self.runs[index];
-        let (name, dir) = (run.name(), run.dir.clone());
-        if let Some(worker) = &mut run.worker {
-            worker.slot = slot;
-            worker.gpu = gpu;
-            worker.telemetry = TelemetryFile::open(&dir.telemetry(), &telemetry::run_columns()).ok();
-        }
-        self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
-        self.view.say(&format!("adopted  {name}: its worker lives"));
-    }
-
-    /// An adopted worker has ended when its lock is free; its end is then written like a lost one's.
-    fn end_adopted(&mut self, index: usize) {
-        let run = &mut self.runs[index];
-        let is_adopted = run.worker.as_ref().is_some_and(|worker| worker.kinship == Kinship::Adopted);
-        if !is_adopted || run.seen.status.is_running() {
-            return;
-        }
-        let Some(worker) = run.worker.take() else { return };
-        let dir = run.dir.clone();
-        if run.seen.status == Status::Lost {
-            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_deref()) {
-                Ok(end) => self.told_end(index, &end.why),
-                Err(error) => self.trouble(index, &error.to_string()),
-            }
-        } else {
-            self.told_end(index, "its worker is gone");
-        }
-    }
-
-    fn ended(&mut self, ended: Ended) {
-        let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
-        let Some(worker) = self.runs[index].worker.take() else { return };
-        let status = ended.status.ok();
-        match starting::write_end(&ended.dir, worker.attempt, status, worker.killed.as_deref()) {
-            Ok(end) => {
-                let further = end.checkpoint > worker.checkpoint;
-                let run = &mut self.runs[index];
-                run.fruitless = if further || worker.killed.is_some() { 0 } else { run.fruitless + 1 };
-                self.told_end(index, &end.why);
-            }
-            Err(error) => self.trouble(index, &error.to_string()),
-        }
-    }
-
-    /// Says how an attempt ended, by what the run is now.
-    fn told_end(&mut self, index: usize, why: &str) {
-        let host = self.host.clone();
-        let run = &mut self.runs[index];
-        run.look(&host, Instant::now());
-        let (name, dir) = (run.name(), run.dir.clone());
-        if let (Status::Finished, Some((steps, seconds))) = (&run.seen.status, run.measured()) {
-            self.rates.add(&dir.experiment(), seconds, steps);
-        }
-        let line = match &run.seen.status {
-            Status::Finished => format!("finished {name}"),
-            Status::Failed { code } => {
-                let hint = match *code {
-                    exit::OUT_OF_DEVICE_MEMORY => {
-                        "; a smaller train.batch_size with a larger train.accumulate takes less"
-                    }
-                    exit::CANNOT_WRITE => "; see: overnight doctor",
-                    _ => "",
-                };
-                format!("failed   {name}: {why}{hint} (more: overnight logs {name})")
-            }
-            Status::Killed { signal } => {
-                format!(
-                    "killed   {name} by {}, no retries left (more: overnight logs {name})",
-                    signal_name(*signal)
-                )
-            }
-            Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
-            other => format!("{:8} {name}: {why}", other.word()),
-        };
-        self.batch.event("run-ended", Some(&dir), &format!("{}: {why}", self.runs[index].seen.status.word()));
-        self.view.say(&line);
-    }
-
     fn interrupted(&mut self, interrupt: Interrupt) {
         self.ending = self.ending.after(interrupt);
         let words = match self.ending {
@@ -420,20 +226,11 @@ impl<'a> Work<'a> {
         self.view.say(words);
     }
 
-    /// Leaves a run alone for the rest of the batch.
-    fn trouble(&mut self, index: usize, why: &str) {
-        let run = &mut self.runs[index];
-        run.trouble = Some(why.to_owned());
-        let (name, dir) = (run.name(), run.dir.clone());
-        self.batch.event("left-alone", Some(&dir), why);
-        self.view.say(&format!("left     {name}: {why}"));
-    }
-
     fn name_what_is_left_alone(&mut self) {
         for run in &self.runs {
             let standing = tracked::standing(&run.seen, None, self.options.failed);
             if standing == Standing::Left && !run.seen.status.is_running() {
-                self.view.say(&left(run, &Decision::default(), 0).line());
+                self.view.say(&LeftRun::of(run, None).line());
             }
         }
     }
@@ -458,7 +255,7 @@ impl<'a> Work<'a> {
     }
 
     async fn finish(mut self, decision: &Decision) -> Result<Outcome, RunnerError> {
-        let outcome = outcome(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         drop(self.view);
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
@@ -493,33 +290,6 @@ fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
         steps: record.steps,
         estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
     })
-}
-
-fn outcome(runs: &[Tracked], batch: Option<String>, ending: Ending, decision: &Decision) -> Outcome {
-    let is_finished = |run: &&Tracked| run.seen.status == Status::Finished;
-    let now = |run: &&Tracked| is_finished(run) && !run.finished_before;
-    Outcome {
-        batch,
-        finished: runs.iter().filter(is_finished).map(|run| run.dir.clone()).collect(),
-        finished_now: runs.iter().filter(now).count(),
-        left: (0..runs.len())
-            .filter(|index| runs[*index].seen.status != Status::Finished)
-            .map(|index| left(&runs[index], decision, index))
-            .collect(),
-        ending,
-    }
-}
-
-fn left(run: &Tracked, decision: &Decision, index: usize) -> LeftRun {
-    let waiting = decision.waiting.iter().find(|(waiting, _)| *waiting == index);
-    let reason = match (&run.trouble, &run.seen.status, waiting) {
-        (Some(trouble), ..) => trouble.clone(),
-        (None, Status::Unreadable { reason }, _) => reason.clone(),
-        (None, _, Some((_, reason))) => reason.clone(),
-        (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
-        _ => String::new(),
-    };
-    LeftRun { dir: run.dir.clone(), status: run.seen.status.clone(), reason }
 }
 
 fn boot_id() -> String {

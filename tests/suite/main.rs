@@ -2,4 +2,6 @@
 
 mod live;
 mod report;
+mod runner;
 mod serve;
+mod workspace;

@@ -46,7 +46,12 @@ impl TestRun {
     /// A worker for this run, as a person would start it.
     pub fn worker(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight-worker"));
-        command.arg(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("train")
+            .arg(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command.env("LD_LIBRARY_PATH", libtorch().join("lib"));
         command
     }

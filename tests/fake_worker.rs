@@ -1,0 +1,280 @@
+//! A worker that obeys the protocol and trains nothing: it counts steps, needs no libtorch, and does
+//! what the run's notes say: `fail@3`, `kill@3`, ... each at the end of that step, for all runs of the
+//! experiment or, as `s2:fail@3`, for the run with that seed. With `FAKE_PROTOCOL` it claims another
+//! protocol.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use overnight::run_dir::checkpoint::{State, Window};
+use overnight::run_dir::metrics::{self, Writer};
+use overnight::run_dir::number::Number;
+use overnight::run_dir::records::{
+    Attempt, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
+};
+use overnight::run_dir::status::{end_of, last_start};
+use overnight::run_dir::write::{Durability, append_line, replace_json};
+use overnight::run_dir::{PROTOCOL, RunDir, read, scan, step_name};
+use rustix::process::{Signal, getpid, kill_process};
+
+/// What a note makes the worker do at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trick {
+    /// Fail, in every attempt.
+    Fail,
+    /// Fail in the first attempt only.
+    FailOnce,
+    /// Die by SIGKILL in the first attempt only.
+    Kill,
+    /// Die by SIGKILL in every attempt.
+    KillAlways,
+    /// Wait until asked to end, in the first attempt only.
+    Hold,
+    /// Wait and turn a deaf ear to SIGTERM.
+    Deaf,
+    /// End with code 0 and no result.
+    Vanish,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("--protocol") => {
+            println!("{}", std::env::var("FAKE_PROTOCOL").unwrap_or(PROTOCOL.to_string()));
+            ExitCode::SUCCESS
+        }
+        Some(path) => match work(Path::new(path)) {
+            Ok(code) => ExitCode::from(code as u8),
+            Err(error) => {
+                eprintln!("fake-worker: {error}");
+                ExitCode::from(exit::FAILED as u8)
+            }
+        },
+        None => ExitCode::from(2),
+    }
+}
+
+fn work(path: &Path) -> io::Result<i32> {
+    let run = RunDir::new(path);
+    let record = read::run_record(&run).map_err(io::Error::other)?;
+    // The lock came as standard input.
+    let (input, lock) = (fs::metadata("/proc/self/fd/0")?, fs::metadata(run.alive_lock())?);
+    if (input.dev(), input.ino()) != (lock.dev(), lock.ino()) {
+        return Err(io::Error::other("the lock did not come as standard input"));
+    }
+    let attempts: Vec<Attempt> = read::lines(&run.attempts()).map_err(io::Error::other)?.records;
+    let start = last_start(&attempts).filter(|start| end_of(&attempts, start.attempt).is_none());
+    let start = start.ok_or_else(|| io::Error::other("no start line was written for this attempt"))?;
+    fs::write(run.alive_lock(), format!("{}\n", std::process::id()))?;
+    eprintln!("attempt {} begins", start.attempt);
+    Worker { run: &run, record: &record, start, ended: asked_to_end() }.train()
+}
+
+/// Set by SIGTERM.
+fn asked_to_end() -> Arc<AtomicBool> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&asked);
+    let (ready, listening) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let kind = tokio::signal::unix::SignalKind::terminate();
+            let mut signal = tokio::signal::unix::signal(kind).unwrap();
+            ready.send(()).unwrap();
+            loop {
+                signal.recv().await;
+                flag.store(true, Ordering::Relaxed);
+            }
+        });
+    });
+    listening.recv().unwrap();
+    asked
+}
+
+struct Worker<'a> {
+    run: &'a RunDir,
+    record: &'a RunRecord,
+    start: &'a Start,
+    ended: Arc<AtomicBool>,
+}
+
+impl Worker<'_> {
+    fn train(&self) -> io::Result<i32> {
+        let steps = self.record.steps;
+        let columns = metrics::columns(&self.record.settings);
+        let (mut step, keep) = match self.start.checkpoint {
+            None => (0, None),
+            Some(step) => {
+                let state: State =
+                    read::json(&self.run.checkpoint(step).state()).map_err(io::Error::other)?;
+                (state.step, Some(state.metrics_length))
+            }
+        };
+        let mut rows = Writer::open(&self.run.metrics(), &columns, keep)?;
+        self.event(
+            step,
+            self.start.checkpoint.map_or(What::Started, |checkpoint| What::Resumed { checkpoint }),
+        )?;
+        self.progress(step)?;
+        while step < steps {
+            if self.is_asked() {
+                self.checkpoint(step, &rows)?;
+                self.event(step, What::Ended { why: "asked to end".into() })?;
+                return Ok(exit::ENDED_AS_ASKED);
+            }
+            step += 1;
+            rows.row(&self.row(step, &columns))?;
+            self.progress(step)?;
+            match self.trick(step) {
+                Some(Trick::Fail | Trick::FailOnce) => {
+                    let message = format!("told to fail at step {step}");
+                    eprintln!("{message}");
+                    self.event(step, What::Failed { kind: FailureKind::Other, message })?;
+                    return Ok(exit::FAILED);
+                }
+                Some(Trick::Kill | Trick::KillAlways) => kill_process(getpid(), Signal::KILL)?,
+                Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
+                Some(Trick::Deaf) => self.wait_until(|| false),
+                Some(Trick::Vanish) => return Ok(exit::FINISHED),
+                None => {}
+            }
+            let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
+            if step == steps || due {
+                self.checkpoint(step, &rows)?;
+            }
+        }
+        self.finish(step)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn wait_until(&self, condition: impl Fn() -> bool) {
+        // A test that broke off has removed the folder; nobody would ever ask this worker to end.
+        while !condition() && self.run.path().exists() {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    fn trick(&self, step: u64) -> Option<Trick> {
+        let seed = format!("s{}", self.record.settings.train.seed);
+        let first = self.start.attempt == 1;
+        self.record.notes.split_whitespace().find_map(|note| {
+            let note = match note.split_once(':') {
+                Some((of, note)) if of == seed => note,
+                Some(_) => return None,
+                None => note,
+            };
+            let (name, at) = note.split_once('@')?;
+            let trick = match name {
+                "fail" => Trick::Fail,
+                "failonce" if first => Trick::FailOnce,
+                "kill" if first => Trick::Kill,
+                "killalways" => Trick::KillAlways,
+                "hold" if first => Trick::Hold,
+                "deaf" => Trick::Deaf,
+                "vanish" => Trick::Vanish,
+                _ => return None,
+            };
+            (at.parse() == Ok(step)).then_some(trick)
+        })
+    }
+
+    /// The loss is a function of seed and step, as a real worker's is.
+    fn loss(&self, step: u64) -> f64 {
+        self.record.settings.train.seed as f64 + 1.0 / step.max(1) as f64
+    }
+
+    fn row(&self, step: u64, columns: &[&str]) -> Vec<Option<f64>> {
+        let cell = |name: &&str| match *name {
+            "step" => Some(step as f64),
+            "time" => Some(scan::now()),
+            "elapsed" => Some(step as f64 / 100.0),
+            "train/loss" => Some(self.loss(step)),
+            _ => None,
+        };
+        columns.iter().map(cell).collect()
+    }
+
+    fn event(&self, step: u64, what: What) -> io::Result<()> {
+        let event = Event { time: scan::now(), attempt: self.start.attempt, step, what };
+        append_line(&self.run.events(), &event, Durability::Rebuildable)
+    }
+
+    fn progress(&self, step: u64) -> io::Result<()> {
+        let progress = Progress {
+            attempt: self.start.attempt,
+            time: scan::now(),
+            step,
+            steps: self.record.steps,
+            epoch: 0.0,
+            phase: Phase::Training,
+            steps_per_second: Some(100.0),
+            rate: Some(("images_per_second".into(), 3200.0)),
+            remaining_seconds: Some((self.record.steps - step) as f64 / 100.0),
+            loss: Some(Number(self.loss(step))),
+        };
+        replace_json(&self.run.progress(), &progress, Durability::Rebuildable)
+    }
+
+    fn checkpoint(&self, step: u64, rows: &Writer) -> io::Result<()> {
+        let target = self.run.checkpoint(step);
+        if target.path().exists() {
+            return Ok(());
+        }
+        rows.sync()?;
+        let building = self.run.checkpoints().join(format!(".new-{}", step_name(step)));
+        drop(fs::remove_dir_all(&building));
+        fs::create_dir_all(&building)?;
+        fs::write(building.join("model.safetensors"), format!("weights of step {step}"))?;
+        fs::write(building.join("optimizer.safetensors"), "averages")?;
+        let state = State {
+            protocol: PROTOCOL,
+            step,
+            epoch: 0.0,
+            model_hash: String::new(),
+            optimizer_hash: String::new(),
+            metrics_length: rows.length(),
+            elapsed_seconds: step as f64 / 100.0,
+            history: format!("{step:x}"),
+            best: None,
+            stale_evaluations: 0,
+            stop_best: None,
+            lr_factor: 1.0,
+            due: Vec::new(),
+            window: Window::default(),
+            last: BTreeMap::new(),
+        };
+        replace_json(&building.join("state.json"), &state, Durability::Synced)?;
+        fs::rename(&building, target.path())?;
+        self.event(step, What::Checkpointed { bytes: 1, seconds: 0.0 })
+    }
+
+    fn finish(&self, step: u64) -> io::Result<i32> {
+        self.event(step, What::Finished)?;
+        let result = RunResult {
+            protocol: PROTOCOL,
+            time: scan::now(),
+            step,
+            epoch: 0.0,
+            elapsed_seconds: step as f64 / 100.0,
+            stopped_early: None,
+            last: BTreeMap::from([("train/loss".to_string(), Number(self.loss(step)))]),
+            best: None,
+            last_checkpoint: step,
+            best_checkpoint: None,
+            history: format!("{step:x}"),
+            attempts: self.start.attempt,
+        };
+        replace_json(&self.run.result(), &result, Durability::Synced)?;
+        Ok(exit::FINISHED)
+    }
+}

@@ -1,0 +1,246 @@
+//! A workspace in a temporary folder, and `overnight` in it: verbs that can be chained.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use overnight::run_dir::records::{Attempt, Batch, BatchEvent, End, QueueState, Start};
+use overnight::run_dir::scan::{self, Seen};
+use overnight::run_dir::{self, BatchDir, RunDir, read};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longest time that a condition may take to come true, on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A temporary workspace whose runs are done by the fake worker.
+pub struct Workspace {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What a finished command gave.
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A command that is still at work. Killed when dropped.
+pub struct Running {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Workspace {
+    pub fn new() -> Workspace {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("experiments")).unwrap();
+        Workspace { folder, environment: Vec::new() }
+    }
+
+    /// An experiment of `steps` steps, a checkpoint every two, with these seeds; `notes` tell the fake
+    /// worker what to do.
+    pub fn experiment(self, name: &str, steps: u64, seeds: &[u64], notes: &str) -> Workspace {
+        let text = format!(
+            "notes = \"{notes}\"\n[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n\
+             [train]\nsteps = {steps}\n[checkpoint]\nevery = 2\n[sweep]\nseeds = {seeds:?}\n"
+        );
+        self.file(&format!("experiments/{name}.toml"), &text)
+    }
+
+    pub fn file(self, path: &str, text: &str) -> Workspace {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Sets a variable for all commands.
+    pub fn variable(mut self, name: &str, value: &str) -> Workspace {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    /// `overnight run --plain --no-report` and `arguments`, to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.start(arguments).wait()
+    }
+
+    /// The same, still at work.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        self.spawn(&[&["run", "--plain", "--no-report"], arguments].concat())
+    }
+
+    /// `overnight` with `arguments`, still at work.
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        // Files, not pipes: nobody has to read them for the command to go on.
+        let mut names = tempfile::Builder::new();
+        let (stdout, stdout_path) = names.prefix("stdout-").tempfile().unwrap().keep().unwrap();
+        let (stderr, stderr_path) = names.prefix("stderr-").tempfile().unwrap().keep().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_overnight"))
+            .arg("-C")
+            .arg(self.folder.path())
+            .args(arguments)
+            .env("OVERNIGHT_WORKER", fake_worker())
+            .env_remove("CUDA_VISIBLE_DEVICES")
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        Running { child, stdout: stdout_path, stderr: stderr_path }
+    }
+
+    fn layout(&self) -> run_dir::Workspace {
+        run_dir::Workspace::new(self.folder.path())
+    }
+
+    /// The run directories of an experiment, in the order of their numbers.
+    pub fn runs(&self, experiment: &str) -> Vec<RunDir> {
+        let mut runs = scan::runs_of(&self.layout(), experiment);
+        runs.sort_by_key(|run| read::run_record(run).map_or(u32::MAX, |record| record.number));
+        runs
+    }
+
+    /// The run of that seed.
+    pub fn seed(&self, experiment: &str, seed: u64) -> RunDir {
+        let runs = self.runs(experiment).into_iter();
+        let mut found = runs.filter(|run| read::run_record(run).is_ok_and(|r| r.settings.train.seed == seed));
+        found.next().expect("the run of that seed is there")
+    }
+
+    /// The states of an experiment's runs, in the order of their numbers.
+    pub fn words(&self, experiment: &str) -> Vec<&'static str> {
+        self.runs(experiment).iter().map(|run| look(run).status.word()).collect()
+    }
+
+    /// The newest batch.
+    pub fn batch(&self) -> BatchDir {
+        scan::batches(&self.layout()).pop().expect("a batch is there")
+    }
+
+    pub fn batches(&self) -> usize {
+        scan::batches(&self.layout()).len()
+    }
+
+    pub fn batch_record(&self) -> Batch {
+        read::json(&self.batch().batch_json()).unwrap()
+    }
+
+    pub fn queue_state(&self) -> QueueState {
+        read::json(&self.batch().queue_json()).unwrap()
+    }
+
+    /// Names of the newest batch's events with their runs' names, in order.
+    pub fn events(&self) -> Vec<BatchEvent> {
+        read::lines(&self.batch().events()).unwrap().records
+    }
+}
+
+impl Output {
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Output {
+        let Output { status, stdout, stderr } = &self;
+        assert_eq!(status.code(), Some(expected), "{status}\nstdout:\n{stdout}\nstderr:\n{stderr}");
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, words: &str) -> Output {
+        assert!(self.stderr.contains(words), "{words:?} is not in standard error:\n{}", self.stderr);
+        self
+    }
+}
+
+impl Running {
+    pub fn wait(mut self) -> Output {
+        wait_until("the command ends", || self.child.try_wait().unwrap().is_some());
+        let status = self.child.wait().unwrap();
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        Output { status, stdout: read(&self.stdout), stderr: read(&self.stderr) }
+    }
+
+    pub fn signal(&self, signal: Signal) -> &Running {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self
+    }
+
+    /// Its children whose command line has that word, by process number.
+    pub fn children(&self, word: &str) -> Vec<i32> {
+        let process = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+        let is_meant = |child: &i32| {
+            let line = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            line.split('\0').any(|argument| argument == word)
+        };
+        let children = children.unwrap_or_default();
+        children.split_whitespace().filter_map(|child| child.parse().ok()).filter(is_meant).collect()
+    }
+
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// SIGKILL, as the kernel or a power cut would; its workers live on.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        assert_eq!(self.child.wait().unwrap().signal(), Some(9));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_file(&self.stdout));
+        drop(fs::remove_file(&self.stderr));
+    }
+}
+
+/// One look at a run.
+pub fn look(run: &RunDir) -> Seen {
+    scan::look(run, &scan::host(), scan::now())
+}
+
+pub fn starts(run: &RunDir) -> Vec<Start> {
+    let only = |line| if let Attempt::Start(start) = line { Some(start) } else { None };
+    look(run).attempts.into_iter().filter_map(only).collect()
+}
+
+pub fn ends(run: &RunDir) -> Vec<End> {
+    let only = |line| if let Attempt::End(end) = line { Some(end) } else { None };
+    look(run).attempts.into_iter().filter_map(only).collect()
+}
+
+/// The step that a run's progress shows.
+pub fn step(run: &RunDir) -> u64 {
+    look(run).progress.map_or(0, |progress| progress.step)
+}
+
+/// Polls until `condition` holds; fails after a minute, naming what was waited for.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// The worker for tests, which `cargo test` builds as an example.
+fn fake_worker() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let target = tests.parent().and_then(Path::parent).unwrap();
+    let path = target.join("examples/fake-worker");
+    assert!(path.is_file(), "{} is missing: cargo build --example fake-worker", path.display());
+    path
+}
