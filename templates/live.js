@@ -322,7 +322,8 @@
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
   const follow = () => {
-    const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel("overnight") : null;
+    const workspace = document.documentElement.dataset.workspace;
+    const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`overnight-${workspace}`) : null;
     let stream = null;
     let release = null;
     const listen = () => {
@@ -341,7 +342,7 @@
       if (!channel || !navigator.locks) return listen();
       const given = new AbortController();
       release = () => given.abort();
-      navigator.locks.request("overnight-events", { signal: given.signal }, () => new Promise((done) => {
+      navigator.locks.request(`overnight-events-${workspace}`, { signal: given.signal }, () => new Promise((done) => {
         release = done;
         listen();
       })).catch(() => {});

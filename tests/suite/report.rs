@@ -324,6 +324,37 @@ fn a_template_that_asks_for_what_is_not_there_is_named_and_leaves_the_pages() {
     assert!(place.run_page(0).contains("Learning rate"));
 }
 
+#[test]
+fn events_stand_on_every_chart_but_those_that_a_resume_overtook() {
+    let place = Place::small();
+    let event = |line: &str| {
+        let mut events = OpenOptions::new().append(true).create(true).open(place.run(0).events()).unwrap();
+        writeln!(events, "{line}").unwrap();
+    };
+    event(r#"{"time": 1, "attempt": 1, "step": 200, "event": "alert", "message": "the loss jumped"}"#);
+    event(r#"{"time": 2, "attempt": 1, "step": 390, "event": "alert", "message": "this was overtaken"}"#);
+    event(r#"{"time": 3, "attempt": 2, "step": 300, "event": "resumed", "checkpoint": 300}"#);
+    place.build();
+    let page = place.run_page(0);
+    assert_eq!(page.matches(">resumed<").count(), 6, "each of the six curves has the word");
+    assert!(page.contains("Alert at step 200: the loss jumped.") && !page.contains("this was overtaken"));
+    assert!(page.contains("resumed once"));
+}
+
+#[test]
+fn a_killed_run_names_its_signal() {
+    let place = Place::small();
+    fs::remove_file(place.run(0).result()).unwrap();
+    let attempts = fs::read_to_string(place.run(0).attempts()).unwrap();
+    let killed = attempts.replace(r#""code":0,"signal":null"#, r#""code":null,"signal":9"#);
+    let killed = killed.replace(r#""checkpoint":600"#, r#""checkpoint":null"#);
+    assert_ne!(killed, attempts);
+    fs::write(place.run(0).attempts(), killed.repeat(4)).unwrap();
+    place.build();
+    assert!(place.run_page(0).contains("killed by SIGKILL"));
+    assert!(place.page("index.html").contains("One needs you."));
+}
+
 /// For looking at pages: `OVERNIGHT_SHOW=FOLDER cargo test --test suite show_pages -- --ignored`.
 #[test]
 #[ignore = "makes pages to look at"]
