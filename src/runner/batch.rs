@@ -93,24 +93,23 @@ impl Batch {
     }
 }
 
-/// Names sort as batches began: the time stands in front, in UTC, which never goes back by an hour.
+/// Names sort as batches began: the time stands in front, in UTC, which never goes back by an hour, and
+/// the four digits are the part of a second.
 fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
     let batches = workspace.batches();
     fs::create_dir_all(&batches).map_err(|error| at(&batches, error))?;
     let start = jiff::Timestamp::from_second(record.start as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
     let host: String = record.host.chars().map(plain).take(40).collect();
-    for again in 0u32.. {
-        let seed = format!("{} {} {again}", record.start, record.process);
-        let hash = blake3::hash(seed.as_bytes()).to_hex();
-        let path = batches.join(format!("{}-{host}-{}", start.strftime("%Y%m%dT%H%M%SZ"), &hash[..4]));
+    let mut part = (record.start.fract() * 65_536.0) as u16;
+    loop {
+        let path = batches.join(format!("{}-{host}-{part:04x}", start.strftime("%Y%m%dT%H%M%SZ")));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(BatchDir::new(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && again < 100 => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && part < u16::MAX => part += 1,
             Err(error) => return Err(at(&path, error)),
         }
     }
-    unreachable!("the loop ends by returning")
 }
 
 #[cfg(test)]
@@ -123,7 +122,7 @@ mod tests {
             protocol: PROTOCOL,
             host: "box.lan/x".into(),
             process: 7,
-            start: 1_795_215_600.0,
+            start: 1_795_215_600.5,
             end: None,
             exit_code: None,
             arguments: vec!["run".into()],
@@ -139,7 +138,7 @@ mod tests {
         let workspace = Workspace::new(folder.path());
         let mut batch = Batch::begin(&workspace, record(), &[]).unwrap();
         let name = batch.name();
-        assert!(name.starts_with("20261120T230000Z-box-lan-x-"), "{name}");
+        assert!(name == "20261120T230000Z-box-lan-x-8000", "{name}");
         let dir = batch.dir().clone();
         let open: Record = read::json(&dir.batch_json()).unwrap();
         assert_eq!(open.end, None);
@@ -155,11 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn two_batches_of_one_second_have_two_directories() {
+    fn batches_of_one_second_have_directories_that_sort_as_they_began() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::new(folder.path());
         let first = Batch::begin(&workspace, record(), &[]).unwrap().name();
         let second = Batch::begin(&workspace, record(), &[]).unwrap().name();
-        assert_ne!(first, second);
+        let later = Record { start: 1_795_215_600.6, ..record() };
+        let third = Batch::begin(&workspace, later, &[]).unwrap().name();
+        assert!(first < second && second < third, "{first} {second} {third}");
     }
 }

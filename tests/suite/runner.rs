@@ -321,7 +321,7 @@ fn the_death_of_the_report_harms_no_run() {
     let ended = || workspace.events().iter().any(|event| event.event == "report-ended");
     wait_until("the runner has given the report up", || {
         for child in runner.children("--watch") {
-            drop(kill_process(Pid::from_raw(child).unwrap(), Signal::KILL));
+            let _ = kill_process(Pid::from_raw(child).unwrap(), Signal::KILL);
         }
         ended()
     });
