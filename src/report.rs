@@ -117,7 +117,8 @@ impl Report {
             })
             .collect();
         let runs = remembered.into_iter().collect();
-        Report { site, workspace, host: scan::host(), runs, shared: String::new() }
+        let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
+        Report { site, workspace, host: scan::host(), runs, shared }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -302,6 +303,11 @@ impl Report {
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
         self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+        let remembered = self.site.remembered_shared();
+        if let Some(folder) = remembered.parent() {
+            fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        }
+        replace(&remembered, shared.as_bytes(), Durability::Rebuildable)?;
         self.shared = shared;
         Ok(())
     }

@@ -104,13 +104,12 @@
         item.dataset[place] = original;
         const moved = (parseFloat(original) / 100 - from) / (to - from);
         item.setAttribute(place, `${moved * 100}%`);
-        item.toggleAttribute("hidden", false);
-        item.classList.toggle("outside", moved < -0.001 || moved > 1.001);
         item.setAttribute("visibility", moved < -0.001 || moved > 1.001 ? "hidden" : "visible");
       }
     }
     const scale = chart.querySelector("g.scale");
-    for (const text of scale.querySelectorAll('text[y="100%"]')) text.remove();
+    // The labels of y stand beside the plot and have a dx.
+    for (const text of scale.querySelectorAll('text[y="100%"]:not([dx])')) text.remove();
     const axis = axisOf(plot);
     const about = Math.max(2, Math.round(chart.clientWidth / 150) || 4);
     for (const [tick, label] of roundTicks(toValue(axis, from), toValue(axis, to), about)) {
@@ -323,7 +322,8 @@
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
   const follow = () => {
-    const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel("overnight") : null;
+    const workspace = document.documentElement.dataset.workspace;
+    const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`overnight-${workspace}`) : null;
     let stream = null;
     let release = null;
     const listen = () => {
@@ -342,7 +342,7 @@
       if (!channel || !navigator.locks) return listen();
       const given = new AbortController();
       release = () => given.abort();
-      navigator.locks.request("overnight-events", { signal: given.signal }, () => new Promise((done) => {
+      navigator.locks.request(`overnight-events-${workspace}`, { signal: given.signal }, () => new Promise((done) => {
         release = done;
         listen();
       })).catch(() => {});

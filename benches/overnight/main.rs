@@ -1,8 +1,11 @@
-//! How fast the parts are on this machine: `make bench`, or for one part `cargo bench -- report`.
+//! How fast the parts are on this machine: `make bench`, or one part by `cargo bench -- report`.
 //! Nothing is asserted here; figures that go elsewhere carry the machine's name with them.
 //!
-//! `--runs N` and `--rows N` choose the size of the generated workspace.
+//! `--runs N` and `--rows N` choose the size of the made-up workspace.
 
+#[path = "../made_up.rs"]
+#[allow(dead_code)] // Tests use the rest of it.
+mod made_up;
 mod pages;
 mod report;
 mod training;
@@ -10,31 +13,32 @@ mod workspace;
 
 use std::time::{Duration, Instant};
 
-fn main() {
-    // Cargo adds its own flag.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let number = |name: &str, default: usize| {
+const PARTS: [&str; 3] = ["report", "pages", "training"];
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |name: &str, default: u32| {
         let at = arguments.iter().position(|argument| argument == name);
         at.and_then(|at| arguments.get(at + 1)).and_then(|text| text.parse().ok()).unwrap_or(default)
     };
     let (runs, rows) = (number("--runs", 1000), number("--rows", 10_000));
-    let parts = ["report", "pages", "training"];
-    let chosen: Vec<_> = parts.iter().filter(|part| arguments.iter().any(|named| named == *part)).collect();
-    let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|named| **named == part);
+    let is_named = |part: &str| arguments.iter().any(|argument| argument == part);
+    let all = !PARTS.iter().any(|part| is_named(part));
 
     println!("{}", machine());
-    if wanted("report") || wanted("pages") {
-        let workspace = workspace::generated(runs, rows);
-        if wanted("report") {
-            report::measure(&workspace);
+    if all || is_named("report") || is_named("pages") {
+        let workspace = workspace::generated(runs, rows)?;
+        if all || is_named("report") {
+            report::measure(&workspace)?;
         }
-        if wanted("pages") {
-            pages::measure(&workspace);
+        if all || is_named("pages") {
+            pages::measure(&workspace)?;
         }
     }
-    if wanted("training") {
-        training::measure();
+    if all || is_named("training") {
+        training::measure()?;
     }
+    Ok(())
 }
 
 fn machine() -> String {
@@ -46,18 +50,17 @@ fn machine() -> String {
 }
 
 /// The middle of several timings of `work`.
-fn median_of(times: usize, mut work: impl FnMut()) -> Duration {
-    let mut timings: Vec<_> = (0..times)
-        .map(|_| {
-            let started = Instant::now();
-            work();
-            started.elapsed()
-        })
-        .collect();
+fn median_of(times: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let mut timings = Vec::new();
+    for _ in 0..times {
+        let started = Instant::now();
+        work()?;
+        timings.push(started.elapsed());
+    }
     timings.sort();
-    timings[times / 2]
+    Ok(timings[times / 2])
 }
 
-fn say(what: &str, value: &str) {
-    println!("{what:<58} {value}");
+fn say(what: &str, time: Duration) {
+    println!("{what:<58} {:.1} ms", time.as_secs_f64() * 1e3);
 }

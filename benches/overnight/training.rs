@@ -4,58 +4,47 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use anyhow::Context;
 use overnight::run_dir::metrics::Metrics;
 use overnight::run_dir::{Workspace, scan};
-
-use super::say;
 
 const STEPS: usize = 300;
 const TOKENS_PER_STEP: f64 = 12.0 * 64.0;
 
-pub fn measure() {
+pub fn measure() -> anyhow::Result<()> {
     let what = "training: nanoGPT's CPU configuration, fp32";
     if option_env!("CARGO_BIN_EXE_overnight-worker").is_none() {
-        return say(&format!("{what}: skipped"), "the worker is not built (make bench builds it)");
+        println!("{what}: skipped, the worker is not built (make bench builds it)");
+        return Ok(());
     }
-    let folder = match tempfile::tempdir() {
-        Ok(folder) => folder,
-        Err(error) => return say(&format!("{what}: skipped"), &error.to_string()),
-    };
-    match rates(folder.path()) {
-        Err(problem) => say(&format!("{what}: skipped"), &problem),
-        Ok(mut rates) => {
-            // The first quarter warms up.
-            let mut steady = rates.split_off(rates.len() / 4);
-            steady.sort_by(f64::total_cmp);
-            let tokens = steady.get(steady.len() / 2).copied().unwrap_or(f64::NAN);
-            let steps = tokens / TOKENS_PER_STEP;
-            let milliseconds = 1000.0 / steps;
-            say(what, &format!("{steps:.1} steps/s, {milliseconds:.1} ms a step, {tokens:.0} tokens/s"));
-        }
-    }
+    let folder = tempfile::tempdir()?;
+    let mut rates = rates(folder.path())?;
+    // The first quarter warms up.
+    let mut steady = rates.split_off(rates.len() / 4);
+    steady.sort_by(f64::total_cmp);
+    let tokens = steady.get(steady.len() / 2).copied().unwrap_or(f64::NAN);
+    let steps = tokens / TOKENS_PER_STEP;
+    println!("{what:<58} {steps:.1} steps/s, {:.1} ms a step, {tokens:.0} tokens/s", 1000.0 / steps);
+    Ok(())
 }
 
-fn rates(folder: &Path) -> Result<Vec<f64>, String> {
+/// Tokens a second, row by row.
+fn rates(folder: &Path) -> anyhow::Result<Vec<f64>> {
     let workspace = Workspace::new(folder);
-    let file = workspace.experiments().join("cpu.toml");
-    let text = experiment(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"));
-    std::fs::create_dir_all(workspace.experiments()).map_err(|error| error.to_string())?;
-    std::fs::write(&file, text).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(workspace.experiments())?;
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    std::fs::write(workspace.experiments().join("cpu.toml"), experiment(&source))?;
     let output = Command::new(env!("CARGO_BIN_EXE_overnight"))
         .arg("-C")
         .arg(folder)
         .args(["run", "experiments/cpu.toml", "--plain", "--no-report"])
         .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
+        .output()?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let runs = scan::runs(&workspace);
-    let run = runs.first().ok_or("no run was made")?;
-    let metrics = Metrics::read(&run.metrics()).map_err(|error| error.to_string())?;
-    let rates = metrics.column("tokens_per_second").ok_or("no rate was logged")?;
-    Ok(rates.values.clone())
+    let run = runs.first().context("no run was made")?;
+    let metrics = Metrics::read(&run.metrics())?;
+    Ok(metrics.column("tokens_per_second").context("no rate was logged")?.values.clone())
 }
 
 fn experiment(source: &Path) -> String {

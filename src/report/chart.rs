@@ -205,7 +205,9 @@ fn draw_grid(area: &Area, x: &Scale, y: &Scale, width_px: f64) {
 /// Every how many ticks have a label on a phone, so that labels do not touch.
 fn stride_when_narrow(x: &Scale, labels: &[String]) -> usize {
     let widest = labels.iter().map(|label| text_width(label, TEXT_PX)).fold(0.0, f64::max);
-    let places: Vec<f64> = x.ticks().iter().map(|&tick| x.fraction(tick) * NARROW_PX).collect();
+    // A label at the right edge is set to its left.
+    let place = |tick: &f64| (x.fraction(*tick) * NARROW_PX).min(NARROW_PX - widest / 2.0);
+    let places: Vec<f64> = x.ticks().iter().map(place).collect();
     let fits = |stride: &usize| {
         let shown: Vec<f64> = places.iter().copied().step_by(*stride).collect();
         shown.windows(2).all(|pair| pair[1] - pair[0] > widest + 12.0)

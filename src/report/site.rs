@@ -32,6 +32,11 @@ impl Site {
         self.root.join(".state").join(experiment).join(format!("{run}.json"))
     }
 
+    /// What the pages about all runs were last made from.
+    pub fn remembered_shared(&self) -> PathBuf {
+        self.root.join(".state/.shared")
+    }
+
     /// Runs that the last build knew, as `.state` has them.
     pub fn remembered_runs(&self) -> Vec<(String, String)> {
         let experiments = names_in(&self.root.join(".state"));

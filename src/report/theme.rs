@@ -9,6 +9,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use super::chart::backend::Escaped;
 use crate::run_dir::Workspace;
 use crate::run_dir::write::at;
 
@@ -53,6 +54,11 @@ impl Theme {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        // The engine's own escaping also writes every slash as five characters more.
+        environment.set_formatter(|out, state, value| match value.as_str() {
+            Some(text) if !value.is_safe() => Ok(write!(out, "{}", Escaped(text))?),
+            _ => minijinja::escape_formatter(out, state, value),
+        });
         let mut hasher = blake3::Hasher::new();
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
         for (name, built_in) in TEMPLATES {

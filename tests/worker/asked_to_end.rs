@@ -2,8 +2,8 @@
 
 use overnight::experiment::settings::*;
 use overnight::run_dir::checkpoint::{State, steps};
-use overnight::run_dir::records::{Phase, What};
 use overnight::run_dir::read;
+use overnight::run_dir::records::{Phase, What};
 use rustix::process::Signal;
 
 use crate::fixture::{TestRun, language_model};
@@ -46,8 +46,12 @@ fn a_worker_that_evaluates_ends_and_evaluates_again_when_it_goes_on() {
 #[test]
 fn a_worker_that_samples_ends_and_samples_again_when_it_goes_on() {
     let mut settings = language_model();
-    settings.sample =
-        Sample { prompts: vec!["one".to_owned()], tokens: 4000, every: Every::Steps(35), ..Sample::default() };
+    settings.sample = Sample {
+        prompts: vec!["one".to_owned()],
+        tokens: 4000,
+        every: Every::Steps(35),
+        ..Sample::default()
+    };
     let run = TestRun::new(settings.clone());
     let step = end_while(&run, Phase::Sampling, Signal::INT);
     assert_eq!(step, 35);

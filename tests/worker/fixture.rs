@@ -29,13 +29,18 @@ pub struct TestRun {
 impl TestRun {
     /// A run of these settings in a workspace of its own, with `experiments/text.txt` to learn from.
     pub fn new(settings: Settings) -> TestRun {
+        TestRun::of_examples(settings, 200)
+    }
+
+    /// The same, with so many training examples in an epoch.
+    pub fn of_examples(settings: Settings, examples: u64) -> TestRun {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let workspace = Workspace::new(folder.path());
         fs::create_dir_all(workspace.experiments()).unwrap();
         fs::write(workspace.experiments().join("text.txt"), TEXT.repeat(40)).unwrap();
         let dir = workspace.run("test", "run");
         fs::create_dir_all(dir.path()).unwrap();
-        replace_json(&dir.run_json(), &record(settings), Durability::Rebuildable).unwrap();
+        replace_json(&dir.run_json(), &record(settings, examples), Durability::Rebuildable).unwrap();
         TestRun { folder, dir }
     }
 
@@ -46,7 +51,12 @@ impl TestRun {
     /// A worker for this run, as a person would start it.
     pub fn worker(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight-worker"));
-        command.arg(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("train")
+            .arg(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command.env("LD_LIBRARY_PATH", libtorch().join("lib"));
         command
     }
@@ -99,7 +109,8 @@ impl TestRun {
     pub fn reproducible_cells(&self) -> BTreeMap<(String, u32), u64> {
         let metrics = self.metrics();
         assert!(metrics.bad.is_empty(), "{:?}", metrics.bad);
-        let depends_on_time = |name: &str| ["time", "elapsed"].contains(&name) || name.ends_with("_per_second");
+        let depends_on_time =
+            |name: &str| ["time", "elapsed"].contains(&name) || name.ends_with("_per_second");
         let columns = metrics.columns.iter().filter(|column| !depends_on_time(&column.name));
         columns
             .flat_map(|column| {
@@ -159,7 +170,9 @@ impl Drop for Worker {
 
 /// Where the tests' libtorch lies.
 pub fn libtorch() -> PathBuf {
-    std::env::var_os("LIBTORCH").expect("LIBTORCH names libtorch (`export LIBTORCH=$(scripts/libtorch)`)").into()
+    std::env::var_os("LIBTORCH")
+        .expect("LIBTORCH names libtorch (`export LIBTORCH=$(scripts/libtorch)`)")
+        .into()
 }
 
 /// A small GPT on `text.txt`.
@@ -194,7 +207,7 @@ pub fn gpt(settings: &mut Settings) -> &mut Gpt {
     }
 }
 
-fn record(settings: Settings) -> RunRecord {
+fn record(settings: Settings, examples: u64) -> RunRecord {
     RunRecord {
         protocol: PROTOCOL,
         experiment: "test".to_owned(),
@@ -206,8 +219,8 @@ fn record(settings: Settings) -> RunRecord {
         tags: Vec::new(),
         notes: String::new(),
         base: "experiments".to_owned(),
-        steps: settings.total_steps(200),
-        steps_per_epoch: settings.steps_per_epoch(200),
+        steps: settings.total_steps(examples),
+        steps_per_epoch: settings.steps_per_epoch(examples),
         settings,
         varied: serde_json::Map::new(),
         origins: BTreeMap::new(),

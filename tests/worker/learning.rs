@@ -7,31 +7,32 @@ use overnight::experiment::settings::*;
 use overnight::run_dir::checkpoint::steps;
 use overnight::run_dir::metrics::columns;
 use overnight::run_dir::number::Number;
-use overnight::run_dir::records::{Evaluation, ModelRecord, Sample as SampleRecord, SampleItem};
 use overnight::run_dir::read;
+use overnight::run_dir::records::{Evaluation, ModelRecord, Sample as SampleRecord, SampleItem};
 
 use crate::fixture::{TestRun, gpt, image_classification, language_model};
 
 #[test]
 fn a_language_model_learns_a_rhyme_by_heart() {
     let mut settings = language_model();
-    settings.train.steps = Some(300);
+    (gpt(&mut settings).width, gpt(&mut settings).context) = (64, 32);
+    settings.train.steps = Some(500);
     settings.train.batch_size = 16;
-    settings.train.optimizer = Optimizer::Adamw(Adamw { lr: 5e-3, ..Adamw::default() });
+    settings.train.optimizer = Optimizer::Adamw(Adamw { lr: 3e-3, ..Adamw::default() });
     settings.sample = Sample {
-        prompts: vec!["one for ".to_owned()],
+        prompts: vec!["boy, five for ".to_owned()],
         tokens: 10,
         temperature: 0.0,
-        every: Every::Steps(300),
+        every: Every::Steps(500),
         ..Sample::default()
     };
     let run = TestRun::new(settings);
     let result = run.train();
     let Number(loss) = result.last["val/loss"];
-    assert!(loss < 0.5, "{loss}");
-    let sample: SampleRecord = read::json(&run.dir.sample_json(300)).unwrap();
+    assert!(loss < 0.3, "{loss}");
+    let sample: SampleRecord = read::json(&run.dir.sample_json(500)).unwrap();
     let [SampleItem::Text { text, .. }] = &sample.items[..] else { panic!("{sample:?}") };
-    assert_eq!(text, "sorrow, tw");
+    assert_eq!(text, "silver, si");
     let best = result.best.expect("the best value is known");
     assert_eq!(best.metric, "val/loss");
     assert!(steps(&run.dir).contains(&result.best_checkpoint.unwrap()));
@@ -41,19 +42,20 @@ fn a_language_model_learns_a_rhyme_by_heart() {
 fn an_image_classifier_learns_shapes_and_says_how_each_class_fared() {
     let mut settings = image_classification();
     settings.data = Data::Shapes(Shapes { count: 600, classes: 3, size: 16 });
-    settings.train.steps = Some(200);
+    settings.train.steps = Some(400);
+    settings.train.batch_size = 32;
     settings.train.optimizer = Optimizer::Adamw(Adamw { lr: 3e-3, ..Adamw::default() });
-    settings.sample.every = Every::Steps(200);
+    settings.sample.every = Every::Steps(400);
     let run = TestRun::new(settings);
     let result = run.train();
     let Number(accuracy) = result.last["val/accuracy"];
-    assert!(accuracy > 0.9, "{accuracy}");
+    assert!(accuracy > 0.8, "{accuracy}");
     let evaluation: Evaluation = read::json(&run.dir.evaluation()).unwrap();
-    assert_eq!((evaluation.step, evaluation.classes.len(), evaluation.confusion.len()), (200, 3, 3));
+    assert_eq!((evaluation.step, evaluation.classes.len(), evaluation.confusion.len()), (400, 3, 3));
     let right: u64 = (0..3).map(|class| evaluation.confusion[class][class]).sum();
     let all: u64 = evaluation.confusion.iter().flatten().sum();
     assert!((right as f64 / all as f64 - accuracy).abs() < 1e-6);
-    assert!(fs::read(run.dir.sample_png(200)).unwrap().starts_with(b"\x89PNG"));
+    assert!(fs::read(run.dir.sample_png(400)).unwrap().starts_with(b"\x89PNG"));
 }
 
 #[test]

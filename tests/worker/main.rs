@@ -7,4 +7,5 @@ mod failures;
 mod fixture;
 mod learning;
 mod orders;
+mod real_data;
 mod resume;

@@ -32,14 +32,14 @@ fn a_worker_without_a_run_says_how_it_is_called() {
     for arguments in [&[][..], &["--unknown"], &["a", "b"]] {
         let (code, _, said) = worker_with(arguments);
         assert_eq!(code, Some(2));
-        assert!(said.contains("usage: overnight-worker RUN_DIR"), "{said}");
+        assert!(said.contains("usage: overnight-worker train RUN_DIR"), "{said}");
     }
 }
 
 #[test]
 fn a_folder_that_is_no_run_is_refused_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, _, said) = worker_with(&[folder.path().to_str().unwrap()]);
+    let (code, _, said) = worker_with(&["train", folder.path().to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(said.contains("run.json"), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written there");

@@ -1,4 +1,4 @@
-//! `overnight-worker RUN_DIR`: trains one run, given its directory, and ends.
+//! `overnight-worker train RUN_DIR`: trains one run, given its directory, and ends.
 //!
 //! It reads the run's settings and orders, its data and its own checkpoints; it writes every other file
 //! of the run. It knows nothing of the queue, of other runs or of reports.
@@ -38,7 +38,7 @@ use journal::append_event;
 use orders::Orders;
 use train::{Outcome, train};
 
-const USAGE: &str = "usage: overnight-worker RUN_DIR | --protocol";
+const USAGE: &str = "usage: overnight-worker train RUN_DIR | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        [path] if !path.starts_with('-') => ExitCode::from(work(Path::new(path)) as u8),
+        [verb, path] if verb == "train" => ExitCode::from(work(Path::new(path)) as u8),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(WRONG_USAGE)

@@ -48,12 +48,6 @@ impl ImageModel {
             Self::Resnet18(model) => model.forward(images, mode, watch),
         }
     }
-
-    /// Whether an example's output in training depends on the others of its batch, so that a batch
-    /// in two halves is not the same as a whole one.
-    pub fn mixes_examples(&self) -> bool {
-        matches!(self, Self::Resnet18(_))
-    }
 }
 
 /// Makes a model's tensors on the device and remembers them by name, in the order of the forward
@@ -241,7 +235,6 @@ mod tests {
         assert_eq!(average(), before);
         let _ = model.forward(&images(SHAPE), Mode::Training, Watch::NOBODY).unwrap();
         assert_ne!(average(), before);
-        assert!(model.mixes_examples());
     }
 
     #[test]

@@ -166,3 +166,80 @@ fn confusion(actual: &[i64], predicted: &[i64], classes: usize) -> Vec<Vec<u64>>
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::seeded;
+
+    fn task(more: &str) -> ImageClassification {
+        let settings: Settings = toml::from_str(&format!(
+            "data = {{ kind = 'shapes', count = 120, classes = 3, size = 12 }}
+             model = {{ kind = 'mlp', hidden = [8] }}\n{more}"
+        ))
+        .unwrap();
+        ImageClassification::new(&settings, Path::new("/"), Device::Cpu).unwrap()
+    }
+
+    fn loss(measured: &Measured) -> f64 {
+        measured.metrics[0].1
+    }
+
+    #[test]
+    fn classes_confusion_and_accuracy_are_of_one_count() {
+        let _generator = seeded(1);
+        let measured = task("").evaluate(None, &|| false).unwrap().unwrap();
+        assert_eq!(measured.confusion.iter().flatten().sum::<u64>(), 12);
+        assert_eq!(measured.classes.iter().map(|class| class.examples).collect::<Vec<_>>(), [4, 4, 4]);
+        let right: f64 = measured.classes.iter().map(|class| class.accuracy * class.examples as f64).sum();
+        let (name, accuracy) = measured.metrics[1];
+        assert_eq!(name, "val/accuracy");
+        assert!((accuracy - right / 12.0).abs() < 1e-9);
+        assert_eq!(measured.classes[1].name, "square");
+    }
+
+    #[test]
+    fn confusion_stands_by_actual_then_predicted() {
+        assert_eq!(confusion(&[0, 0, 1], &[0, 1, 1], 2), [[1, 1], [0, 1]]);
+    }
+
+    #[test]
+    fn label_smoothing_changes_the_training_loss_alone() {
+        let both = [0.0, 0.3].map(|smoothing| {
+            let _generator = seeded(1);
+            let task = task(&format!("train = {{ label_smoothing = {smoothing} }}"));
+            let examples = Tensor::from_slice(&[0_i64, 1, 2, 3]);
+            let training = task.train_loss(&examples, Watch::NOBODY).unwrap();
+            let correct = f64::try_from(training.correct.unwrap()).unwrap();
+            assert!((0.0..=4.0).contains(&correct));
+            let measured = task.evaluate(None, &|| false).unwrap().unwrap();
+            (f64::try_from(training.loss).unwrap(), loss(&measured))
+        });
+        assert_ne!(both[0].0, both[1].0);
+        assert_eq!(both[0].1, both[1].1);
+    }
+
+    #[test]
+    fn an_evaluation_of_few_batches_looks_at_images_from_first_to_last() {
+        let _generator = seeded(1);
+        let task = task("train = { batch_size = 3 }");
+        assert_eq!(task.evaluation_images(Some(1)), [0, 5, 11]);
+        assert_eq!(task.evaluation_images(Some(99)), (0..12).collect::<Vec<i64>>());
+        let asked = std::cell::Cell::new(0);
+        let ended = || asked.replace(asked.get() + 1) == 2;
+        assert!(task.evaluate(None, &ended).unwrap().is_none());
+    }
+
+    #[test]
+    fn predictions_name_their_classes_and_lie_on_a_sheet() {
+        let _generator = seeded(1);
+        let sampled = task("sample = { count = 5 }").sample(&|| false).unwrap().unwrap();
+        assert_eq!(sampled.items.len(), 5);
+        for item in &sampled.items {
+            let SampleItem::Prediction { actual, probability, .. } = item else { panic!("{item:?}") };
+            assert!(["circle", "square", "triangle"].contains(&actual.as_str()));
+            assert!((1.0 / 3.0..=1.0).contains(probability));
+        }
+        assert!(sampled.png.unwrap().starts_with(b"\x89PNG"));
+    }
+}

@@ -143,3 +143,105 @@ impl Task for LanguageModel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::seeded;
+    use std::cell::Cell;
+
+    /// Ten letters that follow each other in a circle; the training part has only `a` to `j`, the
+    /// validation part is written in two bytes a letter where `wide`.
+    fn task(wide: bool, batch_size: u32) -> LanguageModel {
+        let folder = tempfile::tempdir().unwrap();
+        let tail = if wide { "αβγδεζηθικ" } else { "abcdefghij" };
+        std::fs::write(folder.path().join("t.txt"), "abcdefghij".repeat(9) + tail).unwrap();
+        let settings: Settings = toml::from_str(&format!(
+            "data = {{ kind = 'text', files = ['t.txt'] }}
+             model = {{ kind = 'gpt', layers = 1, heads = 1, width = 8, context = 4 }}
+             train = {{ batch_size = {batch_size} }}
+             sample = {{ prompts = ['abc', ''], tokens = 5, count = 2 }}"
+        ))
+        .unwrap();
+        LanguageModel::new(&settings, folder.path(), Device::Cpu).unwrap()
+    }
+
+    fn metric(measured: &Measured, name: &str) -> f64 {
+        measured.metrics.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    fn evaluate(task: &LanguageModel, batches: Option<u32>) -> Measured {
+        task.evaluate(batches, &|| false).unwrap().unwrap()
+    }
+
+    #[test]
+    fn bits_are_counted_by_byte_and_not_by_token() {
+        let _generator = seeded(1);
+        for (wide, bytes_per_token) in [(false, 1.0), (true, 2.0)] {
+            let measured = evaluate(&task(wide, 4), None);
+            let loss = metric(&measured, "val/loss");
+            assert!((metric(&measured, "val/perplexity") - loss.exp()).abs() < 1e-9);
+            let bits = loss / std::f64::consts::LN_2 / bytes_per_token;
+            assert!((metric(&measured, "val/bits_per_byte") - bits).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn an_evaluation_is_the_same_every_time_and_for_every_batch_size() {
+        let _generator = seeded(1);
+        let four = task(false, 4);
+        let loss = metric(&evaluate(&four, Some(3)), "val/loss");
+        let _ = four.train_loss(&Tensor::from_slice(&[1_i64, 2]), Watch::NOBODY).unwrap();
+        assert_eq!(metric(&evaluate(&four, Some(3)), "val/loss"), loss);
+        let _generator = {
+            drop(_generator);
+            seeded(1)
+        };
+        let three = task(false, 3);
+        assert!((metric(&evaluate(&three, Some(4)), "val/loss") - loss).abs() < 1e-6);
+    }
+
+    #[test]
+    fn windows_of_a_whole_evaluation_cover_the_validation_part() {
+        let _generator = seeded(1);
+        // Ten tokens hold nine targets: two windows of four side by side and one that overlaps.
+        assert_eq!(task(false, 4).evaluation_starts(None), [0, 2, 5]);
+        assert_eq!(task(false, 2).evaluation_starts(Some(1)), [0, 5]);
+    }
+
+    #[test]
+    fn an_evaluation_and_a_sample_end_when_asked_between_batches_and_tokens() {
+        let _generator = seeded(1);
+        let task = task(false, 1);
+        let left = Cell::new(2);
+        let ended = || {
+            left.set(left.get() - 1);
+            left.get() < 0
+        };
+        assert!(task.evaluate(Some(3), &ended).unwrap().is_none());
+        left.set(2);
+        assert!(task.evaluate(Some(2), &ended).unwrap().is_some());
+        left.set(4);
+        assert!(task.sample(&ended).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_prompt_is_continued_as_often_as_asked_the_empty_one_too() {
+        let _generator = seeded(1);
+        let sampled = task(false, 4).sample(&|| false).unwrap().unwrap();
+        assert_eq!(sampled.items.len(), 4);
+        for (item, expected) in sampled.items.iter().zip(["abc", "abc", "", ""]) {
+            let SampleItem::Text { prompt, text, .. } = item else { panic!("{item:?}") };
+            assert_eq!(prompt, expected);
+            assert_eq!(text.chars().count(), 5);
+        }
+    }
+
+    #[test]
+    fn a_model_of_images_is_refused_for_text() {
+        let settings: Settings =
+            toml::from_str("data = { kind = 'text', files = ['t.txt'] }\nmodel = { kind = 'mlp' }").unwrap();
+        let error = LanguageModel::new(&settings, Path::new("/"), Device::Cpu).err().unwrap();
+        assert_eq!(error.to_string(), "model mlp does not learn text (use model.kind = \"gpt\")");
+    }
+}
