@@ -102,9 +102,9 @@ pub enum RunnerError {
          add runs to its queue with: overnight queue FILE"
     )]
     HeldByUnknown,
-    #[error("{0}")]
+    #[error(transparent)]
     Program(#[from] program::ProgramError),
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

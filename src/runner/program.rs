@@ -26,7 +26,7 @@ pub enum ProgramError {
         "{path} is missing (build it with `make build`, or copy overnight-worker there from where overnight was built)"
     )]
     Missing { path: PathBuf },
-    #[error("{0}")]
+    #[error(transparent)]
     Libtorch(#[from] LibtorchError),
     #[error("{path} cannot be started: {error}")]
     Start { path: PathBuf, error: io::Error },

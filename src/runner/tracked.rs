@@ -6,7 +6,7 @@ use super::FailedRuns;
 use super::child::Handle;
 use super::schedule::{self, Live, Standing};
 use super::telemetry::TelemetryFile;
-use crate::run_dir::records::{Ask, Device, Start};
+use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, last_start};
 use crate::run_dir::{RunDir, lock, read};
@@ -152,10 +152,9 @@ impl Tracked {
         steps.saturating_sub(self.seen.progress.as_ref().map_or(0, |progress| progress.step))
     }
 
-    /// Steps and seconds of training of a run that finished.
-    pub fn measured(&self) -> Option<(u64, f64)> {
-        let result: crate::run_dir::records::RunResult = read::json(&self.dir.result()).ok()?;
-        Some((result.step, result.elapsed_seconds))
+    /// What a finished run came to.
+    pub fn result(&self) -> Option<RunResult> {
+        read::json(&self.dir.result()).ok()
     }
 }
 

@@ -32,7 +32,7 @@ pub struct RunLine {
 }
 
 /// Where the whole batch stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BatchLine {
     pub finished: usize,
     pub failed: usize,
@@ -40,6 +40,8 @@ pub struct BatchLine {
     pub waiting: usize,
     /// Stopped, paused, unreadable or at work elsewhere.
     pub left: usize,
+    /// Until the whole batch has probably ended.
+    pub left_seconds: Option<f64>,
 }
 
 /// Shows a batch; dropping it leaves the terminal as it was.
@@ -119,7 +121,7 @@ impl Drop for View {
     }
 }
 
-/// `3 of 40 finished, 1 failed, 2 running, 34 waiting`.
+/// `3 of 40 finished, 1 failed, 2 running, 34 waiting; 2 h 05 min left in all`.
 pub fn batch_line(batch: &BatchLine) -> String {
     let all = batch.finished + batch.failed + batch.running + batch.waiting + batch.left;
     let mut line = format!("{} of {all} finished", batch.finished);
@@ -133,6 +135,10 @@ pub fn batch_line(batch: &BatchLine) -> String {
             line += &format!(", {count} {word}");
         }
     }
+    line += &batch
+        .left_seconds
+        .filter(|left| *left > 0.0)
+        .map_or(String::new(), |left| format!("; {} left in all", duration(left)));
     line
 }
 
@@ -168,14 +174,15 @@ fn figures(run: &RunLine) -> Vec<String> {
     if run.phase != "training" && !run.phase.is_empty() {
         figures.push(run.phase.clone());
     }
+    // In the order in which a narrow terminal may cut them off.
+    figures.extend(run.left_seconds.map(|left| format!("{} left", duration(left))));
     figures.extend(run.loss.map(|loss| format!("loss {loss:.4}")));
     figures.extend(run.rate.as_ref().map(|(rate, of)| format!("{} {of}/s", short(*rate))));
-    figures.extend(run.left_seconds.map(|left| format!("{} left", duration(left))));
     figures
 }
 
 fn meter(step: u64, steps: u64) -> String {
-    const CELLS: u64 = 20;
+    const CELLS: u64 = 12;
     let full = (step.min(steps) * CELLS).checked_div(steps).unwrap_or(0);
     (0..CELLS).map(|cell| if cell < full { '━' } else { '╌' }).collect()
 }
@@ -208,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_line_has_progress_loss_rate_and_time_left() {
-        insta::assert_snapshot!(live_line(&run(), 16), @"shakespeare/s1    ━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  500/2000  loss 1.9321  41.2k tokens/s  3 min 10 s left");
-        insta::assert_snapshot!(plain_line(&run()), @"shakespeare/s1: 500/2000, loss 1.9321, 41.2k tokens/s, 3 min 10 s left");
+        insta::assert_snapshot!(live_line(&run(), 16), @"shakespeare/s1    ━━━╌╌╌╌╌╌╌╌╌  500/2000  3 min 10 s left  loss 1.9321  41.2k tokens/s");
+        insta::assert_snapshot!(plain_line(&run()), @"shakespeare/s1: 500/2000, 3 min 10 s left, loss 1.9321, 41.2k tokens/s");
     }
 
     #[test]
@@ -220,8 +227,18 @@ mod tests {
 
     #[test]
     fn the_batch_counts_what_is_there() {
-        let batch = BatchLine { finished: 3, failed: 1, running: 2, waiting: 34, left: 0 };
-        assert_eq!(batch_line(&batch), "3 of 40 finished, 1 failed, 2 running, 34 waiting");
+        let batch = BatchLine {
+            finished: 3,
+            failed: 1,
+            running: 2,
+            waiting: 34,
+            left_seconds: Some(7500.0),
+            ..BatchLine::default()
+        };
+        assert_eq!(
+            batch_line(&batch),
+            "3 of 40 finished, 1 failed, 2 running, 34 waiting; 2 h 05 min left in all"
+        );
         let batch = BatchLine { finished: 4, ..Default::default() };
         assert_eq!(batch_line(&batch), "4 of 4 finished");
     }

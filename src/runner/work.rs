@@ -95,8 +95,8 @@ impl<'a> Work<'a> {
         let slots = schedule::slots(options.slots, devices.gpus().len(), devices::cpu_count());
         let mut rates = Rates::default();
         for run in &runs {
-            if let Some((steps, seconds)) = run.measured() {
-                rates.add(&run.dir.experiment(), seconds, steps);
+            if let Some(result) = run.result() {
+                rates.add(&run.dir.experiment(), result.elapsed_seconds, result.step);
             }
         }
         let record = BatchRecord {
@@ -247,7 +247,8 @@ impl<'a> Work<'a> {
             let state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, drain, scan::now());
             self.batch.write_queue(now, &state);
             let lines = tell::run_lines(&self.runs);
-            self.view.update(now, &lines, &tell::batch_line(&self.runs, standings));
+            let left = state.end.map(|end| end - state.time);
+            self.view.update(now, &lines, &tell::batch_line(&self.runs, standings, left));
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }

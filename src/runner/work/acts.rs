@@ -182,11 +182,14 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         run.look(&host, Instant::now());
         let (name, dir) = (run.name(), run.dir.clone());
-        if let (Status::Finished, Some((steps, seconds))) = (&run.seen.status, run.measured()) {
-            self.rates.add(&dir.experiment(), seconds, steps);
+        let result = run.result();
+        if let Some(result) = &result {
+            self.rates.add(&dir.experiment(), result.elapsed_seconds, result.step);
         }
         let line = match &run.seen.status {
-            Status::Finished => format!("finished {name}"),
+            Status::Finished => {
+                format!("finished {name}{}", result.map(|r| tell::achieved(&r)).unwrap_or_default())
+            }
             Status::Failed { code } => {
                 let hint = match *code {
                     exit::OUT_OF_DEVICE_MEMORY => {
