@@ -96,7 +96,7 @@ fn draw_bar(svg: &mut String, bar: &Bar, from: f64, to: f64, y: u32) {
     };
     let _ = write!(
         svg,
-        r#"<svg x="{}%" y="{y}" width="{}%" height="{BAR_PX}"><title>{}</title><rect class="{class}" width="100%" height="100%" rx="3"/>"#,
+        r#"<svg x="{}%" y="{y}" width="{}%" height="{BAR_PX}"><title>{}</title><rect class="{class}" width="100%" height="100%"/><rect class="edge {class}" width="3" height="100%"/>"#,
         rounded(from),
         rounded(share),
         Escaped(&bar.label)
