@@ -304,7 +304,7 @@ fn metrics(
         }
         let lr = record.settings.train.optimizer.lr()
             * (done * 50.0).min(1.0)
-            * (0.55 + 0.45 * (3.14 * done).cos());
+            * (0.55 + 0.45 * (std::f64::consts::PI * done).cos());
         let values: Vec<Option<f64>> = columns
             .iter()
             .map(|column| match *column {

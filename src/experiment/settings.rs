@@ -125,7 +125,7 @@ pub enum Data {
     Idx(Idx),
     /// Images in a folder for each class, PNG or JPEG.
     Folder(Folder),
-    /// Drawn shapes, made from the seed; needs no file.
+    /// Drawn shapes, the same for every seed; needs no file.
     Shapes(Shapes),
 }
 

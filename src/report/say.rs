@@ -82,7 +82,7 @@ pub fn duration(seconds: f64) -> String {
     match whole {
         0..60 if seconds < 9.95 && seconds > 0.0 => format!("{seconds:.1} s"),
         0..60 => format!("{whole} s"),
-        60..600 if whole % 60 > 0 => format!("{minutes} min {} s", whole % 60),
+        60..600 if !whole.is_multiple_of(60) => format!("{minutes} min {} s", whole % 60),
         60..3600 => format!("{minutes} min"),
         3600..86_400 if minutes > 0 => format!("{hours} h {minutes} min"),
         3600..86_400 => format!("{hours} h"),

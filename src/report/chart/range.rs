@@ -132,10 +132,7 @@ mod tests {
 
     #[test]
     fn a_warm_up_from_zero_is_shown_whole() {
-        let rate = (0..1000)
-            .map(|step| f64::from(step))
-            .map(|step| (step, (step / 100.0).min(1.0) * 3e-4))
-            .collect();
+        let rate = (0..1000).map(f64::from).map(|step| (step, (step / 100.0).min(1.0) * 3e-4)).collect();
         let (low, high) = telling_of(&[rate]);
         assert_eq!(high, 3e-4);
         assert!(low > 0.0 - 1e-12);

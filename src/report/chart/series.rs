@@ -137,18 +137,17 @@ pub fn thinned(points: &[Point], columns: u32) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::f64::{INFINITY, NAN};
 
     #[test]
     fn steps_that_go_back_replace_what_they_overtake() {
-        let points = [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0), (2.0, 20.0), (NAN, 5.0), (4.0, 40.0)];
+        let points = [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0), (2.0, 20.0), (f64::NAN, 5.0), (4.0, 40.0)];
         assert_eq!(in_order(&points), [(1.0, 1.0), (2.0, 20.0), (4.0, 40.0)]);
     }
 
     #[test]
     fn a_smoothed_line_starts_at_its_first_value_and_passes_over_what_is_not_finite() {
         let mut points: Vec<Point> = (0..500).map(|step| (f64::from(step), 2.0)).collect();
-        points[3].1 = NAN;
+        points[3].1 = f64::NAN;
         let line = smoothed(&points);
         assert!((line[0].1 - 2.0).abs() < 1e-12 && (line[499].1 - 2.0).abs() < 1e-12);
         assert!(line[3].1.is_nan());
@@ -156,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_series_is_cut_where_it_is_not_finite() {
-        let points = [(0.0, NAN), (1.0, 5.0), (2.0, 4.0), (3.0, NAN), (4.0, INFINITY), (5.0, 3.0)];
+        let points =
+            [(0.0, f64::NAN), (1.0, 5.0), (2.0, 4.0), (3.0, f64::NAN), (4.0, f64::INFINITY), (5.0, 3.0)];
         let split = split(&points);
         assert_eq!(split.segments, [&points[1..3], &points[5..6]]);
         assert_eq!(
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_series_without_a_finite_value_is_one_gap() {
-        let points = [(0.0, NAN), (1.0, NAN)];
+        let points = [(0.0, f64::NAN), (1.0, f64::NAN)];
         let split = split(&points);
         assert!(split.segments.is_empty());
         assert_eq!(split.gaps.len(), 1);
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_thinned_series_still_has_its_gaps() {
         let mut points: Vec<Point> = (0..1000).map(|step| (f64::from(step), 1.0)).collect();
-        points[500].1 = NAN;
+        points[500].1 = f64::NAN;
         let kept = thinned(&points, 10);
         assert!(kept.len() < 30 && split(&kept).segments.len() == 2, "{kept:?}");
         assert!(thinned(&[], 10).is_empty());
