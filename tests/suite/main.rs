@@ -3,6 +3,7 @@
 mod command_line;
 mod live;
 mod report;
+mod requests;
 mod runner;
 mod serve;
 mod workspace;
