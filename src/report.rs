@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -86,7 +87,14 @@ pub struct Report {
     runs: BTreeMap<RunDir, Known>,
     /// What the pages about all runs were last made from.
     shared: String,
+    /// When the list of all runs was last made, and whether a run changed since. It is as long as
+    /// there are runs, so a live run does not make it again for each of its rows.
+    listed: Option<Instant>,
+    list_is_stale: bool,
 }
+
+/// For so long the list of all runs may lag behind a live run's rows.
+const LIST_LAG: Duration = Duration::from_secs(2);
 
 /// A run as it was last seen.
 struct Known {
@@ -118,14 +126,15 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        Report { site, workspace, host: scan::host(), runs, shared }
+        Report { site, workspace, host: scan::host(), runs, shared, listed: None, list_is_stale: false }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
     pub fn anew(workspace: &Path) -> Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
-        Report { site, workspace, host: scan::host(), runs: BTreeMap::new(), shared: String::new() }
+        let (host, runs) = (scan::host(), BTreeMap::new());
+        Report { site, workspace, host, runs, shared: String::new(), listed: None, list_is_stale: false }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -174,7 +183,7 @@ impl Report {
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        self.render_shared(&theme, &clock, &changed, &mut built)?;
+        self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }
@@ -246,11 +255,12 @@ impl Report {
         theme: &Theme,
         clock: &Clock,
         changed: &BTreeSet<String>,
+        is_scan: bool,
         built: &mut Built,
     ) -> Result<(), ReportError> {
         let shared = format!("{}{}", theme.generation(), self.work_fingerprint());
         let index_exists = self.site.root().join("index.html").is_file();
-        if changed.is_empty() && shared == self.shared && index_exists {
+        if changed.is_empty() && shared == self.shared && index_exists && !(is_scan && self.list_is_stale) {
             return Ok(());
         }
         let work = self.work();
@@ -301,8 +311,14 @@ impl Report {
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
-        let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
-        self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+        if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
+            let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+            self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            self.listed = Some(Instant::now());
+            self.list_is_stale = false;
+        } else {
+            self.list_is_stale = true;
+        }
         let remembered = self.site.remembered_shared();
         if let Some(folder) = remembered.parent() {
             fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
