@@ -47,6 +47,13 @@ impl Outcome {
         }
     }
 
+    /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
+    /// itself with work left.
+    pub fn goes_on(&self) -> bool {
+        let waits = |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost);
+        self.ending == Ending::Open && !self.left.iter().any(waits)
+    }
+
     pub fn exit_code(&self) -> u8 {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
         let goes_on = |status: &Status| {

@@ -15,7 +15,6 @@ pub fn queue_state(
     slots: &[Slot],
     decision: &Decision,
     rates: &Rates,
-    drain: bool,
     now: f64,
 ) -> QueueState {
     let mut free: Vec<Option<f64>> = vec![Some(0.0); slots.len()];
@@ -41,7 +40,7 @@ pub fn queue_state(
     });
     let waiting: Vec<WaitingRun> = waiting.collect();
     let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
-    QueueState { time: now, waiting, end: end.map(|end| now + end), drain, breaker: None }
+    QueueState { time: now, waiting, end: end.map(|end| now + end), drain: false, breaker: None }
 }
 
 /// One line a live run.

@@ -22,6 +22,15 @@ pub struct Tracked {
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// Why it waits for a person, until one asks anything of it.
+    held: Option<Held>,
+}
+
+/// A run that may not start until a person has seen to it.
+struct Held {
+    reason: String,
+    /// Requests there were then.
+    requests: usize,
 }
 
 /// A worker at work on a run.
@@ -37,10 +46,20 @@ pub struct Worker {
     pub handle: Option<Handle>,
     pub asked: Option<Instant>,
     /// Why this runner killed it.
-    pub killed: Option<String>,
+    pub killed: Option<Killed>,
     pub telemetry: Option<TelemetryFile>,
     last_step: u64,
     moved: Instant,
+    last_sign: f64,
+    stirred: Instant,
+}
+
+/// Why this runner killed a worker.
+#[derive(Clone, Debug)]
+pub struct Killed {
+    pub why: String,
+    /// Whether it counts against the run's retries: it does when the run itself was at fault.
+    pub counts: bool,
 }
 
 /// Whose child a worker is.
@@ -56,7 +75,7 @@ impl Tracked {
     pub fn new(dir: RunDir, host: &str) -> Tracked {
         let seen = scan::look(&dir, host, scan::now());
         let finished_before = seen.status == Status::Finished;
-        Tracked { dir, seen, worker: None, fruitless: 0, finished_before, trouble: None }
+        Tracked { dir, seen, worker: None, fruitless: 0, finished_before, trouble: None, held: None }
     }
 
     /// `experiment/run`.
@@ -76,8 +95,12 @@ impl Tracked {
             if worker.handle.is_none() {
                 worker.handle = holder(&self.dir);
             }
-            let step = progress.filter(|progress| progress.attempt == worker.attempt).map(|p| p.step);
-            if let Some(step) = step.filter(|step| *step != worker.last_step) {
+            let progress = progress.filter(|progress| progress.attempt == worker.attempt);
+            if let Some(progress) = progress.filter(|progress| progress.time != worker.last_sign) {
+                worker.last_sign = progress.time;
+                worker.stirred = now;
+            }
+            if let Some(step) = progress.map(|p| p.step).filter(|step| *step != worker.last_step) {
                 worker.last_step = step;
                 worker.moved = now;
             }
@@ -107,6 +130,7 @@ impl Tracked {
                 end_wanted,
                 asked: worker.asked.map(|asked| now.duration_since(asked)),
                 quiet: now.duration_since(worker.moved),
+                silent: now.duration_since(worker.stirred),
             });
         }
         if self.trouble.is_some() {
@@ -115,8 +139,13 @@ impl Tracked {
         standing(&self.seen, batch, failed)
     }
 
-    /// The run in the schedule's words.
-    pub fn scheduled(&self, standing: Standing, gpus: usize) -> schedule::Run {
+    /// Lets the run wait until a person asks something of it.
+    pub fn hold(&mut self, reason: String) {
+        self.held = Some(Held { reason, requests: self.seen.requests.len() });
+    }
+
+    /// The run in the schedule's words. `seconds` is what it will probably take.
+    pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
         let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
         schedule::Run {
@@ -128,6 +157,16 @@ impl Tracked {
             limit: record.and_then(|record| record.queue.limit),
             fruitless: self.fruitless,
             retries: record.map_or(0, |record| record.queue.retries),
+            hang: record
+                .map(|record| u64::from(record.queue.hang_minutes))
+                .filter(|minutes| *minutes > 0)
+                .map(|minutes| Duration::from_secs(60 * minutes)),
+            held: self
+                .held
+                .as_ref()
+                .filter(|held| held.requests == self.seen.requests.len())
+                .map(|held| held.reason.clone()),
+            seconds,
         }
     }
 
@@ -173,7 +212,14 @@ impl Worker {
             telemetry: None,
             last_step: 0,
             moved: now,
+            last_sign: 0.0,
+            stirred: now,
         }
+    }
+
+    /// Since its last sign of life.
+    pub fn silent(&self, now: Instant) -> Duration {
+        now.duration_since(self.stirred)
     }
 
     /// Since its last step.

@@ -1,7 +1,7 @@
 //! What the loop can do about a run: start it, ask its worker to end, kill it, follow one that lives
 //! already, and take note of an end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::process::Child;
 
@@ -10,18 +10,18 @@ use crate::run_dir::records::exit;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
 use crate::runner::attempt::{Place, signal_name};
-use crate::runner::interrupt::Ending;
-use crate::runner::schedule::{self, Slot, Standing};
+use crate::runner::schedule::{self, Cause, Slot, Standing};
+use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
-use crate::runner::tracked::{self, Kinship, Worker};
+use crate::runner::tracked::{self, Killed, Kinship, Worker};
 use crate::runner::{tell, view};
 
 impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
         let Slot { gpu, threads } = self.slots[slot].clone();
         let run = &self.runs[index];
-        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len()).wish == schedule::Wish::Cpu;
+        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len(), None).wish == schedule::Wish::Cpu;
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
@@ -55,6 +55,14 @@ impl Work<'_> {
                 false
             }
             Ok(Beginning::Occupied | Beginning::Obsolete) => true,
+            Ok(Beginning::Held { why }) => {
+                let run = &mut self.runs[index];
+                let (name, dir) = (run.name(), run.dir.clone());
+                run.hold(why.clone());
+                self.batch.event("held", Some(&dir), &why);
+                self.view.say(&format!("held     {name}: {why}"));
+                true
+            }
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
                 true
@@ -88,26 +96,40 @@ impl Work<'_> {
         false
     }
 
-    pub(super) fn kill(&mut self, index: usize) -> bool {
-        let ending = self.ending;
+    pub(super) async fn kill(&mut self, index: usize, cause: Cause) -> bool {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         let Some(worker) = &mut run.worker else { return true };
         if worker.killed.is_some() {
             return false;
         }
-        let why = match ending {
-            Ending::Now(_) => "ended at once by a second signal".to_owned(),
-            _ => format!(
-                "killed after {} without a step, though asked to end",
-                view::duration(worker.quiet(Instant::now()).as_secs_f64())
-            ),
+        let since = |since: Duration| view::duration(since.as_secs_f64());
+        let now = Instant::now();
+        let why = match cause {
+            Cause::EndingNow => "ended at once by a second signal".to_owned(),
+            Cause::Deaf => {
+                format!("killed after {} without a step, though asked to end", since(worker.quiet(now)))
+            }
+            Cause::Hung => {
+                let silent = since(worker.silent(now));
+                let process = worker.handle.as_ref().map(|handle| handle.process);
+                let saved = match process {
+                    Some(process) => stack::save(process, &dir.stack(worker.attempt)).await,
+                    None => false,
+                };
+                let stack = if saved {
+                    format!("; its stack is in stack-{}.txt", worker.attempt)
+                } else {
+                    String::new()
+                };
+                format!("hung: no sign of life for {silent}{stack}")
+            }
         };
         if let Some(handle) = &worker.handle {
             drop(handle.kill());
         }
         self.batch.event("killed", Some(&dir), &why);
-        worker.killed = Some(why);
+        worker.killed = Some(Killed { why, counts: cause == Cause::Hung });
         false
     }
 
@@ -152,7 +174,7 @@ impl Work<'_> {
         let Some(worker) = run.worker.take() else { return };
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_deref()) {
+            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref()) {
                 Ok(end) => self.told_end(index, &end.why),
                 Err(error) => self.trouble(index, &error.to_string()),
             }
@@ -165,11 +187,18 @@ impl Work<'_> {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
         let Some(worker) = self.runs[index].worker.take() else { return };
         let status = ended.status.ok();
-        match starting::write_end(&ended.dir, worker.attempt, status, worker.killed.as_deref()) {
+        match starting::write_end(&ended.dir, worker.attempt, status, worker.killed.as_ref()) {
             Ok(end) => {
                 let further = end.checkpoint > worker.checkpoint;
                 let run = &mut self.runs[index];
-                run.fruitless = if further || worker.killed.is_some() { 0 } else { run.fruitless + 1 };
+                let is_forgiven = worker.killed.as_ref().is_some_and(|killed| !killed.counts);
+                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
+                let asked = end.code == Some(exit::ENDED_AS_ASKED);
+                match () {
+                    () if further || end.code == Some(exit::FINISHED) => self.breaker.reset(),
+                    () if is_forgiven || asked => {}
+                    () => self.breaker.count(&ended.dir, &end.why),
+                }
                 self.told_end(index, &end.why);
             }
             Err(error) => self.trouble(index, &error.to_string()),
