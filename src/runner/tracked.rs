@@ -1,5 +1,7 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
@@ -243,14 +245,20 @@ pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standin
     }
 }
 
-/// The process that holds a run's lock. The number in the file is its own for as long as the lock is
-/// held, which is why that is asked after the number has become a descriptor.
+/// The process that holds a run's lock, by the number in the file. It is signaled only if it has that
+/// file open and the lock is held: a number may be old, and another process have it by now.
 pub fn holder(dir: &RunDir) -> Option<Handle> {
     let path = dir.alive_lock();
-    let number = || std::fs::read_to_string(&path).ok()?.trim().parse::<u32>().ok();
-    let process = number()?;
+    let process = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
     let handle = Handle::open(process).ok()?;
-    (lock::is_held(&path) && number() == Some(process)).then_some(handle)
+    (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
+}
+
+fn has_open(process: u32, path: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let wanted = identity(path);
+    let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    wanted.is_some() && open.flatten().any(|entry| identity(&entry.path()) == wanted)
 }
 
 /// UUID of the GPU that a start line names.
@@ -258,5 +266,24 @@ pub fn gpu_uuid(start: Option<&Start>) -> Option<&str> {
     match start.map(|start| &start.device) {
         Some(Device::Cuda { uuid, .. }) => Some(uuid),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_another_process_has_by_now_is_not_the_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        let held = lock::try_lock(&run.alive_lock()).unwrap().unwrap();
+        std::fs::write(run.alive_lock(), format!("{}\n", std::process::id())).unwrap();
+        assert!(holder(&run).is_some(), "it is ours, and we hold it");
+        std::fs::write(run.alive_lock(), "1\n").unwrap();
+        assert!(holder(&run).is_none(), "the first process of the machine has not opened it");
+        std::fs::write(run.alive_lock(), "").unwrap();
+        assert!(holder(&run).is_none(), "not written yet");
+        drop(held);
     }
 }

@@ -69,6 +69,7 @@ impl View {
 
     /// Something happened: a line that stays.
     pub fn say(&self, text: &str) {
+        let text = plain(text);
         match &self.kind {
             Kind::Live { lines, .. } => drop(lines.println(text)),
             // Nobody reads a closed standard error; that is no reason to end a batch.
@@ -156,17 +157,23 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Names and messages come from files that anybody may have written: control characters are shown,
+/// not obeyed.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 fn line_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new_spinner().with_style(style)
 }
 
 fn live_line(run: &RunLine, width: usize) -> String {
-    format!("{:width$}  {}  {}", run.name, meter(run.step, run.steps), figures(run).join("  "))
+    format!("{:width$}  {}  {}", plain(&run.name), meter(run.step, run.steps), figures(run).join("  "))
 }
 
 fn plain_line(run: &RunLine) -> String {
-    format!("{}: {}", run.name, figures(run).join(", "))
+    format!("{}: {}", plain(&run.name), figures(run).join(", "))
 }
 
 fn figures(run: &RunLine) -> Vec<String> {
@@ -223,6 +230,13 @@ mod tests {
     fn a_run_that_starts_says_so_and_invents_no_numbers() {
         let run = RunLine { name: "x".into(), phase: "starting".into(), ..Default::default() };
         insta::assert_snapshot!(plain_line(&run), @"x: 0/0, starting");
+    }
+
+    #[test]
+    fn a_hostile_name_does_not_command_the_terminal() {
+        let run = RunLine { name: "x\x1b[2J".into(), ..Default::default() };
+        assert!(plain_line(&run).starts_with("x\u{fffd}[2J: "));
+        assert!(live_line(&run, 5).starts_with("x\u{fffd}[2J  "));
     }
 
     #[test]

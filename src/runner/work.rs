@@ -70,7 +70,10 @@ async fn batch(
         return Ok(Outcome::of(&runs, None, Ending::Open, &Decision::default()));
     }
     let program = Program::find()?;
-    program.shake_hands().await?;
+    tokio::select! {
+        answer = program.shake_hands() => answer?,
+        _ = interrupts.next() => return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default())),
+    }
     let devices = Devices::find();
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
     hold.name(&work.batch.name())?;
@@ -227,7 +230,7 @@ impl<'a> Work<'a> {
                 _ = tick.tick() => {}
             }
         };
-        self.finish(&decision).await
+        self.finish(&decision, interrupts).await
     }
 
     fn observe(&mut self) {
@@ -355,13 +358,21 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn finish(mut self, decision: &Decision) -> Result<Outcome, RunnerError> {
+    async fn finish(
+        mut self,
+        decision: &Decision,
+        interrupts: &mut Interrupts,
+    ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         drop(self.view);
         self.batch.end(outcome.exit_code())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
-            Some(report) => report.end(self.workspace, &mut self.batch).await,
+            Some(report) => tokio::select! {
+                () = report.end(self.workspace, &mut self.batch) => {}
+                // The runs are done; nobody has to wait for the page.
+                _ = interrupts.next() => {}
+            },
             None => {}
         }
         Ok(outcome)
