@@ -44,6 +44,16 @@ pub enum Verb {
     Status(StatusArgs),
     /// Print a run's log.
     Logs(LogsArgs),
+    /// Let runs write a checkpoint and make room; resume goes on at the same bits.
+    Pause(SelectArgs),
+    /// Let paused and stopped runs wait for their turn again.
+    Resume(SelectArgs),
+    /// Let runs write a checkpoint and end for good.
+    Stop(SelectArgs),
+    /// Start runs again that failed or were stopped.
+    Retry(RetryArgs),
+    /// Move runs ahead in the queue, or behind.
+    Priority(PriorityArgs),
     /// Build the report from the run directories.
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
@@ -150,6 +160,39 @@ pub struct LogsArgs {
     /// What the worker wrote to its standard error instead of the log.
     #[arg(long)]
     pub stderr: bool,
+}
+
+/// Which runs are meant.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct SelectArgs {
+    /// Runs by name or its beginning, experiments, or `latest`.
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// All runs with this tag.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// All runs of the workspace.
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Go back to the checkpoint of this step; 0 is the beginning.
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct PriorityArgs {
+    /// Higher ones start first; what is not said has 0.
+    #[arg(allow_negative_numbers = true)]
+    pub priority: i64,
+    #[command(flatten)]
+    pub select: SelectArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod init;
 mod logs;
 mod plan;
 mod report;
+mod requests;
 mod run;
 mod serve;
 mod status;
@@ -53,6 +54,11 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Queue(args) => plan::queue(&workspace, &args),
         Verb::Status(args) => status::status(&workspace, &args),
         Verb::Logs(args) => logs::logs(&workspace, &args),
+        Verb::Pause(args) => requests::pause(&workspace, &args),
+        Verb::Resume(args) => requests::resume(&workspace, &args),
+        Verb::Stop(args) => requests::stop(&workspace, &args),
+        Verb::Retry(args) => requests::retry(&workspace, &args),
+        Verb::Priority(args) => requests::priority(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),

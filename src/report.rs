@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -33,7 +34,7 @@ use files::RunFiles;
 use index_page::{Experiments, Work};
 use model::Frame;
 use say::Clock;
-use site::Site;
+use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
@@ -86,7 +87,14 @@ pub struct Report {
     runs: BTreeMap<RunDir, Known>,
     /// What the pages about all runs were last made from.
     shared: String,
+    /// When the list of all runs was last made, and whether a run changed since. It is as long as
+    /// there are runs, so a live run does not make it again for each of its rows.
+    listed: Option<Instant>,
+    list_is_stale: bool,
 }
+
+/// For so long the list of all runs may lag behind a live run's rows.
+const LIST_LAG: Duration = Duration::from_secs(2);
 
 /// A run as it was last seen.
 struct Known {
@@ -118,14 +126,15 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        Report { site, workspace, host: scan::host(), runs, shared }
+        Report { site, workspace, host: scan::host(), runs, shared, listed: None, list_is_stale: false }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
     pub fn anew(workspace: &Path) -> Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
-        Report { site, workspace, host: scan::host(), runs: BTreeMap::new(), shared: String::new() }
+        let (host, runs) = (scan::host(), BTreeMap::new());
+        Report { site, workspace, host, runs, shared: String::new(), listed: None, list_is_stale: false }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -174,7 +183,7 @@ impl Report {
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        self.render_shared(&theme, &clock, &changed, &mut built)?;
+        self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }
@@ -214,7 +223,7 @@ impl Report {
     ) -> Result<Fresh, ReportError> {
         let files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         let summary = RunSummary::of(&files, fingerprint);
-        let folder = format!("runs/{}/{}", summary.experiment, summary.run);
+        let folder = run_folder(&summary.experiment, &summary.run);
         let is_open = matches!(summary.state.class.as_str(), "running" | "waiting");
         let title = format!("{} · {}", summary.label, summary.experiment);
         let frame = self.frame(title, "../../../", "runs", is_open, clock);
@@ -246,11 +255,12 @@ impl Report {
         theme: &Theme,
         clock: &Clock,
         changed: &BTreeSet<String>,
+        is_scan: bool,
         built: &mut Built,
     ) -> Result<(), ReportError> {
         let shared = format!("{}{}", theme.generation(), self.work_fingerprint());
         let index_exists = self.site.root().join("index.html").is_file();
-        if changed.is_empty() && shared == self.shared && index_exists {
+        if changed.is_empty() && shared == self.shared && index_exists && !(is_scan && self.list_is_stale) {
             return Ok(());
         }
         let work = self.work();
@@ -267,7 +277,7 @@ impl Report {
             .filter(|(name, _)| {
                 changed.contains(**name)
                     || (shared != self.shared && !self.shared.is_empty())
-                    || !self.site.root().join(format!("experiments/{name}/index.html")).is_file()
+                    || !self.site.root().join(format!("{}/index.html", experiment_folder(name))).is_file()
             })
             .map(|(name, runs)| (*name, runs))
             .collect();
@@ -277,13 +287,7 @@ impl Report {
                 let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
                 let page = experiment_page::page(name, runs, queue, frame, clock);
                 let mut written = Vec::new();
-                self.publish_page(
-                    theme,
-                    "experiment.html",
-                    &format!("experiments/{name}"),
-                    &page,
-                    &mut written,
-                )?;
+                self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
                 Ok(written)
             })
             .collect();
@@ -301,8 +305,14 @@ impl Report {
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
-        let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
-        self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+        if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
+            let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+            self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            self.listed = Some(Instant::now());
+            self.list_is_stale = false;
+        } else {
+            self.list_is_stale = true;
+        }
         let remembered = self.site.remembered_shared();
         if let Some(folder) = remembered.parent() {
             fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
@@ -370,7 +380,7 @@ impl Report {
 }
 
 fn run_page_path(summary: &RunSummary) -> String {
-    format!("runs/{}/{}/index.html", summary.experiment, summary.run)
+    format!("{}/index.html", run_folder(&summary.experiment, &summary.run))
 }
 
 fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {

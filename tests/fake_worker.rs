@@ -45,19 +45,19 @@ enum Trick {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("--protocol") => {
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--protocol"] => {
             println!("{}", std::env::var("FAKE_PROTOCOL").unwrap_or(PROTOCOL.to_string()));
             ExitCode::SUCCESS
         }
-        Some(path) => match work(Path::new(path)) {
+        ["train", path] => match work(Path::new(path)) {
             Ok(code) => ExitCode::from(code as u8),
             Err(error) => {
                 eprintln!("fake-worker: {error}");
                 ExitCode::from(exit::FAILED as u8)
             }
         },
-        None => ExitCode::from(2),
+        _ => ExitCode::from(2),
     }
 }
 

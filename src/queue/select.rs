@@ -1,13 +1,14 @@
 //! Which runs a person means: `latest`, an experiment, a run's name, or the beginning of one.
 
-use crate::run_dir::{RunDir, Workspace, scan};
+use crate::run_dir::records::{Ask, Request};
+use crate::run_dir::{RunDir, Workspace, read, scan};
 
 /// Why a selection names no run, or not one.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SelectError {
     #[error("there are no runs yet (overnight run experiments/NAME.toml makes some)")]
     NoRuns,
-    #[error("no run is called {selection}{near}")]
+    #[error("there is no run {selection}{near}")]
     None { selection: String, near: String },
     #[error("{selection} could be {found} (write more of the name)")]
     Several { selection: String, found: String },
@@ -19,6 +20,22 @@ pub fn runs(workspace: &Workspace, selection: &str) -> Result<Vec<RunDir>, Selec
     let of_experiment: Vec<RunDir> =
         all.iter().filter(|run| run.experiment() == selection).cloned().collect();
     if !of_experiment.is_empty() { Ok(of_experiment) } else { one_of(all, selection).map(|run| vec![run]) }
+}
+
+/// The runs that have the tag, from their file or by request.
+pub fn tagged(workspace: &Workspace, tag: &str) -> Result<Vec<RunDir>, SelectError> {
+    let has_tag = |run: &RunDir| {
+        let by_file = read::run_record(run).is_ok_and(|record| record.tags.iter().any(|known| known == tag));
+        let requests =
+            || read::lines::<Request>(&run.requests()).map(|lines| lines.records).unwrap_or_default();
+        by_file || requests().iter().any(|request| request.ask == Ask::Tag { tag: tag.to_owned() })
+    };
+    let found: Vec<RunDir> = scan::runs(workspace).into_iter().filter(has_tag).collect();
+    if found.is_empty() {
+        let near = " (overnight status lists the runs)".to_owned();
+        return Err(SelectError::None { selection: format!("with the tag {tag}"), near });
+    }
+    Ok(found)
 }
 
 /// The one run that `selection` names: `latest`, `experiment/run`, a run's name, the beginning of

@@ -212,24 +212,38 @@ impl Metrics {
         if record.len() != self.columns.len() {
             return Err(format!("{} cells where the header has {}", record.len(), self.columns.len()));
         }
-        for (column, cell) in self.columns.iter().zip(record) {
-            if !cell.is_empty() && parse(cell).is_none() {
-                return Err(format!(
-                    "{:?} in column {} is not a number",
-                    String::from_utf8_lossy(cell),
-                    column.name
-                ));
+        let row = u32::try_from(self.rows).map_err(|_| "more rows than can be counted".to_owned())?;
+        let mut wrong = None;
+        for (column, cell) in self.columns.iter_mut().zip(record) {
+            match parse(cell) {
+                Some(value) => {
+                    column.rows.push(row);
+                    column.values.push(value);
+                }
+                None if cell.is_empty() => {}
+                None => {
+                    let cell = String::from_utf8_lossy(cell);
+                    wrong = Some(format!("{cell:?} in column {} is not a number", column.name));
+                    break;
+                }
             }
         }
-        let row = u32::try_from(self.rows).map_err(|_| "more rows than can be counted".to_owned())?;
-        for (column, cell) in self.columns.iter_mut().zip(record) {
-            if let Some(value) = parse(cell) {
-                column.rows.push(row);
-                column.values.push(value);
-            }
+        if let Some(reason) = wrong {
+            self.drop_row(row);
+            return Err(reason);
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// Takes back the cells of a row of which one could not be used.
+    fn drop_row(&mut self, row: u32) {
+        for column in &mut self.columns {
+            if column.rows.last() == Some(&row) {
+                column.rows.pop();
+                column.values.pop();
+            }
+        }
     }
 
     pub fn column(&self, name: &str) -> Option<&Column> {
@@ -317,6 +331,7 @@ mod tests {
         metrics.extend(b"step,train/loss\n1,2\n2\n3,oops\n");
         metrics.extend(b"4,5\n5,6,7\n");
         assert_eq!(metrics.rows, 2);
+        assert_eq!(metrics.column("step").unwrap().values, [1.0, 4.0], "nothing of a bad row stays");
         let lines: Vec<u64> = metrics.bad.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [3, 4, 6]);
         assert!(metrics.bad[1].1.contains("\"oops\" in column train/loss"), "{:?}", metrics.bad);

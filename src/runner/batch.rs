@@ -85,7 +85,7 @@ impl Batch {
     ///
     /// # Errors
     /// The disk cannot be written to, with the path.
-    pub fn end(mut self, exit_code: u8) -> io::Result<()> {
+    pub fn end(&mut self, exit_code: u8) -> io::Result<()> {
         self.event("batch-ended", None, &format!("exit code {exit_code}"));
         self.record.end = Some(scan::now());
         self.record.exit_code = Some(i32::from(exit_code));

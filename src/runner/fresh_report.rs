@@ -46,12 +46,14 @@ impl FreshReport {
         self.child = self.spawn(workspace, batch);
     }
 
-    /// Ends the watcher and builds once more, so that the report shows how the batch ended.
+    /// Ends the watcher and builds once more, so that the report shows how the batch ended: to be called
+    /// when that is written.
     pub async fn end(mut self, workspace: &Workspace, batch: &mut Batch) {
-        let Some(mut child) = self.child.take() else { return };
-        ask_to_end(&child);
-        if tokio::time::timeout(GOODBYE, child.wait()).await.is_err() {
-            drop(child.kill().await);
+        if let Some(mut child) = self.child.take() {
+            ask_to_end(&child);
+            if tokio::time::timeout(GOODBYE, child.wait()).await.is_err() {
+                drop(child.kill().await);
+            }
         }
         let Some(mut build) = command(workspace, batch) else { return };
         let built = async { build.arg("report").status().await };

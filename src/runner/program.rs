@@ -96,7 +96,7 @@ impl Program {
     /// The command that trains one run; see [`super::child::spawn`] for what else it gets.
     pub fn train(&self, run: &RunDir, start: &Start) -> Command {
         let mut command = self.command();
-        command.arg(run.path()).envs(environment(start));
+        command.arg("train").arg(run.path()).envs(environment(start));
         command
     }
 

@@ -199,7 +199,7 @@ pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standin
 
 /// The process that holds a run's lock. The number in the file is its own for as long as the lock is
 /// held, which is why that is asked after the number has become a descriptor.
-fn holder(dir: &RunDir) -> Option<Handle> {
+pub fn holder(dir: &RunDir) -> Option<Handle> {
     let path = dir.alive_lock();
     let number = || std::fs::read_to_string(&path).ok()?.trim().parse::<u32>().ok();
     let process = number()?;

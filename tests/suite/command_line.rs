@@ -112,7 +112,7 @@ fn a_selection_that_matches_no_run_ends_with_four() {
     let workspace = Workspace::new().experiment("x", 4, &[1], "");
     overnight(&workspace, &["logs"]).code(4).says("there are no runs yet");
     overnight(&workspace, &["queue", "experiments/x.toml"]).code(0);
-    overnight(&workspace, &["status", "nothing"]).code(4).says("no run is called nothing");
+    overnight(&workspace, &["status", "nothing"]).code(4).says("there is no run nothing");
     overnight(&workspace, &["logs", "s1"]).code(0).says("nothing is in it yet");
 }
 

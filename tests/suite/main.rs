@@ -1,8 +1,10 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
 mod command_line;
+mod gpus;
 mod live;
 mod report;
+mod requests;
 mod runner;
 mod serve;
 mod workspace;

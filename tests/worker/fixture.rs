@@ -58,6 +58,8 @@ impl TestRun {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         command.env("LD_LIBRARY_PATH", libtorch().join("lib"));
+        // As the runner sets it: threads that spin while tests share the machine take ages.
+        command.env("GOMP_SPINCOUNT", "1000");
         command
     }
 

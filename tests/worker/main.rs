@@ -6,6 +6,7 @@ mod asked_to_end;
 mod failures;
 mod fixture;
 mod learning;
+mod linkage;
 mod orders;
 mod real_data;
 mod resume;

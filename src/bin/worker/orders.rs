@@ -38,7 +38,7 @@ impl Orders {
                     "{path} holds no start line for this attempt (the runner writes one first)"
                 ))
             })?;
-            write_process_number(&run)?;
+            write_process_number(run)?;
             return Ok(Orders { start, by_hand: false, _lock: None });
         }
         let Some(lock) = lock::try_lock(&run.alive_lock())? else {
@@ -48,7 +48,7 @@ impl Orders {
             );
             return Err(Failure::Orders(message));
         };
-        write_process_number(&run)?;
+        write_process_number(run)?;
         let start = own_orders(run, record, &attempts);
         append_line(&run.attempts(), &Attempt::Start(start.clone()), Durability::Synced)?;
         Ok(Orders { start, by_hand: true, _lock: Some(lock) })

@@ -110,16 +110,19 @@ pub struct Sampled {
     pub png: Option<Vec<u8>>,
 }
 
+/// Is told the name and the value of each intermediate tensor.
+pub type Observer<'a> = dyn FnMut(&str, &Tensor) + 'a;
+
 /// Shows intermediate tensors of a forward pass to whoever asked to see them. In ordinary steps
 /// nobody did, and [`Watch::see`] costs nothing.
 #[derive(Clone, Copy)]
-pub struct Watch<'a>(Option<&'a RefCell<dyn FnMut(&str, &Tensor) + 'a>>);
+pub struct Watch<'a>(Option<&'a RefCell<Observer<'a>>>);
 
 impl<'a> Watch<'a> {
     /// Nobody watches.
     pub const NOBODY: Watch<'static> = Watch(None);
 
-    pub fn with(observer: &'a RefCell<dyn FnMut(&str, &Tensor) + 'a>) -> Watch<'a> {
+    pub fn with(observer: &'a RefCell<Observer<'a>>) -> Watch<'a> {
         Watch(Some(observer))
     }
 

@@ -1,0 +1,137 @@
+//! `overnight pause, resume, stop, retry, priority`: what people ask of runs. Each is a line in the
+//! run's requests; the runner at work reads it, and where none works, a live worker is asked here.
+
+use crate::cli::{PriorityArgs, RetryArgs, SelectArgs};
+use crate::exit::Exit;
+use crate::queue::{self, select};
+use crate::run_dir::records::Ask;
+use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::status::Status;
+use crate::run_dir::{Workspace, checkpoint, lock};
+use crate::runner::tracked;
+
+pub fn pause(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
+    ask_each(workspace, args, &Ask::Pause, |status| match status {
+        Status::Waiting { .. } | Status::Running { .. } | Status::Lost => Ok("paused"),
+        Status::Paused => Err("is paused already"),
+        other => Err(done_words(other)),
+    })
+}
+
+pub fn stop(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
+    ask_each(workspace, args, &Ask::Stop, |status| match status {
+        Status::Waiting { .. } | Status::Running { .. } | Status::Lost | Status::Paused => Ok("stopped"),
+        Status::Stopped => Err("is stopped already"),
+        other => Err(done_words(other)),
+    })
+}
+
+pub fn resume(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
+    ask_each(workspace, args, &Ask::Resume, |status| match status {
+        Status::Paused | Status::Stopped | Status::Waiting { .. } | Status::Running { .. } => Ok("resumed"),
+        Status::Failed { .. } | Status::Killed { .. } => Err("has failed: overnight retry starts it again"),
+        other => Err(done_words(other)),
+    })
+}
+
+pub fn retry(workspace: &Workspace, args: &RetryArgs) -> anyhow::Result<Exit> {
+    if let Some(step) = args.from {
+        for dir in selected(workspace, &args.select)? {
+            let steps = checkpoint::steps(&dir);
+            anyhow::ensure!(
+                step == 0 || steps.contains(&step),
+                "{}/{} has no checkpoint of step {step} (it has: 0{})",
+                dir.experiment(),
+                dir.name(),
+                steps.iter().map(|step| format!(", {step}")).collect::<String>()
+            );
+        }
+    }
+    ask_each(workspace, &args.select, &Ask::Retry { from_step: args.from }, |status| match status {
+        Status::Finished => Err("is finished (overnight run FILE --again trains it once more)"),
+        Status::Running { .. } => Err("is running (overnight stop it first)"),
+        Status::Unreadable { .. } => Err("cannot be read"),
+        _ => Ok("will be tried again"),
+    })
+}
+
+pub fn priority(workspace: &Workspace, args: &PriorityArgs) -> anyhow::Result<Exit> {
+    let ask = Ask::Priority { priority: args.priority };
+    ask_each(workspace, &args.select, &ask, |status| match status {
+        Status::Finished | Status::Unreadable { .. } => Err(done_words(status)),
+        _ => Ok("has its new priority"),
+    })
+}
+
+fn done_words(status: &Status) -> &'static str {
+    match status {
+        Status::Finished => "is finished",
+        Status::Failed { .. } => "has failed",
+        Status::Killed { .. } => "was killed",
+        Status::Stopped => "is stopped",
+        Status::Skipped { .. } => "is skipped",
+        Status::Unreadable { .. } => "cannot be read",
+        _ => "is not in a state to be asked that",
+    }
+}
+
+/// Asks every selected run that can be asked, and says what became of each.
+fn ask_each(
+    workspace: &Workspace,
+    args: &SelectArgs,
+    ask: &Ask,
+    judge: impl Fn(&Status) -> Result<&'static str, &'static str>,
+) -> anyhow::Result<Exit> {
+    let (host, now) = (scan::host(), scan::now());
+    let runner_works = lock::is_held(&workspace.runner_lock());
+    let mut refused = 0;
+    let dirs = selected(workspace, args)?;
+    for dir in &dirs {
+        let seen = scan::look(dir, &host, now);
+        let name = format!("{}/{}", dir.experiment(), dir.name());
+        match judge(&seen.status) {
+            Ok(done) => {
+                queue::request(dir, ask.clone())?;
+                let is_to_end = matches!(ask, Ask::Pause | Ask::Stop);
+                if is_to_end && !runner_works {
+                    end_worker(&seen);
+                }
+                anstream::println!("{name} {done}");
+            }
+            Err(why) => {
+                refused += 1;
+                anstream::eprintln!("{name} {why}");
+            }
+        }
+    }
+    // Some of many is a success, the one that was named is not.
+    Ok(if refused == dirs.len() { Exit::Failure } else { Exit::Success })
+}
+
+/// Asks a worker that no runner follows to write a checkpoint and end.
+fn end_worker(seen: &Seen) {
+    if !seen.status.is_running() {
+        return;
+    }
+    match tracked::holder(&seen.dir).map(|worker| worker.ask_to_end()) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => anstream::eprintln!("its worker could not be asked to end: {error}"),
+        None => anstream::eprintln!("its worker is on another machine, or has just ended"),
+    }
+}
+
+fn selected(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Vec<crate::run_dir::RunDir>> {
+    let mut dirs = Vec::new();
+    if args.all {
+        dirs.extend(scan::runs(workspace));
+    }
+    for tag in &args.tag {
+        dirs.extend(select::tagged(workspace, tag)?);
+    }
+    for selection in &args.runs {
+        dirs.extend(select::runs(workspace, selection)?);
+    }
+    dirs.sort();
+    dirs.dedup();
+    Ok(dirs)
+}

@@ -1,0 +1,96 @@
+//! What people ask of runs: pause, resume, stop, retry, priority.
+
+use overnight::run_dir::lock;
+
+use crate::workspace::{Workspace, ends, starts, step, wait_until};
+
+const X: &str = "experiments/x.toml";
+
+fn overnight(workspace: &Workspace, arguments: &[&str]) -> crate::workspace::Output {
+    workspace.spawn(arguments).wait()
+}
+
+#[test]
+fn a_paused_run_makes_room_and_goes_on_from_its_checkpoint() {
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:hold@3");
+    let runner = workspace.start(&[X]);
+    let held = || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3;
+    wait_until("the first run holds", held);
+    let name = workspace.seed("x", 1).name();
+    overnight(&workspace, &["pause", &name]).code(0);
+    runner.wait().code(0);
+    assert_eq!(workspace.words("x"), ["paused", "finished"]);
+    overnight(&workspace, &["pause", &name]).code(1).says("is paused already");
+    overnight(&workspace, &["resume", &name]).code(0);
+    assert_eq!(workspace.words("x"), ["waiting", "finished"]);
+    workspace.run(&[]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    assert_eq!(starts(&workspace.seed("x", 1))[1].checkpoint, Some(3));
+}
+
+#[test]
+fn a_worker_without_a_runner_is_asked_by_the_command_itself() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "hold@3");
+    let runner = workspace.start(&[X]);
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 3));
+    let run = workspace.seed("x", 1);
+    runner.kill();
+    assert!(lock::is_held(&run.alive_lock()), "the worker lives on");
+    overnight(&workspace, &["stop", "--all"]).code(0);
+    wait_until("the worker ends", || !lock::is_held(&run.alive_lock()));
+    assert_eq!(workspace.words("x"), ["stopped"]);
+    workspace.run(&[]).code(0).says("stopped x/");
+    assert_eq!(workspace.words("x"), ["stopped"], "it stays as it is");
+}
+
+#[test]
+fn a_failed_run_is_tried_again_once_for_each_time_it_is_asked() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "fail@3");
+    workspace.run(&[X]).code(100);
+    overnight(&workspace, &["resume", "x"]).code(1).says("overnight retry starts it again");
+    overnight(&workspace, &["retry", "x"]).code(0);
+    assert_eq!(workspace.words("x"), ["waiting"]);
+    workspace.run(&[]).code(100);
+    assert_eq!(ends(&workspace.seed("x", 1)).len(), 2);
+    workspace.run(&[]).code(100);
+    assert_eq!(ends(&workspace.seed("x", 1)).len(), 2, "not again without being asked");
+    overnight(&workspace, &["retry", "x", "--from", "7"]).code(1).says("no checkpoint of step 7 (it has: 0");
+}
+
+#[test]
+fn a_retry_can_go_back_to_an_earlier_checkpoint() {
+    let workspace = Workspace::new().experiment("x", 8, &[1], "fail@7");
+    workspace.run(&[X]).code(100);
+    let run = workspace.seed("x", 1);
+    assert_eq!(ends(&run)[0].checkpoint, Some(6));
+    overnight(&workspace, &["retry", "x", "--from", "4"]).code(0);
+    workspace.run(&[]).code(100);
+    assert_eq!(starts(&run)[1].checkpoint, Some(4));
+    overnight(&workspace, &["retry", "x", "--from", "0"]).code(0);
+    workspace.run(&[]).code(100);
+    assert_eq!(starts(&run)[2].checkpoint, None, "from the beginning");
+    overnight(&workspace, &["retry", "x"]).code(0);
+    workspace.run(&[]).code(100);
+    assert_eq!(starts(&run)[3].checkpoint, Some(6), "the newest, once nobody asks otherwise");
+}
+
+#[test]
+fn priority_moves_a_run_ahead() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3], "");
+    overnight(&workspace, &["queue", X]).code(0);
+    overnight(&workspace, &["priority", "5", &workspace.seed("x", 3).name()]).code(0);
+    overnight(&workspace, &["priority", "-1", &workspace.seed("x", 1).name()]).code(0);
+    workspace.run(&["--slots", "1"]).code(0);
+    let time = |seed| starts(&workspace.seed("x", seed))[0].time;
+    assert!(time(3) < time(2) && time(2) < time(1));
+}
+
+#[test]
+fn what_is_finished_cannot_be_asked_to_stop() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    workspace.run(&[X]).code(0);
+    overnight(&workspace, &["stop", "x"]).code(1).says("is finished");
+    overnight(&workspace, &["retry", "x"]).code(1).says("--again trains it once more");
+    overnight(&workspace, &["pause"]).code(2);
+    overnight(&workspace, &["pause", "--tag", "none"]).code(4).says("with the tag none");
+}
