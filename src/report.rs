@@ -34,7 +34,7 @@ use files::RunFiles;
 use index_page::{Experiments, Work};
 use model::Frame;
 use say::Clock;
-use site::Site;
+use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
@@ -223,7 +223,7 @@ impl Report {
     ) -> Result<Fresh, ReportError> {
         let files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         let summary = RunSummary::of(&files, fingerprint);
-        let folder = format!("runs/{}/{}", summary.experiment, summary.run);
+        let folder = run_folder(&summary.experiment, &summary.run);
         let is_open = matches!(summary.state.class.as_str(), "running" | "waiting");
         let title = format!("{} · {}", summary.label, summary.experiment);
         let frame = self.frame(title, "../../../", "runs", is_open, clock);
@@ -277,7 +277,7 @@ impl Report {
             .filter(|(name, _)| {
                 changed.contains(**name)
                     || (shared != self.shared && !self.shared.is_empty())
-                    || !self.site.root().join(format!("experiments/{name}/index.html")).is_file()
+                    || !self.site.root().join(format!("{}/index.html", experiment_folder(name))).is_file()
             })
             .map(|(name, runs)| (*name, runs))
             .collect();
@@ -287,13 +287,7 @@ impl Report {
                 let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
                 let page = experiment_page::page(name, runs, queue, frame, clock);
                 let mut written = Vec::new();
-                self.publish_page(
-                    theme,
-                    "experiment.html",
-                    &format!("experiments/{name}"),
-                    &page,
-                    &mut written,
-                )?;
+                self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
                 Ok(written)
             })
             .collect();
@@ -386,7 +380,7 @@ impl Report {
 }
 
 fn run_page_path(summary: &RunSummary) -> String {
-    format!("runs/{}/{}/index.html", summary.experiment, summary.run)
+    format!("{}/index.html", run_folder(&summary.experiment, &summary.run))
 }
 
 fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {

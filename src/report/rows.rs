@@ -6,18 +6,18 @@ use super::chart::backend::series_class;
 use super::chart::number::{count, exponent_of, measured};
 use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
 use super::say::{self, Clock};
-use super::site::address;
+use super::site::{address, address_of, experiment_folder, run_folder};
 use super::summary::{RunSummary, is_better};
 use crate::run_dir::records::WaitingRun;
 
 /// The page of a run, from a page at `root`.
 pub fn run_href(root: &str, summary: &RunSummary) -> String {
-    format!("{root}runs/{}/{}/index.html", address(&summary.experiment), address(&summary.run))
+    format!("{root}{}/index.html", address_of(&run_folder(&summary.experiment, &summary.run)))
 }
 
 /// The page of an experiment.
 pub fn experiment_href(root: &str, experiment: &str) -> String {
-    format!("{root}experiments/{}/index.html", address(experiment))
+    format!("{root}{}/index.html", address_of(&experiment_folder(experiment)))
 }
 
 /// Unique on a page, whatever the names.

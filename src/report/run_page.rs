@@ -10,7 +10,6 @@ use super::files::RunFiles;
 use super::model::*;
 use super::rows;
 use super::say::{self, Clock};
-use super::site::address;
 use super::summary::{RunSummary, signal_name};
 use crate::experiment::metric::Metric;
 use crate::run_dir::records::{Ask, Attempt, End, SampleItem, Start, What, exit};
@@ -27,7 +26,7 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         name: summary.label.clone(),
         full_name: format!("{}/{}", summary.experiment, summary.run),
         experiment: summary.experiment.clone(),
-        experiment_href: format!("{}experiments/{}/index.html", frame.root, address(&summary.experiment)),
+        experiment_href: rows::experiment_href(&frame.root, &summary.experiment),
         description: summary.description.clone(),
         tags: tags(files, summary),
         notes: notes(files),

@@ -98,13 +98,13 @@ impl Site {
 
     /// Removes the pages of a run that is gone.
     pub fn forget(&self, experiment: &str, run: &str) {
-        let _ = fs::remove_dir_all(self.root.join("runs").join(experiment).join(run));
+        let _ = fs::remove_dir_all(self.root.join(run_folder(experiment, run)));
         let _ = fs::remove_file(self.remembered(experiment, run));
     }
 
     /// Removes the page of an experiment without runs.
     pub fn forget_experiment(&self, experiment: &str) {
-        let _ = fs::remove_dir_all(self.root.join("experiments").join(experiment));
+        let _ = fs::remove_dir_all(self.root.join(experiment_folder(experiment)));
         let _ = fs::remove_dir_all(self.root.join(".state").join(experiment));
     }
 }
@@ -142,6 +142,28 @@ fn names_in(folder: &Path) -> Vec<String> {
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+/// The folder of a run's page below `reports/`.
+pub fn run_folder(experiment: &str, run: &str) -> String {
+    format!("runs/{}/{run}", beside_lists(experiment))
+}
+
+/// The folder of an experiment's page below `reports/`.
+pub fn experiment_folder(experiment: &str) -> String {
+    format!("experiments/{}", beside_lists(experiment))
+}
+
+/// The experiment's name as a folder that lies beside `index.html`, the list: an experiment may
+/// bear the list's own name.
+fn beside_lists(experiment: &str) -> String {
+    let is_taken = experiment.starts_with("index.");
+    if is_taken { format!("{experiment}~") } else { experiment.to_owned() }
+}
+
+/// A path below `reports/` as an address.
+pub fn address_of(path: &str) -> String {
+    path.split('/').map(address).collect::<Vec<_>>().join("/")
 }
 
 /// A path's segment for an address: everything but plain characters as `%xx`.

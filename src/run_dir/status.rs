@@ -205,6 +205,15 @@ fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a As
     if used_up { None } else { Some(&last.ask) }
 }
 
+/// The step whose checkpoint a person wants the next attempt to go on from; none is the newest.
+pub fn asked_from(requests: &[Request], attempts: &[Attempt]) -> Option<u64> {
+    let end = last_start(attempts).and_then(|start| end_of(attempts, start.attempt));
+    match standing_ask(requests, end) {
+        Some(Ask::Retry { from_step }) => *from_step,
+        _ => None,
+    }
+}
+
 /// How often the run may still start: `queue.retries` times after the first that was killed. An attempt counts only when a signal
 /// ended it without a newer checkpoint than the one it started from; progress gives all retries back.
 pub fn retries_left(record: &RunRecord, attempts: &[Attempt]) -> u32 {

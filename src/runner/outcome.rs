@@ -89,6 +89,8 @@ impl LeftRun {
                 " (again: overnight run --retry-failed)".to_owned()
             }
             Status::Stopped | Status::Paused => format!(" (again: overnight resume {name})"),
+            // The reason says it already.
+            Status::Waiting { .. } | Status::Lost if self.reason.ends_with("overnight run") => String::new(),
             Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
             Status::Unreadable { .. }
             | Status::Finished

@@ -194,7 +194,7 @@ fn ending_of(run: usize, worker: &Live, seen: &Observation) -> Option<Action> {
 /// Why a waiting run may not start even if a slot is free.
 fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<String> {
     if !seen.ending.is_open() {
-        return Some("the batch is ending".into());
+        return Some("for the next overnight run".into());
     }
     if run.fruitless > run.retries {
         let (experiment, name) = (&run.experiment, &run.name);

@@ -13,7 +13,7 @@ use super::child::{self, Handle};
 use super::program::Program;
 use crate::run_dir::records::{Attempt, End, Event, Start};
 use crate::run_dir::scan::Seen;
-use crate::run_dir::status::{Observation, Status, last_start, status};
+use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
 use crate::run_dir::write::{Durability, append_line, at};
 use crate::run_dir::{RunDir, checkpoint, lock, read, scan};
 
@@ -56,7 +56,8 @@ pub async fn start(
     if !may_start(&seen) {
         return Ok(Beginning::Obsolete);
     }
-    let newest = checkpoint::steps(dir).last().copied();
+    let no_later = asked_from(&seen.requests, &seen.attempts).unwrap_or(u64::MAX);
+    let newest = checkpoint::steps(dir).into_iter().rfind(|step| *step <= no_later);
     let start = attempt::start_line(record, &seen.attempts, newest, place);
     let path = dir.alive_lock();
     // The number of the worker before must not be taken for this one's.

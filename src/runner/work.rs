@@ -3,6 +3,7 @@
 
 mod acts;
 
+use std::collections::HashSet;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -169,11 +170,10 @@ impl<'a> Work<'a> {
     fn observe(&mut self) {
         let now = Instant::now();
         if self.options.selection == Selection::All {
-            for dir in scan::runs(self.workspace) {
-                if !self.runs.iter().any(|run| run.dir == dir) {
-                    self.runs.push(Tracked::new(dir, &self.host));
-                }
-            }
+            let known: HashSet<&RunDir> = self.runs.iter().map(|run| &run.dir).collect();
+            let all = scan::runs(self.workspace).into_iter();
+            let new: Vec<RunDir> = all.filter(|dir| !known.contains(dir)).collect();
+            self.runs.extend(new.into_iter().map(|dir| Tracked::new(dir, &self.host)));
         }
         for index in 0..self.runs.len() {
             self.runs[index].look(&self.host, now);

@@ -287,6 +287,16 @@ fn pages_hold_no_inline_script_and_no_inline_style() {
 }
 
 #[test]
+fn an_experiment_may_bear_the_name_of_a_page() {
+    let place = Place::small();
+    fs::create_dir_all(place.path().join("runs/index.html/index.json")).unwrap();
+    place.build();
+    assert!(place.page("runs/index.html").contains("../runs/index.html~/index.json/index.html"));
+    assert!(place.page("runs/index.html~/index.json/index.html").contains("unreadable"));
+    assert!(place.page("experiments/index.html~/index.html").contains("index.html"));
+}
+
+#[test]
 fn a_run_that_is_gone_leaves_the_report() {
     let place = Place::small();
     place.build();

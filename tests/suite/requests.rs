@@ -58,6 +58,23 @@ fn a_failed_run_is_tried_again_once_for_each_time_it_is_asked() {
 }
 
 #[test]
+fn a_retry_can_go_back_to_an_earlier_checkpoint() {
+    let workspace = Workspace::new().experiment("x", 8, &[1], "fail@7");
+    workspace.run(&[X]).code(100);
+    let run = workspace.seed("x", 1);
+    assert_eq!(ends(&run)[0].checkpoint, Some(6));
+    overnight(&workspace, &["retry", "x", "--from", "4"]).code(0);
+    workspace.run(&[]).code(100);
+    assert_eq!(starts(&run)[1].checkpoint, Some(4));
+    overnight(&workspace, &["retry", "x", "--from", "0"]).code(0);
+    workspace.run(&[]).code(100);
+    assert_eq!(starts(&run)[2].checkpoint, None, "from the beginning");
+    overnight(&workspace, &["retry", "x"]).code(0);
+    workspace.run(&[]).code(100);
+    assert_eq!(starts(&run)[3].checkpoint, Some(6), "the newest, once nobody asks otherwise");
+}
+
+#[test]
 fn priority_moves_a_run_ahead() {
     let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3], "");
     overnight(&workspace, &["queue", X]).code(0);

@@ -129,7 +129,7 @@ fn ctrl_c_lets_workers_checkpoint_and_the_next_call_goes_on() {
     let held = || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3;
     wait_until("the first run holds", held);
     runner.signal(Signal::INT);
-    runner.wait().code(75).says("once more: at once").says("goes on with: overnight run");
+    runner.wait().code(75).says("once more: at once").says(": for the next overnight run");
     assert_eq!(workspace.words("x"), ["waiting"; 2]);
     let run = workspace.seed("x", 1);
     assert_eq!((ends(&run)[0].code, ends(&run)[0].checkpoint), (Some(75), Some(3)));

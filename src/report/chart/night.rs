@@ -90,22 +90,29 @@ pub fn draw(night: &Night) -> String {
 /// A bar clips its own label: the inner SVG ends where the bar ends.
 fn draw_bar(svg: &mut String, bar: &Bar, from: f64, to: f64, y: u32) {
     let share = (to - from).max(0.15);
-    let class = match bar.kind {
-        Kind::Series(number) => format!("bar {}", series_class(number)),
-        Kind::Failed => "bar bad".into(),
+    // A failure is a sign and a word as well as a color.
+    let (class, label, sign, title) = match bar.kind {
+        Kind::Series(number) => {
+            (format!("bar {}", series_class(number)), bar.label.clone(), "", bar.label.clone())
+        }
+        Kind::Failed => ("bar bad".into(), format!("✕ {}", bar.label), "✕", format!("failed: {}", bar.label)),
     };
     let _ = write!(
         svg,
-        r#"<svg x="{}%" y="{y}" width="{}%" height="{BAR_PX}"><title>{}</title><rect class="{class}" width="100%" height="100%" rx="3"/>"#,
+        r#"<svg x="{}%" y="{y}" width="{}%" height="{BAR_PX}"><title>{}</title><rect class="{class}" width="100%" height="100%"/><rect class="edge {class}" width="3" height="100%"/>"#,
         rounded(from),
         rounded(share),
-        Escaped(&bar.label)
+        Escaped(&title)
     );
-    let length = text_width(&bar.label, TEXT_PX) + 14.0;
-    let fits = |plot_px: f64| share / 100.0 * plot_px > length;
-    if fits(WIDE_PX) {
-        let class = if fits(NARROW_PX) { "inside" } else { "inside roomy" };
-        let _ = write!(svg, r#"<text class="{class}" x="8" y="17">{}</text>"#, Escaped(&bar.label));
+    let fits = |text: &str, plot_px: f64| share / 100.0 * plot_px > text_width(text, TEXT_PX) + 14.0;
+    let mut write_text = |text: &str, class: &str| {
+        let _ = write!(svg, r#"<text class="{class}" x="8" y="17">{}</text>"#, Escaped(text));
+    };
+    match () {
+        () if fits(&label, NARROW_PX) => write_text(&label, "inside"),
+        () if fits(&label, WIDE_PX) => write_text(&label, "inside roomy"),
+        () if !sign.is_empty() && fits(sign, WIDE_PX) => write_text(sign, "inside roomy"),
+        () => {}
     }
     svg.push_str("</svg>");
 }
@@ -199,6 +206,16 @@ mod tests {
         ]));
         assert!(svg.contains(r#"x="8" y="17">d8-lr3e-4<"#));
         assert!(!svg.contains(r#"x="8" y="17">short<"#) && svg.contains("<title>short</title>"));
+    }
+
+    #[test]
+    fn a_failure_has_a_sign_and_a_word() {
+        let start = 1_000_000.0 * 60.0;
+        let failed =
+            |minutes: f64| Bar { kind: Kind::Failed, ..bar(start, start + minutes * 60.0, "d8-lr3e-3") };
+        assert!(draw(&night(vec![failed(120.0)])).contains(">✕ d8-lr3e-3</text>"));
+        let short = draw(&night(vec![failed(20.0)]));
+        assert!(short.contains(">✕</text>") && short.contains("<title>failed: d8-lr3e-3</title>"));
     }
 
     #[test]
