@@ -135,7 +135,7 @@ fn a_runner_that_waits_forever_takes_up_what_comes_in_a_batch_of_its_own() {
 
 #[test]
 fn a_batch_in_which_everything_fails_the_same_way_stops_itself() {
-    let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3, 4, 5], "fail@3");
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3, 4, 5], "fail@1");
     workspace.run(&[X, "--breaker", "3", "--slots", "1"]).code(100);
     assert_eq!(workspace.words("x"), ["failed", "failed", "failed", "waiting", "waiting"]);
     assert!(workspace.queue_state().breaker.unwrap().contains("3 runs in a row failed"));

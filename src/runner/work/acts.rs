@@ -1,22 +1,8 @@
 //! What the loop can do about a run: start it, ask its worker to end, kill it, follow one that lives
 //! already, and take note of an end.
 
-        let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
-        // A worker that was asked to end before it listened for that died of it. It counts as asked.
-        let unheard = (worker.asked.is_some() && terminated)
-            .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
-        let killed = worker.killed.or(unheard);
-        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref()) {
-            Ok(end) => {
-                let further = end.checkpoint > worker.checkpoint;
-                let is_forgiven = killed.is_some_and(|killed| !killed.counts);
-                let run = &mut self.runs[index];
-                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
-                if further || end.code == Some(exit::FINISHED) {
-                    self.breaker.reset();
-                } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
-                    self.breaker.count(&ended.dir, &end.why);
-                }
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::process::Child;
@@ -203,31 +189,22 @@ impl Work<'_> {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
         let Some(worker) = self.runs[index].worker.take() else { return };
         let status = ended.status.ok();
-<<<<<<< HEAD
-        match starting::write_end(&ended.dir, worker.attempt, status, worker.killed.as_ref()) {
-            Ok(end) => {
-                let further = end.checkpoint > worker.checkpoint;
-                let run = &mut self.runs[index];
-                let is_forgiven = worker.killed.as_ref().is_some_and(|killed| !killed.counts);
-                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
-                let asked = end.code == Some(exit::ENDED_AS_ASKED);
-                match () {
-                    () if further || end.code == Some(exit::FINISHED) => self.breaker.reset(),
-                    () if is_forgiven || asked => {}
-                    () => self.breaker.count(&ended.dir, &end.why),
-                }
-=======
         let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
-        let unheard =
-            (worker.asked.is_some() && terminated).then(|| "ended as asked, before it began".to_owned());
+        let unheard = (worker.asked.is_some() && terminated)
+            .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
         let killed = worker.killed.or(unheard);
-        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_deref()) {
+        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref()) {
             Ok(end) => {
                 let further = end.checkpoint > worker.checkpoint;
+                let is_forgiven = killed.is_some_and(|killed| !killed.counts);
                 let run = &mut self.runs[index];
-                run.fruitless = if further || killed.is_some() { 0 } else { run.fruitless + 1 };
->>>>>>> runner
+                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
+                if further || end.code == Some(exit::FINISHED) {
+                    self.breaker.reset();
+                } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
+                    self.breaker.count(&ended.dir, &end.why);
+                }
                 self.told_end(index, &end.why);
             }
             Err(error) => self.trouble(index, &error.to_string()),
