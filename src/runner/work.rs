@@ -258,7 +258,7 @@ impl<'a> Work<'a> {
     async fn finish(mut self, decision: &Decision) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         drop(self.view);
-        self.batch.end(outcome.exit_code())?;
+        self.batch.end(outcome.exit())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => report.end(self.workspace, &mut self.batch).await,
