@@ -58,7 +58,7 @@ fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> anyhow:
         status::print(&status::lines_of(workspace, &runs), &mut out)?;
     }
     for line in outcome.lines() {
-        anstream::eprintln!("{}", super::text::plain(&line));
+        anstream::eprintln!("{}", crate::say::plain(&line));
     }
     let index = workspace.reports().join("index.html");
     if !args.no_report && index.is_file() {

@@ -9,13 +9,14 @@ use super::{Ended, Work};
 use crate::run_dir::records::exit;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
-use crate::runner::attempt::{Place, signal_name};
+use crate::runner::attempt::Place;
 use crate::runner::interrupt::Ending;
 use crate::runner::schedule::{self, Slot, Standing};
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
+use crate::runner::tell;
 use crate::runner::tracked::{self, Kinship, Worker};
-use crate::runner::{tell, view};
+use crate::say;
 
 impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
@@ -100,7 +101,7 @@ impl Work<'_> {
             Ending::Now(_) => "ended at once by a second signal".to_owned(),
             _ => format!(
                 "killed after {} without a step, though asked to end",
-                view::duration(worker.quiet(Instant::now()).as_secs_f64())
+                say::duration(worker.quiet(Instant::now()).as_secs_f64())
             ),
         };
         if let Some(handle) = &worker.handle {
@@ -203,7 +204,7 @@ impl Work<'_> {
             Status::Killed { signal } => {
                 format!(
                     "killed   {name} by {}, no retries left (more: overnight logs {name})",
-                    signal_name(*signal)
+                    say::signal(*signal)
                 )
             }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
