@@ -7,7 +7,7 @@ pub mod environment;
 pub mod select;
 pub mod survey;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -114,17 +114,17 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
     for Checked { experiment, facts } in checked {
         let known = known_runs(workspace, &experiment.name);
         let mut number = known.values().map(|record| record.number + 1).max().unwrap_or(0);
-        let mut names: Vec<String> = Vec::new();
+        let by_hash: BTreeMap<&str, &RunRecord> =
+            known.values().rev().map(|record| (record.hash.as_str(), record)).collect();
+        let mut names: BTreeSet<String> = BTreeSet::new();
         for (run, facts) in experiment.runs.iter().zip(facts) {
             let hash = identity::hash(&run.settings);
             let mut name = identity::run_name(&run.varied, run.settings.train.seed, &hash);
             // Two points of a sweep with equal settings are one run.
-            if names.contains(&name) {
+            if !names.insert(name.clone()) {
                 continue;
             }
-            names.push(name.clone());
-            let existing = known.values().find(|record| record.hash == hash);
-            if let (Some(record), Again::No) = (existing, again) {
+            if let (Some(record), Again::No) = (by_hash.get(hash.as_str()).copied(), again) {
                 let dir = workspace.run(&experiment.name, &record.run);
                 refuse_changed_data(&dir, &facts.fingerprints)?;
                 entries.push(Entry {

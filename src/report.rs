@@ -237,7 +237,7 @@ impl Report {
         }
         for sample in &files.samples {
             let below = format!("{folder}/samples/{}.png", step_name(sample.step));
-            if let Ok(bytes) = fs::read(dir.sample_png(sample.step))
+            if let Ok(bytes) = read::bytes(&dir.sample_png(sample.step))
                 && self.site.publish(&below, &bytes)?
             {
                 written.push(below);

@@ -1,6 +1,5 @@
 //! `overnight logs`: a run's log, to its end or as it grows.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use crate::cli::LogsArgs;
 use crate::exit::Exit;
 use crate::queue::select;
-use crate::run_dir::{RunDir, Workspace, lock};
+use crate::run_dir::{RunDir, Workspace, lock, read};
 
 /// Time between two looks at a log that is followed.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -43,7 +42,7 @@ fn follow(run: &RunDir, path: &Path, mut offset: u64) -> anyhow::Result<()> {
 /// Prints the file from `offset` on and gives the new offset. A file that is missing has nothing; one
 /// that became shorter is printed from its start.
 fn copy(path: &Path, offset: u64) -> anyhow::Result<u64> {
-    let mut file = match File::open(path) {
+    let mut file = match read::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(offset),
         Err(error) => return Err(anyhow::anyhow!("{}: {error}", path.display())),

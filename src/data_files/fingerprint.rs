@@ -1,8 +1,8 @@
 //! Fingerprints: whether data changed since a run was made.
 
 use super::DataError;
+use crate::run_dir::read;
 use crate::run_dir::records::Fingerprint;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Size and hash of the file at `path`, read in pieces, under its name relative to `base`.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 ///
 /// When the file cannot be read.
 pub fn fingerprint(path: &Path, base: &Path) -> Result<Fingerprint, DataError> {
-    let file = File::open(path).map_err(|error| DataError::read(path, error))?;
+    let file = read::open(path).map_err(|error| DataError::read(path, error))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file).map_err(|error| DataError::read(path, error))?;
     Ok(Fingerprint {

@@ -2,8 +2,8 @@
 //! dimension as a big-endian number of four bytes, then the values.
 
 use super::DataError;
+use crate::run_dir::read;
 use flate2::read::MultiGzDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -96,7 +96,7 @@ fn read_idx<const DIMENSIONS: usize>(
 
 /// The file's content, unpacked when it begins as gzip does.
 fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = File::open(path).map_err(|error| DataError::read(path, error))?;
+    let file = read::open(path).map_err(|error| DataError::read(path, error))?;
     let mut file = BufReader::with_capacity(1 << 16, file);
     let start = file.fill_buf().map_err(|error| DataError::read(path, error))?;
     Ok(if start.starts_with(&[0x1f, 0x8b]) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })

@@ -1,8 +1,8 @@
 //! PNG and JPEG files as plain pixels of a wanted size, and pixels as PNG.
 
 use super::DataError;
+use crate::run_dir::read;
 use std::borrow::Cow;
-use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use zune_jpeg::JpegDecoder;
@@ -28,7 +28,7 @@ pub struct Image {
 ///
 /// A file that cannot be read or decoded, or is neither format.
 pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
-    let bytes = fs::read(path).map_err(|error| DataError::read(path, error))?;
+    let bytes = read::bytes(path).map_err(|error| DataError::read(path, error))?;
     if bytes.is_empty() {
         return Err(DataError::Empty { path: path.to_owned() });
     }
@@ -200,6 +200,7 @@ pub fn encode_png(image: &Image) -> Result<Vec<u8>, png::EncodingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn gray(width: usize, height: usize, pixels: &[u8]) -> Image {
         Image { width, height, channels: 1, pixels: pixels.to_vec() }

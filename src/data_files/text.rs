@@ -2,9 +2,9 @@
 
 use super::{DataError, split_by_position};
 use crate::experiment::settings::Tokenizer;
+use crate::run_dir::read;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -89,7 +89,7 @@ pub fn read_text(files: &[PathBuf]) -> Result<String, DataError> {
 }
 
 fn read_one(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(|error| DataError::read(path, error))?;
+    let bytes = read::bytes(path).map_err(|error| DataError::read(path, error))?;
     let text = String::from_utf8(bytes).map_err(|error| DataError::NotUtf8 {
         path: path.to_owned(),
         offset: error.utf8_error().valid_up_to(),
@@ -270,6 +270,7 @@ fn collect<T: TryFrom<usize> + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

@@ -203,6 +203,8 @@ fn train(settings: &Settings, found: &mut Found) {
     }
     if let Some(epochs) = train.epochs {
         found.above_zero("train.epochs", epochs);
+        let reason = format!("train.epochs cannot be {epochs}");
+        found.unless(epochs < 1e6 || epochs.is_nan(), "train.epochs", reason, "write a number below 1000000");
     }
     found.count("train.batch_size", train.batch_size, 1, 1 << 20);
     found.count("train.accumulate", train.accumulate, 1, 65_536);

@@ -4,8 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::run_dir::Workspace;
 use crate::run_dir::write::{Durability, at, replace};
+use crate::run_dir::{Workspace, read};
 
 /// The folder that holds the pages.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Site {
     pub fn publish(&self, below: &str, bytes: &[u8]) -> io::Result<bool> {
         let path = self.root.join(below);
         let same_length = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
-        if same_length && fs::read(&path).is_ok_and(|old| old == bytes) {
+        if same_length && read::bytes(&path).is_ok_and(|old| old == bytes) {
             return Ok(false);
         }
         if let Some(folder) = path.parent() {
@@ -72,7 +72,7 @@ impl Site {
     /// Any error of the file system, with the path. A missing original is no error.
     pub fn follow(&self, original: &Path, below: &str) -> io::Result<bool> {
         let copy = self.root.join(below);
-        let Ok(mut source) = File::open(original) else { return Ok(false) };
+        let Ok(mut source) = read::open(original) else { return Ok(false) };
         let held = fs::metadata(&copy).map_or(0, |metadata| metadata.len());
         if !begins_alike(&mut source, &copy, held).map_err(|error| at(original, error))? {
             let mut bytes = Vec::new();
@@ -128,7 +128,7 @@ fn begins_alike(source: &mut File, copy: &Path, held: u64) -> io::Result<bool> {
         file.take(held - from).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    Ok(end_of(source)? == end_of(&mut File::open(copy)?)?)
+    Ok(end_of(source)? == end_of(&mut read::open(copy)?)?)
 }
 
 /// Length up to and with the last newline.

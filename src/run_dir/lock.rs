@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::read;
 use super::write::at;
 
 /// Takes the lock on `path`, creating the file where it is missing; `None` when somebody else has it.
@@ -47,7 +48,7 @@ pub fn wait_lock(path: &Path) -> io::Result<File> {
 /// Whether somebody holds the lock on `path`, asked on a read-only descriptor that creates nothing.
 /// A missing file is not held; one that cannot be opened is taken for not held.
 pub fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = read::open(path) else { return false };
     matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 

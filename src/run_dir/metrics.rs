@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::number::spelled;
-use super::read::ReadError;
+use super::read::{self, ReadError};
 use super::write::at;
 use crate::experiment::settings::{Settings, Task};
 
@@ -158,7 +158,7 @@ impl Metrics {
     /// and is read again from its start.
     pub fn read_on(&mut self, path: &Path) -> Result<Growth, ReadError> {
         let error = |error| ReadError::Io { path: path.to_owned(), error };
-        let mut file = match File::open(path) {
+        let mut file = match read::open(path) {
             Ok(file) => file,
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
                 let had_any = self.consumed > 0;

@@ -1,7 +1,8 @@
 //! Reading what others write: whole JSON files, and JSON lines of which some may be torn or foreign.
 
-use std::fs;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -31,12 +32,37 @@ impl ReadError {
     }
 }
 
+/// Opens a file for reading. A folder, a pipe or a device in its place is refused: a pipe would be waited
+/// for, and a device read, for ever.
+///
+/// # Errors
+/// There is no file that may be read, without the path.
+pub fn open(path: &Path) -> io::Result<File> {
+    let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(not_waiting).open(path)?;
+    if !file.metadata()?.is_file() {
+        let message = "not a file (a folder, a pipe or a device lies there: remove it)";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(file)
+}
+
+/// Reads a whole file, opened by [`open`].
+///
+/// # Errors
+/// As [`open`], or it cannot be read to its end.
+pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads a whole JSON file.
 ///
 /// # Errors
 /// The file cannot be read, is empty, or is not what `T` says, each with the path and the place.
 pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
-    let bytes = bytes(path)?;
+    let bytes = some_bytes(path)?;
     serde_json::from_slice(&bytes).map_err(|error| json_error(path, &error))
 }
 
@@ -56,7 +82,7 @@ pub fn run_record(run: &RunDir) -> Result<RunRecord, ReadError> {
         protocol: u64,
     }
     let path = run.run_json();
-    let bytes = bytes(&path)?;
+    let bytes = some_bytes(&path)?;
     let versioned: Versioned = serde_json::from_slice(&bytes).map_err(|error| json_error(&path, &error))?;
     if versioned.protocol != u64::from(PROTOCOL) {
         return Err(ReadError::Protocol { path, found: versioned.protocol });
@@ -78,7 +104,7 @@ pub struct Lines<T> {
 /// The file is there and cannot be read.
 pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, ReadError> {
     let mut lines = Lines { records: Vec::new(), bad: Vec::new() };
-    let bytes = match fs::read(path) {
+    let bytes = match bytes(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(lines),
         Err(error) => return Err(ReadError::Io { path: path.to_owned(), error }),
@@ -99,9 +125,9 @@ pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, ReadError> {
 /// The last `bytes` of a text file at most, from the beginning of a line, with what is not UTF-8 replaced.
 /// A missing file is empty.
 pub fn tail(path: &Path, bytes: u64) -> String {
-    use std::io::{Read, Seek, SeekFrom};
+    use std::io::{Seek, SeekFrom};
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = fs::File::open(path)?;
+        let mut file = open(path)?;
         let length = file.metadata()?.len();
         let from = length.saturating_sub(bytes);
         file.seek(SeekFrom::Start(from))?;
@@ -117,8 +143,8 @@ pub fn tail(path: &Path, bytes: u64) -> String {
     String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let bytes = fs::read(path).map_err(|error| ReadError::Io { path: path.to_owned(), error })?;
+fn some_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let bytes = bytes(path).map_err(|error| ReadError::Io { path: path.to_owned(), error })?;
     if bytes.trim_ascii().is_empty() {
         return Err(ReadError::Empty { path: path.to_owned() });
     }
@@ -137,6 +163,7 @@ fn json_error(path: &Path, error: &serde_json::Error) -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn an_empty_file_and_a_newer_protocol_are_told_apart() {
@@ -149,6 +176,23 @@ mod tests {
         assert!(matches!(run_record(&run), Err(ReadError::Protocol { found: 99, .. })));
         fs::write(run.run_json(), "{\"protocol\": 1,\n oops").unwrap();
         assert!(matches!(run_record(&run), Err(ReadError::Json { line: 2, .. })));
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("progress.json");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let device = folder.path().join("run.json");
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        for path in [pipe.as_path(), device.as_path(), folder.path()] {
+            let error = json_if_there::<u32>(path).unwrap_err().to_string();
+            assert!(error.contains("not a file") && error.contains(&path.display().to_string()), "{error}");
+            assert!(lines::<u32>(path).is_err());
+            assert_eq!(tail(path, 10), "");
+            assert!(!crate::run_dir::lock::is_held(path));
+        }
     }
 
     #[test]
