@@ -123,7 +123,9 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
                 continue;
             }
             names.push(name.clone());
-            let existing = known.values().find(|record| record.hash == hash);
+            // The newest, where it was queued again: that is the one on the data as it is now.
+            let same = known.values().filter(|record| record.hash == hash);
+            let existing = same.max_by_key(|record| record.number);
             if let (Some(record), Again::No) = (existing, again) {
                 let dir = workspace.run(&experiment.name, &record.run);
                 refuse_changed_data(&dir, &facts.fingerprints)?;
@@ -275,7 +277,9 @@ pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
     let who = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
     write::append_line_to(&mut file, &Request { time: scan::now(), who, ask })
         .and_then(|()| file.sync_data())
-        .map_err(|error| write::at(&path, error))
+        .map_err(|error| write::at(&path, error))?;
+    // The file's own name too: this may have been its first line.
+    write::sync_folder(run.path())
 }
 
 #[cfg(test)]
@@ -345,6 +349,8 @@ mod tests {
         assert!(error.contains("a.txt has changed") && error.contains("--again"), "{error}");
         let entries = fixture.queue(Again::Yes).unwrap();
         assert!(entries[0].record.run.ends_with("-2"), "{}", entries[0].record.run);
+        let entries = fixture.queue(Again::No).unwrap();
+        assert!(entries[0].is_known && entries[0].record.run.ends_with("-2"), "the newest goes on");
     }
 
     #[test]
