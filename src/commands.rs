@@ -59,6 +59,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Stop(args) => requests::stop(&workspace, &args),
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
+        Verb::Drain => requests::drain(&workspace),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),

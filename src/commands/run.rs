@@ -6,8 +6,8 @@ use super::{serve, status};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
-use crate::run_dir::{RunDir, Workspace};
-use crate::runner::{self, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
+use crate::run_dir::{RunDir, Workspace, scan};
+use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
 use crate::serve::{Port, ServeOptions, Server};
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
@@ -32,6 +32,13 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         failed: if args.retry_failed { FailedRuns::Retry } else { FailedRuns::Leave },
         report: if args.no_report { Report::Leave } else { Report::Keep },
         style: if args.plain { view::Style::Plain } else { view::Style::Auto },
+        breaker: args.breaker,
+        at: args.at.map(|time| time.next_after(scan::now())),
+        // What should have ended by seven is meant to begin before: the first seven after the start.
+        until: args
+            .until
+            .map(|time| time.next_after(args.at.map_or(scan::now(), |at| at.next_after(scan::now())))),
+        afterwards: if args.forever { Afterwards::Wait } else { Afterwards::End },
         ..RunnerOptions::default()
     };
     let outcome = runner::run(workspace, hold, options)?;

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use super::devices::Gpu;
+use super::tracked::Killed;
 use crate::experiment::settings::Precision;
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
 use crate::run_dir::status::{end_of, last_start};
@@ -99,7 +100,7 @@ pub struct Ended<'a> {
     /// None: nobody saw it end.
     pub status: Option<ExitStatus>,
     /// Why this runner killed it, when it did.
-    pub killed: Option<&'a str>,
+    pub killed: Option<&'a Killed>,
     pub events: &'a [Event],
     /// The end of its standard error.
     pub stderr: &'a str,
@@ -111,12 +112,13 @@ pub struct Ended<'a> {
 /// What became of an attempt. One that this runner killed on somebody's behalf ends without a signal,
 /// because the signal says nothing about the run and must not count against its retries.
 pub fn end_line(ended: &Ended) -> End {
-    let (code, signal) = match (ended.killed, ended.status) {
-        (None, Some(status)) => (status.code(), status.signal()),
+    let is_forgiven = ended.killed.is_some_and(|killed| !killed.counts);
+    let (code, signal) = match ended.status {
+        Some(status) if !is_forgiven => (status.code(), status.signal()),
         _ => (None, None),
     };
     let why = match (ended.killed, code, signal) {
-        (Some(reason), ..) => reason.to_owned(),
+        (Some(killed), ..) => killed.why.clone(),
         (None, Some(exit::FINISHED), _) => "finished".to_owned(),
         (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
         (None, Some(code), _) => failure(ended).unwrap_or_else(|| format!("exit code {code}")),
@@ -271,8 +273,11 @@ mod tests {
             told(&Ended { stderr, ..ended(1, 11) }),
             (None, Some(11), "killed by SIGSEGV (11); its last words: terminate called".into())
         );
-        let killed = Ended { killed: Some("ended at once by a second Ctrl-C"), ..ended(1, 9) };
-        assert_eq!(told(&killed), (None, None, "ended at once by a second Ctrl-C".into()));
+        let killed = |counts| Killed { why: "killed by us".into(), counts };
+        let forgiven = Ended { killed: Some(&killed(false)), ..ended(1, 9) };
+        assert_eq!(told(&forgiven), (None, None, "killed by us".into()));
+        let counted = Ended { killed: Some(&killed(true)), ..ended(1, 9) };
+        assert_eq!(told(&counted), (None, Some(9), "killed by us".into()));
     }
 
     #[test]

@@ -48,6 +48,13 @@ impl Outcome {
         }
     }
 
+    /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
+    /// itself with work left.
+    pub fn goes_on(&self) -> bool {
+        let waits = |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost);
+        self.ending == Ending::Open && !self.left.iter().any(waits)
+    }
+
     /// What the shell is told.
     pub fn exit(&self) -> Exit {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));

@@ -16,7 +16,6 @@ pub fn queue_state(
     slots: &[Slot],
     decision: &Decision,
     rates: &Rates,
-    drain: bool,
     now: f64,
 ) -> QueueState {
     let mut free: Vec<Option<f64>> = vec![Some(0.0); slots.len()];
@@ -48,7 +47,7 @@ pub fn queue_state(
         }
     });
     let waiting: Vec<WaitingRun> = waiting.collect();
-    QueueState { time: now, waiting, end: end.map(|end| now + end), drain, breaker: None }
+    QueueState { time: now, waiting, end: end.map(|end| now + end), drain: false, breaker: None }
 }
 
 /// One line a live run.
@@ -175,7 +174,7 @@ mod tests {
         let waiting = vec![(0, "held: no GPU".to_owned()), (1, "for a free slot".to_owned())];
         let decision = Decision { waiting, ..Decision::default() };
         let slots = [Slot { gpu: None, threads: 1 }];
-        let state = queue_state(&runs, &slots, &decision, &rates, false, 1000.0);
+        let state = queue_state(&runs, &slots, &decision, &rates, 1000.0);
         let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
         assert_eq!(state.end, Some(1100.0));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::say::duration;
+use crate::say::{duration, plain};
 
 /// How a batch shows itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,7 @@ impl View {
 
     /// Something happened: a line that stays.
     pub fn say(&self, text: &str) {
+        let text = plain(text);
         match &self.kind {
             Kind::Live { lines, .. } => drop(lines.println(text)),
             // Nobody reads a closed standard error; that is no reason to end a batch.
@@ -150,11 +151,11 @@ fn line_bar() -> ProgressBar {
 }
 
 fn live_line(run: &RunLine, width: usize) -> String {
-    format!("{:width$}  {}  {}", run.name, meter(run.step, run.steps), figures(run).join("  "))
+    format!("{:width$}  {}  {}", plain(&run.name), meter(run.step, run.steps), figures(run).join("  "))
 }
 
 fn plain_line(run: &RunLine) -> String {
-    format!("{}: {}", run.name, figures(run).join(", "))
+    format!("{}: {}", plain(&run.name), figures(run).join(", "))
 }
 
 fn figures(run: &RunLine) -> Vec<String> {
@@ -211,6 +212,13 @@ mod tests {
     fn a_run_that_starts_says_so_and_invents_no_numbers() {
         let run = RunLine { name: "x".into(), phase: "starting".into(), ..Default::default() };
         insta::assert_snapshot!(plain_line(&run), @"x: 0/0, starting");
+    }
+
+    #[test]
+    fn a_hostile_name_does_not_command_the_terminal() {
+        let run = RunLine { name: "x\x1b[2J".into(), ..Default::default() };
+        assert!(plain_line(&run).starts_with("x\u{fffd}[2J: "));
+        assert!(live_line(&run, 5).starts_with("x\u{fffd}[2J  "));
     }
 
     #[test]
