@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::say;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::say::duration;
+use crate::say::{self, duration};
 
 /// How a batch shows itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
