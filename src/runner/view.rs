@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::say::{duration, plain};
+use crate::say::{self, duration};
 
 /// How a batch shows itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl View {
 
     /// Something happened: a line that stays.
     pub fn say(&self, text: &str) {
-        let text = plain(text);
+        let text = say::plain(text);
         match &self.kind {
             Kind::Live { lines, .. } => drop(lines.println(text)),
             // Nobody reads a closed standard error; that is no reason to end a batch.
@@ -151,11 +151,11 @@ fn line_bar() -> ProgressBar {
 }
 
 fn live_line(run: &RunLine, width: usize) -> String {
-    format!("{:width$}  {}  {}", plain(&run.name), meter(run.step, run.steps), figures(run).join("  "))
+    format!("{:width$}  {}  {}", say::plain(&run.name), meter(run.step, run.steps), figures(run).join("  "))
 }
 
 fn plain_line(run: &RunLine) -> String {
-    format!("{}: {}", plain(&run.name), figures(run).join(", "))
+    format!("{}: {}", say::plain(&run.name), figures(run).join(", "))
 }
 
 fn figures(run: &RunLine) -> Vec<String> {
