@@ -81,7 +81,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return Exit::NoRun;
     }
     if let Some(error) = error.downcast_ref::<RunnerError>() {
-        return if error.exit_code() == 75 { Exit::TryAgain } else { Exit::Failure };
+        return error.exit();
     }
     match error.downcast_ref::<QueueError>() {
         Some(QueueError::Rejected(_) | QueueError::SameName { .. } | QueueError::DataChanged { .. }) => {

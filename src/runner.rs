@@ -28,6 +28,7 @@ pub mod work;
 use std::io;
 use std::time::Duration;
 
+use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{RunDir, Workspace};
 
@@ -132,11 +133,11 @@ pub enum RunnerError {
 }
 
 impl RunnerError {
-    /// 75 when another runner is at work: not done, run me again.
-    pub fn exit_code(&self) -> u8 {
+    /// What the shell is told.
+    pub fn exit(&self) -> Exit {
         match self {
-            RunnerError::Held { .. } | RunnerError::HeldByUnknown => 75,
-            RunnerError::Program(_) | RunnerError::Io(_) => 1,
+            RunnerError::Held { .. } | RunnerError::HeldByUnknown => Exit::TryAgain,
+            RunnerError::Program(_) | RunnerError::Io(_) => Exit::Failure,
         }
     }
 }

@@ -44,7 +44,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
     conclude(workspace, args, &outcome)?;
-    Ok(exit(outcome.exit_code()))
+    Ok(outcome.exit())
 }
 
 fn start_server(workspace: &Workspace) -> anyhow::Result<Server> {
@@ -65,22 +65,11 @@ fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> anyhow:
         status::print(&status::lines_of(workspace, &runs), &mut out)?;
     }
     for line in outcome.lines() {
-        anstream::eprintln!("{}", super::text::plain(&line));
+        anstream::eprintln!("{}", crate::say::plain(&line));
     }
     let index = workspace.reports().join("index.html");
     if !args.no_report && index.is_file() {
         writeln!(out, "{}", index.display())?;
     }
     Ok(())
-}
-
-fn exit(code: u8) -> Exit {
-    match code {
-        0 => Exit::Success,
-        75 => Exit::TryAgain,
-        100 => Exit::RunsFailed,
-        130 => Exit::Interrupted,
-        143 => Exit::Terminated,
-        _ => Exit::Failure,
-    }
 }

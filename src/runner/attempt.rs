@@ -9,6 +9,7 @@ use super::tracked::Killed;
 use crate::experiment::settings::Precision;
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
 use crate::run_dir::status::{end_of, last_start};
+use crate::say;
 
 /// Where and on whose behalf an attempt starts.
 pub struct Place<'a> {
@@ -122,7 +123,7 @@ pub fn end_line(ended: &Ended) -> End {
         (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
         (None, Some(code), _) => failure(ended).unwrap_or_else(|| format!("exit code {code}")),
         (None, None, Some(signal)) => {
-            with_last_line(format!("killed by {}", signal_name(signal)), ended.stderr)
+            with_last_line(format!("killed by {}", say::signal(signal)), ended.stderr)
         }
         (None, None, None) => unseen(ended),
     };
@@ -134,27 +135,6 @@ pub fn not_started(attempt: u32, newest: Option<u64>, time: f64, error: &std::io
     let why = format!("the worker could not be started: {error}");
     // 127 is what a shell says of a program that cannot be started.
     End { attempt, time, code: Some(127), signal: None, checkpoint: newest, why }
-}
-
-/// A signal by its name and number.
-pub fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        _ => return format!("signal {signal}"),
-    };
-    format!("{name} ({signal})")
 }
 
 fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {

@@ -54,6 +54,7 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn the_second_runner_learns_who_has_the_workspace_and_since_when() {
@@ -62,7 +63,7 @@ mod tests {
         let mut first = Hold::take(&workspace).unwrap();
         first.name("20261120T230000Z-box-1f3a").unwrap();
         let error = Hold::take(&workspace).err().expect("the first has it");
-        assert_eq!(error.exit_code(), 75);
+        assert_eq!(error.exit(), Exit::TryAgain);
         let words = error.to_string();
         let process = format!("process {}", std::process::id());
         for part in ["since ", &process, "batch 20261120T230000Z-box-1f3a", "overnight queue FILE"] {

@@ -365,7 +365,7 @@ impl<'a> Work<'a> {
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         drop(self.view);
-        self.batch.end(outcome.exit_code())?;
+        self.batch.end(outcome.exit())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

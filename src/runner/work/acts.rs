@@ -11,13 +11,14 @@ use super::{Ended, Work};
 use crate::run_dir::records::exit;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
-use crate::runner::attempt::{Place, signal_name};
+use crate::runner::attempt::Place;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
+use crate::runner::tell;
 use crate::runner::tracked::{self, Killed, Kinship, Worker};
-use crate::runner::{tell, view};
+use crate::say;
 
 impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
@@ -105,7 +106,7 @@ impl Work<'_> {
         if worker.killed.is_some() {
             return false;
         }
-        let since = |since: Duration| view::duration(since.as_secs_f64());
+        let since = |since: Duration| say::duration(since.as_secs_f64());
         let now = Instant::now();
         let why = match cause {
             Cause::EndingNow => "ended at once by a second signal".to_owned(),
@@ -238,7 +239,7 @@ impl Work<'_> {
             Status::Killed { signal } => {
                 format!(
                     "killed   {name} by {}, no retries left (more: overnight logs {name})",
-                    signal_name(*signal)
+                    say::signal(*signal)
                 )
             }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
