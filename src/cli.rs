@@ -54,6 +54,8 @@ pub enum Verb {
     Retry(RetryArgs),
     /// Move runs ahead in the queue, or behind.
     Priority(PriorityArgs),
+    /// Let the runner at work end after its current runs.
+    Drain,
     /// Build the report from the run directories.
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
@@ -126,6 +128,18 @@ pub struct RunArgs {
     /// Runs at once; by default one for each GPU, or one on the processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
+    /// Start nothing before this time of the day, today or tomorrow.
+    #[arg(long, value_name = "HH:MM")]
+    pub at: Option<ClockTime>,
+    /// Start nothing that would not end by this time of the day, by measured rates.
+    #[arg(long, value_name = "HH:MM")]
+    pub until: Option<ClockTime>,
+    /// When nothing is left, wait for what will be queued.
+    #[arg(long)]
+    pub forever: bool,
+    /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub breaker: u32,
     /// Plain lines instead of a live view.
     #[arg(long)]
     pub plain: bool,
@@ -160,6 +174,35 @@ pub struct LogsArgs {
     /// What the worker wrote to its standard error instead of the log.
     #[arg(long)]
     pub stderr: bool,
+}
+
+/// A time of the day, in the machine's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockTime(pub jiff::civil::Time);
+
+impl std::str::FromStr for ClockTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ClockTime, String> {
+        jiff::civil::Time::strptime("%H:%M", text)
+            .map(ClockTime)
+            .map_err(|_| format!("`{text}` is no time of the day, such as 23:00"))
+    }
+}
+
+impl ClockTime {
+    /// Unix seconds at which the clock shows this time for the first time after `now`.
+    pub fn next_after(self, now: f64) -> f64 {
+        let zone = jiff::tz::TimeZone::system();
+        let Ok(now_here) = jiff::Timestamp::from_second(now as i64).map(|time| time.to_zoned(zone.clone()))
+        else {
+            return now;
+        };
+        let on = |date: jiff::civil::Date| date.to_datetime(self.0).to_zoned(zone.clone()).ok();
+        let today = on(now_here.date()).filter(|time| *time > now_here);
+        let next = today.or_else(|| now_here.date().tomorrow().ok().and_then(on));
+        next.map_or(now, |time| time.timestamp().as_second() as f64)
+    }
 }
 
 /// Which runs are meant.
@@ -227,6 +270,16 @@ pub struct ServeArgs {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn a_time_of_the_day_is_the_next_one() {
+        let now = 1_795_219_200.0;
+        let at = |text: &str| text.parse::<super::ClockTime>().unwrap().next_after(now);
+        for time in ["00:00", "07:30", "23:59"] {
+            assert!(at(time) > now && at(time) <= now + 90_000.0, "{time}: {}", at(time) - now);
+        }
+        assert!("25:00".parse::<super::ClockTime>().is_err());
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -59,6 +59,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Stop(args) => requests::stop(&workspace, &args),
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
+        Verb::Drain => requests::drain(&workspace),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
@@ -80,7 +81,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return Exit::NoRun;
     }
     if let Some(error) = error.downcast_ref::<RunnerError>() {
-        return if error.exit_code() == 75 { Exit::TryAgain } else { Exit::Failure };
+        return error.exit();
     }
     match error.downcast_ref::<QueueError>() {
         Some(QueueError::Rejected(_) | QueueError::SameName { .. } | QueueError::DataChanged { .. }) => {

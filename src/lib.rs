@@ -40,5 +40,6 @@ pub mod queue;
 pub mod report;
 pub mod run_dir;
 pub mod runner;
+pub mod say;
 pub mod serve;
 pub mod watch;

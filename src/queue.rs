@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use crate::data_files::DataFacts;
 use crate::experiment::{Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
-use crate::run_dir::records::{Ask, Environment, Fingerprint, Request, RunRecord};
+use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, Request, RunRecord};
 use crate::run_dir::write::{self, Durability};
-use crate::run_dir::{PROTOCOL, RunDir, Workspace, lock, read, scan};
+use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, lock, read, scan};
 
 /// Why something could not be queued.
 #[derive(Debug, thiserror::Error)]
@@ -270,12 +270,28 @@ fn create(entry: &Entry, environment: &Environment) -> io::Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
-    let path = run.requests();
-    let mut file = lock::wait_lock(&path)?;
-    let who = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
-    write::append_line_to(&mut file, &Request { time: scan::now(), who, ask })
+    append_request(&run.requests(), &Request { time: scan::now(), who: who(), ask })
+}
+
+/// Asks the runner of this batch to end after its current runs.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn drain(batch: &BatchDir) -> io::Result<()> {
+    let request = BatchRequest { time: scan::now(), who: who(), ask: BatchAsk::Drain };
+    append_request(&batch.requests(), &request)
+}
+
+fn append_request<T: serde::Serialize>(path: &Path, request: &T) -> io::Result<()> {
+    let mut file = lock::wait_lock(path)?;
+    write::append_line_to(&mut file, request)
         .and_then(|()| file.sync_data())
-        .map_err(|error| write::at(&path, error))
+        .map_err(|error| write::at(path, error))
+}
+
+/// The user's name, as it stands in requests.
+fn who() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned())
 }
 
 #[cfg(test)]

@@ -140,6 +140,11 @@ impl RunDir {
         self.path.join("stderr.log")
     }
 
+    /// Runner: the stacks of a worker that hung, where they could be had.
+    pub fn stack(&self, attempt: u32) -> PathBuf {
+        self.path.join(format!("stack-{attempt}.txt"))
+    }
+
     /// Worker: one row every `train.log_every` steps.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.csv")
@@ -230,6 +235,11 @@ impl BatchDir {
     /// Runner: the machine and all GPUs through the batch.
     pub fn telemetry(&self) -> PathBuf {
         self.path.join("telemetry.csv")
+    }
+
+    /// Command line and serve, under a lock on the file: [`records::BatchRequest`] lines.
+    pub fn requests(&self) -> PathBuf {
+        self.path.join("requests.jsonl")
     }
 
     /// Runner: [`records::BatchEvent`] lines.

@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod batch;
+pub mod breaker;
 pub mod child;
 pub mod devices;
 pub mod estimate;
@@ -16,6 +17,7 @@ pub mod interrupt;
 pub mod outcome;
 pub mod program;
 pub mod schedule;
+pub mod stack;
 pub mod starting;
 pub mod telemetry;
 pub mod tell;
@@ -26,6 +28,7 @@ pub mod work;
 use std::io;
 use std::time::Duration;
 
+use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{RunDir, Workspace};
 
@@ -73,6 +76,23 @@ pub struct RunnerOptions {
     pub arguments: Vec<String>,
     /// How long a worker that was asked to end may go without a step before it is killed.
     pub patience: Duration,
+    /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does.
+    pub breaker: u32,
+    /// Unix seconds before which nothing is started.
+    pub at: Option<f64>,
+    /// Unix seconds by which everything that is started should have ended.
+    pub until: Option<f64>,
+    /// What becomes of the runner when nothing is left.
+    pub afterwards: Afterwards,
+}
+
+/// What the runner does when nothing is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Afterwards {
+    #[default]
+    End,
+    /// It waits for what will be queued, in a new batch.
+    Wait,
 }
 
 impl Default for RunnerOptions {
@@ -85,6 +105,10 @@ impl Default for RunnerOptions {
             style: view::Style::Auto,
             arguments: std::env::args().collect(),
             patience: Duration::from_secs(60),
+            breaker: 5,
+            at: None,
+            until: None,
+            afterwards: Afterwards::End,
         }
     }
 }
@@ -109,11 +133,11 @@ pub enum RunnerError {
 }
 
 impl RunnerError {
-    /// 75 when another runner is at work: not done, run me again.
-    pub fn exit_code(&self) -> u8 {
+    /// What the shell is told.
+    pub fn exit(&self) -> Exit {
         match self {
-            RunnerError::Held { .. } | RunnerError::HeldByUnknown => 75,
-            RunnerError::Program(_) | RunnerError::Io(_) => 1,
+            RunnerError::Held { .. } | RunnerError::HeldByUnknown => Exit::TryAgain,
+            RunnerError::Program(_) | RunnerError::Io(_) => Exit::Failure,
         }
     }
 }
@@ -129,4 +153,24 @@ pub fn run(workspace: &Workspace, mut hold: Hold, options: RunnerOptions) -> Res
         .enable_all()
         .build()?
         .block_on(work::work(workspace, &options, &mut hold))
+}
+
+/// A time of today as `23:10`, another with its date; `unix_seconds` in the machine's time zone.
+pub(crate) fn clock(unix_seconds: f64) -> String {
+    let Ok(time) = jiff::Timestamp::from_second(unix_seconds as i64) else { return "an unknown time".into() };
+    let time = time.to_zoned(jiff::tz::TimeZone::system());
+    let format = if time.date() == jiff::Zoned::now().date() { "%H:%M" } else { "%F %H:%M" };
+    time.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::scan;
+
+    #[test]
+    fn times_of_other_days_have_their_date() {
+        assert!(clock(0.0).starts_with("19"), "{}", clock(0.0));
+        assert_eq!(clock(scan::now()).len(), "23:10".len());
+    }
 }

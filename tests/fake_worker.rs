@@ -1,7 +1,7 @@
 //! A worker that obeys the protocol and trains nothing: it counts steps, needs no libtorch, and does
 //! what the run's notes say: `fail@3`, `kill@3`, ... each at the end of that step, for all runs of the
 //! experiment or, as `s2:fail@3`, for the run with that seed. With `FAKE_PROTOCOL` it claims another
-//! protocol.
+//! protocol, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,6 +80,9 @@ fn work(path: &Path) -> io::Result<i32> {
 /// Set by SIGTERM.
 fn asked_to_end() -> Arc<AtomicBool> {
     let asked = Arc::new(AtomicBool::new(false));
+    if std::env::var_os("FAKE_UNPREPARED").is_some() {
+        return asked;
+    }
     let flag = Arc::clone(&asked);
     let (ready, listening) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::{print_json, text};
+use super::print_json;
 use crate::cli::FilesArgs;
 use crate::exit::Exit;
 use crate::queue::{self, QueueError};
+use crate::say;
 
 pub fn check(args: &FilesArgs) -> anyhow::Result<Exit> {
     match queue::check(&args.files, &args.overrides.set) {
@@ -28,7 +29,7 @@ pub fn check(args: &FilesArgs) -> anyhow::Result<Exit> {
                 anstream::println!(
                     "{}: fine, {} {noun}",
                     good.experiment.file().display(),
-                    text::count(runs as u64)
+                    say::count(runs as u64)
                 );
             }
             Ok(Exit::Success)

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::print_json;
-use super::text::{self, Cell, Table};
+use super::text::{Cell, Table};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
 use crate::queue::{self, Again, Entry};
 use crate::run_dir::{Workspace, scan};
+use crate::say;
 
 pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     let entries = entries(workspace, args)?;
@@ -23,7 +24,7 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
         table.row(vec![
             Cell::new((index + 1).to_string()),
             Cell::new(format!("{}/{}", entry.record.experiment, entry.record.run)),
-            Cell::new(text::count(entry.record.steps)),
+            Cell::new(say::count(entry.record.steps)),
             Cell::new(varied.collect::<Vec<_>>().join(" ")),
             Cell::new(state(entry)),
         ]);
@@ -35,7 +36,7 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     anstream::eprintln!(
         "{} runs, {new} of them new; {} steps that are not finished",
         entries.len(),
-        text::count(steps)
+        say::count(steps)
     );
     Ok(Exit::Success)
 }

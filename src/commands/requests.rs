@@ -1,13 +1,13 @@
-//! `overnight pause, resume, stop, retry, priority`: what people ask of runs. Each is a line in the
+//! `overnight pause, resume, stop, retry, priority, drain`: what people ask of runs. Each is a line in the
 //! run's requests; the runner at work reads it, and where none works, a live worker is asked here.
 
 use crate::cli::{PriorityArgs, RetryArgs, SelectArgs};
 use crate::exit::Exit;
 use crate::queue::{self, select};
-use crate::run_dir::records::Ask;
+use crate::run_dir::records::{Ask, RunnerLock};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::Status;
-use crate::run_dir::{Workspace, checkpoint, lock};
+use crate::run_dir::{BatchDir, Workspace, checkpoint, lock, read};
 use crate::runner::tracked;
 
 pub fn pause(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
@@ -61,6 +61,18 @@ pub fn priority(workspace: &Workspace, args: &PriorityArgs) -> anyhow::Result<Ex
         Status::Finished | Status::Unreadable { .. } => Err(done_words(status)),
         _ => Ok("has its new priority"),
     })
+}
+
+pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
+    let path = workspace.runner_lock();
+    let holder = read::json::<RunnerLock>(&path).ok().filter(|_| lock::is_held(&path));
+    let batch = holder.map(|holder| BatchDir::new(workspace.batches().join(&holder.batch)));
+    let Some(batch) = batch.filter(|batch| batch.batch_json().is_file()) else {
+        anyhow::bail!("no runner is at work here, so there is nothing to drain");
+    };
+    queue::drain(&batch)?;
+    anstream::eprintln!("batch {} ends after its current runs", batch.name());
+    Ok(Exit::Success)
 }
 
 fn done_words(status: &Status) -> &'static str {

@@ -6,8 +6,8 @@ use super::{serve, status};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
-use crate::run_dir::{RunDir, Workspace};
-use crate::runner::{self, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
+use crate::run_dir::{RunDir, Workspace, scan};
+use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
 use crate::serve::{Port, ServeOptions, Server};
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
@@ -32,12 +32,19 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         failed: if args.retry_failed { FailedRuns::Retry } else { FailedRuns::Leave },
         report: if args.no_report { Report::Leave } else { Report::Keep },
         style: if args.plain { view::Style::Plain } else { view::Style::Auto },
+        breaker: args.breaker,
+        at: args.at.map(|time| time.next_after(scan::now())),
+        // What should have ended by seven is meant to begin before: the first seven after the start.
+        until: args
+            .until
+            .map(|time| time.next_after(args.at.map_or(scan::now(), |at| at.next_after(scan::now())))),
+        afterwards: if args.forever { Afterwards::Wait } else { Afterwards::End },
         ..RunnerOptions::default()
     };
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
     conclude(workspace, args, &outcome)?;
-    Ok(exit(outcome.exit_code()))
+    Ok(outcome.exit())
 }
 
 fn start_server(workspace: &Workspace) -> anyhow::Result<Server> {
@@ -58,22 +65,11 @@ fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> anyhow:
         status::print(&status::lines_of(workspace, &runs), &mut out)?;
     }
     for line in outcome.lines() {
-        anstream::eprintln!("{}", super::text::plain(&line));
+        anstream::eprintln!("{}", crate::say::plain(&line));
     }
     let index = workspace.reports().join("index.html");
     if !args.no_report && index.is_file() {
         writeln!(out, "{}", index.display())?;
     }
     Ok(())
-}
-
-fn exit(code: u8) -> Exit {
-    match code {
-        0 => Exit::Success,
-        75 => Exit::TryAgain,
-        100 => Exit::RunsFailed,
-        130 => Exit::Interrupted,
-        143 => Exit::Terminated,
-        _ => Exit::Failure,
-    }
 }

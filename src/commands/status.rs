@@ -16,6 +16,7 @@ use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
 use crate::run_dir::{RunDir, Status, Workspace, read};
+use crate::say;
 
 /// One run, for programs.
 #[derive(Debug, Serialize)]
@@ -130,7 +131,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
             Waiting::Asked => "asked to run again".to_owned(),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
-        Status::Killed { signal } => why.unwrap_or_else(|| format!("by signal {signal}")),
+        Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
         Status::Lost => "nobody saw it end; the next runner goes on with it".to_owned(),
         Status::Skipped { need } => format!("{need} failed"),
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
@@ -146,13 +147,13 @@ pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
     for line in lines {
         let (sign, style) = text::status_style(&line.status);
         let step = if line.steps > 0 {
-            format!("{}/{}", text::count(line.step), text::count(line.steps))
+            format!("{}/{}", say::count(line.step), say::count(line.steps))
         } else {
             String::new()
         };
         let loss = line.loss.map(|loss| text::value(loss.0)).unwrap_or_default();
         let best = line.best.as_ref().map(|best| text::value(best.value)).unwrap_or_default();
-        let left = line.remaining_seconds.map(text::duration).unwrap_or_default();
+        let left = line.remaining_seconds.map(say::duration).unwrap_or_default();
         table.row(vec![
             Cell::new(format!("{}/{}", line.experiment, line.run)),
             Cell::styled(format!("{sign} {}", line.status.word()), style),
@@ -174,7 +175,7 @@ pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
     let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
     writeln!(out, "{}{}{}", text::BOLD.render(), words.join(", "), text::BOLD.render_reset())?;
     for warning in lines.iter().flat_map(|line| &line.warnings) {
-        writeln!(out, "warning: {}", text::plain(warning))?;
+        writeln!(out, "warning: {}", say::plain(warning))?;
     }
     Ok(())
 }

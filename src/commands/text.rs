@@ -1,10 +1,11 @@
-//! How the commands print: tables, colors, numbers and times as a person says them.
+//! How the commands print: tables, colors, measured values.
 
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::run_dir::Status;
+use crate::say::plain;
 
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 pub const BOLD: Style = Style::new().bold();
@@ -19,11 +20,6 @@ pub fn status_style(status: &Status) -> (&'static str, Style) {
         Status::Paused | Status::Stopped | Status::Skipped { .. } => ("‖", AnsiColor::Yellow.on_default()),
         Status::Waiting { .. } | Status::Lost => ("○", Style::new()),
     }
-}
-
-/// What comes from files and may be printed to a terminal: control characters are shown, not obeyed.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Rows under a header, columns as wide as they need to be. Cells may be styled; the last column is
@@ -91,19 +87,6 @@ impl Table {
     }
 }
 
-/// A whole number with thousands apart: `1,115,394`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A value with the digits that are meant.
 pub fn value(number: f64) -> String {
     match number.abs() {
@@ -111,16 +94,6 @@ pub fn value(number: f64) -> String {
         size if size != 0.0 && !(1e-3..1e6).contains(&size) => format!("{number:.3e}"),
         size if size >= 100.0 => format!("{number:.1}"),
         _ => format!("{number:.4}"),
-    }
-}
-
-/// Seconds as a person says them: `41 s`, `12 min`, `7 h 48 min`.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min", (whole + 30) / 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
 }
 
@@ -140,9 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_times_are_said_as_people_do() {
-        assert_eq!([count(0), count(999), count(1_115_394)], ["0", "999", "1,115,394"]);
-        assert_eq!([duration(41.2), duration(700.0), duration(28_080.0)], ["41 s", "12 min", "7 h 48 min"]);
+    fn values_have_the_digits_that_are_meant() {
         assert_eq!([value(1.47123), value(3e-4), value(f64::NAN)], ["1.4712", "3.000e-4", "nan"]);
     }
 }

@@ -1,6 +1,6 @@
 //! A folder of images with one folder inside for each class.
 
-use super::{DataError, LabelledImages, expand, read_image};
+use super::{DataError, LabeledImages, expand, read_image};
 use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct ClassFolder {
 pub struct ClassFolderImages {
     /// Width and height in pixels; images of other sizes are stretched.
     pub size: usize,
-    /// 1 (gray) or 3 (colour).
+    /// 1 (gray) or 3 (color).
     pub channels: usize,
 }
 
@@ -83,7 +83,7 @@ impl ClassFolder {
     /// # Errors
     ///
     /// The first file, by path, that cannot be decoded.
-    pub fn read(&self, wanted: ClassFolderImages) -> Result<LabelledImages, DataError> {
+    pub fn read(&self, wanted: ClassFolderImages) -> Result<LabeledImages, DataError> {
         let ClassFolderImages { size, channels } = wanted;
         let read = |path: &PathBuf| {
             let image = read_image(path, channels)?;
@@ -94,7 +94,7 @@ impl ClassFolder {
         for image in images {
             pixels.extend(image?);
         }
-        Ok(LabelledImages {
+        Ok(LabeledImages {
             images: self.files.len(),
             channels,
             height: size,

@@ -54,7 +54,7 @@ fn is_glob(pattern: &str) -> bool {
 
 fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, DataError> {
     let bad = |reason: String| DataError::BadPattern { pattern: pattern.to_owned(), reason };
-    // The walk begins at the last folder that is spelt out, which also resolves `..` before the
+    // The walk begins at the last folder that is spelled out, which also resolves `..` before the
     // pattern: a glob compares text and knows nothing of parent folders.
     let (folder, rest) = split_at_glob(pattern);
     let root = base.join(folder);

@@ -21,8 +21,8 @@ pub struct Image {
     pub pixels: Vec<u8>,
 }
 
-/// Reads a PNG or JPEG file, told by its content, in gray (`channels` 1) or colour (3). Opacity is
-/// dropped, 16 bits become 8, a palette becomes colours.
+/// Reads a PNG or JPEG file, told by its content, in gray (`channels` 1) or color (3). Opacity is
+/// dropped, 16 bits become 8, a palette becomes colors.
 ///
 /// # Errors
 ///
@@ -240,14 +240,14 @@ mod tests {
         let image = gray(2, 2, &[1, 2, 3, 4]);
         let (_folder, path) = write(&encode_png(&image).unwrap());
         assert_eq!(read_image(&path, 1).unwrap(), image);
-        let colour = read_image(&path, 3).unwrap();
-        assert_eq!(colour.pixels, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
-        let (_folder, path) = write(&encode_png(&colour).unwrap());
+        let color = read_image(&path, 3).unwrap();
+        assert_eq!(color.pixels, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
+        let (_folder, path) = write(&encode_png(&color).unwrap());
         assert_eq!(read_image(&path, 1).unwrap(), image);
     }
 
     #[test]
-    fn palettes_sixteen_bits_and_opacity_become_plain_colours() {
+    fn palettes_sixteen_bits_and_opacity_become_plain_colors() {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
         encoder.set_color(png::ColorType::Rgba);

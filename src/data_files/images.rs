@@ -14,7 +14,7 @@ const SHAPES_SEED: u64 = 1;
 
 /// Pixels of one split of an image data set, with the label of each image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelledImages {
+pub struct LabeledImages {
     pub images: usize,
     pub channels: usize,
     pub height: usize,
@@ -28,8 +28,8 @@ pub struct LabelledImages {
 /// Both splits of an image data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSplits {
-    pub training: LabelledImages,
-    pub validation: LabelledImages,
+    pub training: LabeledImages,
+    pub validation: LabeledImages,
     /// Names of the classes, by number.
     pub classes: Vec<String>,
 }
@@ -45,7 +45,7 @@ impl ImageSplits {
         let (training, validation) = match (&settings.validation_images, &settings.validation_labels) {
             (Some(images), Some(labels)) => {
                 let validation = idx_pair(&base.join(images), &base.join(labels))?;
-                let size = |of: &LabelledImages| (of.width, of.height);
+                let size = |of: &LabeledImages| (of.width, of.height);
                 if size(&all) != size(&validation) {
                     return Err(DataError::SizesDiffer {
                         first: base.join(&settings.images),
@@ -101,7 +101,7 @@ impl ImageSplits {
     }
 }
 
-impl LabelledImages {
+impl LabeledImages {
     fn split_by_class(&self, fraction: f64) -> Result<(Self, Self), DataError> {
         let split = split_by_class(&self.labels, fraction)?;
         Ok((self.pick(&split.training), self.pick(&split.validation)))
@@ -119,7 +119,7 @@ impl LabelledImages {
     }
 }
 
-fn idx_pair(images_path: &Path, labels_path: &Path) -> Result<LabelledImages, DataError> {
+fn idx_pair(images_path: &Path, labels_path: &Path) -> Result<LabeledImages, DataError> {
     let IdxImages { images, height, width, pixels } = read_idx_images(images_path)?;
     let labels = read_idx_labels(labels_path)?;
     if images != labels.len() {
@@ -131,7 +131,7 @@ fn idx_pair(images_path: &Path, labels_path: &Path) -> Result<LabelledImages, Da
         });
     }
     let labels = labels.into_iter().map(u16::from).collect();
-    Ok(LabelledImages { images, channels: 1, height, width, pixels, labels })
+    Ok(LabeledImages { images, channels: 1, height, width, pixels, labels })
 }
 
 #[cfg(test)]

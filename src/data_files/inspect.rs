@@ -36,8 +36,8 @@ pub enum Learned {
 pub fn inspect(settings: &Settings, base: &Path) -> Result<DataFacts, DataError> {
     let facts = match &settings.data {
         Data::Text(_) => inspect_text(settings, base)?,
-        Data::Idx(idx) => inspect_idx(idx, base)?,
-        Data::Folder(folder) => inspect_folder(folder, base)?,
+        Data::Idx(idx) => inspect_idx(settings, idx, base)?,
+        Data::Folder(folder) => inspect_folder(settings, folder, base)?,
         Data::Shapes(shapes) => {
             let labels: Vec<u16> = (0..shapes.count).map(|image| (image % shapes.classes) as u16).collect();
             let split = split_by_class(&labels, VALIDATION)?;
@@ -69,6 +69,36 @@ pub fn inspect(settings: &Settings, base: &Path) -> Result<DataFacts, DataError>
     Ok(facts)
 }
 
+/// Fingerprints of all that `settings` name below `base`, without a look at what is in it.
+///
+/// # Errors
+///
+/// A file that is missing or cannot be read.
+pub fn fingerprints(settings: &Settings, base: &Path) -> Result<Vec<Fingerprint>, DataError> {
+    match &settings.data {
+        Data::Text(text) => expand(&text.files, base)?.iter().map(|file| fingerprint(file, base)).collect(),
+        Data::Idx(idx) => {
+            let named = [
+                Some(&idx.images),
+                Some(&idx.labels),
+                idx.validation_images.as_ref(),
+                idx.validation_labels.as_ref(),
+            ];
+            named.into_iter().flatten().map(|file| fingerprint(&base.join(file), base)).collect()
+        }
+        Data::Folder(folder) => {
+            let all = ClassFolder::list(&base.join(&folder.path))?;
+            let mut found = vec![fingerprint_together(&all.path, &all.files, base)?];
+            if let Some(path) = &folder.validation_path {
+                let validation = ClassFolder::list_like(&base.join(path), &all)?;
+                found.push(fingerprint_together(&validation.path, &validation.files, base)?);
+            }
+            Ok(found)
+        }
+        Data::Shapes(_) => Ok(Vec::new()),
+    }
+}
+
 fn inspect_text(settings: &Settings, base: &Path) -> Result<DataFacts, DataError> {
     let Data::Text(data) = &settings.data else {
         return Err(DataError::NothingNamed);
@@ -82,10 +112,9 @@ fn inspect_text(settings: &Settings, base: &Path) -> Result<DataFacts, DataError
     for prompt in &settings.sample.prompts {
         text.vocabulary.encode(prompt)?;
     }
-    let fingerprints = files.iter().map(|file| fingerprint(file, base)).collect::<Result<_, _>>()?;
     Ok(DataFacts {
         examples_per_epoch: text.examples_per_epoch(context),
-        fingerprints,
+        fingerprints: fingerprints(settings, base)?,
         learned: Learned::Text {
             training_tokens: text.training_tokens as u64,
             validation_tokens: text.validation().len() as u64,
@@ -95,19 +124,12 @@ fn inspect_text(settings: &Settings, base: &Path) -> Result<DataFacts, DataError
     })
 }
 
-fn inspect_idx(idx: &Idx, base: &Path) -> Result<DataFacts, DataError> {
+fn inspect_idx(settings: &Settings, idx: &Idx, base: &Path) -> Result<DataFacts, DataError> {
     // The files are read whole: only so is one that is cut short found before the night.
     let splits = super::ImageSplits::from_idx(idx, base)?;
-    let files = [
-        Some(&idx.images),
-        Some(&idx.labels),
-        idx.validation_images.as_ref(),
-        idx.validation_labels.as_ref(),
-    ];
-    let fingerprints = files.into_iter().flatten().map(|file| fingerprint(&base.join(file), base));
     Ok(DataFacts {
         examples_per_epoch: splits.training.images as u64,
-        fingerprints: fingerprints.collect::<Result<_, _>>()?,
+        fingerprints: fingerprints(settings, base)?,
         learned: Learned::Images {
             training: splits.training.images as u64,
             validation: splits.validation.images as u64,
@@ -119,13 +141,11 @@ fn inspect_idx(idx: &Idx, base: &Path) -> Result<DataFacts, DataError> {
     })
 }
 
-fn inspect_folder(folder: &Folder, base: &Path) -> Result<DataFacts, DataError> {
+fn inspect_folder(settings: &Settings, folder: &Folder, base: &Path) -> Result<DataFacts, DataError> {
     let all = ClassFolder::list(&base.join(&folder.path))?;
-    let mut fingerprints = vec![fingerprint_together(&all.path, &all.files, base)?];
     let (training, validation) = match &folder.validation_path {
         Some(path) => {
             let validation = ClassFolder::list_like(&base.join(path), &all)?;
-            fingerprints.push(fingerprint_together(&validation.path, &validation.files, base)?);
             (all.files.len(), validation.files.len())
         }
         None => {
@@ -135,7 +155,7 @@ fn inspect_folder(folder: &Folder, base: &Path) -> Result<DataFacts, DataError> 
     };
     Ok(DataFacts {
         examples_per_epoch: training as u64,
-        fingerprints,
+        fingerprints: fingerprints(settings, base)?,
         learned: Learned::Images {
             training: training as u64,
             validation: validation as u64,

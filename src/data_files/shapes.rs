@@ -1,7 +1,7 @@
 //! Images of simple shapes, drawn from a seed: a data set that needs no file. Place, size, turn,
 //! brightness and noise differ from image to image, so that a model has something to learn.
 
-use super::{DataError, LabelledImages};
+use super::{DataError, LabeledImages};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
@@ -18,12 +18,7 @@ const SUBPIXELS: usize = 3;
 /// # Errors
 ///
 /// `classes` outside of 2 to 6, `size` outside of 8 to 256, fewer images than classes.
-pub fn draw_shapes(
-    count: usize,
-    classes: usize,
-    size: usize,
-    seed: u64,
-) -> Result<LabelledImages, DataError> {
+pub fn draw_shapes(count: usize, classes: usize, size: usize, seed: u64) -> Result<LabeledImages, DataError> {
     let bad = |setting, value: usize, reason: &str| {
         Err(DataError::BadSetting { setting, value: value.to_string(), reason: reason.to_owned() })
     };
@@ -43,7 +38,7 @@ pub fn draw_shapes(
         let mut random = Random::new(seed, image as u64);
         draw(SHAPE_NAMES[label as usize], size, &mut random, &mut pixels);
     }
-    Ok(LabelledImages { images: count, channels: 1, height: size, width: size, pixels, labels })
+    Ok(LabeledImages { images: count, channels: 1, height: size, width: size, pixels, labels })
 }
 
 fn draw(shape: &str, size: usize, random: &mut Random, pixels: &mut Vec<u8>) {

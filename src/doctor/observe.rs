@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Disk, FoundLibtorch, Gpu, Observed, Processor, SystemLimits};
 use crate::libtorch;
 use crate::runner::devices::{self, Devices};
+use crate::runner::program::{Program, ProgramError};
 
 /// Looks at everything a night of training in `workspace` needs.
 pub fn observe(workspace: &Path, devices: &Devices) -> Observed {
@@ -39,16 +40,17 @@ fn gpus(devices: &Devices) -> Vec<Gpu> {
     gpus.collect()
 }
 
+/// The worker is started and asked for its protocol: that also shows that libtorch loads.
 fn worker() -> Result<PathBuf, String> {
-    let own = std::env::current_exe().map_err(|error| format!("this binary's place is unknown: {error}"))?;
-    let worker = own.with_file_name(WORKER);
-    match worker.is_file() {
-        true => Ok(worker),
-        false => Err(format!("{WORKER} is not beside {}", own.display())),
-    }
+    let program = Program::find().map_err(|error| match error {
+        ProgramError::Libtorch(_) => "cannot be tried without libtorch".to_owned(),
+        other => other.to_string(),
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot be tried: {error}"))?;
+    runtime.block_on(program.shake_hands()).map_err(|error| error.to_string())?;
+    Ok(program.path().to_owned())
 }
-
-const WORKER: &str = "overnight-worker";
 
 fn processor() -> Processor {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

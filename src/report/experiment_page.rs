@@ -163,7 +163,11 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
     let chart = Chart {
         title: title.clone(),
         subtitle: note.clone(),
-        x: Axis { label: "step".into(), spread: Spread::Linear, range: Range::All },
+        x: Axis {
+            label: "step".into(),
+            spread: Spread::Linear,
+            range: from_the_beginning(&with_curve, metric),
+        },
         y: Axis { label: title.clone(), spread: Spread::Linear, range: Range::Telling },
         series: series.collect(),
         events: Vec::new(),
@@ -187,6 +191,14 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
     };
     let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Some(Figure { id, title, note, width, legend, svg: chart::draw(&chart) })
+}
+
+/// All steps of these runs, from zero where the first values stand near the beginning.
+fn from_the_beginning(runs: &[&RunSummary], metric: &str) -> Range {
+    let steps = runs.iter().filter_map(|run| run.curves.get(metric)).flatten().map(|point| point.0);
+    let (low, high) =
+        steps.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), step| (low.min(step), high.max(step)));
+    if low >= 0.0 && low < high * 0.5 { Range::Fixed(0.0, high) } else { Range::All }
 }
 
 /// "12 finished, 1 failed".

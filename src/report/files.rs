@@ -32,8 +32,9 @@ pub struct RunFiles {
     pub warnings: Vec<String>,
 }
 
-/// Bytes of a log that are shown.
-const LOG_TAIL: u64 = 6_000;
+/// What is shown of a log: its last lines, and no more bytes than this.
+const LOG_LINES: usize = 24;
+const LOG_BYTES: u64 = 6_000;
 /// The newest samples that are shown.
 const SAMPLES: usize = 40;
 
@@ -68,8 +69,8 @@ impl RunFiles {
             result: there(dir.result(), &mut warnings),
             samples: samples(dir, &mut warnings),
             checkpoints: checkpoints(dir),
-            log: read::tail(&dir.train_log(), LOG_TAIL),
-            stderr: read::tail(&dir.stderr_log(), LOG_TAIL),
+            log: last_lines(&read::tail(&dir.train_log(), LOG_BYTES)),
+            stderr: last_lines(&read::tail(&dir.stderr_log(), LOG_BYTES)),
             seen,
             warnings,
         }
@@ -110,6 +111,11 @@ fn samples(dir: &RunDir, warnings: &mut Vec<String>) -> Vec<Sample> {
     steps.sort_unstable();
     let newest = steps.split_off(steps.len().saturating_sub(SAMPLES));
     newest.into_iter().filter_map(|step| there(dir.sample_json(step), warnings)).collect()
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
 fn checkpoints(dir: &RunDir) -> Vec<(u64, u64)> {

@@ -10,7 +10,7 @@ use super::files::RunFiles;
 use super::model::*;
 use super::rows;
 use super::say::{self, Clock};
-use super::summary::{RunSummary, signal_name};
+use super::summary::RunSummary;
 use crate::experiment::metric::Metric;
 use crate::run_dir::records::{Ask, Attempt, End, SampleItem, Start, What, exit};
 
@@ -315,7 +315,7 @@ fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
 
 fn outcome(end: &End) -> String {
     let word = match (end.code, end.signal) {
-        (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
+        (_, Some(signal)) => format!("killed by {}", crate::say::signal(signal)),
         (Some(exit::FINISHED), _) => "finished".into(),
         (Some(exit::ENDED_AS_ASKED), _) => "ended as asked".into(),
         (Some(exit::OUT_OF_DEVICE_MEMORY), _) => "out of device memory".into(),

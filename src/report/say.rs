@@ -1,9 +1,11 @@
-//! Times, durations, sizes and settings as a person would say them.
+//! Moments and settings as pages say them; the rest is said as everywhere ([`crate::say`]).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
+
+pub use crate::say::{bytes, counted, duration};
 
 /// Where and when the reader is: pages give times in the machine's zone.
 #[derive(Clone, Debug)]
@@ -72,46 +74,6 @@ impl Clock {
     }
 }
 
-/// "41 s", "3 min 20 s", "1 h 12 min", "2 d 3 h".
-pub fn duration(seconds: f64) -> String {
-    if !seconds.is_finite() || seconds < 0.0 {
-        return "unknown".into();
-    }
-    let whole = seconds.round() as u64;
-    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
-    match whole {
-        0..60 if seconds < 9.95 && seconds > 0.0 => format!("{seconds:.1} s"),
-        0..60 => format!("{whole} s"),
-        60..600 if !whole.is_multiple_of(60) => format!("{minutes} min {} s", whole % 60),
-        60..3600 => format!("{minutes} min"),
-        3600..86_400 if minutes > 0 => format!("{hours} h {minutes} min"),
-        3600..86_400 => format!("{hours} h"),
-        _ if hours > 0 => format!("{days} d {hours} h"),
-        _ => format!("{days} d"),
-    }
-}
-
-/// "512 B", "171 MiB", "1.2 GiB".
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 || value >= 99.5 {
-        format!("{value:.0} {}", UNITS[unit])
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
-/// A number of things with its word: "1 run", "34 runs".
-pub fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", super::chart::number::count(count as u64), if count == 1 { one } else { many })
-}
-
 /// The value of a setting as one would type it: `3e-4`, `cosine`, `[256, 128]`.
 pub fn setting(value: &Value) -> String {
     match value {
@@ -137,28 +99,6 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn durations_have_two_units_at_most() {
-        let said =
-            [0.0, 0.4, 41.0, 59.6, 200.0, 660.0, 3600.0, 4330.0, 86_400.0, 183_600.0, f64::NAN].map(duration);
-        assert_eq!(
-            said,
-            [
-                "0 s",
-                "0.4 s",
-                "41 s",
-                "1 min",
-                "3 min 20 s",
-                "11 min",
-                "1 h",
-                "1 h 12 min",
-                "1 d",
-                "2 d 3 h",
-                "unknown"
-            ]
-        );
-    }
-
-    #[test]
     fn another_day_is_named() {
         let clock = Clock::ahead_of_utc(7200, 1_795_212_000.0);
         let before = clock.moment(1_795_212_000.0 - 3600.0);
@@ -171,14 +111,6 @@ mod tests {
         assert_eq!(clock.now().text, "00:00:00");
         assert_eq!(clock.moment(f64::NAN), Moment::default());
         assert_eq!(clock.moment(1e300), Moment::default());
-    }
-
-    #[test]
-    fn sizes_are_said_in_binary_units() {
-        assert_eq!(
-            [0, 999, 1_500, 179_306_496, 1_288_490_189].map(bytes),
-            ["0 B", "999 B", "1.5 KiB", "171 MiB", "1.2 GiB"]
-        );
     }
 
     #[test]

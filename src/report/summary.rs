@@ -13,6 +13,7 @@ use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, FailureKind, What, exit};
 use crate::run_dir::status::Waiting;
 use crate::run_dir::{RunDir, Status};
+use crate::say;
 
 /// A run, as the lists, the experiment's page and the first page show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -201,7 +202,7 @@ fn state(status: &Status) -> State {
         Status::Waiting { because } => ("waiting", Some(waiting(*because))),
         Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
         Status::Failed { code } => ("failed", Some(format!("exit code {code}"))),
-        Status::Killed { signal } => ("failed", Some(signal_name(*signal))),
+        Status::Killed { signal } => ("failed", Some(say::signal(*signal))),
     };
     State { word: status.word().to_owned(), class: class.to_owned(), detail }
 }
@@ -211,27 +212,10 @@ fn waiting(because: Waiting) -> String {
         Waiting::New => "queued".into(),
         Waiting::Interrupted => "interrupted; goes on from its last checkpoint".into(),
         Waiting::Retry { left } => {
-            format!("was killed; {} left", super::say::counted(left as usize, "retry", "retries"))
+            format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
         }
         Waiting::Asked => "asked to try again".into(),
     }
-}
-
-/// `SIGKILL`, or the number where the name says nothing to most.
-pub fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        _ => return format!("signal {signal}"),
-    };
-    name.to_owned()
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
@@ -318,7 +302,7 @@ fn failure(files: &RunFiles) -> Option<Failure> {
     let why = end.map(|end| end.why.trim().to_owned()).filter(|why| !why.is_empty());
     let (kind, message) = match (failed, &files.seen.status) {
         (_, Status::Killed { signal }) => {
-            (None, why.unwrap_or_else(|| format!("ended by {}", signal_name(*signal))))
+            (None, why.unwrap_or_else(|| format!("ended by {}", say::signal(*signal))))
         }
         (Some((kind, message)), _) => (Some(kind), message),
         (None, _) => {

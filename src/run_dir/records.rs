@@ -117,6 +117,22 @@ pub enum Ask {
     },
 }
 
+/// A line of a batch's `requests.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchRequest {
+    pub time: f64,
+    pub who: String,
+    #[serde(flatten)]
+    pub ask: BatchAsk,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum BatchAsk {
+    /// Start nothing new and end after the current runs.
+    Drain,
+}
+
 /// The device of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

@@ -20,6 +20,27 @@ pub fn runs(workspace: &Workspace) -> Vec<RunDir> {
     runs
 }
 
+/// Notices cheaply whether runs came or went: a new directory moves the time of the folder above.
+#[derive(Debug, Default)]
+pub struct Comings {
+    stamps: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+impl Comings {
+    /// Whether anything came or went since the last call; true at the first.
+    pub fn any(&mut self, workspace: &Workspace) -> bool {
+        let experiments = folders(&workspace.runs());
+        let stamp = |folder: PathBuf| {
+            let modified = fs::metadata(&folder).and_then(|metadata| metadata.modified()).ok();
+            (folder, modified)
+        };
+        let stamps: Vec<_> = std::iter::once(workspace.runs()).chain(experiments).map(stamp).collect();
+        let moved = stamps != self.stamps;
+        self.stamps = stamps;
+        moved
+    }
+}
+
 /// The run directories of one experiment, sorted by name.
 pub fn runs_of(workspace: &Workspace, experiment: &str) -> Vec<RunDir> {
     folders(&workspace.runs().join(experiment)).into_iter().map(RunDir::new).collect()

@@ -5,9 +5,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use super::devices::Gpu;
+use super::tracked::Killed;
 use crate::experiment::settings::Precision;
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
 use crate::run_dir::status::{end_of, last_start};
+use crate::say;
 
 /// Where and on whose behalf an attempt starts.
 pub struct Place<'a> {
@@ -98,7 +100,7 @@ pub struct Ended<'a> {
     /// None: nobody saw it end.
     pub status: Option<ExitStatus>,
     /// Why this runner killed it, when it did.
-    pub killed: Option<&'a str>,
+    pub killed: Option<&'a Killed>,
     pub events: &'a [Event],
     /// The end of its standard error.
     pub stderr: &'a str,
@@ -110,17 +112,18 @@ pub struct Ended<'a> {
 /// What became of an attempt. One that this runner killed on somebody's behalf ends without a signal,
 /// because the signal says nothing about the run and must not count against its retries.
 pub fn end_line(ended: &Ended) -> End {
-    let (code, signal) = match (ended.killed, ended.status) {
-        (None, Some(status)) => (status.code(), status.signal()),
+    let is_forgiven = ended.killed.is_some_and(|killed| !killed.counts);
+    let (code, signal) = match ended.status {
+        Some(status) if !is_forgiven => (status.code(), status.signal()),
         _ => (None, None),
     };
     let why = match (ended.killed, code, signal) {
-        (Some(reason), ..) => reason.to_owned(),
+        (Some(killed), ..) => killed.why.clone(),
         (None, Some(exit::FINISHED), _) => "finished".to_owned(),
         (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
         (None, Some(code), _) => failure(ended).unwrap_or_else(|| format!("exit code {code}")),
         (None, None, Some(signal)) => {
-            with_last_line(format!("killed by {}", signal_name(signal)), ended.stderr)
+            with_last_line(format!("killed by {}", say::signal(signal)), ended.stderr)
         }
         (None, None, None) => unseen(ended),
     };
@@ -132,27 +135,6 @@ pub fn not_started(attempt: u32, newest: Option<u64>, time: f64, error: &std::io
     let why = format!("the worker could not be started: {error}");
     // 127 is what a shell says of a program that cannot be started.
     End { attempt, time, code: Some(127), signal: None, checkpoint: newest, why }
-}
-
-/// A signal by its name and number.
-pub fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        _ => return format!("signal {signal}"),
-    };
-    format!("{name} ({signal})")
 }
 
 fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
@@ -291,8 +273,11 @@ mod tests {
             told(&Ended { stderr, ..ended(1, 11) }),
             (None, Some(11), "killed by SIGSEGV (11); its last words: terminate called".into())
         );
-        let killed = Ended { killed: Some("ended at once by a second Ctrl-C"), ..ended(1, 9) };
-        assert_eq!(told(&killed), (None, None, "ended at once by a second Ctrl-C".into()));
+        let killed = |counts| Killed { why: "killed by us".into(), counts };
+        let forgiven = Ended { killed: Some(&killed(false)), ..ended(1, 9) };
+        assert_eq!(told(&forgiven), (None, None, "killed by us".into()));
+        let counted = Ended { killed: Some(&killed(true)), ..ended(1, 9) };
+        assert_eq!(told(&counted), (None, Some(9), "killed by us".into()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::telemetry::{self, Sample, TelemetryFile};
+use crate::exit::Exit;
 use crate::run_dir::records::{Batch as Record, BatchEvent, QueueState};
 use crate::run_dir::write::{Durability, append_line, at, replace_json};
 use crate::run_dir::{BatchDir, RunDir, Workspace, scan};
@@ -85,7 +86,8 @@ impl Batch {
     ///
     /// # Errors
     /// The disk cannot be written to, with the path.
-    pub fn end(&mut self, exit_code: u8) -> io::Result<()> {
+    pub fn end(&mut self, exit: Exit) -> io::Result<()> {
+        let exit_code = exit as u8;
         self.event("batch-ended", None, &format!("exit code {exit_code}"));
         self.record.end = Some(scan::now());
         self.record.exit_code = Some(i32::from(exit_code));
@@ -143,7 +145,7 @@ mod tests {
         let open: Record = read::json(&dir.batch_json()).unwrap();
         assert_eq!(open.end, None);
         batch.event("run-started", Some(&workspace.run("x", "s1")), "first attempt");
-        batch.end(0).unwrap();
+        batch.end(Exit::Success).unwrap();
         let ended: Record = read::json(&dir.batch_json()).unwrap();
         assert_eq!(ended.exit_code, Some(0));
         let events: Vec<BatchEvent> = read::lines(&dir.events()).unwrap().records;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 
-use super::RunnerError;
+use super::{RunnerError, clock};
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::write::at;
 use crate::run_dir::{Workspace, lock, read, scan};
@@ -28,7 +28,7 @@ impl Hold {
                 Ok(hold)
             }
             None => Err(match read::json::<RunnerLock>(&path) {
-                Ok(holder) => RunnerError::Held { since: said(holder.since), holder },
+                Ok(holder) => RunnerError::Held { since: clock(holder.since as f64), holder },
                 Err(_) => RunnerError::HeldByUnknown,
             }),
         }
@@ -51,17 +51,10 @@ impl Hold {
     }
 }
 
-/// A time of today as `23:10`, another with its date.
-fn said(unix_seconds: u64) -> String {
-    let Ok(time) = jiff::Timestamp::from_second(unix_seconds as i64) else { return "an unknown time".into() };
-    let time = time.to_zoned(jiff::tz::TimeZone::system());
-    let format = if time.date() == jiff::Zoned::now().date() { "%H:%M" } else { "%F %H:%M" };
-    time.strftime(format).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn the_second_runner_learns_who_has_the_workspace_and_since_when() {
@@ -70,7 +63,7 @@ mod tests {
         let mut first = Hold::take(&workspace).unwrap();
         first.name("20261120T230000Z-box-1f3a").unwrap();
         let error = Hold::take(&workspace).err().expect("the first has it");
-        assert_eq!(error.exit_code(), 75);
+        assert_eq!(error.exit(), Exit::TryAgain);
         let words = error.to_string();
         let process = format!("process {}", std::process::id());
         for part in ["since ", &process, "batch 20261120T230000Z-box-1f3a", "overnight queue FILE"] {
@@ -78,11 +71,5 @@ mod tests {
         }
         drop(first);
         assert!(Hold::take(&workspace).is_ok(), "what it left behind holds nobody back");
-    }
-
-    #[test]
-    fn times_of_other_days_have_their_date() {
-        assert!(said(0).starts_with("19"), "{}", said(0));
-        assert_eq!(said(scan::now() as u64).len(), "23:10".len());
     }
 }

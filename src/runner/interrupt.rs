@@ -5,6 +5,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::exit::Exit;
+
 /// How far the end of the batch has been asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
@@ -43,10 +45,10 @@ impl Ending {
 
 impl Interrupt {
     /// As shells give it: 128 and the signal's number.
-    pub fn exit_code(self) -> u8 {
+    pub fn exit(self) -> Exit {
         match self {
-            Interrupt::Int => 130,
-            Interrupt::Term => 143,
+            Interrupt::Int => Exit::Interrupted,
+            Interrupt::Term => Exit::Terminated,
         }
     }
 }
@@ -81,7 +83,7 @@ mod tests {
         let now = asked.after(Interrupt::Int);
         assert_eq!(now, Ending::Now(Interrupt::Int));
         assert_eq!(now.after(Interrupt::Term), now, "a third signal changes nothing");
-        assert_eq!(Interrupt::Int.exit_code(), 130);
-        assert_eq!(Interrupt::Term.exit_code(), 143);
+        assert_eq!(Interrupt::Int.exit() as u8, 130);
+        assert_eq!(Interrupt::Term.exit() as u8, 143);
     }
 }

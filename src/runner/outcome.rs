@@ -3,6 +3,7 @@
 use super::interrupt::Ending;
 use super::schedule::Decision;
 use super::tracked::Tracked;
+use crate::exit::Exit;
 use crate::run_dir::records::Attempt;
 use crate::run_dir::{RunDir, Status};
 
@@ -47,17 +48,25 @@ impl Outcome {
         }
     }
 
-    pub fn exit_code(&self) -> u8 {
+    /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
+    /// itself with work left.
+    pub fn goes_on(&self) -> bool {
+        let waits = |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost);
+        self.ending == Ending::Open && !self.left.iter().any(waits)
+    }
+
+    /// What the shell is told.
+    pub fn exit(&self) -> Exit {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
         let goes_on = |status: &Status| {
             matches!(status, Status::Waiting { .. } | Status::Lost | Status::Running { .. })
         };
         match self.ending {
-            Ending::Now(interrupt) => interrupt.exit_code(),
-            Ending::Asked if any(goes_on) => 75,
-            _ if any(failed) => 100,
-            _ if any(goes_on) => 75,
-            _ => 0,
+            Ending::Now(interrupt) => interrupt.exit(),
+            Ending::Asked if any(goes_on) => Exit::TryAgain,
+            _ if any(failed) => Exit::RunsFailed,
+            _ if any(goes_on) => Exit::TryAgain,
+            _ => Exit::Success,
         }
     }
 
@@ -139,7 +148,7 @@ mod tests {
     fn the_exit_code_says_what_a_script_should_do() {
         let waiting = Status::Waiting { because: Waiting::Interrupted };
         let failed = Status::Failed { code: 1 };
-        let code = |ending, statuses: &[Status]| outcome(ending, statuses).exit_code();
+        let code = |ending, statuses: &[Status]| outcome(ending, statuses).exit() as u8;
         assert_eq!(code(Ending::Open, &[]), 0);
         assert_eq!(code(Ending::Open, &[Status::Paused, Status::Stopped]), 0, "a person wanted it so");
         assert_eq!(code(Ending::Open, std::slice::from_ref(&failed)), 100);

@@ -74,6 +74,10 @@ impl Program {
         Ok(Program { path, library_path, libtorch: libtorch.version })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Asks the program for its protocol and refuses another than ours.
     ///
     /// # Errors

@@ -41,6 +41,12 @@ pub struct Run {
     pub fruitless: u32,
     /// How many of them are allowed.
     pub retries: u32,
+    /// Without a sign of life for so long it counts as hung.
+    pub hang: Option<Duration>,
+    /// Why it waits for a person.
+    pub held: Option<String>,
+    /// Seconds it will probably take, where anything is known.
+    pub seconds: Option<f64>,
 }
 
 /// What can be done about a run.
@@ -66,6 +72,8 @@ pub struct Live {
     pub asked: Option<Duration>,
     /// Since its last step, or since it started.
     pub quiet: Duration,
+    /// Since its last sign of life: a step, a batch evaluated, a token sampled.
+    pub silent: Duration,
 }
 
 /// Everything a decision rests on. Runs stand in the order in which they should start.
@@ -77,6 +85,20 @@ pub struct Observation<'a> {
     pub ending: Ending,
     /// How long a worker that was asked to end may go without a step.
     pub patience: Duration,
+    pub gate: Gate,
+    /// Nothing is started that would not end within so many seconds.
+    pub seconds_left: Option<f64>,
+}
+
+/// Whether anything new may start, and why not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    #[default]
+    Open,
+    /// Not now; the batch waits.
+    NotYet(String),
+    /// Not any more; the batch ends after its current runs.
+    Shut(String),
 }
 
 /// What the loop carries out; runs and slots by position in the observation.
@@ -92,11 +114,23 @@ pub enum Action {
     },
     Kill {
         run: usize,
+        cause: Cause,
     },
     /// Write the end that nobody saw.
     Close {
         run: usize,
     },
+}
+
+/// Why a worker is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A second signal ends everything at once.
+    EndingNow,
+    /// It was asked to end and made no step since.
+    Deaf,
+    /// It gave no sign of life.
+    Hung,
 }
 
 /// Actions, and a reason for each run that waits on.
@@ -122,7 +156,7 @@ pub fn decide(seen: &Observation) -> Decision {
     }
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
-            Standing::Live(worker) => decision.actions.extend(ending_of(index, worker, seen)),
+            Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
             Standing::Waiting => match hindrance(run, seen, &live) {
                 Some(reason) => decision.waiting.push((index, reason)),
@@ -138,7 +172,8 @@ pub fn decide(seen: &Observation) -> Decision {
             Standing::Finished | Standing::Left => {}
         }
     }
-    decision.done = live.is_empty() && decision.actions.is_empty();
+    let opens_later = matches!(seen.gate, Gate::NotYet(_)) && !decision.waiting.is_empty();
+    decision.done = live.is_empty() && decision.actions.is_empty() && !(opens_later && seen.ending.is_open());
     decision
 }
 
@@ -178,15 +213,18 @@ pub fn fits(wish: &Wish, slot: &Slot, gpus: &[String]) -> bool {
     }
 }
 
-fn ending_of(run: usize, worker: &Live, seen: &Observation) -> Option<Action> {
+fn ending_of(index: usize, run: &Run, worker: &Live, seen: &Observation) -> Option<Action> {
+    let kill = |cause| Some(Action::Kill { run: index, cause });
     match seen.ending {
-        Ending::Now(_) => return Some(Action::Kill { run }),
-        Ending::Open if !worker.end_wanted => return None,
+        Ending::Now(_) => return kill(Cause::EndingNow),
+        Ending::Open if !worker.end_wanted => {
+            return if run.hang.is_some_and(|hang| worker.silent >= hang) { kill(Cause::Hung) } else { None };
+        }
         _ => {}
     }
     match worker.asked {
-        None => Some(Action::AskToEnd { run }),
-        Some(asked) if asked >= seen.patience && worker.quiet >= seen.patience => Some(Action::Kill { run }),
+        None => Some(Action::AskToEnd { run: index }),
+        Some(asked) if asked >= seen.patience && worker.quiet >= seen.patience => kill(Cause::Deaf),
         Some(_) => None,
     }
 }
@@ -195,6 +233,17 @@ fn ending_of(run: usize, worker: &Live, seen: &Observation) -> Option<Action> {
 fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<String> {
     if !seen.ending.is_open() {
         return Some("for the next overnight run".into());
+    }
+    if let Gate::NotYet(reason) | Gate::Shut(reason) = &seen.gate {
+        return Some(reason.clone());
+    }
+    if let Some(reason) = &run.held {
+        return Some(format!("held: {reason}"));
+    }
+    if let (Some(seconds), Some(left)) = (run.seconds, seen.seconds_left)
+        && seconds > left
+    {
+        return Some("it would not end in time".into());
     }
     if run.fruitless > run.retries {
         let (experiment, name) = (&run.experiment, &run.name);
@@ -272,17 +321,34 @@ mod tests {
             limit: None,
             fruitless: 0,
             retries: 3,
+            hang: Some(Duration::from_secs(1800)),
+            held: None,
+            seconds: None,
         }
     }
 
     fn live(slot: usize) -> Live {
-        Live { slot: Some(slot), end_wanted: false, asked: None, quiet: Duration::ZERO }
+        Live {
+            slot: Some(slot),
+            end_wanted: false,
+            asked: None,
+            quiet: Duration::ZERO,
+            silent: Duration::ZERO,
+        }
     }
 
     fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         let gpus = ["A100".to_string(), "H100".to_string()];
         let gpus = if slots.iter().any(|slot| slot.gpu.is_some()) { &gpus[..] } else { &[] };
-        decide(&Observation { runs, slots, gpus, ending, patience: PATIENCE })
+        decide(&Observation {
+            runs,
+            slots,
+            gpus,
+            ending,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+        })
     }
 
     fn cpu(count: usize) -> Vec<Slot> {
@@ -325,14 +391,14 @@ mod tests {
         assert_eq!(stand(None, 0), [Action::AskToEnd { run: 0 }]);
         assert_eq!(stand(Some(59), 100), []);
         assert_eq!(stand(Some(100), 10), [], "it still takes steps: let it write its checkpoint");
-        assert_eq!(stand(Some(60), 60), [Action::Kill { run: 0 }]);
+        assert_eq!(stand(Some(60), 60), [Action::Kill { run: 0, cause: Cause::Deaf }]);
     }
 
     #[test]
     fn a_second_signal_kills_at_once() {
         let runs = [run("a", Standing::Live(live(0))), run("b", Standing::Waiting)];
         let decision = decided(&runs, &cpu(2), Ending::Now(Interrupt::Int));
-        assert_eq!(decision.actions, [Action::Kill { run: 0 }]);
+        assert_eq!(decision.actions, [Action::Kill { run: 0, cause: Cause::EndingNow }]);
     }
 
     #[test]
@@ -407,5 +473,65 @@ mod tests {
         assert_eq!(slots(None, 0, 2), [Slot { gpu: None, threads: 2 }]);
         let shared: Vec<_> = slots(Some(3), 2, 6).iter().map(|slot| slot.gpu).collect();
         assert_eq!(shared, [Some(0), Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn a_worker_without_a_sign_of_life_is_killed_and_one_that_evaluates_is_not() {
+        let hang = Duration::from_secs(1800);
+        let standing = |silent| Standing::Live(Live { quiet: 2 * hang, silent, ..live(0) });
+        let actions = |silent| decided(&[run("a", standing(silent))], &cpu(1), Ending::Open).actions;
+        assert_eq!(actions(Duration::from_secs(60)), []);
+        assert_eq!(actions(hang), [Action::Kill { run: 0, cause: Cause::Hung }]);
+        let never = Run { hang: None, ..run("a", standing(2 * hang)) };
+        assert_eq!(decided(&[never], &cpu(1), Ending::Open).actions, []);
+    }
+
+    #[test]
+    fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
+        let runs = [run("a", Standing::Waiting)];
+        let slots = cpu(1);
+        let with = |gate| {
+            let seen = Observation {
+                runs: &runs,
+                slots: &slots,
+                gpus: &[],
+                ending: Ending::Open,
+                patience: PATIENCE,
+                gate,
+                seconds_left: None,
+            };
+            decide(&seen)
+        };
+        let later = with(Gate::NotYet("until 23:00".into()));
+        assert_eq!((later.waiting, later.done), (vec![(0, "until 23:00".to_owned())], false));
+        let shut = with(Gate::Shut("the batch ends after its current runs".into()));
+        assert_eq!((shut.actions, shut.done), (vec![], true));
+    }
+
+    #[test]
+    fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
+        let slots = cpu(1);
+        let decision = |run: Run| {
+            let runs = [run];
+            decide(&Observation {
+                runs: &runs,
+                slots: &slots,
+                gpus: &[],
+                ending: Ending::Open,
+                patience: PATIENCE,
+                gate: Gate::Open,
+                seconds_left: Some(600.0),
+            })
+        };
+        let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.clone());
+        let waiting = || run("a", Standing::Waiting);
+        assert_eq!(
+            reason(Run { seconds: Some(601.0), ..waiting() }).as_deref(),
+            Some("it would not end in time")
+        );
+        assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }), None);
+        assert_eq!(reason(waiting()), None, "what nobody knows is tried");
+        let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
+        assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
     }
 }

@@ -11,7 +11,9 @@ use tokio::process::Child;
 use super::attempt::{self, Ended, Place};
 use super::child::{self, Handle};
 use super::program::Program;
-use crate::run_dir::records::{Attempt, End, Event, Start};
+use super::tracked::Killed;
+use crate::data_files;
+use crate::run_dir::records::{Ask, Attempt, End, Environment, Event, Request, RunRecord, Start};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
 use crate::run_dir::write::{Durability, append_line, at};
@@ -34,6 +36,10 @@ pub enum Beginning {
     Occupied,
     /// What a person asked for meanwhile, or a result that appeared, forbids it.
     Obsolete,
+    /// A person must see to it first.
+    Held {
+        why: String,
+    },
     /// The worker could not be started; the attempt's end says why.
     Failed {
         why: String,
@@ -55,6 +61,9 @@ pub async fn start(
     let Ok(record) = &seen.record else { return Ok(Beginning::Obsolete) };
     if !may_start(&seen) {
         return Ok(Beginning::Obsolete);
+    }
+    if let Some(why) = changed_data(dir, record, &seen.requests).await {
+        return Ok(Beginning::Held { why });
     }
     let no_later = asked_from(&seen.requests, &seen.attempts).unwrap_or(u64::MAX);
     let newest = checkpoint::steps(dir).into_iter().rfind(|step| *step <= no_later);
@@ -79,6 +88,31 @@ pub async fn start(
     }
 }
 
+/// The first data file that is not what it was when the run was queued, unless a person has said
+/// `resume` since it changed. Reading large files takes its time, so it is done aside.
+async fn changed_data(dir: &RunDir, record: &RunRecord, requests: &[Request]) -> Option<String> {
+    let environment: Environment = read::json_if_there(&dir.env_json()).ok().flatten()?;
+    let base = dir.workspace().root().join(&record.base);
+    let settings = record.settings.clone();
+    let name = format!("{}/{}", record.experiment, record.run);
+    let accepted =
+        requests.iter().rev().find(|request| request.ask == Ask::Resume).map(|request| request.time);
+    let compare = move || {
+        let now = data_files::fingerprints(&settings, &base).ok()?;
+        let changed = environment.data.iter().find(|before| !now.contains(before))?;
+        let modified = std::fs::metadata(base.join(&changed.path)).and_then(|metadata| metadata.modified());
+        let modified = modified.ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs_f64();
+        if accepted.is_some_and(|accepted| accepted > modified) {
+            return None;
+        }
+        Some(format!(
+            "{} has changed since it was queued (overnight resume {name} takes it as it is; overnight run FILE --again queues it anew)",
+            changed.path
+        ))
+    };
+    tokio::task::spawn_blocking(compare).await.ok().flatten()
+}
+
 /// Appends what became of an attempt whose worker has ended.
 ///
 /// # Errors
@@ -87,7 +121,7 @@ pub fn write_end(
     dir: &RunDir,
     attempt: u32,
     status: Option<std::process::ExitStatus>,
-    killed: Option<&str>,
+    killed: Option<&Killed>,
 ) -> io::Result<End> {
     let events = read::lines::<Event>(&dir.events()).map(|lines| lines.records).unwrap_or_default();
     let end = attempt::end_line(&Ended {
@@ -107,7 +141,7 @@ pub fn write_end(
 ///
 /// # Errors
 /// The run directory cannot be written to.
-pub async fn close(dir: &RunDir, host: &str, killed: Option<&str>) -> io::Result<Option<End>> {
+pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Result<Option<End>> {
     let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
     let seen = look_under_lock(dir, host);
     match (&seen.status, last_start(&seen.attempts)) {

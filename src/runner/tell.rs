@@ -5,9 +5,10 @@ use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Slot, Standing};
 use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
-use super::view::{self, BatchLine, RunLine};
+use super::view::{BatchLine, RunLine};
 use crate::run_dir::Status;
 use crate::run_dir::records::{Phase, QueueState, RunResult, WaitingRun};
+use crate::say;
 
 /// The state of the queue, with estimates as far as steps were measured. `now` is Unix seconds.
 pub fn queue_state(
@@ -15,7 +16,6 @@ pub fn queue_state(
     slots: &[Slot],
     decision: &Decision,
     rates: &Rates,
-    drain: bool,
     now: f64,
 ) -> QueueState {
     let mut free: Vec<Option<f64>> = vec![Some(0.0); slots.len()];
@@ -41,7 +41,7 @@ pub fn queue_state(
     });
     let waiting: Vec<WaitingRun> = waiting.collect();
     let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
-    QueueState { time: now, waiting, end: end.map(|end| now + end), drain, breaker: None }
+    QueueState { time: now, waiting, end: end.map(|end| now + end), drain: false, breaker: None }
 }
 
 /// One line a live run.
@@ -88,7 +88,7 @@ pub fn device_name(gpu: Option<usize>, devices: &Devices, threads: u32) -> Strin
 
 /// What a run came to, behind its name: ` in 3 min 20 s: best val/loss 1.8812 at step 1500`.
 pub fn achieved(result: &RunResult) -> String {
-    let time = view::duration(result.elapsed_seconds);
+    let time = say::duration(result.elapsed_seconds);
     let value = match (&result.best, result.last.get("train/loss")) {
         (Some(best), _) => format!(": best {} {:.4} at step {}", best.metric, best.value, best.step),
         (None, Some(loss)) => format!(": train/loss {:.4}", loss.0),

@@ -1,5 +1,7 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
@@ -22,6 +24,15 @@ pub struct Tracked {
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// Why it waits for a person, until one asks anything of it.
+    held: Option<Held>,
+}
+
+/// A run that may not start until a person has seen to it.
+struct Held {
+    reason: String,
+    /// Requests there were then.
+    requests: usize,
 }
 
 /// A worker at work on a run.
@@ -37,10 +48,20 @@ pub struct Worker {
     pub handle: Option<Handle>,
     pub asked: Option<Instant>,
     /// Why this runner killed it.
-    pub killed: Option<String>,
+    pub killed: Option<Killed>,
     pub telemetry: Option<TelemetryFile>,
     last_step: u64,
     moved: Instant,
+    last_sign: f64,
+    stirred: Instant,
+}
+
+/// Why this runner killed a worker.
+#[derive(Clone, Debug)]
+pub struct Killed {
+    pub why: String,
+    /// Whether it counts against the run's retries: it does when the run itself was at fault.
+    pub counts: bool,
 }
 
 /// Whose child a worker is.
@@ -56,7 +77,7 @@ impl Tracked {
     pub fn new(dir: RunDir, host: &str) -> Tracked {
         let seen = scan::look(&dir, host, scan::now());
         let finished_before = seen.status == Status::Finished;
-        Tracked { dir, seen, worker: None, fruitless: 0, finished_before, trouble: None }
+        Tracked { dir, seen, worker: None, fruitless: 0, finished_before, trouble: None, held: None }
     }
 
     /// `experiment/run`.
@@ -76,8 +97,12 @@ impl Tracked {
             if worker.handle.is_none() {
                 worker.handle = holder(&self.dir);
             }
-            let step = progress.filter(|progress| progress.attempt == worker.attempt).map(|p| p.step);
-            if let Some(step) = step.filter(|step| *step != worker.last_step) {
+            let progress = progress.filter(|progress| progress.attempt == worker.attempt);
+            if let Some(progress) = progress.filter(|progress| progress.time != worker.last_sign) {
+                worker.last_sign = progress.time;
+                worker.stirred = now;
+            }
+            if let Some(step) = progress.map(|p| p.step).filter(|step| *step != worker.last_step) {
                 worker.last_step = step;
                 worker.moved = now;
             }
@@ -107,6 +132,7 @@ impl Tracked {
                 end_wanted,
                 asked: worker.asked.map(|asked| now.duration_since(asked)),
                 quiet: now.duration_since(worker.moved),
+                silent: now.duration_since(worker.stirred),
             });
         }
         if self.trouble.is_some() {
@@ -115,8 +141,13 @@ impl Tracked {
         standing(&self.seen, batch, failed)
     }
 
-    /// The run in the schedule's words.
-    pub fn scheduled(&self, standing: Standing, gpus: usize) -> schedule::Run {
+    /// Lets the run wait until a person asks something of it.
+    pub fn hold(&mut self, reason: String) {
+        self.held = Some(Held { reason, requests: self.seen.requests.len() });
+    }
+
+    /// The run in the schedule's words. `seconds` is what it will probably take.
+    pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
         let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
         schedule::Run {
@@ -128,6 +159,16 @@ impl Tracked {
             limit: record.and_then(|record| record.queue.limit),
             fruitless: self.fruitless,
             retries: record.map_or(0, |record| record.queue.retries),
+            hang: record
+                .map(|record| u64::from(record.queue.hang_minutes))
+                .filter(|minutes| *minutes > 0)
+                .map(|minutes| Duration::from_secs(60 * minutes)),
+            held: self
+                .held
+                .as_ref()
+                .filter(|held| held.requests == self.seen.requests.len())
+                .map(|held| held.reason.clone()),
+            seconds,
         }
     }
 
@@ -173,7 +214,14 @@ impl Worker {
             telemetry: None,
             last_step: 0,
             moved: now,
+            last_sign: 0.0,
+            stirred: now,
         }
+    }
+
+    /// Since its last sign of life.
+    pub fn silent(&self, now: Instant) -> Duration {
+        now.duration_since(self.stirred)
     }
 
     /// Since its last step.
@@ -197,14 +245,20 @@ pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standin
     }
 }
 
-/// The process that holds a run's lock. The number in the file is its own for as long as the lock is
-/// held, which is why that is asked after the number has become a descriptor.
+/// The process that holds a run's lock, by the number in the file. It is signaled only if it has that
+/// file open and the lock is held: a number may be old, and another process have it by now.
 pub fn holder(dir: &RunDir) -> Option<Handle> {
     let path = dir.alive_lock();
-    let number = || std::fs::read_to_string(&path).ok()?.trim().parse::<u32>().ok();
-    let process = number()?;
+    let process = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
     let handle = Handle::open(process).ok()?;
-    (lock::is_held(&path) && number() == Some(process)).then_some(handle)
+    (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
+}
+
+fn has_open(process: u32, path: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let wanted = identity(path);
+    let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    wanted.is_some() && open.flatten().any(|entry| identity(&entry.path()) == wanted)
 }
 
 /// UUID of the GPU that a start line names.
@@ -212,5 +266,24 @@ pub fn gpu_uuid(start: Option<&Start>) -> Option<&str> {
     match start.map(|start| &start.device) {
         Some(Device::Cuda { uuid, .. }) => Some(uuid),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_another_process_has_by_now_is_not_the_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        let held = lock::try_lock(&run.alive_lock()).unwrap().unwrap();
+        std::fs::write(run.alive_lock(), format!("{}\n", std::process::id())).unwrap();
+        assert!(holder(&run).is_some(), "it is ours, and we hold it");
+        std::fs::write(run.alive_lock(), "1\n").unwrap();
+        assert!(holder(&run).is_none(), "the first process of the machine has not opened it");
+        std::fs::write(run.alive_lock(), "").unwrap();
+        assert!(holder(&run).is_none(), "not written yet");
+        drop(held);
     }
 }

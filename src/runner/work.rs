@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
 use super::batch::Batch;
+use super::breaker::Breaker;
 use super::devices::{self, Devices};
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
@@ -18,16 +19,21 @@ use super::hold::Hold;
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
-use super::schedule::{self, Action, Decision, Observation, Slot, Standing};
+use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
 use super::view::View;
-use super::{Report, RunnerError, RunnerOptions, Selection, tell};
-use crate::run_dir::records::{Batch as BatchRecord, PlanEntry};
-use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, scan};
+use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
+use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
+use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, read, scan};
 
 /// Time between two looks at the run directories.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Time between two looks of a runner that waits for work.
+const WAITING_TICK: Duration = Duration::from_millis(500);
+/// So many of them pass between two looks at runs that are there already: somebody may ask something.
+const WAITING_TICKS: u32 = 10;
 
 /// Works the selected runs; the workspace is held by the caller.
 ///
@@ -39,21 +45,65 @@ pub async fn work(
     hold: &mut Hold,
 ) -> Result<Outcome, RunnerError> {
     let mut interrupts = Interrupts::listen()?;
+    let mut outcome = batch(workspace, options, hold, &mut interrupts).await?;
+    while options.afterwards == Afterwards::Wait && outcome.goes_on() {
+        hold.name("waiting for work")?;
+        let all = RunnerOptions { selection: Selection::All, ..options.clone() };
+        if !found_work(workspace, &all, &mut interrupts).await {
+            break;
+        }
+        outcome = batch(workspace, &all, hold, &mut interrupts).await?;
+    }
+    Ok(outcome)
+}
+
+/// One life of the runner: from work found to nothing left.
+async fn batch(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    hold: &mut Hold,
+    interrupts: &mut Interrupts,
+) -> Result<Outcome, RunnerError> {
     let host = scan::host();
     let runs = selected(workspace, options, &host);
-    let idle = |run: &Tracked| {
-        let standing = tracked::standing(&run.seen, None, options.failed);
-        !run.is_to_be_adopted() && matches!(standing, Standing::Finished | Standing::Left)
-    };
-    if runs.iter().all(idle) {
+    if is_idle(&runs, options) {
         return Ok(Outcome::of(&runs, None, Ending::Open, &Decision::default()));
     }
     let program = Program::find()?;
-    program.shake_hands().await?;
+    tokio::select! {
+        answer = program.shake_hands() => answer?,
+        _ = interrupts.next() => return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default())),
+    }
     let devices = Devices::find();
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
     hold.name(&work.batch.name())?;
-    work.go(&mut interrupts).await
+    work.go(interrupts).await
+}
+
+fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
+    runs.iter().all(|run| {
+        let standing = tracked::standing(&run.seen, None, options.failed);
+        !run.is_to_be_adopted() && matches!(standing, Standing::Finished | Standing::Left)
+    })
+}
+
+/// Waits until there is something to do; false when a signal came first.
+async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: &mut Interrupts) -> bool {
+    let mut comings = scan::Comings::default();
+    let mut tick = tokio::time::interval(WAITING_TICK);
+    let mut ticks = 0;
+    let host = scan::host();
+    loop {
+        tokio::select! {
+            _ = interrupts.next() => return false,
+            _ = tick.tick() => {}
+        }
+        ticks += 1;
+        let is_due = comings.any(workspace) || ticks % WAITING_TICKS == 0;
+        if is_due && !is_idle(&selected(workspace, options, &host), options) {
+            return true;
+        }
+    }
 }
 
 struct Work<'a> {
@@ -70,6 +120,12 @@ struct Work<'a> {
     runs: Vec<Tracked>,
     rates: Rates,
     ending: Ending,
+    breaker: Breaker,
+    /// A person asked for the end after the current runs.
+    draining: bool,
+    /// Runs that were there before and are not this batch's.
+    left_out: HashSet<RunDir>,
+    comings: scan::Comings,
     batch: Batch,
     report: Option<FreshReport>,
     sampler: Sampler,
@@ -112,6 +168,12 @@ impl<'a> Work<'a> {
             threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
             plan: runs.iter().filter_map(|run| plan_entry(run, &rates)).collect(),
         };
+        let left_out = match &options.selection {
+            Selection::All => HashSet::new(),
+            Selection::Runs(chosen) => {
+                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
+            }
+        };
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
         batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
@@ -129,6 +191,10 @@ impl<'a> Work<'a> {
             runs,
             rates,
             ending: Ending::Open,
+            breaker: Breaker::new(options.breaker),
+            draining: false,
+            left_out,
+            comings: scan::Comings::default(),
             batch,
             report,
             sampler: Sampler::new(workspace.root()),
@@ -164,17 +230,21 @@ impl<'a> Work<'a> {
                 _ = tick.tick() => {}
             }
         };
-        self.finish(&decision).await
+        self.finish(&decision, interrupts).await
     }
 
     fn observe(&mut self) {
         let now = Instant::now();
-        if self.options.selection == Selection::All {
-            let known: HashSet<&RunDir> = self.runs.iter().map(|run| &run.dir).collect();
+        if self.comings.any(self.workspace) {
+            // What was there before and is not among the chosen stays out; what is queued from now on
+            // belongs to this batch.
             let all = scan::runs(self.workspace).into_iter();
-            let new: Vec<RunDir> = all.filter(|dir| !known.contains(dir)).collect();
+            let known: HashSet<&RunDir> = self.runs.iter().map(|run| &run.dir).collect();
+            let new: Vec<RunDir> =
+                all.filter(|dir| !known.contains(dir) && !self.left_out.contains(dir)).collect();
             self.runs.extend(new.into_iter().map(|dir| Tracked::new(dir, &self.host)));
         }
+        self.look_for_drain();
         for index in 0..self.runs.len() {
             self.runs[index].look(&self.host, now);
             self.end_adopted(index);
@@ -195,7 +265,10 @@ impl<'a> Work<'a> {
             .runs
             .iter()
             .zip(standings)
-            .map(|(run, standing)| run.scheduled(standing.clone(), self.gpus.len()))
+            .map(|(run, standing)| {
+                let seconds = tell::seconds_left(run, &self.rates);
+                run.scheduled(standing.clone(), self.gpus.len(), seconds)
+            })
             .collect();
         schedule::decide(&Observation {
             runs: &runs,
@@ -203,7 +276,36 @@ impl<'a> Work<'a> {
             gpus: &self.gpus,
             ending: self.ending,
             patience: self.options.patience,
+            gate: self.gate(),
+            seconds_left: self.options.until.map(|until| until - scan::now()),
         })
+    }
+
+    fn gate(&self) -> Gate {
+        let now = scan::now();
+        match (self.breaker.tripped(), self.options.at) {
+            (Some(why), _) => Gate::Shut(why),
+            (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
+            (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", super::clock(at))),
+            _ => Gate::Open,
+        }
+    }
+
+    /// Reads what people ask of the batch as a whole.
+    fn look_for_drain(&mut self) {
+        if self.draining {
+            return;
+        }
+        let requests = read::lines::<BatchRequest>(&self.batch.dir().requests());
+        let asked = requests
+            .ok()
+            .and_then(|lines| lines.records.into_iter().find(|line| line.ask == BatchAsk::Drain));
+        if let Some(request) = asked {
+            self.draining = true;
+            let words = format!("{} asked for the end after the current runs", request.who);
+            self.batch.event("drain", None, &words);
+            self.view.say(&words);
+        }
     }
 
     /// Whether the directories must be looked at again before waiting for news.
@@ -211,7 +313,7 @@ impl<'a> Work<'a> {
         match action {
             Action::Start { run, slot } => self.start(run, slot).await,
             Action::AskToEnd { run } => self.ask_to_end(run),
-            Action::Kill { run } => self.kill(run),
+            Action::Kill { run, cause } => self.kill(run, cause).await,
             Action::Close { run } => self.close(run).await,
         }
     }
@@ -243,8 +345,9 @@ impl<'a> Work<'a> {
             tell::write_run_telemetry(&mut self.runs, &sample);
         }
         if self.batch.queue_is_due(now) || decision.done {
-            let drain = !self.ending.is_open();
-            let state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, drain, scan::now());
+            let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
+            state.drain = self.draining || !self.ending.is_open();
+            state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
             let lines = tell::run_lines(&self.runs);
             let left = state.end.map(|end| end - state.time);
@@ -255,13 +358,21 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn finish(mut self, decision: &Decision) -> Result<Outcome, RunnerError> {
+    async fn finish(
+        mut self,
+        decision: &Decision,
+        interrupts: &mut Interrupts,
+    ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         drop(self.view);
-        self.batch.end(outcome.exit_code())?;
+        self.batch.end(outcome.exit())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
-            Some(report) => report.end(self.workspace, &mut self.batch).await,
+            Some(report) => tokio::select! {
+                () = report.end(self.workspace, &mut self.batch) => {}
+                // The runs are done; nobody has to wait for the page.
+                _ = interrupts.next() => {}
+            },
             None => {}
         }
         Ok(outcome)

@@ -94,3 +94,80 @@ fn what_is_finished_cannot_be_asked_to_stop() {
     overnight(&workspace, &["pause"]).code(2);
     overnight(&workspace, &["pause", "--tag", "none"]).code(4).says("with the tag none");
 }
+
+#[test]
+fn a_drained_runner_ends_after_its_current_runs() {
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:hold@3");
+    overnight(&workspace, &["drain"]).code(1).says("no runner is at work here");
+    let runner = workspace.start(&[X]);
+    let held = || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3;
+    wait_until("the first run holds", held);
+    overnight(&workspace, &["drain"]).code(0);
+    wait_until("the runner has heard it", || workspace.queue_state().drain);
+    assert_eq!(workspace.words("x"), ["running", "waiting"], "the current run goes on");
+    overnight(&workspace, &["stop", &workspace.seed("x", 1).name()]).code(0);
+    runner.wait().code(75);
+    assert_eq!(workspace.words("x"), ["stopped", "waiting"]);
+}
+
+#[test]
+fn what_is_queued_meanwhile_is_picked_up() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "hold@3").experiment("y", 4, &[1], "");
+    let runner = workspace.start(&[X, "--slots", "2"]);
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 3));
+    overnight(&workspace, &["queue", "experiments/y.toml"]).code(0);
+    wait_until("the other has finished", || workspace.words("y") == ["finished"]);
+    overnight(&workspace, &["stop", "x"]).code(0);
+    runner.wait().code(0);
+}
+
+#[test]
+fn a_runner_that_waits_forever_takes_up_what_comes_in_a_batch_of_its_own() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "").experiment("y", 4, &[1], "");
+    let runner = workspace.start(&["--forever", X]);
+    wait_until("the first has finished", || workspace.words("x") == ["finished"]);
+    overnight(&workspace, &["queue", "experiments/y.toml"]).code(0);
+    wait_until("the second has finished", || workspace.words("y") == ["finished"]);
+    runner.signal(rustix::process::Signal::TERM);
+    runner.wait().code(0);
+    assert!(workspace.batches() >= 1);
+}
+
+#[test]
+fn a_batch_in_which_everything_fails_the_same_way_stops_itself() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3, 4, 5], "fail@1");
+    workspace.run(&[X, "--breaker", "3", "--slots", "1"]).code(100);
+    assert_eq!(workspace.words("x"), ["failed", "failed", "failed", "waiting", "waiting"]);
+    assert!(workspace.queue_state().breaker.unwrap().contains("3 runs in a row failed"));
+    workspace.run(&["--breaker", "0"]).code(100);
+    assert_eq!(workspace.words("x"), ["failed"; 5]);
+}
+
+#[test]
+fn changed_data_holds_a_run_until_a_person_takes_it_as_it_is() {
+    let text = "[data]\nkind = \"text\"\nfiles = [\"a.txt\"]\n[model]\nkind = \"gpt\"\ncontext = 4\n[train]\nsteps = 4\n";
+    let workspace = Workspace::new()
+        .file("experiments/x.toml", text)
+        .file("experiments/a.txt", &"to be or not to be ".repeat(20));
+    overnight(&workspace, &["queue", X]).code(0);
+    let workspace = workspace.file("experiments/a.txt", &"something else now ".repeat(20));
+    workspace.run(&[]).code(75).says("a.txt has changed since it was queued");
+    assert_eq!(workspace.words("x"), ["waiting"]);
+    overnight(&workspace, &["resume", "x"]).code(0);
+    workspace.run(&[]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"]);
+}
+
+#[test]
+fn nothing_starts_before_its_time_or_when_it_would_not_end_in_time() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    let later =
+        jiff::Zoned::now().checked_add(jiff::Span::new().hours(2)).unwrap().strftime("%H:%M").to_string();
+    let runner = workspace.start(&[X, "--at", &later]);
+    let waits = || workspace.batches() == 1 && workspace.batch().queue_json().is_file();
+    wait_until("the queue has been told", || waits() && !workspace.queue_state().waiting.is_empty());
+    assert!(workspace.queue_state().waiting[0].reason.starts_with("until "));
+    runner.signal(rustix::process::Signal::INT);
+    runner.wait().code(75);
+    workspace.run(&[]).code(0);
+}

@@ -162,6 +162,18 @@ fn a_second_signal_ends_at_once_and_costs_no_retry() {
 }
 
 #[test]
+fn a_worker_that_was_asked_before_it_could_listen_costs_no_retry() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "hold@3").variable("FAKE_UNPREPARED", "1");
+    let runner = workspace.start(&[X]);
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 3));
+    runner.signal(Signal::INT);
+    runner.wait().code(75);
+    let end = &ends(&workspace.seed("x", 1))[0];
+    assert_eq!((end.code, end.signal), (None, None), "{end:?}");
+    assert_eq!(end.why, "ended as asked, before it began");
+}
+
+#[test]
 fn a_second_runner_changes_nothing_and_says_who_is_at_work() {
     let workspace = Workspace::new().experiment("x", 6, &[1], "hold@3").experiment("y", 6, &[1], "");
     let runner = workspace.start(&[X]);

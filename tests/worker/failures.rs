@@ -70,6 +70,17 @@ fn a_checkpoint_of_another_model_is_refused_and_stays() {
 }
 
 #[test]
+fn metrics_that_lost_rows_are_not_gone_on_from() {
+    let run = TestRun::new(language_model());
+    run.kill_after_rows(25);
+    fs::write(run.dir.metrics(), "step\n").unwrap();
+    let (code, kind, message) = run.train_and_fail();
+    assert_eq!((code, kind), (Some(1), FailureKind::Checkpoint));
+    assert!(message.contains("metrics.csv") && message.contains("give the file back"), "{message}");
+    assert_eq!(fs::read_to_string(run.dir.metrics()).unwrap(), "step\n", "what is left is left alone");
+}
+
+#[test]
 fn a_loss_that_is_not_finite_is_traced_to_its_step_and_its_first_tensor() {
     for mut settings in [language_model(), image_classification()] {
         // One step of this size leaves nothing to add up.

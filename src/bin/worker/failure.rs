@@ -13,7 +13,7 @@ use crate::train::NotFinite;
 pub enum Failure {
     /// A file of the run could not be written.
     #[error("{0} (free some space or give the folder back, then start the run again)")]
-    Write(#[from] io::Error),
+    Write(io::Error),
     #[error("{}", first_line(.0))]
     Torch(#[from] TchError),
     #[error("{0}")]
@@ -52,6 +52,18 @@ impl Failure {
             FailureKind::OutOfDeviceMemory => exit::OUT_OF_DEVICE_MEMORY,
             FailureKind::DeviceLost => exit::DEVICE_LOST,
             _ => exit::FAILED,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            // What a file lacks that its checkpoint knows of cannot be written again.
+            io::ErrorKind::InvalidData => Failure::Checkpoint(format!(
+                "{error} (give the file back as it was, or remove the run's checkpoints to begin again)"
+            )),
+            _ => Failure::Write(error),
         }
     }
 }

@@ -75,14 +75,7 @@ fn plans(files: &RunFiles) -> Vec<Plan> {
     let has_accuracy = files.metrics.columns.iter().any(|column| column.name.ends_with("/accuracy"));
     let (size, range) = (if has_accuracy { Size::Half } else { Size::Full }, Range::Telling);
     vec![
-        plan(
-            "loss",
-            "Loss",
-            "faint: each row, strong: validation",
-            &[("train/loss", "train, moving average"), ("val/loss", "validation")],
-            size,
-            range,
-        ),
+        plan("loss", "Loss", "", &[("train/loss", "train"), ("val/loss", "validation")], size, range),
         plan(
             "accuracy",
             "Accuracy",
@@ -177,14 +170,19 @@ fn drawn(
             let points: Vec<Point> = files.metrics.points("step", line.metric).collect();
             let is_noisy =
                 points.len() > 60 && matches!(line.metric, "train/loss" | "train/accuracy" | "grad_norm");
-            let form = if is_noisy { Form::Smoothed } else { Form::AsIs };
-            Series { label: line.name.to_owned(), number: line.number, points, weight: line.weight, form }
+            let (form, label) = match is_noisy {
+                true => (Form::Smoothed, format!("{}, moving average", line.name)),
+                false => (Form::AsIs, line.name.to_owned()),
+            };
+            Series { label, number: line.number, points, weight: line.weight, form }
         })
         .filter(|series| !series.points.is_empty())
         .collect();
     if series.is_empty() {
         return None;
     }
+    let has_faint = lines.len() > 1 && series.iter().any(|one| one.form == Form::Smoothed);
+    let note = if note.is_empty() && has_faint { "faint: each row".into() } else { note };
     let keys =
         series.iter().map(|one| Key { class: series_class(one.number), name: one.label.clone(), href: None });
     let legend = if lines.len() > 1 { keys.collect() } else { Vec::new() };

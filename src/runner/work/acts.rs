@@ -1,27 +1,30 @@
 //! What the loop can do about a run: start it, ask its worker to end, kill it, follow one that lives
 //! already, and take note of an end.
 
-use std::time::Instant;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tokio::process::Child;
 
 use super::{Ended, Work};
 use crate::run_dir::records::exit;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
-use crate::runner::attempt::{Place, signal_name};
-use crate::runner::interrupt::Ending;
-use crate::runner::schedule::{self, Slot, Standing};
+use crate::runner::attempt::Place;
+use crate::runner::schedule::{self, Cause, Slot, Standing};
+use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
-use crate::runner::tracked::{self, Kinship, Worker};
-use crate::runner::{tell, view};
+use crate::runner::tell;
+use crate::runner::tracked::{self, Killed, Kinship, Worker};
+use crate::say;
 
 impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
         let Slot { gpu, threads } = self.slots[slot].clone();
         let run = &self.runs[index];
-        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len()).wish == schedule::Wish::Cpu;
+        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len(), None).wish == schedule::Wish::Cpu;
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
@@ -55,6 +58,14 @@ impl Work<'_> {
                 false
             }
             Ok(Beginning::Occupied | Beginning::Obsolete) => true,
+            Ok(Beginning::Held { why }) => {
+                let run = &mut self.runs[index];
+                let (name, dir) = (run.name(), run.dir.clone());
+                run.hold(why.clone());
+                self.batch.event("held", Some(&dir), &why);
+                self.view.say(&format!("held     {name}: {why}"));
+                true
+            }
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
                 true
@@ -88,26 +99,40 @@ impl Work<'_> {
         false
     }
 
-    pub(super) fn kill(&mut self, index: usize) -> bool {
-        let ending = self.ending;
+    pub(super) async fn kill(&mut self, index: usize, cause: Cause) -> bool {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         let Some(worker) = &mut run.worker else { return true };
         if worker.killed.is_some() {
             return false;
         }
-        let why = match ending {
-            Ending::Now(_) => "ended at once by a second signal".to_owned(),
-            _ => format!(
-                "killed after {} without a step, though asked to end",
-                view::duration(worker.quiet(Instant::now()).as_secs_f64())
-            ),
+        let since = |since: Duration| say::duration(since.as_secs_f64());
+        let now = Instant::now();
+        let why = match cause {
+            Cause::EndingNow => "ended at once by a second signal".to_owned(),
+            Cause::Deaf => {
+                format!("killed after {} without a step, though asked to end", since(worker.quiet(now)))
+            }
+            Cause::Hung => {
+                let silent = since(worker.silent(now));
+                let process = worker.handle.as_ref().map(|handle| handle.process);
+                let saved = match process {
+                    Some(process) => stack::save(process, &dir.stack(worker.attempt)).await,
+                    None => false,
+                };
+                let stack = if saved {
+                    format!("; its stack is in stack-{}.txt", worker.attempt)
+                } else {
+                    String::new()
+                };
+                format!("hung: no sign of life for {silent}{stack}")
+            }
         };
         if let Some(handle) = &worker.handle {
             drop(handle.kill());
         }
         self.batch.event("killed", Some(&dir), &why);
-        worker.killed = Some(why);
+        worker.killed = Some(Killed { why, counts: cause == Cause::Hung });
         false
     }
 
@@ -152,7 +177,7 @@ impl Work<'_> {
         let Some(worker) = run.worker.take() else { return };
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_deref()) {
+            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref()) {
                 Ok(end) => self.told_end(index, &end.why),
                 Err(error) => self.trouble(index, &error.to_string()),
             }
@@ -165,11 +190,22 @@ impl Work<'_> {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
         let Some(worker) = self.runs[index].worker.take() else { return };
         let status = ended.status.ok();
-        match starting::write_end(&ended.dir, worker.attempt, status, worker.killed.as_deref()) {
+        let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
+        // A worker that was asked to end before it listened for that died of it. It counts as asked.
+        let unheard = (worker.asked.is_some() && terminated)
+            .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
+        let killed = worker.killed.or(unheard);
+        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref()) {
             Ok(end) => {
                 let further = end.checkpoint > worker.checkpoint;
+                let is_forgiven = killed.is_some_and(|killed| !killed.counts);
                 let run = &mut self.runs[index];
-                run.fruitless = if further || worker.killed.is_some() { 0 } else { run.fruitless + 1 };
+                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
+                if further || end.code == Some(exit::FINISHED) {
+                    self.breaker.reset();
+                } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
+                    self.breaker.count(&ended.dir, &end.why);
+                }
                 self.told_end(index, &end.why);
             }
             Err(error) => self.trouble(index, &error.to_string()),
@@ -203,7 +239,7 @@ impl Work<'_> {
             Status::Killed { signal } => {
                 format!(
                     "killed   {name} by {}, no retries left (more: overnight logs {name})",
-                    signal_name(*signal)
+                    say::signal(*signal)
                 )
             }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),

@@ -1,7 +1,7 @@
 //! Images as bytes on the device, made into normalized numbers batch by batch.
 
 use crate::models::ImageShape;
-use overnight::data_files::{ImageSplits, LabelledImages};
+use overnight::data_files::{ImageSplits, LabeledImages};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// A data set of images on the device.
@@ -50,7 +50,7 @@ impl ImageData {
 }
 
 impl Split {
-    fn new(images: &LabelledImages, device: Device) -> Result<Self, TchError> {
+    fn new(images: &LabeledImages, device: Device) -> Result<Self, TchError> {
         let size = [images.images, images.channels, images.height, images.width].map(|size| size as i64);
         let labels: Vec<i64> = images.labels.iter().map(|&label| label.into()).collect();
         Ok(Self {
@@ -65,7 +65,7 @@ impl Split {
 }
 
 /// Mean and deviation of each channel, 0 to 255, from whole numbers: the same on every machine.
-fn channel_statistics(images: &LabelledImages) -> (Vec<f32>, Vec<f32>) {
+fn channel_statistics(images: &LabeledImages) -> (Vec<f32>, Vec<f32>) {
     let plane = images.height * images.width;
     let mut sums = vec![(0_u64, 0_u64); images.channels];
     for (number, pixels) in images.pixels.chunks_exact(plane).enumerate() {
@@ -89,8 +89,8 @@ fn channel_statistics(images: &LabelledImages) -> (Vec<f32>, Vec<f32>) {
 mod tests {
     use super::*;
 
-    fn images(pixels: Vec<u8>, labels: Vec<u16>) -> LabelledImages {
-        LabelledImages { images: labels.len(), channels: 2, height: 1, width: 2, pixels, labels }
+    fn images(pixels: Vec<u8>, labels: Vec<u16>) -> LabeledImages {
+        LabeledImages { images: labels.len(), channels: 2, height: 1, width: 2, pixels, labels }
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! Durations, sizes, counts and signals as a person says them: the same words in the terminal, in
+//! logs and on pages. What only pages say (moments, settings) is in `report::say`.
+
+/// `0.4 s`, `41 s`, `3 min 20 s`, `1 h 12 min`, `2 d 3 h`: two units at most.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "unknown".into();
+    }
+    let whole = seconds.round() as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
+    match whole {
+        0..60 if seconds < 9.95 && seconds > 0.0 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..600 if !whole.is_multiple_of(60) => format!("{minutes} min {} s", whole % 60),
+        60..3600 => format!("{minutes} min"),
+        3600..86_400 if minutes > 0 => format!("{hours} h {minutes} min"),
+        3600..86_400 => format!("{hours} h"),
+        _ if hours > 0 => format!("{days} d {hours} h"),
+        _ => format!("{days} d"),
+    }
+}
+
+/// `512 B`, `171 MiB`, `1.2 GiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 99.5 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+/// A whole number with its thousands apart: `412,110`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things with its word: `1 run`, `34 runs`.
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", count(number as u64), if number == 1 { one } else { many })
+}
+
+/// A signal by its name and number, `SIGKILL (9)`; by its number where the name says nothing to most.
+pub fn signal(number: i32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        _ => return format!("signal {number}"),
+    };
+    format!("{name} ({number})")
+}
+
+/// What comes from files and may be printed to a terminal: control characters are shown, not obeyed.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let said = [0.0, 0.4, 41.0, 59.6, 200.0, 660.0, 3600.0, 4330.0, 86_400.0, 183_600.0, f64::NAN, -1.0]
+            .map(duration);
+        assert_eq!(
+            said,
+            [
+                "0 s",
+                "0.4 s",
+                "41 s",
+                "1 min",
+                "3 min 20 s",
+                "11 min",
+                "1 h",
+                "1 h 12 min",
+                "1 d",
+                "2 d 3 h",
+                "unknown",
+                "unknown"
+            ]
+        );
+    }
+
+    #[test]
+    fn sizes_are_said_in_binary_units() {
+        assert_eq!(
+            [0, 999, 1_500, 179_306_496, 1_288_490_189].map(bytes),
+            ["0 B", "999 B", "1.5 KiB", "171 MiB", "1.2 GiB"]
+        );
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(
+            [0, 999, 1_000, 412_110, 14_300_000].map(count),
+            ["0", "999", "1,000", "412,110", "14,300,000"]
+        );
+        assert_eq!([counted(1, "run", "runs"), counted(2000, "run", "runs")], ["1 run", "2,000 runs"]);
+    }
+
+    #[test]
+    fn signals_have_their_names() {
+        assert_eq!([signal(9), signal(64)], ["SIGKILL (9)", "signal 64"]);
+    }
+}

@@ -1,0 +1,138 @@
+//! Pages that change while somebody reads them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fantoccini::key::Key;
+
+use crate::chrome::{Chrome, Scripts, with_browser};
+use crate::made_up::Ending;
+use crate::place::{Place, Serving};
+
+/// Whether the page's connection stands.
+pub const IS_LIVE: &str = "document.getElementById('connection').textContent === 'live'";
+const VIEW: &str = "document.querySelector('#chart-loss svg.plot').getAttribute('viewBox')";
+
+#[test]
+fn a_live_page_changes_in_place_under_its_reader() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(3, Ending::AllFinished);
+        place.build();
+        let _alive = place.revive(0);
+        let serving = Serving::new(&place);
+        chrome.goto(&serving.page(&place.page_of(&place.runs[0]))).await;
+        chrome.until("the connection", IS_LIVE).await;
+        // The page as a run at work: built again since the lock was taken.
+        chrome.until("the state", "!!document.querySelector('main .st.running')").await;
+
+        drag_over_the_loss(chrome).await;
+        let zoomed = chrome.text(VIEW).await;
+        assert!(!zoomed.starts_with("0 0 "), "zoomed: {zoomed}");
+        let ticks = "[...document.querySelectorAll('#chart-loss g.scale text:not([dx])')].map((text) => text.textContent).join()";
+        let zoomed_ticks = chrome.text(ticks).await;
+        chrome
+            .run(
+                "window.scrollTo(0, 500); window.before = document.querySelector('h1');
+                 getSelection().selectAllChildren(document.getElementById('log'));
+                 document.getElementById('all-settings').open = true;
+                 document.querySelector('details').open = false;",
+            )
+            .await;
+        let reader = "[scrollY, getSelection().toString(), document.getElementById('all-settings').open,
+                       document.querySelector('details').open]";
+        let kept = chrome.value(reader).await;
+        assert_eq!((kept[0].as_f64(), &kept[2], &kept[3]), (Some(500.0), &true.into(), &false.into()));
+        assert!(kept[1].as_str().unwrap().contains("train/loss"), "{kept}");
+
+        let seen = "document.querySelector('#chart-loss desc').textContent.includes('0.7770')";
+        let shown = changed_after(chrome, seen, || place.add_row(0, 2990, 0.777, None)).await;
+        println!("a row was on its page {shown:.0} ms after it was written");
+
+        assert_eq!(chrome.value(reader).await, kept, "scroll, selection, what was opened and closed stay");
+        assert_eq!(chrome.text(VIEW).await, zoomed, "the zoom stays");
+        assert_eq!(chrome.text(ticks).await, zoomed_ticks);
+        assert!(chrome.is("window.before === document.querySelector('h1')").await, "no reload");
+
+        chrome.run("document.getElementById('unzoom').click()").await;
+        assert!(chrome.text(VIEW).await.starts_with("0 0 "));
+        assert_eq!(chrome.complaints().await, Vec::<String>::new());
+        let own = |address: &String| address.starts_with(&serving.address);
+        assert!(chrome.requests().await.iter().all(own));
+    });
+}
+
+#[test]
+fn a_sorted_table_keeps_its_order_and_the_focus_while_values_change() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(5, Ending::AllFinished);
+        place.build();
+        let _alive = place.revive(1);
+        let serving = Serving::new(&place);
+        chrome.goto(&serving.page("experiments/depth/index.html")).await;
+        chrome.until("the connection", IS_LIVE).await;
+        chrome.until("the state", "!!document.querySelector('#sweep .st.running')").await;
+        // By the number of steps, falling, from the keyboard.
+        chrome.run("[...document.querySelectorAll('#sweep th button')].at(-2).focus()").await;
+        chrome.press(Key::Enter).await;
+        chrome.press(Key::Enter).await;
+        let order = "[...document.querySelectorAll('#sweep tbody tr')].map((row) => row.id).join()";
+        let sorted = "document.querySelector('#sweep th[aria-sort]').getAttribute('aria-sort')";
+        let focus = "document.activeElement.textContent";
+        let before = (chrome.text(sorted).await, chrome.text(focus).await);
+        assert_eq!(before, ("descending".into(), "steps".into()));
+        let old_order = chrome.text(order).await;
+
+        // The best loss of all, and more steps than any other run has.
+        place.add_row(1, 5000, 0.9, Some(0.5));
+        let cell =
+            "[...document.querySelectorAll('#sweep tr')].some((row) => row.textContent.includes('0.5000'))";
+        chrome.until("the new value", cell).await;
+
+        assert_eq!((chrome.text(sorted).await, chrome.text(focus).await), before);
+        let new_order = chrome.text(order).await;
+        assert_ne!(new_order, old_order);
+        let first = chrome.text("document.querySelector('#sweep tbody tr').textContent").await;
+        assert!(first.contains("5,000"), "sorted by the new values: {first}");
+    });
+}
+
+#[test]
+fn the_first_page_follows_a_run_that_begins_and_ends() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(3, Ending::AllFinished);
+        place.build();
+        let serving = Serving::new(&place);
+        chrome.goto(&serving.page("index.html")).await;
+        chrome.until("the connection", IS_LIVE).await;
+        let headline = "document.querySelector('h1').textContent";
+        assert_eq!(chrome.text(headline).await, "3 runs finished.");
+        let result = std::fs::read(place.runs[2].result()).unwrap();
+        let alive = place.revive(2);
+        chrome.until("a run at work", &format!("{headline}.includes('1 is running')")).await;
+        std::fs::write(place.runs[2].result(), result).unwrap();
+        drop(alive);
+        chrome.until("its end", &format!("{headline} === '3 runs finished.'")).await;
+    });
+}
+
+/// Draws a band over the middle of the first chart with the mouse.
+async fn drag_over_the_loss(chrome: &Chrome) {
+    let chart = "document.querySelector('#chart-loss svg.chart')";
+    chrome.run(&format!("{chart}.scrollIntoView({{ block: 'center' }})")).await;
+    let side = async |name: &str| chrome.number(&format!("{chart}.getBoundingClientRect().{name}")).await;
+    let (left, width, top) = (side("left").await, side("width").await, side("top").await);
+    let place = |part: f64| ((left + part * width).round(), (top + 40.0).round());
+    chrome.drag(place(0.4), place(0.8)).await;
+}
+
+/// Milliseconds from a change on disk to the page that shows it.
+async fn changed_after(chrome: &Chrome, condition: &str, change: impl FnOnce()) -> f64 {
+    // The page notes the time itself: asking it from outside takes time of its own.
+    let watch = "window.changed = null;
+        new MutationObserver(() => { if (window.changed === null && (CONDITION)) window.changed = Date.now(); })
+            .observe(document.getElementById('main'), { subtree: true, childList: true, attributes: true, characterData: true });";
+    chrome.run(&watch.replace("CONDITION", condition)).await;
+    let written = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e3;
+    change();
+    chrome.until("the change", "window.changed !== null").await;
+    chrome.number("window.changed").await - written
+}

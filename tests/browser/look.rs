@@ -1,0 +1,102 @@
+//! How pages look, wide and narrow, light and dark.
+//!
+//! With `OVERNIGHT_SCREENSHOTS=FOLDER` the pictures are left there, for a person to look at.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::chrome::{Chrome, Scripts, with_browser};
+use crate::made_up::Ending;
+use crate::place::Place;
+
+const WIDTHS: [u32; 2] = [1440, 390];
+
+/// Texts of charts that are smaller than 11 CSS pixels on the screen.
+const SMALL: &str = "[...document.querySelectorAll('svg text')]
+    .filter((text) => text.getBoundingClientRect().width > 0
+        && parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a < 10.99)
+    .map((text) => text.textContent)";
+
+/// Charts two of whose texts touch.
+const TOUCHING: &str = "[...document.querySelectorAll('svg.chart')].flatMap((chart) => {
+    const boxes = [...chart.querySelectorAll('text')].map((text) => [text.getBoundingClientRect(), text.textContent])
+        .filter(([box]) => box.width > 0);
+    return boxes.flatMap(([one, word], place) => boxes.slice(place + 1)
+        .filter(([other]) => one.left < other.right - 1 && other.left < one.right - 1
+            && one.top < other.bottom - 3 && other.top < one.bottom - 3)
+        .map(([, second]) => `${chart.parentNode.id}: ${word} | ${second}`)); })";
+
+/// Texts of charts that stand outside of their figure or of the window.
+const OUTSIDE: &str = "[...document.querySelectorAll('svg.chart')].flatMap((chart) => {
+    const around = (chart.closest('figure') || chart.parentNode).getBoundingClientRect();
+    return [...chart.querySelectorAll('text')].filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.width > 0 && (box.left < Math.max(0, around.left - 2) || box.top < around.top - 2
+            || box.right > Math.min(innerWidth, around.right + 16) || box.bottom > around.bottom + 2);
+    }).map((text) => `${chart.parentNode.id}: ${text.textContent}`); })";
+
+const BACKGROUND: &str = "getComputedStyle(document.documentElement).backgroundColor";
+
+async fn look_at(chrome: &Chrome, name: &str, place: &Place) {
+    place.build();
+    for width in WIDTHS {
+        for scheme in ["light", "dark"] {
+            chrome.look(width, scheme).await;
+            for page in place.pages() {
+                chrome.goto(&place.file(&page)).await;
+                let at = format!("{page} of {name}, {width} wide, {scheme}");
+                if let Some(wanted) = std::env::var_os("OVERNIGHT_SCREENSHOTS") {
+                    let folder = Path::new(&wanted).join(format!("{name}-{width}-{scheme}"));
+                    std::fs::create_dir_all(&folder).unwrap();
+                    chrome.picture(width, &folder.join(page.replace('/', "_") + ".png")).await;
+                }
+                let paper = if scheme == "light" { "rgb(251, 250, 247)" } else { "rgb(16, 20, 27)" };
+                assert_eq!(chrome.text(BACKGROUND).await, paper, "{at}");
+                assert_eq!(chrome.number("innerWidth").await, f64::from(width), "{at}");
+                let too_wide = chrome.number("document.documentElement.scrollWidth - innerWidth").await;
+                assert!(too_wide < 1.0, "{at} is {too_wide} pixels too wide");
+                for (what, query) in [("is small", SMALL), ("touches", TOUCHING), ("is outside", OUTSIDE)] {
+                    let texts = chrome.texts(query).await;
+                    assert!(texts.is_empty(), "{at}: text {what}: {texts:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_morning_fits_wide_and_narrow_light_and_dark() {
+    with_browser(Scripts::On, async |chrome| look_at(chrome, "morning", &Place::morning()).await);
+}
+
+#[test]
+fn long_names_and_many_files_fit() {
+    with_browser(Scripts::On, async |chrome| look_at(chrome, "wordy", &Place::wordy()).await);
+}
+
+#[test]
+fn a_workspace_without_runs_fits() {
+    with_browser(Scripts::On, async |chrome| look_at(chrome, "empty", &Place::empty()).await);
+}
+
+#[test]
+fn a_single_run_fits() {
+    with_browser(Scripts::On, async |chrome| {
+        look_at(chrome, "single", &Place::of(1, Ending::AllFinished)).await;
+    });
+}
+
+#[test]
+fn on_paper_a_page_is_black_on_white_and_whole() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(1, Ending::AllFinished);
+        place.build();
+        chrome.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+        chrome.goto(&place.file(&place.page_of(&place.runs[0]))).await;
+        assert_eq!(chrome.text(BACKGROUND).await, "rgb(255, 255, 255)");
+        assert_eq!(chrome.text("getComputedStyle(document.querySelector('nav')).display").await, "none");
+        let lines = "document.querySelectorAll('figure path.line').length";
+        assert!(chrome.number(lines).await > 5.0);
+    });
+}

@@ -1,0 +1,176 @@
+//! Workspaces to look at, and `overnight serve` on them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use overnight::experiment::settings::Task;
+use overnight::run_dir::records::{Environment, Fingerprint};
+use overnight::run_dir::{RunDir, Workspace, lock, read};
+use serde_json::{Value, json};
+
+use crate::made_up::{self, Ending, MadeUp};
+
+/// A workspace in a temporary folder.
+pub struct Place {
+    folder: tempfile::TempDir,
+    /// The runs of its experiment `depth`.
+    pub runs: Vec<RunDir>,
+}
+
+impl Place {
+    pub fn empty() -> Place {
+        Place { folder: tempfile::tempdir().unwrap(), runs: Vec::new() }
+    }
+
+    /// One experiment of so many runs, worked by one batch.
+    pub fn of(runs: u32, end: Ending) -> Place {
+        let mut place = Place::empty();
+        let names = place.add("depth", Task::LanguageModel, runs, end);
+        place.batch(&names);
+        place.runs = names.iter().map(|name| Workspace::new(place.path()).run("depth", name)).collect();
+        place
+    }
+
+    /// What one finds in the morning: text and images, a failure, an interruption, one that waits.
+    pub fn morning() -> Place {
+        let place = Place::of(10, Ending::Mixed);
+        place.add("shapes", Task::ImageClassification, 1, Ending::AllFinished);
+        place
+    }
+
+    /// Names and texts as long as one may make them, and many data files.
+    pub fn wordy() -> Place {
+        let place = Place::of(3, Ending::AllFinished);
+        let name = "a-comparison_of.learning-rates_for.character-models.on-the-whole-source_text";
+        place.add(name, Task::LanguageModel, 5, Ending::Mixed);
+        let first = &place.runs[0];
+        let word = "incomprehensibilities".repeat(6);
+        edit(&first.run_json(), |record| {
+            record["description"] = json!(format!("{word} {}", "many plain words ".repeat(30)));
+            record["tags"] = json!([word, "short", "another tag of several words"]);
+            record["notes"] = json!(format!("<script>alert(1)</script>\n{word}\n{}", "words ".repeat(80)));
+            record["varied"]["data.files"] = json!(["src/report/chart/*.rs", "a/very/long/glob/**/*.txt"]);
+        });
+        let mut environment: Environment = read::json(&first.env_json()).unwrap();
+        environment.data = (0..63).map(fingerprint).collect();
+        fs::write(first.env_json(), serde_json::to_vec(&environment).unwrap()).unwrap();
+        let stray = Workspace::new(place.path()).run("depth", "<b>by hand & \"quoted\"");
+        fs::create_dir_all(stray.path()).unwrap();
+        place
+    }
+
+    /// Writes an experiment's runs and returns their names.
+    pub fn add(&self, experiment: &str, task: Task, runs: u32, end: Ending) -> Vec<String> {
+        let made_up = MadeUp { experiment, task, runs, rows: 300, end };
+        made_up::experiment(self.path(), &made_up).unwrap()
+    }
+
+    fn batch(&self, names: &[String]) {
+        let planned: Vec<(&str, String)> = names.iter().map(|name| ("depth", name.clone())).collect();
+        let end = Some(made_up::EVENING + 9e3);
+        made_up::batch(self.path(), "20261119T211000-ada-01-0001", &planned, end).unwrap();
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn build(&self) {
+        overnight::report::build(self.path()).unwrap();
+    }
+
+    /// Every page of the report, relative to it.
+    pub fn pages(&self) -> Vec<String> {
+        let root = self.path().join("reports");
+        let mut folders = vec![root.clone()];
+        let mut pages = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => folders.push(path),
+                    path if path.extension().is_some_and(|end| end == "html") => {
+                        pages.push(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        pages.sort();
+        pages
+    }
+
+    /// The address of a page for who opens it by double click.
+    pub fn file(&self, page: &str) -> String {
+        url::Url::from_file_path(self.path().join("reports").join(page)).unwrap().into()
+    }
+
+    pub fn page_of(&self, run: &RunDir) -> String {
+        format!("runs/{}/{}/index.html", run.experiment(), run.name())
+    }
+
+    /// Makes a finished run one that a worker is busy with, as long as the lock is kept.
+    pub fn revive(&self, number: usize) -> File {
+        let dir = &self.runs[number];
+        fs::remove_file(dir.result()).unwrap();
+        lock::try_lock(&dir.alive_lock()).unwrap().unwrap()
+    }
+
+    /// Appends a row as a worker would; `loss` is its training loss.
+    pub fn add_row(&self, number: usize, step: u64, loss: f64, validation: Option<f64>) {
+        let mut metrics = OpenOptions::new().append(true).open(self.runs[number].metrics()).unwrap();
+        let validation = validation.map_or_else(String::new, |value| value.to_string());
+        let row = format!("{step},6.02,1,1210,{loss},{validation},,,1e-4,0.5,412000\n");
+        metrics.write_all(row.as_bytes()).unwrap();
+    }
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut record);
+    fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+}
+
+fn fingerprint(number: usize) -> Fingerprint {
+    let path = PathBuf::from(format!("../src/report/a_module_of_some_length/part_{number}.rs"));
+    Fingerprint {
+        path: path.display().to_string(),
+        bytes: 6_700 + 13 * number as u64,
+        blake3: "ab".repeat(32),
+    }
+}
+
+/// `overnight serve` on a workspace; ended when dropped.
+pub struct Serving {
+    child: Child,
+    /// Without a slash at its end.
+    pub address: String,
+}
+
+impl Serving {
+    pub fn new(place: &Place) -> Serving {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_overnight"))
+            .arg("-C")
+            .arg(place.path())
+            .args(["serve", "--port", "0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Serving { child, address: line.trim().trim_end_matches('/').to_owned() }
+    }
+
+    pub fn page(&self, page: &str) -> String {
+        format!("{}/{page}", self.address)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

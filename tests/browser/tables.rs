@@ -1,0 +1,76 @@
+//! Tables that sort, by mouse and by keyboard.
+
+use fantoccini::key::Key;
+
+use crate::chrome::{Scripts, with_browser};
+use crate::made_up::Ending;
+use crate::place::Place;
+
+const RATES: &str =
+    "[...document.querySelectorAll('#sweep tbody tr')].map((row) => row.cells[1].textContent).join(' ')";
+/// Headings that say to be sorted by, and which way.
+const SORTED: &str = "[...document.querySelectorAll('#sweep th[aria-sort]')]
+    .map((head) => `${head.textContent} ${head.getAttribute('aria-sort')}`).join()";
+const RISING: &str = "1e-4 1e-4 3e-4 3e-4 3e-4 6e-4 6e-4 1e-3 1e-3 1e-3";
+const FALLING: &str = "1e-3 1e-3 1e-3 6e-4 6e-4 3e-4 3e-4 3e-4 1e-4 1e-4";
+
+#[test]
+fn a_table_sorts_by_a_click_and_back() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(10, Ending::Mixed);
+        place.build();
+        chrome.goto(&place.file("experiments/depth/index.html")).await;
+        assert_eq!(chrome.text(SORTED).await, "");
+        let click = "[...document.querySelectorAll('#sweep th button')][1].click()";
+        chrome.run(click).await;
+        assert_eq!(chrome.text(RATES).await, RISING);
+        assert_eq!(chrome.text(SORTED).await, "lr ascending");
+        chrome.run(click).await;
+        assert_eq!(chrome.text(RATES).await, FALLING);
+        assert_eq!(chrome.text(SORTED).await, "lr descending");
+    });
+}
+
+#[test]
+fn a_table_sorts_from_the_keyboard() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(10, Ending::Mixed);
+        place.build();
+        chrome.goto(&place.file("experiments/depth/index.html")).await;
+        let is_there =
+            "document.activeElement.tagName === 'BUTTON' && document.activeElement.textContent === 'lr'";
+        let mut presses = 0;
+        while !chrome.is(is_there).await {
+            chrome.press(Key::Tab).await;
+            presses += 1;
+            assert!(presses < 60, "the Tab key never gets to the heading");
+        }
+        let outline = "getComputedStyle(document.activeElement).outlineStyle";
+        assert_eq!(chrome.text(outline).await, "solid", "the focus is seen");
+        chrome.press(Key::Enter).await;
+        assert_eq!(chrome.text(RATES).await, RISING);
+        chrome.press(Key::Space).await;
+        assert_eq!(chrome.text(RATES).await, FALLING);
+        assert!(chrome.is(is_there).await, "the focus stays where it was");
+        // Another column: only one heading says to be sorted by.
+        chrome.press(Key::Tab).await;
+        chrome.press(Key::Enter).await;
+        assert_eq!(chrome.text(SORTED).await, "layers ascending");
+    });
+}
+
+#[test]
+fn rows_without_a_value_come_last_both_ways() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(10, Ending::Mixed);
+        place.build();
+        chrome.goto(&place.file("experiments/depth/index.html")).await;
+        let click = "[...document.querySelectorAll('#sweep th button')]
+            .find((button) => button.textContent === 'val/loss, best').click()";
+        let last = "document.querySelector('#sweep tbody tr:last-child .st').textContent";
+        for _ in 0..2 {
+            chrome.run(click).await;
+            assert_eq!(chrome.text(last).await, "waiting");
+        }
+    });
+}
