@@ -14,6 +14,7 @@ mod inspect;
 mod shapes;
 mod split;
 mod text;
+mod vocabulary;
 
 pub use class_folder::{ClassFolder, ClassFolderImages};
 pub use expand::expand;
@@ -24,7 +25,8 @@ pub use images::{ImageSplits, LabeledImages};
 pub use inspect::{DataFacts, Learned, fingerprints, inspect};
 pub use shapes::{SHAPE_NAMES, draw_shapes};
 pub use split::{SplitByClass, split_by_class, split_by_position};
-pub use text::{Text, Tokens, UnknownCharacter, Vocabulary, read_text};
+pub use text::{Text, read_text};
+pub use vocabulary::{Tokens, UnknownCharacter, Vocabulary};
 
 /// Why data cannot be used: the thing, the place and the way out.
 #[derive(Debug, thiserror::Error)]

@@ -114,8 +114,11 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
     for Checked { experiment, facts } in checked {
         let known = known_runs(workspace, &experiment.name);
         let mut number = known.values().map(|record| record.number + 1).max().unwrap_or(0);
-        let by_hash: BTreeMap<&str, &RunRecord> =
-            known.values().rev().map(|record| (record.hash.as_str(), record)).collect();
+        // The newest, where a run was queued again: that is the one on the data as it is now.
+        let mut by_age: Vec<&RunRecord> = known.values().collect();
+        by_age.sort_by_key(|record| record.number);
+        let newest: BTreeMap<&str, &RunRecord> =
+            by_age.into_iter().map(|record| (record.hash.as_str(), record)).collect();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for (run, facts) in experiment.runs.iter().zip(facts) {
             let hash = identity::hash(&run.settings);
@@ -124,7 +127,7 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             if !names.insert(name.clone()) {
                 continue;
             }
-            if let (Some(record), Again::No) = (by_hash.get(hash.as_str()).copied(), again) {
+            if let (Some(record), Again::No) = (newest.get(hash.as_str()).copied(), again) {
                 let dir = workspace.run(&experiment.name, &record.run);
                 refuse_changed_data(&dir, &facts.fingerprints)?;
                 entries.push(Entry {
@@ -286,7 +289,9 @@ fn append_request<T: serde::Serialize>(path: &Path, request: &T) -> io::Result<(
     let mut file = lock::wait_lock(path)?;
     write::append_line_to(&mut file, request)
         .and_then(|()| file.sync_data())
-        .map_err(|error| write::at(path, error))
+        .map_err(|error| write::at(path, error))?;
+    // The file's own name too: this may have been its first line.
+    write::sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// The user's name, as it stands in requests.
@@ -361,6 +366,8 @@ mod tests {
         assert!(error.contains("a.txt has changed") && error.contains("--again"), "{error}");
         let entries = fixture.queue(Again::Yes).unwrap();
         assert!(entries[0].record.run.ends_with("-2"), "{}", entries[0].record.run);
+        let entries = fixture.queue(Again::No).unwrap();
+        assert!(entries[0].is_known && entries[0].record.run.ends_with("-2"), "the newest goes on");
     }
 
     #[test]

@@ -301,8 +301,17 @@
     }
   };
 
+  const showProblem = (problem) => {
+    const banner = document.getElementById("problem");
+    banner.hidden = problem === null;
+    banner.textContent = problem === null ? "" : `The report could not be built: ${problem}`;
+  };
+
   const hear = ({ type, data }) => {
-    if (type === "open") return say("live", "live");
+    if (type === "open") {
+      showProblem(null);
+      return say("live", "live");
+    }
     if (type === "who") return;
     if (type === "lost") return say("not connected", "live lost");
     let message;
@@ -312,10 +321,7 @@
       return refresh();
     }
     if (type === "problem") {
-      const banner = document.getElementById("problem");
-      banner.hidden = message.problem === null;
-      banner.textContent = message.problem === null ? "" : `The report could not be built: ${message.problem}`;
-      return;
+      return showProblem(message.problem);
     }
     if (message.missed || !message.paths || message.paths.includes(own())) refresh();
   };
@@ -326,16 +332,28 @@
     const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`overnight-${workspace}`) : null;
     let stream = null;
     let release = null;
+    let problem = null; // what the stream last said of a failed build
+    let later = 0; // the timer of another try
+    const tell = (event) => {
+      hear(event);
+      if (channel) channel.postMessage(event);
+    };
     const listen = () => {
       stream = new EventSource("/events");
-      const tell = (event) => {
-        hear(event);
-        if (channel) channel.postMessage(event);
+      stream.onopen = () => {
+        problem = null; // whatever stands is told anew
+        tell({ type: "open" });
       };
-      stream.onopen = () => tell({ type: "open" });
-      stream.onerror = () => tell({ type: "lost" });
+      stream.onerror = (event) => {
+        tell({ type: "lost" });
+        // Refused for good, as browsers see it; a server too busy is not.
+        if (event.target === stream && stream.readyState === EventSource.CLOSED) later = setTimeout(listen, 3000);
+      };
       stream.onmessage = (event) => tell({ type: "message", data: event.data });
-      stream.addEventListener("problem", (event) => tell({ type: "problem", data: event.data }));
+      stream.addEventListener("problem", (event) => {
+        problem = { type: "problem", data: event.data };
+        tell(problem);
+      });
     };
     const start = () => {
       if (stream || release) return;
@@ -347,8 +365,10 @@
         listen();
       })).catch(() => {});
       refresh();
+      if (channel) channel.postMessage({ type: "who" });
     };
     const stop = () => {
+      clearTimeout(later);
       if (stream) stream.close();
       stream = null;
       if (release) release();
@@ -356,10 +376,12 @@
     };
     if (channel) {
       channel.onmessage = ({ data }) => {
-        if (data.type === "who" && stream && stream.readyState === 1) channel.postMessage({ type: "open" });
-        hear(data);
+        if (data.type === "who" && stream && stream.readyState === EventSource.OPEN) {
+          channel.postMessage({ type: "open" });
+          if (problem) channel.postMessage(problem);
+        }
+        if (!document.hidden) hear(data);
       };
-      channel.postMessage({ type: "who" });
     }
     document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
     if (!document.hidden) start();

@@ -47,6 +47,9 @@ pub struct Diagnostic {
     pub width: usize,
 }
 
+/// Characters of a line that are shown.
+const MOST_COLUMNS: usize = 160;
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         write!(out, "{}", self.file.display())?;
@@ -56,11 +59,15 @@ impl fmt::Display for Diagnostic {
         write!(out, ": {}", self.reason)?;
         if self.line > 0 {
             let number = self.line.to_string();
-            let before: String = self.excerpt.chars().take(self.column - 1).collect();
+            // Of a long line, what is around the place.
+            let left_out = (self.column - 1).saturating_sub(MOST_COLUMNS / 2);
+            let shown: String = self.excerpt.chars().skip(left_out).take(MOST_COLUMNS).collect();
+            let before = shown.chars().take(self.column - 1 - left_out);
             // Tabs keep their width above the marks.
-            let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            write!(out, "\n  {number} | {}", self.excerpt)?;
-            write!(out, "\n  {} | {indent}{}", " ".repeat(number.len()), "^".repeat(self.width.max(1)))?;
+            let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let room = shown.chars().count().saturating_sub(indent.chars().count());
+            let marks = "^".repeat(self.width.min(room).max(1));
+            write!(out, "\n  {number} | {shown}\n  {} | {indent}{marks}", " ".repeat(number.len()))?;
         }
         if !self.way_out.is_empty() {
             write!(out, "\n  {}", self.way_out)?;

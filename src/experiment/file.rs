@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Map;
@@ -62,6 +63,9 @@ impl std::str::FromStr for Override {
     }
 }
 
+/// More is no experiment that a person wrote, and reading it would take minutes and gigabytes.
+const MOST_BYTES: u64 = 4 << 20;
+
 impl Experiment {
     /// Reads and checks one experiment file. Data files are not looked at.
     ///
@@ -72,12 +76,18 @@ impl Experiment {
             let source = Source::new(path, "");
             Rejected(vec![source.diagnostic(None, reason, way_out.to_owned())])
         };
-        let bytes = fs::read(path).map_err(|error| {
+        let mut bytes = Vec::new();
+        let read = fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+        read.map_err(|error| {
             whole(
                 format!("cannot be read: {error}"),
                 "name a file that exists, for example experiments/NAME.toml",
             )
         })?;
+        if bytes.len() as u64 > MOST_BYTES {
+            let reason = format!("is longer than {} MiB", MOST_BYTES >> 20);
+            return Err(whole(reason, "is it an experiment file? A sweep writes many runs in a few lines"));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             whole(format!("is not UTF-8 from byte {at} on"), "save it as UTF-8")
@@ -346,6 +356,12 @@ mod tests {
             rejected,
             "x.toml: --set train.stpes: [train] has no setting `stpes`\n  did you mean `steps`?"
         );
+    }
+
+    #[test]
+    fn a_file_of_a_size_that_nobody_writes_is_refused_unread() {
+        let rejected = Experiment::read(Path::new("/dev/zero"), &[]).unwrap_err().to_string();
+        assert!(rejected.starts_with("/dev/zero: is longer than 4 MiB"), "{rejected}");
     }
 
     #[test]

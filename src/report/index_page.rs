@@ -112,11 +112,12 @@ fn headline(runs: &[&RunSummary], failures: usize, work: Option<&Work>) -> Strin
         return "No runs yet.".into();
     }
     if running > 0 || work.is_some_and(|work| work.is_running) {
-        let verb = if running == 1 { "is" } else { "are" };
-        return format!(
-            "{finished} of {} done, {running} {verb} running.{need}",
-            say::counted(runs.len(), "run", "runs")
-        );
+        let running = match running {
+            0 => "none is running now".to_owned(),
+            1 => "1 is running".to_owned(),
+            many => format!("{many} are running"),
+        };
+        return format!("{finished} of {} done, {running}.{need}", say::counted(runs.len(), "run", "runs"));
     }
     match finished {
         0 if failures == 0 => {
@@ -144,10 +145,14 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
     let slots = say::counted(batch.slots as usize, "slot", "slots");
     match (batch.end, work.is_running) {
         (Some(end), _) => {
+            let until = clock.moment(end).text;
+            // The same day is not said twice.
+            let same_day =
+                start.rsplit_once(' ').zip(until.rsplit_once(' ')).filter(|(one, other)| one.0 == other.0);
+            let until = same_day.map_or(until.as_str(), |(_, (_, hour))| hour);
             format!(
-                "The batch ran on {} from {start} to {}, {}.",
+                "The batch ran on {} from {start} to {until}, {}.",
                 batch.host,
-                clock.moment(end).text,
                 say::duration(end - batch.start)
             )
         }

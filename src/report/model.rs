@@ -245,6 +245,8 @@ pub struct RunPage {
     pub differing: Vec<SettingRow>,
     pub settings: Vec<SettingRow>,
     pub environment: Vec<(String, String)>,
+    /// The data files, where there are too many to name each beside the rest.
+    pub data: Option<DataFiles>,
     pub attempts: Vec<AttemptRow>,
     pub checkpoints: Vec<CheckpointRow>,
     pub log: String,
@@ -313,6 +315,15 @@ pub struct SettingRow {
     pub default: String,
     /// Where the value came from: "line 12", "sweep", "command line".
     pub origin: String,
+}
+
+/// Many data files, said in a line.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataFiles {
+    /// "63 files, 412 KiB".
+    pub summary: String,
+    /// Path, size and fingerprint of each.
+    pub files: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -38,11 +38,17 @@ pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a Run
 
 /// A table of runs of one experiment: what varies, then what came out.
 pub struct Table {
-    varied: Vec<String>,
+    varied: Vec<Varied>,
     with_seed: bool,
     metric: String,
     /// Other metrics whose last value is shown.
     last: Vec<String>,
+}
+
+/// A setting that the runs of a table do not have in common.
+struct Varied {
+    path: String,
+    is_number: bool,
 }
 
 /// Metrics of the table beside the one that counts, as far as the runs have them.
@@ -50,10 +56,12 @@ const LAST: [&str; 4] = ["train/loss", "val/loss", "val/perplexity", "val/accura
 
 impl Table {
     pub fn of(runs: &[&RunSummary]) -> Table {
-        let mut varied: Vec<String> = Vec::new();
-        for (path, _) in runs.iter().flat_map(|run| &run.varied) {
-            if path != "train.seed" && !varied.contains(path) {
-                varied.push(path.clone());
+        let mut varied: Vec<Varied> = Vec::new();
+        for (path, value) in runs.iter().flat_map(|run| &run.varied).filter(|(path, _)| path != "train.seed")
+        {
+            match varied.iter_mut().find(|known| known.path == *path) {
+                Some(known) => known.is_number &= value.is_number(),
+                None => varied.push(Varied { path: path.clone(), is_number: value.is_number() }),
             }
         }
         let metric = runs.first().map_or_else(String::new, |run| run.metric.clone());
@@ -68,9 +76,11 @@ impl Table {
         let mut columns: Vec<Column> = Vec::new();
         // The last part of a path says enough where it is clear.
         let short = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
-        for path in &self.varied {
-            let clear = self.varied.iter().filter(|other| short(other) == short(path)).count() == 1;
-            columns.push(column(&if clear { short(path) } else { path.clone() }, false));
+        for Varied { path, is_number } in &self.varied {
+            let clear = self.varied.iter().filter(|other| short(&other.path) == short(path)).count() == 1;
+            let name = if clear { short(path) } else { path.clone() };
+            // A narrow page has it in the run's name.
+            columns.push(Column { name, numeric: *is_number, roomy: true });
         }
         if self.with_seed {
             columns.push(column("seed", true));
@@ -87,7 +97,7 @@ impl Table {
     pub fn row(&self, run: &RunSummary, root: &str, is_best: bool) -> RunRow {
         let mut cells = Vec::new();
         let number = |value: Option<f64>, text: String| Cell { text, sort: value };
-        for path in &self.varied {
+        for Varied { path, .. } in &self.varied {
             let value = run.varied.iter().find(|(name, _)| name == path).map(|(_, value)| value);
             cells.push(number(value.and_then(Value::as_f64), value.map_or_else(String::new, say::setting)));
         }

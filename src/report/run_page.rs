@@ -12,10 +12,12 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use crate::experiment::metric::Metric;
-use crate::run_dir::records::{Ask, Attempt, End, SampleItem, Start, What, exit};
+use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
 
 /// Layers and checkpoints beyond these are not listed.
 const MOST_LAYERS: usize = 400;
+/// Data files beyond these are folded into one line.
+const NAMED_FILES: usize = 5;
 
 /// Everything the page of a run shows.
 pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock) -> RunPage {
@@ -46,6 +48,7 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         differing: settings.iter().filter(|row| row.value != row.default).cloned().collect(),
         settings,
         environment: environment(files),
+        data: many_data_files(files),
         attempts: attempts(files, clock),
         checkpoints: checkpoints(files, summary),
         log: files.log.clone(),
@@ -82,7 +85,13 @@ fn notes(files: &RunFiles) -> Vec<String> {
 /// "03:51, after 1 h 12 min on GPU 0 (NVIDIA H100), resumed once".
 fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
     let Some(last) = summary.attempts.last() else {
-        return format!("queued {}", clock.moment(summary.created).text);
+        // Of a run without a readable record nobody knows.
+        let is_known = summary.created > 0.0;
+        return if is_known {
+            format!("queued {}", clock.moment(summary.created).text)
+        } else {
+            String::new()
+        };
     };
     let mut parts = Vec::new();
     let worked: f64 =
@@ -283,12 +292,27 @@ fn environment(files: &RunFiles) -> Vec<(String, String)> {
         if !environment.git_diff.is_empty() {
             row("not committed", say::bytes(environment.git_diff.len() as u64) + " of changes, in env.json");
         }
-        for file in &environment.data {
-            let hash = file.blake3.get(..16).unwrap_or(&file.blake3);
-            row(&format!("data: {}", file.path), format!("{}, blake3 {hash}", say::bytes(file.bytes)));
+        if environment.data.len() <= NAMED_FILES {
+            for file in &environment.data {
+                row(&format!("data: {}", file.path), fingerprint(file));
+            }
         }
     }
     rows
+}
+
+fn many_data_files(files: &RunFiles) -> Option<DataFiles> {
+    let data = &files.environment.as_ref()?.data;
+    let bytes = data.iter().map(|file| file.bytes).sum();
+    (data.len() > NAMED_FILES).then(|| DataFiles {
+        summary: format!("{}, {}", say::counted(data.len(), "file", "files"), say::bytes(bytes)),
+        files: data.iter().map(|file| (file.path.clone(), fingerprint(file))).collect(),
+    })
+}
+
+fn fingerprint(file: &Fingerprint) -> String {
+    let hash = file.blake3.get(..16).unwrap_or(&file.blake3);
+    format!("{}, blake3 {hash}", say::bytes(file.bytes))
 }
 
 fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {

@@ -106,6 +106,9 @@ pub struct Metrics {
     pub bad: Vec<(u64, String)>,
     /// Bytes read, up to the last newline.
     consumed: u64,
+    /// The last line of them. Rows hold their time, so another one in its place means that the file
+    /// was cut and has grown again since.
+    last_line: Vec<u8>,
     lines: u64,
 }
 
@@ -139,7 +142,7 @@ pub enum Growth {
     Nothing,
     /// Rows were added.
     Rows,
-    /// The file is shorter than before: a resume cut it. Everything was read again.
+    /// A resume cut the file. Everything was read again.
     Anew,
 }
 
@@ -154,8 +157,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Reads what was added since the last call. A file that is shorter than what was read was cut,
-    /// and is read again from its start.
+    /// Reads what was added since the last call. A file that is shorter than what was read, or goes on
+    /// from another row, was cut, and is read again from its start.
     pub fn read_on(&mut self, path: &Path) -> Result<Growth, ReadError> {
         let error = |error| ReadError::Io { path: path.to_owned(), error };
         let mut file = match read::open(path) {
@@ -168,23 +171,29 @@ impl Metrics {
             Err(other) => return Err(error(other)),
         };
         let length = file.metadata().map_err(error)?.len();
-        let mut growth = Growth::Rows;
-        if length < self.consumed {
-            *self = Metrics::default();
-            growth = Growth::Anew;
-        }
-        file.seek(SeekFrom::Start(self.consumed)).map_err(error)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(length - self.consumed).unwrap_or_default());
+        let from = self.consumed - self.last_line.len() as u64;
+        let mut bytes = Vec::with_capacity(usize::try_from(length.saturating_sub(from)).unwrap_or_default());
+        file.seek(SeekFrom::Start(from)).map_err(error)?;
         file.read_to_end(&mut bytes).map_err(error)?;
-        let grown = self.extend(&bytes);
-        Ok(if growth == Growth::Rows && !grown { Growth::Nothing } else { growth })
+        if let Some(added) = bytes.strip_prefix(self.last_line.as_slice()) {
+            return Ok(if self.extend(added) { Growth::Rows } else { Growth::Nothing });
+        }
+        *self = Metrics::default();
+        bytes.clear();
+        file.seek(SeekFrom::Start(0)).map_err(error)?;
+        file.read_to_end(&mut bytes).map_err(error)?;
+        self.extend(&bytes);
+        Ok(Growth::Anew)
     }
 
     /// Takes in more bytes of the file, up to their last newline; whether that was anything.
     pub fn extend(&mut self, bytes: &[u8]) -> bool {
         let Some(last) = memchr::memrchr(b'\n', bytes) else { return false };
         let whole = &bytes[..=last];
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(whole);
+        // No cell of ours is quoted: a quotation mark is damage of its own row and must not take along
+        // the rows after it.
+        let mut reader = csv::ReaderBuilder::new();
+        let mut reader = reader.has_headers(false).flexible(true).quoting(false).from_reader(whole);
         let mut record = csv::ByteRecord::new();
         let first_line = self.lines;
         loop {
@@ -203,6 +212,8 @@ impl Metrics {
                 self.bad.push((line, reason));
             }
         }
+        let last_line = memchr::memrchr(b'\n', &whole[..last]).map_or(0, |before| before + 1);
+        self.last_line = whole[last_line..].to_vec();
         self.consumed += whole.len() as u64;
         self.lines += memchr::memchr_iter(b'\n', whole).count() as u64;
         true
@@ -323,6 +334,26 @@ mod tests {
         writer.row(&[Some(2.0), Some(1.8), None]).unwrap();
         metrics.read_on(&path).unwrap();
         assert_eq!(metrics.column("train/loss").unwrap().values, [2.0, 1.8]);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_and_grew_again_between_two_looks_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        fs::write(&path, "step,time\n1,10\n2,20\n").unwrap();
+        let mut metrics = Metrics::read(&path).unwrap();
+        fs::write(&path, "step,time\n1,10\n2,25\n3,30\n").unwrap();
+        assert_eq!(metrics.read_on(&path).unwrap(), Growth::Anew);
+        assert_eq!(metrics.column("time").unwrap().values, [10.0, 25.0, 30.0]);
+        assert_eq!(metrics.read_on(&path).unwrap(), Growth::Nothing);
+    }
+
+    #[test]
+    fn a_quotation_mark_damages_its_own_row_alone() {
+        let mut metrics = Metrics::default();
+        metrics.extend(b"step,train/loss\n1,\"2\n2,1.5\n3,1.4\n");
+        assert_eq!(metrics.column("step").unwrap().values, [2.0, 3.0]);
+        assert_eq!(metrics.bad.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::read::{self, ReadError};
 use super::records::{Attempt, Progress, Request, RunRecord};
@@ -26,8 +26,12 @@ pub struct Comings {
     stamps: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
+/// File systems keep times in ticks of up to this: a folder that moved so lately may move again without
+/// another time.
+const TICK: Duration = Duration::from_secs(2);
+
 impl Comings {
-    /// Whether anything came or went since the last call; true at the first.
+    /// Whether anything may have come or gone since the last call; true at the first.
     pub fn any(&mut self, workspace: &Workspace) -> bool {
         let experiments = folders(&workspace.runs());
         let stamp = |folder: PathBuf| {
@@ -35,7 +39,9 @@ impl Comings {
             (folder, modified)
         };
         let stamps: Vec<_> = std::iter::once(workspace.runs()).chain(experiments).map(stamp).collect();
-        let moved = stamps != self.stamps;
+        let is_settled = |time: &SystemTime| time.elapsed().is_ok_and(|age| age > TICK);
+        let moved =
+            stamps != self.stamps || !stamps.iter().filter_map(|(_, time)| time.as_ref()).all(is_settled);
         self.stamps = stamps;
         moved
     }
@@ -181,6 +187,19 @@ mod tests {
         let words: Vec<(String, &str)> =
             runs(&workspace).iter().map(|run| (run.name(), look(run, "here", 0.0).status.word())).collect();
         assert_eq!(words, [("empty".to_owned(), "unreadable"), ("good".to_owned(), "waiting")]);
+    }
+
+    #[test]
+    fn a_folder_that_moved_just_now_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        fs::create_dir(workspace.runs()).unwrap();
+        let moved_at = |time| fs::File::open(workspace.runs()).unwrap().set_modified(time).unwrap();
+        let mut comings = Comings::default();
+        moved_at(SystemTime::now() - 10 * TICK);
+        assert_eq!([comings.any(&workspace), comings.any(&workspace)], [true, false]);
+        moved_at(SystemTime::now());
+        assert_eq!([comings.any(&workspace), comings.any(&workspace)], [true, true], "the time may stand");
     }
 
     #[test]

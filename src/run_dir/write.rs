@@ -44,7 +44,8 @@ pub fn replace_json<T: Serialize>(path: &Path, record: &T, durability: Durabilit
     replace(path, &bytes, durability)
 }
 
-/// Appends `record` as one line of JSON, in one write. A torn last line (a process that died while
+/// Appends `record` as one line of JSON, in one write, and where it is to be durable, the name of a new
+/// file with it. A torn last line (a process that died while
 /// writing) is closed first, so that the new line stands alone.
 ///
 /// # Errors
@@ -56,9 +57,13 @@ pub fn append_line<T: Serialize>(path: &Path, record: &T, durability: Durability
         .create(true)
         .open(path)
         .map_err(|error| at(path, error))?;
+    let is_new = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
     append_line_to(&mut file, record).map_err(|error| at(path, error))?;
     if durability == Durability::Synced {
         file.sync_data().map_err(|error| at(path, error))?;
+        if is_new {
+            sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        }
     }
     Ok(())
 }

@@ -66,10 +66,10 @@ impl Handle {
 /// other descriptor is closed on exec, without a moment in which a second child could inherit it.
 ///
 /// # Errors
-/// The program cannot be started, or `stderr_log` cannot be opened.
+/// The program cannot be started or followed, or `stderr_log` cannot be opened; no worker is left.
 pub fn spawn(mut command: Command, lock: File, stderr_log: &Path) -> io::Result<(Child, Handle)> {
     let log = File::options().append(true).create(true).open(stderr_log)?;
-    let child = command
+    let mut child = command
         .stdin(Stdio::from(lock))
         .stdout(Stdio::from(log.try_clone()?))
         .stderr(Stdio::from(log))
@@ -79,7 +79,14 @@ pub fn spawn(mut command: Command, lock: File, stderr_log: &Path) -> io::Result<
         .spawn()?;
     let process = child.id().ok_or_else(|| io::Error::other("the worker has no process number"))?;
     // The child is not waited for yet, so its number is still its own.
-    Ok((child, Handle::open(process)?))
+    match Handle::open(process) {
+        Ok(handle) => Ok((child, handle)),
+        Err(error) => {
+            // Nobody could follow it, and its attempt will be told to have never started.
+            child.start_kill()?;
+            Err(error)
+        }
+    }
 }
 
 #[cfg(test)]

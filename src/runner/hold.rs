@@ -1,12 +1,19 @@
 //! One runner a workspace: the lock on `runs/.runner.lock`, and in it who holds it.
 
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{RunnerError, clock};
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::write::at;
 use crate::run_dir::{Workspace, lock, read, scan};
+
+/// Reports that look whether a runner works hold the lock for moments, several times a second; a runner
+/// holds it for longer than this.
+const LIMIT: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The workspace is ours until this is dropped or the process ends.
 pub struct Hold {
@@ -21,7 +28,7 @@ impl Hold {
         let runs = workspace.runs();
         fs::create_dir_all(&runs).map_err(|error| at(&runs, error))?;
         let path = workspace.runner_lock();
-        match lock::try_lock(&path)? {
+        match patient_lock(&path)? {
             Some(file) => {
                 let mut hold = Hold { file, since: scan::now() as u64 };
                 hold.name("not begun")?;
@@ -51,6 +58,17 @@ impl Hold {
     }
 }
 
+fn patient_lock(path: &Path) -> io::Result<Option<File>> {
+    let begun = Instant::now();
+    loop {
+        let taken = lock::try_lock(path)?;
+        if taken.is_some() || begun.elapsed() >= LIMIT {
+            return Ok(taken);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +89,22 @@ mod tests {
         }
         drop(first);
         assert!(Hold::take(&workspace).is_ok(), "what it left behind holds nobody back");
+    }
+
+    #[test]
+    fn a_reader_that_looks_at_the_lock_for_a_moment_is_no_runner() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        drop(Hold::take(&workspace).unwrap());
+        let reader = File::open(workspace.runner_lock()).unwrap();
+        rustix::fs::flock(&reader, rustix::fs::FlockOperation::NonBlockingLockShared).unwrap();
+        let (begin, begun) = std::sync::mpsc::channel();
+        let taking = std::thread::spawn(move || {
+            begin.send(()).unwrap();
+            Hold::take(&workspace).is_ok()
+        });
+        begun.recv().unwrap();
+        drop(reader);
+        assert!(taking.join().unwrap());
     }
 }

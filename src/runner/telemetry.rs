@@ -5,11 +5,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sysinfo::{MemoryRefreshKind, Networks, System};
 
 use super::devices::{Devices, GpuSample};
+use crate::run_dir::scan;
 
 /// Time between two samples.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -59,7 +60,7 @@ impl Sampler {
     }
 
     fn machine(&mut self) -> MachineSample {
-        let mut sample = MachineSample { time: unix_seconds(), ..Default::default() };
+        let mut sample = MachineSample { time: scan::now(), ..Default::default() };
         if let Some(system) = &mut self.system {
             system.refresh_cpu_usage();
             system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
@@ -205,10 +206,6 @@ fn rounded(value: Option<f64>) -> String {
 
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).create(true).open(path)
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -28,19 +28,25 @@ pub fn queue_state(
             *slot = left;
         }
     }
-    let lengths: Vec<Option<f64>> =
-        decision.waiting.iter().map(|(run, _)| seconds_left(&runs[*run], rates)).collect();
+    // A run that is held starts when a person has seen to it: it has no time, and takes no slot's.
+    let is_held = |reason: &str| reason.starts_with("held");
+    let startable = decision.waiting.iter().filter(|(_, reason)| !is_held(reason));
+    let lengths: Vec<Option<f64>> = startable.map(|(run, _)| seconds_left(&runs[*run], rates)).collect();
     let times = simulate(&free, &lengths);
-    let waiting = decision.waiting.iter().zip(&times).map(|((run, reason), (start, end))| WaitingRun {
-        experiment: runs[*run].dir.experiment(),
-        run: runs[*run].dir.name(),
-        reason: reason.clone(),
-        // A run that is held starts when a person has seen to it, which nobody can estimate.
-        start: start.map(|start| now + start).filter(|_| !reason.starts_with("held")),
-        end: end.map(|end| now + end).filter(|_| !reason.starts_with("held")),
+    let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
+    let mut times = times.into_iter();
+    let waiting = decision.waiting.iter().map(|(run, reason)| {
+        let time = if is_held(reason) { None } else { times.next() };
+        let (start, end) = time.unwrap_or_default();
+        WaitingRun {
+            experiment: runs[*run].dir.experiment(),
+            run: runs[*run].dir.name(),
+            reason: reason.clone(),
+            start: start.map(|start| now + start),
+            end: end.map(|end| now + end),
+        }
     });
     let waiting: Vec<WaitingRun> = waiting.collect();
-    let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
     QueueState { time: now, waiting, end: end.map(|end| now + end), drain: false, breaker: None }
 }
 
@@ -144,4 +150,33 @@ fn unit(rate: &str) -> String {
 
 fn later(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     a.zip(b).map(|(a, b)| a.max(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::Workspace;
+    use crate::run_dir::scan::sample_record;
+    use crate::run_dir::write::{Durability, replace_json};
+
+    #[test]
+    fn a_run_that_is_held_delays_no_estimate() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let runs = ["a", "b"].map(|name| {
+            let dir = workspace.run("x", name);
+            std::fs::create_dir_all(dir.path()).unwrap();
+            replace_json(&dir.run_json(), &sample_record("x", name), Durability::Rebuildable).unwrap();
+            Tracked::new(dir, "here")
+        });
+        let mut rates = Rates::default();
+        rates.add("x", 10.0, 10);
+        let waiting = vec![(0, "held: no GPU".to_owned()), (1, "for a free slot".to_owned())];
+        let decision = Decision { waiting, ..Decision::default() };
+        let slots = [Slot { gpu: None, threads: 1 }];
+        let state = queue_state(&runs, &slots, &decision, &rates, 1000.0);
+        let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
+        assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
+        assert_eq!(state.end, Some(1100.0));
+    }
 }

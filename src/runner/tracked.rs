@@ -182,8 +182,8 @@ impl Tracked {
         asked.unwrap_or_else(own)
     }
 
-    /// Order of queueing: time, then number within the experiment.
-    pub fn age(&self) -> (f64, u32) {
+    /// Time of queueing, then number within the experiment.
+    fn age(&self) -> (f64, u32) {
         self.seen.record.as_ref().map_or((f64::MAX, 0), |record| (record.created, record.number))
     }
 
@@ -228,6 +228,11 @@ impl Worker {
     pub fn quiet(&self, now: Instant) -> Duration {
         now.duration_since(self.moved)
     }
+}
+
+/// Puts runs into the order in which they were queued.
+pub fn in_order_of_age(runs: &mut [Tracked]) {
+    runs.sort_by(|a, b| a.age().partial_cmp(&b.age()).unwrap_or(std::cmp::Ordering::Equal));
 }
 
 /// What may be done about a run without a worker. A failed one is tried again at most once in a batch

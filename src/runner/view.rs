@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::say::duration;
+use crate::say::{self, duration};
 
 /// How a batch shows itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -240,9 +240,10 @@ impl<'a> Work<'a> {
             // belongs to this batch.
             let all = scan::runs(self.workspace).into_iter();
             let known: HashSet<&RunDir> = self.runs.iter().map(|run| &run.dir).collect();
-            let new: Vec<RunDir> =
-                all.filter(|dir| !known.contains(dir) && !self.left_out.contains(dir)).collect();
-            self.runs.extend(new.into_iter().map(|dir| Tracked::new(dir, &self.host)));
+            let new = all.filter(|dir| !known.contains(dir) && !self.left_out.contains(dir));
+            let mut new: Vec<Tracked> = new.map(|dir| Tracked::new(dir, &self.host)).collect();
+            tracked::in_order_of_age(&mut new);
+            self.runs.extend(new);
         }
         self.look_for_drain();
         for index in 0..self.runs.len() {
@@ -385,7 +386,7 @@ fn selected(workspace: &Workspace, options: &RunnerOptions, host: &str) -> Vec<T
         Selection::All => {
             let runs = scan::runs(workspace).into_iter();
             let mut runs: Vec<Tracked> = runs.map(|dir| Tracked::new(dir, host)).collect();
-            runs.sort_by(|a, b| a.age().partial_cmp(&b.age()).unwrap_or(std::cmp::Ordering::Equal));
+            tracked::in_order_of_age(&mut runs);
             runs
         }
     }

@@ -114,6 +114,52 @@ fn the_first_page_follows_a_run_that_begins_and_ends() {
     });
 }
 
+#[test]
+fn a_page_comes_back_when_its_server_does() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(2, Ending::AllFinished);
+        place.build();
+        let _alive = place.revive(0);
+        let serving = Serving::new(&place);
+        chrome.goto(&serving.page(&place.page_of(&place.runs[0]))).await;
+        chrome.until("the connection", IS_LIVE).await;
+        let port = serving.port();
+        drop(serving);
+        let is_lost = "document.getElementById('connection').textContent === 'not connected'";
+        chrome.until("the loss of the connection", is_lost).await;
+        place.add_row(0, 2990, 0.777, None);
+        let _again = Serving::at(&place, port);
+        chrome.until("the connection", IS_LIVE).await;
+        let new_row = "document.querySelector('#chart-loss desc').textContent.includes('0.7770')";
+        chrome.until("the row that was written meanwhile", new_row).await;
+    });
+}
+
+#[test]
+fn a_report_that_cannot_be_built_is_said_on_the_page_until_it_can() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(1, Ending::AllFinished);
+        place.build();
+        let serving = Serving::new(&place);
+        chrome.goto(&serving.page("index.html")).await;
+        chrome.until("the connection", IS_LIVE).await;
+        let templates = place.path().join("templates");
+        std::fs::create_dir(&templates).unwrap();
+        std::fs::write(templates.join("run.html"), "{% <b>nonsense</b> %}").unwrap();
+        let problem = "document.getElementById('problem')";
+        chrome
+            .until("the problem", &format!("!{problem}.hidden && {problem}.textContent.includes('run.html')"))
+            .await;
+        assert_eq!(chrome.number(&format!("{problem}.children.length")).await, 0.0, "only text");
+        assert_eq!(chrome.text("document.querySelector('h1').textContent").await, "1 run finished.");
+        // Who comes later is told as well.
+        chrome.goto(&serving.page("runs/index.html")).await;
+        chrome.until("the problem", &format!("!{problem}.hidden")).await;
+        std::fs::remove_dir_all(templates).unwrap();
+        chrome.until("the end of the problem", &format!("{problem}.hidden")).await;
+    });
+}
+
 /// Draws a band over the middle of the first chart with the mouse.
 async fn drag_over_the_loss(chrome: &Chrome) {
     let chart = "document.querySelector('#chart-loss svg.chart')";

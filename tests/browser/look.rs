@@ -40,11 +40,15 @@ const BACKGROUND: &str = "getComputedStyle(document.documentElement).backgroundC
 
 async fn look_at(chrome: &Chrome, name: &str, place: &Place) {
     place.build();
+    look_at_pages(chrome, name, place, &place.pages()).await;
+}
+
+async fn look_at_pages(chrome: &Chrome, name: &str, place: &Place, pages: &[String]) {
     for width in WIDTHS {
         for scheme in ["light", "dark"] {
             chrome.look(width, scheme).await;
-            for page in place.pages() {
-                chrome.goto(&place.file(&page)).await;
+            for page in pages {
+                chrome.goto(&place.file(page)).await;
                 let at = format!("{page} of {name}, {width} wide, {scheme}");
                 if let Some(wanted) = std::env::var_os("OVERNIGHT_SCREENSHOTS") {
                     let folder = Path::new(&wanted).join(format!("{name}-{width}-{scheme}"));
@@ -84,6 +88,62 @@ fn a_workspace_without_runs_fits() {
 fn a_single_run_fits() {
     with_browser(Scripts::On, async |chrome| {
         look_at(chrome, "single", &Place::of(1, Ending::AllFinished)).await;
+    });
+}
+
+#[test]
+fn forty_runs_fit() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(40, Ending::Mixed);
+        place.build();
+        let mut pages = place.pages();
+        pages.retain(|page| !page.starts_with("runs/depth/"));
+        assert_eq!(pages.len(), 4);
+        look_at_pages(chrome, "forty", &place, &pages).await;
+    });
+}
+
+#[test]
+fn on_a_phone_the_state_and_the_way_out_are_seen() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(10, Ending::Mixed);
+        place.build();
+        chrome.look(390, "light").await;
+        // The right edge of what is seen, in CSS pixels: beyond it one would have to scroll.
+        let edge = async |element: &str| {
+            let box_ = format!("document.querySelector('{element}').getBoundingClientRect()");
+            (chrome.number(&format!("{box_}.width")).await, chrome.number(&format!("{box_}.right")).await)
+        };
+        chrome.goto(&place.file("index.html")).await;
+        let (width, right) = edge("td code").await;
+        assert!(width > 50.0 && right < 390.0, "{width} {right}");
+        chrome.goto(&place.file("experiments/depth/index.html")).await;
+        let (width, right) = edge("#sweep .st").await;
+        assert!(width > 50.0 && right < 390.0, "{width} {right}");
+    });
+}
+
+#[test]
+fn many_data_files_are_one_line_that_opens() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::wordy();
+        place.build();
+        chrome.goto(&place.file(&place.page_of(&place.runs[0]))).await;
+        assert_eq!(
+            chrome.text("document.querySelector('#data summary').textContent").await,
+            "Data: 63 files, 437 KiB"
+        );
+        let height = "document.getElementById('data').offsetHeight";
+        assert!(chrome.number(height).await < 40.0);
+        chrome.run("document.querySelector('#data summary').click()").await;
+        assert!(chrome.number(height).await > 1000.0);
+        assert_eq!(chrome.number("document.querySelectorAll('#data tr').length").await, 63.0);
+        // A few are named beside the rest.
+        chrome.goto(&place.file(&place.page_of(&place.runs[1]))).await;
+        assert!(chrome.is("document.getElementById('data') === null").await);
+        assert!(
+            chrome.is("document.querySelector('main').textContent.includes('data: ../data/input.txt')").await
+        );
     });
 }
 

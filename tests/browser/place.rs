@@ -150,10 +150,15 @@ pub struct Serving {
 
 impl Serving {
     pub fn new(place: &Place) -> Serving {
+        Serving::at(place, 0)
+    }
+
+    /// At a port, or at any that is free when that is zero.
+    pub fn at(place: &Place, port: u16) -> Serving {
         let mut child = Command::new(env!("CARGO_BIN_EXE_overnight"))
             .arg("-C")
             .arg(place.path())
-            .args(["serve", "--port", "0"])
+            .args(["serve", "--port", &port.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -161,6 +166,10 @@ impl Serving {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Serving { child, address: line.trim().trim_end_matches('/').to_owned() }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
     pub fn page(&self, page: &str) -> String {

@@ -84,7 +84,7 @@ fn published_runs(name: &str) -> Option<Vec<Settings>> {
     };
     let file = project.join("experiments").join(name).with_extension("toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    let text = text.replace("../../shared/data", data.to_str().unwrap());
+    let text = text.replace("../data", data.to_str().unwrap());
     let experiment = Experiment::from_text(&file, &text, &[]).unwrap();
     Some(experiment.runs.into_iter().map(|run| run.settings).collect())
 }

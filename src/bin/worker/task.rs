@@ -45,13 +45,14 @@ pub trait Task {
     fn model_record(&self) -> ModelRecord;
 }
 
-/// How training examples follow each other.
+/// How training examples follow each other. Every epoch has an order of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Each example is drawn anew from all of them: windows of a text.
-    WithReplacement,
-    /// Every example once in an epoch, shuffled anew each time: images.
-    Epochs,
+    /// Each example once in an epoch: images.
+    Each,
+    /// Every example that lies a multiple of `apart` from a place that each epoch chooses anew: windows
+    /// of a text that cover it once, cut elsewhere each time.
+    SideBySide { apart: i64 },
 }
 
 /// What throughput counts.

@@ -90,8 +90,9 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         let (name, dir) = (run.name(), run.dir.clone());
         let Some(worker) = &mut run.worker else { return true };
-        worker.asked = Some(Instant::now());
+        // Without a handle nobody was asked; one is looked for at each look.
         if let Some(handle) = &worker.handle {
+            worker.asked = Some(Instant::now());
             drop(handle.ask_to_end());
             self.batch.event("asked-to-end", Some(&dir), "checkpoint and end");
             self.view.say(&format!("ending   {name}: it writes a checkpoint"));

@@ -65,7 +65,7 @@ impl Task for ImageClassification {
     }
 
     fn order(&self) -> Order {
-        Order::Epochs
+        Order::Each
     }
 
     fn rate(&self) -> Rate {

@@ -66,7 +66,7 @@ impl Task for LanguageModel {
     }
 
     fn order(&self) -> Order {
-        Order::WithReplacement
+        Order::SideBySide { apart: self.data.context() }
     }
 
     fn rate(&self) -> Rate {
