@@ -62,9 +62,9 @@ pub struct Built {
 /// Why the report could not be built. The last good pages stay where they are.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    #[error("{0}")]
+    #[error(transparent)]
     Write(#[from] io::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Theme(#[from] ThemeError),
     #[error("{page}: {error}")]
     Twin { page: String, error: serde_json::Error },

@@ -190,3 +190,18 @@ fn floor_to_character(text: &str, mut index: usize) -> usize {
     }
     index
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn of_a_long_line_only_what_is_around_the_place_is_shown() {
+        let text = format!("{}wrong{}", "a".repeat(5000), "b".repeat(5000));
+        let source = Source::new(Path::new("x.toml"), &text);
+        let shown = source.diagnostic(Some(5000..5005), "no".to_owned(), String::new()).to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].starts_with("x.toml:1:5001: no") && lines[1].len() < 200, "{shown}");
+        let marks = lines[2].find('^').unwrap();
+        assert_eq!(&lines[1][marks..marks + 5], "wrong");
+    }
+}

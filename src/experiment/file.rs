@@ -214,9 +214,16 @@ fn planned(
     if problems.is_empty() { Ok(PlannedRun { settings, varied, origins }) } else { Err(problems) }
 }
 
+const MOST_SECTIONS: usize = 8;
+
 /// Puts `value` at the dotted path, making the sections on the way.
 fn set(table: &mut Table, path: &str, value: Value) -> Result<(), Problem> {
     let (sections, key) = path.rsplit_once('.').unwrap_or(("", path));
+    // Sections within sections are walked by recursion later, which has an end.
+    if sections.split('.').count() > MOST_SECTIONS {
+        let reason = format!("a setting lies in {MOST_SECTIONS} sections within each other at most");
+        return Err(Problem::new("", reason, "`overnight schema` lists every setting"));
+    }
     let mut table = table;
     for section in sections.split('.').filter(|section| !section.is_empty()) {
         let below = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -350,6 +357,9 @@ mod tests {
         assert_eq!(run.origins["train.steps"], Origin::CommandLine);
         assert_eq!(run.origins["train.optimizer.lr"], Origin::Sweep);
         assert!("train.steps".parse::<Override>().is_err());
+        let deep = [format!("{}x=3", "train.".repeat(50_000)).parse().unwrap()];
+        let rejected = Experiment::from_text(Path::new("x.toml"), MINIMAL, &deep).unwrap_err().to_string();
+        assert!(rejected.contains("8 sections within each other at most"), "{rejected}");
         let wrong = ["train.stpes=3".parse().unwrap()];
         let rejected = Experiment::from_text(Path::new("x.toml"), MINIMAL, &wrong).unwrap_err().to_string();
         assert_eq!(

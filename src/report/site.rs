@@ -29,7 +29,7 @@ impl Site {
 
     /// What the last build knew of a run: a cache, gone without harm.
     pub fn remembered(&self, experiment: &str, run: &str) -> PathBuf {
-        self.root.join(".state").join(experiment).join(format!("{run}.json"))
+        self.root.join(".state").join(experiment).join(run)
     }
 
     /// What the pages about all runs were last made from.
@@ -42,8 +42,7 @@ impl Site {
         let experiments = names_in(&self.root.join(".state"));
         let runs = experiments.into_iter().flat_map(|experiment| {
             let runs = names_in(&self.root.join(".state").join(&experiment));
-            runs.into_iter()
-                .filter_map(move |run| Some((experiment.clone(), run.strip_suffix(".json")?.to_owned())))
+            runs.into_iter().map(move |run| (experiment.clone(), run))
         });
         runs.collect()
     }
@@ -178,6 +177,16 @@ pub fn address(segment: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_as_long_as_names_can_be_is_remembered() {
+        let (_folder, site) = site();
+        let longest = "x".repeat(255);
+        let path = site.remembered(&longest, &longest);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "{}").unwrap();
+        assert_eq!(site.remembered_runs(), [(longest.clone(), longest)]);
+    }
 
     fn site() -> (tempfile::TempDir, Site) {
         let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::number::spelled;
@@ -42,7 +43,12 @@ impl Writer {
     /// The file cannot be written, or is shorter than `keep`, with the path.
     pub fn open(path: &Path, columns: &[&str], keep: Option<u64>) -> io::Result<Writer> {
         let open = || -> io::Result<Writer> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .custom_flags(read::NOT_WAITING)
+                .open(path)?;
             let length = match keep {
                 Some(keep) if file.metadata()?.len() < keep => {
                     let message = format!("shorter than the {keep} bytes that the checkpoint knows of");
@@ -366,6 +372,16 @@ mod tests {
         let lines: Vec<u64> = metrics.bad.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [3, 4, 6]);
         assert!(metrics.bad[1].1.contains("\"oops\" in column train/loss"), "{:?}", metrics.bad);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_file_is_refused_by_both_sides() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(Writer::open(&path, &["step"], None).unwrap_err().to_string().contains("metrics.csv"));
+        assert!(Metrics::read(&path).unwrap_err().to_string().contains("not a file"));
     }
 
     #[test]

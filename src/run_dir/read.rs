@@ -32,14 +32,16 @@ impl ReadError {
     }
 }
 
+/// For opening without waiting for the other end, should a pipe lie there. Nothing to a file.
+pub const NOT_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
 /// Opens a file for reading. A folder, a pipe or a device in its place is refused: a pipe would be waited
 /// for, and a device read, for ever.
 ///
 /// # Errors
 /// There is no file that may be read, without the path.
 pub fn open(path: &Path) -> io::Result<File> {
-    let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(not_waiting).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(NOT_WAITING).open(path)?;
     if !file.metadata()?.is_file() {
         let message = "not a file (a folder, a pipe or a device lies there: remove it)";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -12,6 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
+
+use crate::run_dir::read;
 
 /// A process that can be signaled safely, whoever its parent is.
 pub struct Handle {
@@ -68,7 +71,7 @@ impl Handle {
 /// # Errors
 /// The program cannot be started or followed, or `stderr_log` cannot be opened; no worker is left.
 pub fn spawn(mut command: Command, lock: File, stderr_log: &Path) -> io::Result<(Child, Handle)> {
-    let log = File::options().append(true).create(true).open(stderr_log)?;
+    let log = File::options().append(true).create(true).custom_flags(read::NOT_WAITING).open(stderr_log)?;
     let mut child = command
         .stdin(Stdio::from(lock))
         .stdout(Stdio::from(log.try_clone()?))
@@ -162,5 +165,15 @@ mod tests {
             handle.gone().await.unwrap();
             assert!(Handle::open(0).is_err());
         });
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_log_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("stderr.log");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &log, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let lock = lock::try_lock(&folder.path().join("alive.lock")).unwrap().unwrap();
+        runtime().block_on(async { assert!(spawn(shell("true"), lock, &log).is_err()) });
     }
 }
