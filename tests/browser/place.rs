@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use overnight::experiment::settings::Task;
-use overnight::run_dir::records::{Environment, Fingerprint};
-use overnight::run_dir::{RunDir, Workspace, lock, read};
+use overnight::run_dir::records::{Environment, Fingerprint, Phase, Progress, QueueState, WaitingRun};
+use overnight::run_dir::{RunDir, Workspace, lock, read, scan};
 use serde_json::{Value, json};
 
 use crate::made_up::{self, Ending, MadeUp};
@@ -17,11 +17,13 @@ pub struct Place {
     folder: tempfile::TempDir,
     /// The runs of its experiment `depth`.
     pub runs: Vec<RunDir>,
+    /// What the runner and the workers of runs at work hold.
+    locks: Vec<File>,
 }
 
 impl Place {
     pub fn empty() -> Place {
-        Place { folder: tempfile::tempdir().unwrap(), runs: Vec::new() }
+        Place { folder: tempfile::tempdir().unwrap(), runs: Vec::new(), locks: Vec::new() }
     }
 
     /// One experiment of so many runs, worked by one batch.
@@ -40,6 +42,47 @@ impl Place {
         place
     }
 
+    /// The evening: two runs at work, others waiting for them.
+    pub fn evening() -> Place {
+        let mut place = Place::of(9, Ending::Mixed);
+        let now = scan::now();
+        for (number, part) in [(4, 0.37), (5, 0.92)] {
+            let alive = place.revive(number);
+            place.locks.push(alive);
+            let progress = Progress {
+                attempt: 1,
+                time: now,
+                step: (3000.0 * part) as u64,
+                steps: 3000,
+                epoch: 6.0 * part,
+                phase: Phase::Training,
+                steps_per_second: Some(2.5),
+                rate: Some(("tokens_per_second".into(), 412_345.6)),
+                remaining_seconds: Some(1200.0 * (1.0 - part)),
+                loss: None,
+            };
+            write_json(&place.runs[number].progress(), &progress);
+        }
+        let workspace = Workspace::new(place.path());
+        let waits = |number: usize, reason: &str| WaitingRun {
+            experiment: "depth".into(),
+            run: place.runs[number].name(),
+            reason: reason.into(),
+            start: Some(now + 300.0 * number as f64),
+            end: None,
+        };
+        let waiting = vec![waits(7, "for a free slot"), waits(8, "for a free slot")];
+        let batch = &scan::batches(&workspace)[0];
+        let queue = QueueState { time: now, waiting, end: Some(now + 4000.0), ..QueueState::default() };
+        write_json(&batch.queue_json(), &queue);
+        edit(&batch.batch_json(), |batch| {
+            batch["end"] = json!(null);
+            batch["start"] = json!(now - 5000.0);
+        });
+        place.locks.push(lock::try_lock(&workspace.runner_lock()).unwrap().unwrap());
+        place
+    }
+
     /// Names and texts as long as one may make them, and many data files.
     pub fn wordy() -> Place {
         let place = Place::of(3, Ending::AllFinished);
@@ -55,7 +98,7 @@ impl Place {
         });
         let mut environment: Environment = read::json(&first.env_json()).unwrap();
         environment.data = (0..63).map(fingerprint).collect();
-        fs::write(first.env_json(), serde_json::to_vec(&environment).unwrap()).unwrap();
+        write_json(&first.env_json(), &environment);
         let stray = Workspace::new(place.path()).run("depth", "<b>by hand & \"quoted\"");
         fs::create_dir_all(stray.path()).unwrap();
         place
@@ -126,10 +169,14 @@ impl Place {
     }
 }
 
+fn write_json(path: &Path, value: &impl serde::Serialize) {
+    fs::write(path, serde_json::to_vec(value).unwrap()).unwrap();
+}
+
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     change(&mut record);
-    fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+    write_json(path, &record);
 }
 
 fn fingerprint(number: usize) -> Fingerprint {
