@@ -75,6 +75,17 @@ fn a_retry_can_go_back_to_an_earlier_checkpoint() {
 }
 
 #[test]
+fn an_attempt_that_dies_before_it_went_on_leaves_the_wish_for_an_earlier_checkpoint_standing() {
+    let workspace = Workspace::new().experiment("x", 8, &[1], "fail@7").variable("FAKE_STILLBORN", "2");
+    workspace.run(&[X]).code(100);
+    overnight(&workspace, &["retry", "x", "--from", "4"]).code(0);
+    workspace.run(&[]).code(100);
+    let checkpoints: Vec<_> = starts(&workspace.seed("x", 1)).iter().map(|start| start.checkpoint).collect();
+    assert_eq!(checkpoints, [None, Some(4), Some(4), Some(4), Some(4)], "the retries end all the same");
+    assert_eq!(workspace.words("x"), ["killed"]);
+}
+
+#[test]
 fn priority_moves_a_run_ahead() {
     let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3], "");
     overnight(&workspace, &["queue", X]).code(0);
