@@ -128,6 +128,7 @@ pub fn write_end(
         attempt,
         status,
         killed,
+        has_stack: dir.stack(attempt).is_file(),
         events: &events,
         stderr: &read::tail(&dir.stderr_log(), LAST_WORDS_BYTES),
         newest: newest(dir, &requests, &events),
