@@ -44,6 +44,22 @@ fn a_worker_without_a_runner_is_asked_by_the_command_itself() {
 }
 
 #[test]
+fn a_worker_that_the_runner_at_work_does_not_follow_is_asked_by_the_command_too() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "hold@3").experiment("y", 6, &[1], "hold@3");
+    let first = workspace.start(&[X]);
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 3));
+    first.kill();
+    let run = workspace.seed("x", 1);
+    let second = workspace.start(&["experiments/y.toml"]);
+    wait_until("the other holds", || workspace.runs("y").iter().any(|run| step(run) == 3));
+    overnight(&workspace, &["stop", "x"]).code(0);
+    wait_until("the worker ends", || !lock::is_held(&run.alive_lock()));
+    assert_eq!(workspace.words("x"), ["stopped"]);
+    overnight(&workspace, &["stop", "y"]).code(0);
+    second.wait().code(0);
+}
+
+#[test]
 fn a_failed_run_is_tried_again_once_for_each_time_it_is_asked() {
     let workspace = Workspace::new().experiment("x", 6, &[1], "fail@3");
     workspace.run(&[X]).code(100);
