@@ -1,6 +1,7 @@
 //! `overnight pause, resume, stop, retry, priority, drain`: what people ask of runs. Each is a line in the
 //! run's requests; the runner at work reads it, and a live worker that is not of its batch is asked here.
 
+use super::text;
 use crate::cli::{PriorityArgs, RetryArgs, SelectArgs};
 use crate::exit::Exit;
 use crate::queue::{self, select};
@@ -69,7 +70,7 @@ pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
         anyhow::bail!("no runner is at work here, so there is nothing to drain");
     };
     queue::drain(&batch)?;
-    anstream::eprintln!("batch {} ends after its current runs", batch.name());
+    text::talk(format_args!("batch {} ends after its current runs", batch.name()));
     Ok(Exit::Success)
 }
 
@@ -106,11 +107,12 @@ fn ask_each(
                 if is_to_end && !is_of(batch.as_deref(), &seen) {
                     end_worker(&seen);
                 }
-                anstream::println!("{name} {done}");
+                // Nobody may be listening; the others are to be asked all the same.
+                drop(text::result(format_args!("{name} {done}")));
             }
             Err(why) => {
                 refused += 1;
-                anstream::eprintln!("{name} {why}");
+                text::talk(format_args!("{name} {why}"));
             }
         }
     }
@@ -138,8 +140,8 @@ fn end_worker(seen: &Seen) {
     }
     match tracked::holder(&seen.dir).map(|worker| worker.ask_to_end()) {
         Some(Ok(())) => {}
-        Some(Err(error)) => anstream::eprintln!("its worker could not be asked to end: {error}"),
-        None => anstream::eprintln!("its worker is on another machine, or has just ended"),
+        Some(Err(error)) => text::talk(format_args!("its worker could not be asked to end: {error}")),
+        None => text::talk("its worker is on another machine, or has just ended"),
     }
 }
 
