@@ -1,5 +1,6 @@
 //! How the commands print: tables, colors, measured values.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -10,6 +11,19 @@ use crate::say::plain;
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 pub const BOLD: Style = Style::new().bold();
 pub const DIM: Style = Style::new().dimmed();
+
+/// A line of the result, on standard output.
+///
+/// # Errors
+/// Standard output is closed or full; the macros that print panic then.
+pub fn result(line: impl Display) -> std::io::Result<()> {
+    writeln!(anstream::stdout().lock(), "{line}")
+}
+
+/// A line of talk, on standard error. Nothing depends on whether anybody listens.
+pub fn talk(line: impl Display) {
+    drop(writeln!(anstream::stderr().lock(), "{line}"));
+}
 
 /// A sign and a color for each state; the word always stands beside them.
 pub fn status_style(status: &Status) -> (&'static str, Style) {
