@@ -38,7 +38,11 @@ impl Place {
     /// What one finds in the morning: text and images, a failure, an interruption, one that waits.
     pub fn morning() -> Place {
         let place = Place::of(10, Ending::Mixed);
-        place.add("shapes", Task::ImageClassification, 1, Ending::AllFinished);
+        let names = place.add("shapes", Task::ImageClassification, 1, Ending::AllFinished);
+        let images = Workspace::new(place.path()).run("shapes", &names[0]);
+        for step in [1500, 3000] {
+            fs::write(images.sample_png(step), sheet()).unwrap();
+        }
         place
     }
 
@@ -179,6 +183,16 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     write_json(path, &record);
 }
 
+/// A small picture of gray stripes.
+fn sheet() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 64, 32);
+    encoder.set_color(png::ColorType::Grayscale);
+    let pixels: Vec<u8> = (0..64 * 32).map(|place| (place % 64 * 4) as u8).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    bytes
+}
+
 fn fingerprint(number: usize) -> Fingerprint {
     let path = PathBuf::from(format!("../src/report/a_module_of_some_length/part_{number}.rs"));
     Fingerprint {
@@ -220,7 +234,9 @@ impl Serving {
     }
 
     pub fn page(&self, page: &str) -> String {
-        format!("{}/{page}", self.address)
+        let mut address = url::Url::parse(&self.address).unwrap();
+        address.set_path(page);
+        address.into()
     }
 }
 
