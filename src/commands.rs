@@ -34,7 +34,7 @@ pub fn carry_out(cli: Cli) -> Exit {
         // Whoever reads our output has seen enough: `overnight status | head`.
         Err(error) if is_closed_pipe(&error) => Exit::Success,
         Err(error) => {
-            anstream::eprintln!("{}error:{} {error:#}", text::RED.render(), text::RED.render_reset());
+            text::talk(format_args!("{}error:{} {error:#}", text::RED.render(), text::RED.render_reset()));
             exit_of(&error)
         }
     }

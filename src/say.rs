@@ -80,6 +80,16 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
+/// A value with the digits that are meant.
+pub fn value(number: f64) -> String {
+    match number.abs() {
+        _ if !number.is_finite() => crate::run_dir::number::spelled(number),
+        size if size != 0.0 && !(1e-3..1e6).contains(&size) => format!("{number:.3e}"),
+        size if size >= 100.0 => format!("{number:.1}"),
+        _ => format!("{number:.4}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +137,10 @@ mod tests {
     #[test]
     fn signals_have_their_names() {
         assert_eq!([signal(9), signal(64)], ["SIGKILL (9)", "signal 64"]);
+    }
+
+    #[test]
+    fn values_have_the_digits_that_are_meant() {
+        assert_eq!([value(1.47123), value(3e-4), value(f64::NAN)], ["1.4712", "3.000e-4", "nan"]);
     }
 }

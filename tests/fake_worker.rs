@@ -1,7 +1,8 @@
 //! A worker that obeys the protocol and trains nothing: it counts steps, needs no libtorch, and does
 //! what the run's notes say: `fail@3`, `kill@3`, ... each at the end of that step, for all runs of the
 //! experiment or, as `s2:fail@3`, for the run with that seed. With `FAKE_PROTOCOL` it claims another
-//! protocol, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun.
+//! protocol, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
+//! `FAKE_STILLBORN` it is killed before it has loaded anything, from the attempt of that number on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,6 +75,11 @@ fn work(path: &Path) -> io::Result<i32> {
     let start = start.ok_or_else(|| io::Error::other("no start line was written for this attempt"))?;
     fs::write(run.alive_lock(), format!("{}\n", std::process::id()))?;
     eprintln!("attempt {} begins", start.attempt);
+    if std::env::var("FAKE_STILLBORN")
+        .is_ok_and(|first| first.parse().is_ok_and(|first: u32| start.attempt >= first))
+    {
+        kill_process(getpid(), Signal::KILL)?;
+    }
     Worker { run: &run, record: &record, start, ended: asked_to_end() }.train()
 }
 

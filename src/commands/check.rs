@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::print_json;
+use super::{print_json, text};
 use crate::cli::FilesArgs;
 use crate::exit::Exit;
 use crate::queue::{self, QueueError};
@@ -26,11 +26,11 @@ pub fn check(args: &FilesArgs) -> anyhow::Result<Exit> {
             for good in &checked {
                 let runs = good.experiment.runs.len();
                 let noun = if runs == 1 { "run" } else { "runs" };
-                anstream::println!(
+                text::result(format_args!(
                     "{}: fine, {} {noun}",
                     good.experiment.file().display(),
                     say::count(runs as u64)
-                );
+                ))?;
             }
             Ok(Exit::Success)
         }

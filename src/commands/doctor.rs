@@ -1,5 +1,7 @@
 //! `overnight doctor`: what this machine lacks, and what to do about it.
 
+use std::io::Write;
+
 use super::print_json;
 use crate::cli::JsonArgs;
 use crate::doctor::{Diagnosis, observe};
@@ -12,7 +14,7 @@ pub fn doctor(workspace: &Workspace, args: &JsonArgs) -> anyhow::Result<Exit> {
     if args.json {
         print_json(&diagnosis)?;
     } else {
-        anstream::print!("{}", diagnosis.text());
+        write!(anstream::stdout().lock(), "{}", diagnosis.text())?;
     }
     Ok(if diagnosis.is_healthy { Exit::Success } else { Exit::Failure })
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::text;
 use crate::report::{Built, Report, ReportError, Scope};
 use crate::run_dir::Workspace;
 use crate::watch::{self, Hint, Pace};
@@ -63,6 +64,6 @@ pub fn open(what: &str) {
         .stderr(std::process::Stdio::null())
         .spawn();
     if let Err(error) = opened {
-        anstream::eprintln!("cannot open a browser (xdg-open: {error}); open {what} yourself");
+        text::talk(format_args!("cannot open a browser (xdg-open: {error}); open {what} yourself"));
     }
 }

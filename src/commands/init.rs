@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::text;
 use crate::cli::InitArgs;
 use crate::exit::Exit;
 use crate::experiment::schema::schema;
@@ -24,7 +25,7 @@ pub fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     write_new(&experiments.join("experiment.schema.json"), &schema)?;
     write_new(&folder.join(".gitignore"), GITIGNORE)?;
     let change = if folder == Path::new(".") { String::new() } else { format!("-C {} ", folder.display()) };
-    anstream::eprintln!("next: overnight {change}run experiments/shapes.toml");
+    text::talk(format_args!("next: overnight {change}run experiments/shapes.toml"));
     Ok(Exit::Success)
 }
 
@@ -33,11 +34,12 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => {
             file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-            anstream::println!("{}", path.display());
+            // The files matter more than who reads their names.
+            drop(text::result(path.display()));
             Ok(())
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            anstream::eprintln!("{} is there already and stays as it is", path.display());
+            text::talk(format_args!("{} is there already and stays as it is", path.display()));
             Ok(())
         }
         Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),

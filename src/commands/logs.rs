@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::text;
 use crate::cli::LogsArgs;
 use crate::exit::Exit;
 use crate::queue::select;
@@ -15,10 +16,10 @@ const INTERVAL: Duration = Duration::from_millis(200);
 pub fn logs(workspace: &Workspace, args: &LogsArgs) -> anyhow::Result<Exit> {
     let run = select::run(workspace, &args.run)?;
     let path = if args.stderr { run.stderr_log() } else { run.train_log() };
-    anstream::eprintln!("{}/{}: {}", run.experiment(), run.name(), path.display());
+    text::talk(format_args!("{}/{}: {}", run.experiment(), run.name(), path.display()));
     let offset = copy(&path, 0)?;
     if offset == 0 && !args.follow {
-        anstream::eprintln!("nothing is in it yet");
+        text::talk("nothing is in it yet");
     }
     if args.follow {
         follow(&run, &path, offset)?;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::print_json;
-use super::text::{Cell, Table};
+use super::text::{self, Cell, Table};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
@@ -33,11 +33,11 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     let new = entries.iter().filter(|entry| !entry.is_known).count();
     let steps: u64 =
         entries.iter().filter(|entry| state(entry) != "finished").map(|entry| entry.record.steps).sum();
-    anstream::eprintln!(
+    text::talk(format_args!(
         "{} runs, {new} of them new; {} steps that are not finished",
         entries.len(),
         say::count(steps)
-    );
+    ));
     Ok(Exit::Success)
 }
 
@@ -49,10 +49,10 @@ pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
         print_json(&json!({ "runs": runs }))?;
     } else {
         for entry in entries.iter().filter(|entry| !entry.is_known) {
-            anstream::println!("{}/{}", entry.record.experiment, entry.record.run);
+            text::result(format_args!("{}/{}", entry.record.experiment, entry.record.run))?;
         }
         let known = entries.iter().filter(|entry| entry.is_known).count();
-        anstream::eprintln!("queued {} runs; {known} were there already", entries.len() - known);
+        text::talk(format_args!("queued {} runs; {known} were there already", entries.len() - known));
     }
     Ok(Exit::Success)
 }

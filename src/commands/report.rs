@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::fresh;
+use super::{fresh, text};
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::report::{Report, Scope};
@@ -18,7 +18,7 @@ pub fn report(workspace: &Workspace, args: &ReportArgs) -> anyhow::Result<Exit> 
         fresh::keep_fresh(workspace, &STOP, |outcome| {
             // A failure that lasts is said once.
             if let (Err(error), false) = (outcome, failing) {
-                anstream::eprintln!("the report was not built: {error}");
+                text::talk(format_args!("the report was not built: {error}"));
             }
             failing = outcome.is_err();
         })?;
@@ -26,8 +26,8 @@ pub fn report(workspace: &Workspace, args: &ReportArgs) -> anyhow::Result<Exit> 
     }
     let mut report = if args.cold { Report::anew(workspace.root()) } else { Report::open(workspace.root()) };
     let built = report.refresh(&Scope::All)?;
-    anstream::eprintln!("{} runs, {} pages made anew", built.runs, built.changed_runs);
-    anstream::println!("{}", index.display());
+    text::talk(format_args!("{} runs, {} pages made anew", built.runs, built.changed_runs));
+    text::result(index.display())?;
     if args.open {
         fresh::open(&index.to_string_lossy());
     }

@@ -1,12 +1,13 @@
 //! `overnight pause, resume, stop, retry, priority, drain`: what people ask of runs. Each is a line in the
-//! run's requests; the runner at work reads it, and where none works, a live worker is asked here.
+//! run's requests; the runner at work reads it, and a live worker that is not of its batch is asked here.
 
+use super::text;
 use crate::cli::{PriorityArgs, RetryArgs, SelectArgs};
 use crate::exit::Exit;
 use crate::queue::{self, select};
 use crate::run_dir::records::{Ask, RunnerLock};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::Status;
+use crate::run_dir::status::{Status, last_start};
 use crate::run_dir::{BatchDir, Workspace, checkpoint, lock, read};
 use crate::runner::tracked;
 
@@ -64,14 +65,12 @@ pub fn priority(workspace: &Workspace, args: &PriorityArgs) -> anyhow::Result<Ex
 }
 
 pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
-    let path = workspace.runner_lock();
-    let holder = read::json::<RunnerLock>(&path).ok().filter(|_| lock::is_held(&path));
-    let batch = holder.map(|holder| BatchDir::new(workspace.batches().join(&holder.batch)));
+    let batch = batch_at_work(workspace).map(|batch| BatchDir::new(workspace.batches().join(batch)));
     let Some(batch) = batch.filter(|batch| batch.batch_json().is_file()) else {
         anyhow::bail!("no runner is at work here, so there is nothing to drain");
     };
     queue::drain(&batch)?;
-    anstream::eprintln!("batch {} ends after its current runs", batch.name());
+    text::talk(format_args!("batch {} ends after its current runs", batch.name()));
     Ok(Exit::Success)
 }
 
@@ -95,7 +94,7 @@ fn ask_each(
     judge: impl Fn(&Status) -> Result<&'static str, &'static str>,
 ) -> anyhow::Result<Exit> {
     let (host, now) = (scan::host(), scan::now());
-    let runner_works = lock::is_held(&workspace.runner_lock());
+    let batch = batch_at_work(workspace);
     let mut refused = 0;
     let dirs = selected(workspace, args)?;
     for dir in &dirs {
@@ -105,19 +104,33 @@ fn ask_each(
             Ok(done) => {
                 queue::request(dir, ask.clone())?;
                 let is_to_end = matches!(ask, Ask::Pause | Ask::Stop);
-                if is_to_end && !runner_works {
+                if is_to_end && !is_of(batch.as_deref(), &seen) {
                     end_worker(&seen);
                 }
-                anstream::println!("{name} {done}");
+                // Nobody may be listening; the others are to be asked all the same.
+                drop(text::result(format_args!("{name} {done}")));
             }
             Err(why) => {
                 refused += 1;
-                anstream::eprintln!("{name} {why}");
+                text::talk(format_args!("{name} {why}"));
             }
         }
     }
     // Some of many is a success, the one that was named is not.
     Ok(if refused == dirs.len() { Exit::Failure } else { Exit::Success })
+}
+
+/// What the runner at work calls its batch, if there is one.
+fn batch_at_work(workspace: &Workspace) -> Option<String> {
+    let path = workspace.runner_lock();
+    let holder = read::json::<RunnerLock>(&path).ok().filter(|_| lock::is_held(&path))?;
+    Some(holder.batch)
+}
+
+/// Whether the runner of this batch started the run's worker, and so reads the request itself.
+fn is_of(batch: Option<&str>, seen: &Seen) -> bool {
+    let started = last_start(&seen.attempts).and_then(|start| start.batch.as_deref());
+    batch.is_some() && started == batch
 }
 
 /// Asks a worker that no runner follows to write a checkpoint and end.
@@ -127,8 +140,8 @@ fn end_worker(seen: &Seen) {
     }
     match tracked::holder(&seen.dir).map(|worker| worker.ask_to_end()) {
         Some(Ok(())) => {}
-        Some(Err(error)) => anstream::eprintln!("its worker could not be asked to end: {error}"),
-        None => anstream::eprintln!("its worker is on another machine, or has just ended"),
+        Some(Err(error)) => text::talk(format_args!("its worker could not be asked to end: {error}")),
+        None => text::talk("its worker is on another machine, or has just ended"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `overnight run`: queues files and works until their runs are done.
 
-use std::io::Write;
+use std::io::{self, ErrorKind};
 
-use super::{serve, status};
+use super::{serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -43,33 +43,38 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
-    conclude(workspace, args, &outcome)?;
+    match conclude(workspace, args, &outcome) {
+        // Whoever reads no further still wants to know by the exit code how it went.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        concluded => concluded?,
+    }
     Ok(outcome.exit())
 }
 
 fn start_server(workspace: &Workspace) -> anyhow::Result<Server> {
     let options = ServeOptions { port: Port::FreeFrom(serve::PORT), ..ServeOptions::default() };
     let server = Server::start(&workspace.reports(), options)?;
-    anstream::eprintln!("live report: {}", server.url());
+    text::talk(format_args!("live report: {}", server.url()));
     Ok(server)
 }
 
 /// What came of it: a line for each run, what is left and how to go on, and where the report lies.
-fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> anyhow::Result<()> {
+fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> io::Result<()> {
     let mut runs: Vec<RunDir> = outcome.finished.clone();
     runs.extend(outcome.left.iter().map(|left| left.dir.clone()));
-    let mut out = anstream::stdout().lock();
-    if runs.is_empty() {
-        anstream::eprintln!("nothing waits (overnight run experiments/NAME.toml queues an experiment)");
+    let shown = if runs.is_empty() {
+        text::talk("nothing waits (overnight run experiments/NAME.toml queues an experiment)");
+        Ok(())
     } else {
-        status::print(&status::lines_of(workspace, &runs), &mut out)?;
-    }
+        status::print(&status::lines_of(workspace, &runs), &mut anstream::stdout().lock())
+    };
     for line in outcome.lines() {
-        anstream::eprintln!("{}", crate::say::plain(&line));
+        text::talk(crate::say::plain(&line));
     }
+    shown?;
     let index = workspace.reports().join("index.html");
     if !args.no_report && index.is_file() {
-        writeln!(out, "{}", index.display())?;
+        text::result(index.display())?;
     }
     Ok(())
 }

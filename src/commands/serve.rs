@@ -1,6 +1,6 @@
 //! `overnight serve`: the report on this machine, refreshing while runs go on.
 
-use super::fresh;
+use super::{fresh, text};
 use crate::cli::ServeArgs;
 use crate::exit::Exit;
 use crate::run_dir::Workspace;
@@ -17,9 +17,10 @@ pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
         ..ServeOptions::default()
     };
     let ready = |server: &serve::Server| {
-        anstream::println!("{}", server.url());
+        // Who started it may not be listening; the address is the usual one then.
+        drop(text::result(server.url()));
         if !args.address.is_loopback() {
-            anstream::eprintln!("anyone who reaches {} can read this report", args.address);
+            text::talk(format_args!("anyone who reaches {} can read this report", args.address));
         }
         if args.open {
             fresh::open(&server.url());
@@ -32,7 +33,7 @@ pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
             Err(error) => changes.set_problem(Some(error.to_string())),
         });
         if let Err(error) = kept {
-            anstream::eprintln!("the report is not kept fresh: {error}");
+            text::talk(format_args!("the report is not kept fresh: {error}"));
         }
     })?;
     Ok(Exit::Success)

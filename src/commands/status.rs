@@ -151,8 +151,8 @@ pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
         } else {
             String::new()
         };
-        let loss = line.loss.map(|loss| text::value(loss.0)).unwrap_or_default();
-        let best = line.best.as_ref().map(|best| text::value(best.value)).unwrap_or_default();
+        let loss = line.loss.map(|loss| say::value(loss.0)).unwrap_or_default();
+        let best = line.best.as_ref().map(|best| say::value(best.value)).unwrap_or_default();
         let left = line.remaining_seconds.map(say::duration).unwrap_or_default();
         table.row(vec![
             Cell::new(format!("{}/{}", line.experiment, line.run)),

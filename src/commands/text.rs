@@ -1,5 +1,6 @@
 //! How the commands print: tables, colors, measured values.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -10,6 +11,19 @@ use crate::say::plain;
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 pub const BOLD: Style = Style::new().bold();
 pub const DIM: Style = Style::new().dimmed();
+
+/// A line of the result, on standard output.
+///
+/// # Errors
+/// Standard output is closed or full; the macros that print panic then.
+pub fn result(line: impl Display) -> std::io::Result<()> {
+    writeln!(anstream::stdout().lock(), "{line}")
+}
+
+/// A line of talk, on standard error. Nothing depends on whether anybody listens.
+pub fn talk(line: impl Display) {
+    drop(writeln!(anstream::stderr().lock(), "{line}"));
+}
 
 /// A sign and a color for each state; the word always stands beside them.
 pub fn status_style(status: &Status) -> (&'static str, Style) {
@@ -87,16 +101,6 @@ impl Table {
     }
 }
 
-/// A value with the digits that are meant.
-pub fn value(number: f64) -> String {
-    match number.abs() {
-        _ if !number.is_finite() => crate::run_dir::number::spelled(number),
-        size if size != 0.0 && !(1e-3..1e6).contains(&size) => format!("{number:.3e}"),
-        size if size >= 100.0 => format!("{number:.1}"),
-        _ => format!("{number:.4}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,10 +114,5 @@ mod tests {
         table.print(&mut out).unwrap();
         let text = String::from_utf8(out.into_inner()).unwrap();
         assert_eq!(text, "run     steps  note\nlr1e-3      5  fine\nx\u{fffd}[31m  1,000\n");
-    }
-
-    #[test]
-    fn values_have_the_digits_that_are_meant() {
-        assert_eq!([value(1.47123), value(3e-4), value(f64::NAN)], ["1.4712", "3.000e-4", "nan"]);
     }
 }

@@ -103,6 +103,8 @@ pub enum Size {
 
 /// The plot's width on a phone, in CSS pixels.
 const NARROW_PX: f64 = 300.0;
+/// More lines than these are drawn thinner, so that the best one is seen among them.
+const MANY_LINES: usize = 12;
 /// At most so many marks of gaps are drawn for one series.
 const MOST_GAPS: usize = 100;
 
@@ -302,9 +304,10 @@ fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: 
     let mut svg = String::with_capacity(under.len() + lines.len() + over.len() + 1024);
     let _ = write!(
         svg,
-        r#"<svg class="chart {} y{}" role="img"><title>{}</title><desc>{}</desc>"#,
+        r#"<svg class="chart {} y{}{}" role="img"><title>{}</title><desc>{}</desc>"#,
         chart.size.class(),
         label_room(y),
+        if prepared.len() > MANY_LINES { " many" } else { "" },
         Escaped(&chart.title),
         Escaped(&describe::in_words(chart, prepared, x)),
     );

@@ -3,7 +3,7 @@
 use super::chart::backend::series_class;
 use super::chart::number::measured;
 use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
-use super::model::{ExperimentPage, Fact, Figure, Frame, Key, states_in_words};
+use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::rows::{self, Table};
 use super::say::{self, Clock};
 use super::summary::RunSummary;
@@ -29,6 +29,9 @@ pub fn page(
     let table = Table::of(&ranked);
     let best = ranked.first().filter(|run| run.best.is_some());
     let root = frame.root.clone();
+    let mut next: Vec<NextRow> =
+        runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
+    next.sort_by_key(rows::next_place);
     let newest = runs.iter().max_by(|one, other| one.created.total_cmp(&other.created));
     ExperimentPage {
         name: name.to_owned(),
@@ -47,7 +50,7 @@ pub fn page(
             .map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some()))
             .collect(),
         failures: ranked.iter().filter_map(|run| rows::failure(run, &root)).collect(),
-        next: runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect(),
+        next,
         frame,
     }
 }

@@ -49,9 +49,7 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     let others = others.map(|(name, runs)| experiment_row(name, runs, &root, clock)).collect();
     let mut next: Vec<NextRow> =
         all.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
-    let order =
-        |row: &NextRow| ["running", "waiting", "held"].iter().position(|class| *class == row.state.class);
-    next.sort_by_key(|row| order(row));
+    next.sort_by_key(rows::next_place);
     let next_more = next.len().saturating_sub(NEXT);
     next.truncate(NEXT);
     let failures: Vec<FailureRow> = all.iter().filter_map(|run| rows::failure(run, &root)).collect();

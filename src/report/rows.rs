@@ -219,6 +219,11 @@ pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Cl
     })
 }
 
+/// Where a run stands among those that come next: at work, waiting, held.
+pub fn next_place(row: &NextRow) -> Option<usize> {
+    ["running", "waiting", "held"].iter().position(|class| *class == row.state.class)
+}
+
 /// Three digits of a rate: more are never meant.
 pub fn rounded(rate: f64) -> f64 {
     let power = exponent_of(rate) - 2;

@@ -79,10 +79,15 @@ pub fn setting(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.is_f64() => number.as_f64().map(typed).unwrap_or_default(),
-        Value::Array(items) => format!("[{}]", items.iter().map(setting).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", ")),
         Value::Null => "none".into(),
         other => other.to_string(),
     }
+}
+
+/// In a list, text needs its quotes: a prompt may end in a space.
+fn item(value: &Value) -> String {
+    if value.is_string() { value.to_string() } else { setting(value) }
 }
 
 fn typed(value: f64) -> String {
@@ -115,7 +120,18 @@ mod tests {
 
     #[test]
     fn settings_read_as_one_would_type_them() {
-        let values = [json!(0.0003), json!(4), json!("cosine"), json!([0.9, 0.99]), json!(true), json!(null)];
-        assert_eq!(values.each_ref().map(setting), ["3e-4", "4", "cosine", "[0.9, 0.99]", "true", "none"]);
+        let values = [
+            json!(0.0003),
+            json!(4),
+            json!("cosine"),
+            json!([0.9, 0.99]),
+            json!(["a b "]),
+            json!(true),
+            json!(null),
+        ];
+        assert_eq!(
+            values.each_ref().map(setting),
+            ["3e-4", "4", "cosine", "[0.9, 0.99]", "[\"a b \"]", "true", "none"]
+        );
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::read::ReadError;
-use super::records::{Ask, Attempt, End, Progress, Request, RunRecord, Start, exit};
+use super::records::{Ask, Attempt, End, Event, Progress, Request, RunRecord, Start, What, exit};
 
 /// The state of a run. Derived, never stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -205,13 +205,16 @@ fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a As
     if used_up { None } else { Some(&last.ask) }
 }
 
-/// The step whose checkpoint a person wants the next attempt to go on from; none is the newest.
-pub fn asked_from(requests: &[Request], attempts: &[Attempt]) -> Option<u64> {
-    let end = last_start(attempts).and_then(|start| end_of(attempts, start.attempt));
-    match standing_ask(requests, end) {
-        Some(Ask::Retry { from_step }) => *from_step,
+/// The step whose checkpoint a person wants the next attempt to go on from; none is the newest. It stands
+/// until a worker has gone on since: one that died before that has left the overtaken checkpoints there.
+pub fn asked_from(requests: &[Request], events: &[Event]) -> Option<u64> {
+    let (asked, from_step) = requests.iter().rev().find_map(|request| match request.ask {
+        Ask::Retry { from_step } => Some((request.time, from_step)),
         _ => None,
-    }
+    })?;
+    let went_on =
+        |event: &Event| event.time > asked && matches!(event.what, What::Started | What::Resumed { .. });
+    if events.iter().any(went_on) { None } else { from_step }
 }
 
 /// How often the run may still start: `queue.retries` times after the first that was killed. An attempt counts only when a signal
@@ -316,6 +319,20 @@ mod tests {
         assert_eq!(word(&[start(1, None)], &[ask(1.0, Ask::Stop)], true), "stopping");
         let note = Ask::Note { text: "looks good".into() };
         assert_eq!(word(&[], &[ask(1.0, Ask::Stop), ask(2.0, note)], false), "stopped");
+    }
+
+    #[test]
+    fn the_step_to_go_back_to_stands_until_a_worker_went_on_from_it() {
+        let event = |time, what| Event { time, attempt: 2, step: 4, what };
+        let back = ask(30.0, Ask::Retry { from_step: Some(4) });
+        let before = event(12.0, What::Started);
+        assert_eq!(asked_from(&[], std::slice::from_ref(&before)), None);
+        assert_eq!(asked_from(std::slice::from_ref(&back), std::slice::from_ref(&before)), Some(4));
+        let requests = [back, ask(31.0, Ask::Pause), ask(32.0, Ask::Resume)];
+        assert_eq!(asked_from(&requests, &[before.clone()]), Some(4), "a pause takes nothing back");
+        let died = event(40.0, What::Ended { why: "before it had loaded".into() });
+        assert_eq!(asked_from(&requests, &[before.clone(), died]), Some(4));
+        assert_eq!(asked_from(&requests, &[before, event(40.0, What::Resumed { checkpoint: 4 })]), None);
     }
 
     #[test]

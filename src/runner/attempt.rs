@@ -101,6 +101,8 @@ pub struct Ended<'a> {
     pub status: Option<ExitStatus>,
     /// Why this runner killed it, when it did.
     pub killed: Option<&'a Killed>,
+    /// Whether its stack was saved before.
+    pub has_stack: bool,
     pub events: &'a [Event],
     /// The end of its standard error.
     pub stderr: &'a str,
@@ -118,6 +120,9 @@ pub fn end_line(ended: &Ended) -> End {
         _ => (None, None),
     };
     let why = match (ended.killed, code, signal) {
+        (Some(killed), ..) if ended.has_stack => {
+            format!("{}; its stack is in stack-{}.txt", killed.why, ended.attempt)
+        }
         (Some(killed), ..) => killed.why.clone(),
         (None, Some(exit::FINISHED), _) => "finished".to_owned(),
         (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
@@ -219,6 +224,7 @@ mod tests {
             attempt,
             status: Some(ExitStatus::from_raw(raw)),
             killed: None,
+            has_stack: false,
             events: &[],
             stderr: "",
             newest: None,
@@ -278,6 +284,8 @@ mod tests {
         assert_eq!(told(&forgiven), (None, None, "killed by us".into()));
         let counted = Ended { killed: Some(&killed(true)), ..ended(1, 9) };
         assert_eq!(told(&counted), (None, Some(9), "killed by us".into()));
+        let hung = Ended { has_stack: true, ..counted };
+        assert_eq!(told(&hung).2, "killed by us; its stack is in stack-1.txt");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::schedule::Decision;
 use super::tracked::Tracked;
 use crate::exit::Exit;
 use crate::run_dir::records::Attempt;
+use crate::run_dir::status::Stage;
 use crate::run_dir::{RunDir, Status};
 
 /// A run that is not finished when the batch has ended.
@@ -83,6 +84,8 @@ impl LeftRun {
             (Some(trouble), ..) => trouble.clone(),
             (None, Status::Unreadable { reason }, _) => reason.clone(),
             (None, _, Some(reason)) => reason.to_owned(),
+            (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
+            (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
             (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
             _ => String::new(),
         };

@@ -66,6 +66,8 @@ pub enum Standing {
 pub struct Live {
     /// None for an adopted worker whose device has no slot.
     pub slot: Option<usize>,
+    /// Whether it can be signaled from here.
+    pub in_reach: bool,
     /// A request says that it should end.
     pub end_wanted: bool,
     /// Since it was asked to end.
@@ -172,8 +174,15 @@ pub fn decide(seen: &Observation) -> Decision {
             Standing::Finished | Standing::Left => {}
         }
     }
+    // At the second signal nobody waits for a worker that cannot be ended from here.
+    let is_waited_for = |run: &Run| match &run.standing {
+        Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
+        _ => false,
+    };
     let opens_later = matches!(seen.gate, Gate::NotYet(_)) && !decision.waiting.is_empty();
-    decision.done = live.is_empty() && decision.actions.is_empty() && !(opens_later && seen.ending.is_open());
+    decision.done = !seen.runs.iter().any(is_waited_for)
+        && decision.actions.is_empty()
+        && !(opens_later && seen.ending.is_open());
     decision
 }
 
@@ -216,7 +225,7 @@ pub fn fits(wish: &Wish, slot: &Slot, gpus: &[String]) -> bool {
 fn ending_of(index: usize, run: &Run, worker: &Live, seen: &Observation) -> Option<Action> {
     let kill = |cause| Some(Action::Kill { run: index, cause });
     match seen.ending {
-        Ending::Now(_) => return kill(Cause::EndingNow),
+        Ending::Now(_) => return if worker.in_reach { kill(Cause::EndingNow) } else { None },
         Ending::Open if !worker.end_wanted => {
             return if run.hang.is_some_and(|hang| worker.silent >= hang) { kill(Cause::Hung) } else { None };
         }
@@ -330,6 +339,7 @@ mod tests {
     fn live(slot: usize) -> Live {
         Live {
             slot: Some(slot),
+            in_reach: true,
             end_wanted: false,
             asked: None,
             quiet: Duration::ZERO,
@@ -399,6 +409,16 @@ mod tests {
         let runs = [run("a", Standing::Live(live(0))), run("b", Standing::Waiting)];
         let decision = decided(&runs, &cpu(2), Ending::Now(Interrupt::Int));
         assert_eq!(decision.actions, [Action::Kill { run: 0, cause: Cause::EndingNow }]);
+        assert!(!decision.done);
+    }
+
+    #[test]
+    fn a_worker_out_of_reach_is_waited_for_until_the_second_signal() {
+        let runs = [run("a", Standing::Live(Live { in_reach: false, ..live(0) }))];
+        let decision = |ending| decided(&runs, &cpu(1), ending);
+        assert!(!decision(Ending::Asked).done);
+        let last = decision(Ending::Now(Interrupt::Int));
+        assert_eq!((last.actions, last.done), (vec![], true));
     }
 
     #[test]

@@ -3,24 +3,30 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::child::Handle;
 use crate::run_dir::write::{Durability, replace};
 
 /// A debugger that takes longer is given up.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Saves the stacks of `process` to `path`; whether anything could be had.
-pub async fn save(process: u32, path: &Path) -> bool {
-    let text = match debugger(process).await {
+/// Saves the stacks of a process to `path`, where any can be had, and kills it then. To be spawned: a
+/// debugger takes its time, and the loop must hear signals and ends meanwhile.
+pub async fn save_and_kill(handle: Handle, path: PathBuf) {
+    let text = match debugger(handle.process).await {
         Some(text) => text,
-        None => kernel(process),
+        None => kernel(handle.process),
     };
-    !text.is_empty() && replace(path, text.as_bytes(), Durability::Rebuildable).is_ok()
+    if !text.is_empty() {
+        // A disk that is full costs the stack, not the kill.
+        drop(replace(&path, text.as_bytes(), Durability::Rebuildable));
+    }
+    drop(handle.kill());
 }
 
 async fn debugger(process: u32) -> Option<String> {
@@ -61,6 +67,22 @@ fn kernel(process: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn a_process_is_killed_once_its_stack_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stack-1.txt");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let status = runtime.block_on(async {
+            let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+            let handle = Handle::open(child.id().unwrap()).unwrap();
+            save_and_kill(handle, path.clone()).await;
+            child.wait().await.unwrap()
+        });
+        assert_eq!(status.signal(), Some(9));
+        assert!(!fs::read_to_string(path).unwrap().is_empty());
+    }
 
     #[test]
     fn every_thread_of_a_process_is_told() {

@@ -65,8 +65,7 @@ pub async fn start(
     if let Some(why) = changed_data(dir, record, &seen.requests).await {
         return Ok(Beginning::Held { why });
     }
-    let no_later = asked_from(&seen.requests, &seen.attempts).unwrap_or(u64::MAX);
-    let newest = checkpoint::steps(dir).into_iter().rfind(|step| *step <= no_later);
+    let newest = newest(dir, &seen.requests, &events(dir));
     let start = attempt::start_line(record, &seen.attempts, newest, place);
     let path = dir.alive_lock();
     // The number of the worker before must not be taken for this one's.
@@ -123,14 +122,16 @@ pub fn write_end(
     status: Option<std::process::ExitStatus>,
     killed: Option<&Killed>,
 ) -> io::Result<End> {
-    let events = read::lines::<Event>(&dir.events()).map(|lines| lines.records).unwrap_or_default();
+    let events = events(dir);
+    let requests = read::lines(&dir.requests()).map(|lines| lines.records).unwrap_or_default();
     let end = attempt::end_line(&Ended {
         attempt,
         status,
         killed,
+        has_stack: dir.stack(attempt).is_file(),
         events: &events,
         stderr: &read::tail(&dir.stderr_log(), LAST_WORDS_BYTES),
-        newest: checkpoint::steps(dir).last().copied(),
+        newest: newest(dir, &requests, &events),
         time: scan::now(),
     });
     append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)?;
@@ -148,6 +149,17 @@ pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Res
         (Status::Lost, Some(start)) => write_end(dir, start.attempt, None, killed).map(Some),
         _ => Ok(None),
     }
+}
+
+/// The newest checkpoint that counts: those after the step that a person went back to are overtaken, also
+/// while they are still there.
+fn newest(dir: &RunDir, requests: &[Request], events: &[Event]) -> Option<u64> {
+    let no_later = asked_from(requests, events).unwrap_or(u64::MAX);
+    checkpoint::steps(dir).into_iter().rfind(|step| *step <= no_later)
+}
+
+fn events(dir: &RunDir) -> Vec<Event> {
+    read::lines(&dir.events()).map(|lines| lines.records).unwrap_or_default()
 }
 
 async fn patient_lock(dir: &RunDir) -> io::Result<Option<File>> {

@@ -129,6 +129,7 @@ impl Tracked {
                 matches!(self.seen.status, Status::Running { stage: Stage::Pausing | Stage::Stopping });
             return Standing::Live(Live {
                 slot: worker.slot,
+                in_reach: worker.handle.is_some(),
                 end_wanted,
                 asked: worker.asked.map(|asked| now.duration_since(asked)),
                 quiet: now.duration_since(worker.moved),

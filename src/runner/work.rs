@@ -314,7 +314,7 @@ impl<'a> Work<'a> {
         match action {
             Action::Start { run, slot } => self.start(run, slot).await,
             Action::AskToEnd { run } => self.ask_to_end(run),
-            Action::Kill { run, cause } => self.kill(run, cause).await,
+            Action::Kill { run, cause } => self.kill(run, cause),
             Action::Close { run } => self.close(run).await,
         }
     }

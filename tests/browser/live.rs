@@ -136,6 +136,25 @@ fn a_page_comes_back_when_its_server_does() {
 }
 
 #[test]
+fn a_page_that_a_busy_server_refused_asks_again() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(1, Ending::AllFinished);
+        place.build();
+        let serving = Serving::new(&place);
+        // A stream that is refused closes for good, as browsers see it.
+        let refused = "window.streams = 0;
+            window.EventSource = class extends EventSource {
+                constructor(path) { super(window.streams++ ? path : '/no-such-stream'); }
+            };";
+        let script = serde_json::json!({ "source": refused });
+        chrome.devtools("Page.addScriptToEvaluateOnNewDocument", script).await;
+        chrome.goto(&serving.page("index.html")).await;
+        chrome.until("the connection", IS_LIVE).await;
+        assert_eq!(chrome.number("window.streams").await, 2.0);
+    });
+}
+
+#[test]
 fn a_report_that_cannot_be_built_is_said_on_the_page_until_it_can() {
     with_browser(Scripts::On, async |chrome| {
         let place = Place::of(1, Ending::AllFinished);

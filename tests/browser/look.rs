@@ -75,6 +75,11 @@ fn a_morning_fits_wide_and_narrow_light_and_dark() {
 }
 
 #[test]
+fn an_evening_fits_with_its_progress() {
+    with_browser(Scripts::On, async |chrome| look_at(chrome, "evening", &Place::evening()).await);
+}
+
+#[test]
 fn long_names_and_many_files_fit() {
     with_browser(Scripts::On, async |chrome| look_at(chrome, "wordy", &Place::wordy()).await);
 }

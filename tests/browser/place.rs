@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use overnight::experiment::settings::Task;
-use overnight::run_dir::records::{Environment, Fingerprint};
-use overnight::run_dir::{RunDir, Workspace, lock, read};
+use overnight::run_dir::records::{Environment, Fingerprint, Phase, Progress, QueueState, WaitingRun};
+use overnight::run_dir::{RunDir, Workspace, lock, read, scan};
 use serde_json::{Value, json};
 
 use crate::made_up::{self, Ending, MadeUp};
@@ -17,11 +17,13 @@ pub struct Place {
     folder: tempfile::TempDir,
     /// The runs of its experiment `depth`.
     pub runs: Vec<RunDir>,
+    /// What the runner and the workers of runs at work hold.
+    locks: Vec<File>,
 }
 
 impl Place {
     pub fn empty() -> Place {
-        Place { folder: tempfile::tempdir().unwrap(), runs: Vec::new() }
+        Place { folder: tempfile::tempdir().unwrap(), runs: Vec::new(), locks: Vec::new() }
     }
 
     /// One experiment of so many runs, worked by one batch.
@@ -36,7 +38,52 @@ impl Place {
     /// What one finds in the morning: text and images, a failure, an interruption, one that waits.
     pub fn morning() -> Place {
         let place = Place::of(10, Ending::Mixed);
-        place.add("shapes", Task::ImageClassification, 1, Ending::AllFinished);
+        let names = place.add("shapes", Task::ImageClassification, 1, Ending::AllFinished);
+        let images = Workspace::new(place.path()).run("shapes", &names[0]);
+        for step in [1500, 3000] {
+            fs::write(images.sample_png(step), sheet()).unwrap();
+        }
+        place
+    }
+
+    /// The evening: two runs at work, others waiting for them.
+    pub fn evening() -> Place {
+        let mut place = Place::of(9, Ending::Mixed);
+        let now = scan::now();
+        for (number, part) in [(4, 0.37), (5, 0.92)] {
+            let alive = place.revive(number);
+            place.locks.push(alive);
+            let progress = Progress {
+                attempt: 1,
+                time: now,
+                step: (3000.0 * part) as u64,
+                steps: 3000,
+                epoch: 6.0 * part,
+                phase: Phase::Training,
+                steps_per_second: Some(2.5),
+                rate: Some(("tokens_per_second".into(), 412_345.6)),
+                remaining_seconds: Some(1200.0 * (1.0 - part)),
+                loss: None,
+            };
+            write_json(&place.runs[number].progress(), &progress);
+        }
+        let workspace = Workspace::new(place.path());
+        let waits = |number: usize, reason: &str| WaitingRun {
+            experiment: "depth".into(),
+            run: place.runs[number].name(),
+            reason: reason.into(),
+            start: Some(now + 300.0 * number as f64),
+            end: None,
+        };
+        let waiting = vec![waits(7, "for a free slot"), waits(8, "for a free slot")];
+        let batch = &scan::batches(&workspace)[0];
+        let queue = QueueState { time: now, waiting, end: Some(now + 4000.0), ..QueueState::default() };
+        write_json(&batch.queue_json(), &queue);
+        edit(&batch.batch_json(), |batch| {
+            batch["end"] = json!(null);
+            batch["start"] = json!(now - 5000.0);
+        });
+        place.locks.push(lock::try_lock(&workspace.runner_lock()).unwrap().unwrap());
         place
     }
 
@@ -55,7 +102,7 @@ impl Place {
         });
         let mut environment: Environment = read::json(&first.env_json()).unwrap();
         environment.data = (0..63).map(fingerprint).collect();
-        fs::write(first.env_json(), serde_json::to_vec(&environment).unwrap()).unwrap();
+        write_json(&first.env_json(), &environment);
         let stray = Workspace::new(place.path()).run("depth", "<b>by hand & \"quoted\"");
         fs::create_dir_all(stray.path()).unwrap();
         place
@@ -126,10 +173,24 @@ impl Place {
     }
 }
 
+fn write_json(path: &Path, value: &impl serde::Serialize) {
+    fs::write(path, serde_json::to_vec(value).unwrap()).unwrap();
+}
+
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     change(&mut record);
-    fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+    write_json(path, &record);
+}
+
+/// A small picture of gray stripes.
+fn sheet() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 64, 32);
+    encoder.set_color(png::ColorType::Grayscale);
+    let pixels: Vec<u8> = (0..64 * 32).map(|place| (place % 64 * 4) as u8).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    bytes
 }
 
 fn fingerprint(number: usize) -> Fingerprint {
@@ -173,7 +234,9 @@ impl Serving {
     }
 
     pub fn page(&self, page: &str) -> String {
-        format!("{}/{page}", self.address)
+        let mut address = url::Url::parse(&self.address).unwrap();
+        address.set_path(page);
+        address.into()
     }
 }
 

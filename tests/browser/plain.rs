@@ -33,6 +33,33 @@ fn from_a_file_every_page_is_whole_and_asks_for_nothing_else() {
     });
 }
 
+#[test]
+fn served_pages_keep_to_their_policy_and_their_host() {
+    with_browser(Scripts::On, async |chrome| {
+        for place in [Place::morning(), Place::wordy()] {
+            place.build();
+            let serving = Serving::new(&place);
+            for page in place.pages() {
+                chrome.goto(&serving.page(&page)).await;
+                chrome.until("the connection", crate::live::IS_LIVE).await;
+                // Pictures that come when one scrolls to them, too.
+                chrome.run("for (const image of document.images) image.loading = 'eager'").await;
+                let loaded =
+                    "[...document.images].every((image) => image.complete && image.naturalWidth > 0)";
+                chrome.until("the pictures", loaded).await;
+                assert_eq!(chrome.complaints().await, Vec::<String>::new(), "{page}");
+                let elsewhere: Vec<String> = chrome
+                    .requests()
+                    .await
+                    .into_iter()
+                    .filter(|asked| !asked.starts_with(&serving.address))
+                    .collect();
+                assert_eq!(elsewhere, Vec::<String>::new(), "{page}");
+            }
+        }
+    });
+}
+
 /// Charts without lines, ticks or words, and facts without a number.
 const LACKING: &str = "[...[...document.querySelectorAll('figure')].filter((figure) => {
     const lines = [...figure.querySelectorAll('path.line')].map((path) => path.getBoundingClientRect());

@@ -186,3 +186,27 @@ fn every_shipped_experiment_is_read_without_complaint() {
     }
     assert!(seen > 0);
 }
+
+#[test]
+fn a_reader_that_went_away_is_no_failure_and_stops_nothing_halfway() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "").experiment("z", 4, &[1], "fail@1");
+    let unheard = |arguments: &[&str]| workspace.unheard(arguments).code();
+    for arguments in [
+        &["init"][..],
+        &["check", "experiments/x.toml"],
+        &["plan", "experiments/x.toml"],
+        &["queue", "experiments/x.toml"],
+        &["pause", "--all"],
+        &["status"],
+        &["report"],
+        &["resume", "--all"],
+        &["run", "--plain"],
+    ] {
+        assert_eq!(unheard(arguments), Some(0), "{arguments:?}");
+        if arguments[0] == "pause" {
+            assert_eq!(workspace.words("x"), ["paused"; 2]);
+        }
+    }
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    assert_eq!(unheard(&["run", "--plain", "--no-report", "experiments/z.toml"]), Some(100));
+}

@@ -156,6 +156,21 @@ fn the_first_page_says_what_needs_somebody() {
 }
 
 #[test]
+fn a_batch_between_two_runs_is_said_without_a_zero() {
+    let place = Place::new(Task::LanguageModel, 5, 60, Ending::Mixed);
+    let names: Vec<(&str, String)> = place.names.iter().map(|name| ("depth", name.clone())).collect();
+    made_up::batch(place.path(), "20261119T211000-ada-01-0001", &names, None).unwrap();
+    let _runner = lock::try_lock(&Workspace::new(place.path()).runner_lock()).unwrap().unwrap();
+    place.build();
+    assert!(
+        place.page("index.html").contains("<h1>2 of 5 runs done, none is running now. One needs you.</h1>")
+    );
+    let _alive = place.revive(1);
+    place.build();
+    assert!(place.page("index.html").contains("<h1>1 of 5 runs done, 1 is running. One needs you.</h1>"));
+}
+
+#[test]
 fn a_workspace_without_runs_has_a_page_that_says_how_to_begin() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(build(folder.path()).unwrap().runs, 0);

@@ -44,6 +44,22 @@ fn a_worker_without_a_runner_is_asked_by_the_command_itself() {
 }
 
 #[test]
+fn a_worker_that_the_runner_at_work_does_not_follow_is_asked_by_the_command_too() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "hold@3").experiment("y", 6, &[1], "hold@3");
+    let first = workspace.start(&[X]);
+    wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 3));
+    first.kill();
+    let run = workspace.seed("x", 1);
+    let second = workspace.start(&["experiments/y.toml"]);
+    wait_until("the other holds", || workspace.runs("y").iter().any(|run| step(run) == 3));
+    overnight(&workspace, &["stop", "x"]).code(0);
+    wait_until("the worker ends", || !lock::is_held(&run.alive_lock()));
+    assert_eq!(workspace.words("x"), ["stopped"]);
+    overnight(&workspace, &["stop", "y"]).code(0);
+    second.wait().code(0);
+}
+
+#[test]
 fn a_failed_run_is_tried_again_once_for_each_time_it_is_asked() {
     let workspace = Workspace::new().experiment("x", 6, &[1], "fail@3");
     workspace.run(&[X]).code(100);
@@ -72,6 +88,17 @@ fn a_retry_can_go_back_to_an_earlier_checkpoint() {
     overnight(&workspace, &["retry", "x"]).code(0);
     workspace.run(&[]).code(100);
     assert_eq!(starts(&run)[3].checkpoint, Some(6), "the newest, once nobody asks otherwise");
+}
+
+#[test]
+fn an_attempt_that_dies_before_it_went_on_leaves_the_wish_for_an_earlier_checkpoint_standing() {
+    let workspace = Workspace::new().experiment("x", 8, &[1], "fail@7").variable("FAKE_STILLBORN", "2");
+    workspace.run(&[X]).code(100);
+    overnight(&workspace, &["retry", "x", "--from", "4"]).code(0);
+    workspace.run(&[]).code(100);
+    let checkpoints: Vec<_> = starts(&workspace.seed("x", 1)).iter().map(|start| start.checkpoint).collect();
+    assert_eq!(checkpoints, [None, Some(4), Some(4), Some(4), Some(4)], "the retries end all the same");
+    assert_eq!(workspace.words("x"), ["killed"]);
 }
 
 #[test]

@@ -84,19 +84,31 @@ impl Workspace {
         let mut names = tempfile::Builder::new();
         let (stdout, stdout_path) = names.prefix("stdout-").tempfile().unwrap().keep().unwrap();
         let (stderr, stderr_path) = names.prefix("stderr-").tempfile().unwrap().keep().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_overnight"))
+        let child = self.command(arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
+        Running { child, stdout: stdout_path, stderr: stderr_path }
+    }
+
+    /// `overnight` with `arguments` to its end, its output in pipes that nobody reads any more.
+    pub fn unheard(&self, arguments: &[&str]) -> ExitStatus {
+        let closed = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        self.command(arguments).stdout(closed()).stderr(closed()).status().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
+        command
             .arg("-C")
             .arg(self.folder.path())
             .args(arguments)
             .env("OVERNIGHT_WORKER", fake_worker())
             .env_remove("CUDA_VISIBLE_DEVICES")
             .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        Running { child, stdout: stdout_path, stderr: stderr_path }
+            .stdin(Stdio::null());
+        command
     }
 
     fn layout(&self) -> run_dir::Workspace {

@@ -47,9 +47,17 @@ impl ExampleOrder {
     pub fn of_steps(&mut self, steps: Range<u64>) -> Vec<i64> {
         let mut numbers = Vec::with_capacity(((steps.end - steps.start) * self.per_step) as usize);
         for step in steps {
-            self.deal(step, &mut numbers);
+            match self.order {
+                Order::WithReplacement => self.draw(step, &mut numbers),
+                Order::Epochs => self.deal(step, &mut numbers),
+            }
         }
         numbers
+    }
+
+    fn draw(&self, step: u64, numbers: &mut Vec<i64>) {
+        let mut random = self.generator("windows", step);
+        numbers.extend((0..self.per_step).map(|_| below(&mut random, self.examples) as i64));
     }
 
     /// The step's share of its epoch's shuffle. Where the last step of an epoch finds too few
@@ -57,16 +65,17 @@ impl ExampleOrder {
     /// is due at least once.
     fn deal(&mut self, step: u64, numbers: &mut Vec<i64>) {
         let (epoch, within) = ((step - 1) / self.steps_per_epoch, (step - 1) % self.steps_per_epoch);
-        let places = within * self.per_step..(within + 1) * self.per_step;
+        let (examples, per_step) = (self.examples, self.per_step);
         let shuffle = self.shuffle(epoch);
-        numbers.extend(places.map(|place| shuffle[place as usize % shuffle.len()]));
+        let places = within * per_step..(within + 1) * per_step;
+        numbers.extend(places.map(|place| shuffle[(place % examples) as usize]));
     }
 
     fn shuffle(&mut self, epoch: u64) -> &[i64] {
         let known = self.shuffled.iter().position(|(of, _)| *of == epoch);
         let index = known.unwrap_or_else(|| {
+            let mut numbers: Vec<i64> = (0..self.examples as i64).collect();
             let mut random = self.generator("epoch", epoch);
-            let mut numbers = self.due_in_epoch(&mut random);
             for place in (1..numbers.len()).rev() {
                 numbers.swap(place, below(&mut random, place as u64 + 1) as usize);
             }
@@ -75,19 +84,6 @@ impl ExampleOrder {
             0
         });
         &self.shuffled[index].1
-    }
-
-    /// The examples of one epoch, not yet shuffled. There is always one.
-    fn due_in_epoch(&self, random: &mut ChaCha8Rng) -> Vec<i64> {
-        let examples = self.examples as i64;
-        match self.order {
-            Order::Each => (0..examples).collect(),
-            Order::SideBySide { apart } => {
-                let apart = apart.clamp(1, examples);
-                let first = below(random, apart as u64) as i64;
-                (first..examples).step_by(apart as usize).collect()
-            }
-        }
     }
 
     fn generator(&self, purpose: &str, number: u64) -> ChaCha8Rng {
@@ -107,12 +103,12 @@ mod tests {
 
     fn images(examples: i64, per_step: u64) -> ExampleOrder {
         let steps_per_epoch = (examples as u64).div_ceil(per_step);
-        ExampleOrder::new(Order::Each, examples, per_step, steps_per_epoch, 7)
+        ExampleOrder::new(Order::Epochs, examples, per_step, steps_per_epoch, 7)
     }
 
     #[test]
     fn a_step_sees_the_same_examples_whatever_was_asked_before() {
-        for order in [Order::Each, Order::SideBySide { apart: 9 }] {
+        for order in [Order::Epochs, Order::WithReplacement] {
             let mut whole = ExampleOrder::new(order, 100, 8, 13, 7);
             let all = whole.of_steps(1..40);
             let mut later = ExampleOrder::new(order, 100, 8, 13, 7);
@@ -142,20 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_of_windows_covers_the_text_once_from_a_place_of_its_own() {
-        let mut order = ExampleOrder::new(Order::SideBySide { apart: 64 }, 6401, 10, 10, 7);
-        let mut firsts = Vec::new();
-        for epoch in 0..6 {
-            let mut starts = order.of_steps(epoch * 10 + 1..epoch * 10 + 11);
-            assert!(!starts.is_sorted(), "shuffled");
-            starts.sort_unstable();
-            assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == 64), "side by side: {starts:?}");
-            assert!(starts[99] < 6401);
-            firsts.push(starts[0]);
-        }
-        firsts.sort_unstable();
-        firsts.dedup();
-        assert!(firsts.len() > 3, "{firsts:?}");
+    fn windows_are_spread_over_the_whole_text() {
+        let numbers = ExampleOrder::new(Order::WithReplacement, 1000, 100, 1, 7).of_steps(1..101);
+        let mean = numbers.iter().sum::<i64>() as f64 / numbers.len() as f64;
+        assert!((mean - 499.5).abs() < 15.0, "{mean}");
+        assert!(numbers.iter().all(|number| (0..1000).contains(number)));
     }
 
     #[test]

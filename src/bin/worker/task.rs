@@ -45,14 +45,13 @@ pub trait Task {
     fn model_record(&self) -> ModelRecord;
 }
 
-/// How training examples follow each other. Every epoch has an order of its own.
+/// How training examples follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Each example once in an epoch: images.
-    Each,
-    /// Every example that lies a multiple of `apart` from a place that each epoch chooses anew: windows
-    /// of a text that cover it once, cut elsewhere each time.
-    SideBySide { apart: i64 },
+    /// Each example is drawn anew from all of them: windows of a text.
+    WithReplacement,
+    /// Every example once in an epoch, shuffled anew each time: images.
+    Epochs,
 }
 
 /// What throughput counts.

@@ -32,9 +32,9 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
                 return None;
             }
             let note = if shown.unit.is_empty() {
-                format!("by {unit}")
+                format!("over {unit}")
             } else {
-                format!("{}, by {unit}", shown.unit)
+                format!("{} over {unit}", shown.unit)
             };
             let (label, weight) = (shown.title.clone(), Weight::Plain);
             let chart = Chart {

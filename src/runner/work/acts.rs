@@ -100,11 +100,15 @@ impl Work<'_> {
         false
     }
 
-    pub(super) async fn kill(&mut self, index: usize, cause: Cause) -> bool {
+    pub(super) fn kill(&mut self, index: usize, cause: Cause) -> bool {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         let Some(worker) = &mut run.worker else { return true };
         if worker.killed.is_some() {
+            // Its stack may still be being saved, and nobody waits for that any more.
+            if let (Cause::EndingNow, Some(handle)) = (cause, &worker.handle) {
+                drop(handle.kill());
+            }
             return false;
         }
         let since = |since: Duration| say::duration(since.as_secs_f64());
@@ -114,23 +118,18 @@ impl Work<'_> {
             Cause::Deaf => {
                 format!("killed after {} without a step, though asked to end", since(worker.quiet(now)))
             }
-            Cause::Hung => {
-                let silent = since(worker.silent(now));
-                let process = worker.handle.as_ref().map(|handle| handle.process);
-                let saved = match process {
-                    Some(process) => stack::save(process, &dir.stack(worker.attempt)).await,
-                    None => false,
-                };
-                let stack = if saved {
-                    format!("; its stack is in stack-{}.txt", worker.attempt)
-                } else {
-                    String::new()
-                };
-                format!("hung: no sign of life for {silent}{stack}")
-            }
+            Cause::Hung => format!("hung: no sign of life for {}", since(worker.silent(now))),
         };
-        if let Some(handle) = &worker.handle {
-            drop(handle.kill());
+        match &worker.handle {
+            Some(handle) if cause == Cause::Hung => match handle.try_clone() {
+                Ok(handle) => {
+                    tokio::spawn(stack::save_and_kill(handle, dir.stack(worker.attempt)));
+                }
+                // Out of descriptors: the end matters more than the stack.
+                Err(_) => drop(handle.kill()),
+            },
+            Some(handle) => drop(handle.kill()),
+            None => {}
         }
         self.batch.event("killed", Some(&dir), &why);
         worker.killed = Some(Killed { why, counts: cause == Cause::Hung });

@@ -42,11 +42,6 @@ impl TextData {
         })
     }
 
-    /// Tokens of a window that the model sees.
-    pub fn context(&self) -> i64 {
-        self.context
-    }
-
     /// Places at which a training window can begin.
     pub fn training_windows(&self) -> i64 {
         self.training_tokens - self.context

@@ -65,7 +65,7 @@ impl Task for ImageClassification {
     }
 
     fn order(&self) -> Order {
-        Order::Each
+        Order::Epochs
     }
 
     fn rate(&self) -> Rate {

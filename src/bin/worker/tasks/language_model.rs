@@ -66,7 +66,7 @@ impl Task for LanguageModel {
     }
 
     fn order(&self) -> Order {
-        Order::SideBySide { apart: self.data.context() }
+        Order::WithReplacement
     }
 
     fn rate(&self) -> Rate {

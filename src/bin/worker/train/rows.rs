@@ -7,6 +7,7 @@ use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{Evaluation, Phase, Sample, What};
 use overnight::run_dir::scan;
 use overnight::run_dir::write::{Durability, at, replace, replace_json};
+use overnight::say;
 
 use super::Training;
 use super::due::Due;
@@ -80,7 +81,8 @@ impl Training<'_> {
         let mut cells: Vec<(&str, f64)> = PLACES.into_iter().zip(places).collect();
         cells.extend(metrics);
         self.journal.row(&cells)?;
-        let words: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let words: Vec<String> =
+            metrics.iter().map(|(name, value)| format!("{name} {}", say::value(*value))).collect();
         self.journal.say(&format!("step {step}  {}", words.join("  ")))?;
         Ok(())
     }
