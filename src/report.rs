@@ -26,9 +26,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::run_dir::metrics::Metrics;
+use crate::run_dir::needs::{self, Member};
 use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{RunDir, Workspace, lock, read, scan, step_name};
+use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
 use files::RunFiles;
 use index_page::{Experiments, Work};
@@ -103,6 +104,15 @@ struct Known {
     metrics: Option<Metrics>,
 }
 
+/// A run that is to be read and rendered.
+struct Job {
+    dir: RunDir,
+    metrics: Metrics,
+    fingerprint: String,
+    /// The need that did not finish, as far as is known.
+    failed_need: Option<String>,
+}
+
 /// A run that was read and rendered again.
 struct Fresh {
     dir: RunDir,
@@ -158,20 +168,64 @@ impl Report {
             Scope::All => scan::runs(&self.workspace),
             Scope::Runs(runs) => runs.iter().filter(|run| run.path().is_dir()).cloned().collect(),
         };
-        let mut jobs: Vec<(RunDir, Metrics, String)> = Vec::new();
+        let mut jobs = Vec::new();
         for dir in looked_at {
             let fingerprint = format!("{}{}", &theme.generation()[..16], files::fingerprint(&dir));
             if self.is_current(&dir, &fingerprint) {
                 continue;
             }
-            let metrics = self.runs.get_mut(&dir).and_then(|known| known.metrics.take()).unwrap_or_default();
-            jobs.push((dir, metrics, fingerprint));
+            let failed_need = self.runs.get(&dir).and_then(|known| known.summary.failed_need.clone());
+            jobs.push(self.job(dir, fingerprint, failed_need));
         }
-        let results: Vec<Result<Fresh, ReportError>> = jobs
-            .into_par_iter()
-            .map(|(dir, metrics, mark)| self.render_run(dir, metrics, mark, &theme, &clock))
-            .collect();
         let mut first_error = None;
+        self.render_runs(jobs, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        // What the others have come to may change what becomes of those that need them.
+        let jobs = self.misjudged();
+        self.render_runs(jobs, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
+        built.runs = self.runs.len();
+        first_error.map_or(Ok(built), Err)
+    }
+
+    /// A run to be read and rendered, going on from the rows that are known.
+    fn job(&mut self, dir: RunDir, fingerprint: String, failed_need: Option<String>) -> Job {
+        let metrics = self.runs.get_mut(&dir).and_then(|known| known.metrics.take()).unwrap_or_default();
+        Job { dir, metrics, fingerprint, failed_need }
+    }
+
+    /// Runs that are shown as waiting and are skipped, or the other way round.
+    fn misjudged(&mut self) -> Vec<Job> {
+        let summaries = self.runs.values().map(|known| &known.summary);
+        let members: Vec<Member> = summaries
+            .map(|summary| Member {
+                experiment: &summary.experiment,
+                run: &summary.run,
+                needs: &summary.needs,
+                fate: summary.fate,
+            })
+            .collect();
+        let failed = needs::failed_needs(&members);
+        let misjudged: Vec<(RunDir, String, Option<String>)> = self
+            .runs
+            .iter()
+            .zip(failed)
+            .filter(|((_, known), failed)| known.summary.failed_need != *failed)
+            .map(|((dir, known), failed)| (dir.clone(), known.summary.fingerprint.clone(), failed))
+            .collect();
+        misjudged.into_iter().map(|(dir, mark, failed)| self.job(dir, mark, failed)).collect()
+    }
+
+    fn render_runs(
+        &mut self,
+        jobs: Vec<Job>,
+        theme: &Theme,
+        clock: &Clock,
+        changed: &mut BTreeSet<String>,
+        built: &mut Built,
+        first_error: &mut Option<ReportError>,
+    ) {
+        let results: Vec<Result<Fresh, ReportError>> =
+            jobs.into_par_iter().map(|job| self.render_run(job, theme, clock)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -180,12 +234,11 @@ impl Report {
                     built.written.extend(fresh.written);
                     self.runs.insert(fresh.dir, fresh.known);
                 }
-                Err(error) => first_error = first_error.or(Some(error)),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
             }
         }
-        self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
-        built.runs = self.runs.len();
-        first_error.map_or(Ok(built), Err)
     }
 
     /// Leaves out runs whose directory is gone; returns their experiments.
@@ -213,15 +266,12 @@ impl Report {
         })
     }
 
-    fn render_run(
-        &self,
-        dir: RunDir,
-        metrics: Metrics,
-        fingerprint: String,
-        theme: &Theme,
-        clock: &Clock,
-    ) -> Result<Fresh, ReportError> {
-        let files = RunFiles::read(&dir, &self.host, clock.now, metrics);
+    fn render_run(&self, job: Job, theme: &Theme, clock: &Clock) -> Result<Fresh, ReportError> {
+        let Job { dir, metrics, fingerprint, failed_need } = job;
+        let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
+        if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
+            files.seen.status = Status::Skipped { need };
+        }
         let summary = RunSummary::of(&files, fingerprint);
         let folder = run_folder(&summary.experiment, &summary.run);
         let is_open = matches!(summary.state.class.as_str(), "running" | "waiting");

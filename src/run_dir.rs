@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod lock;
 pub mod metrics;
+pub mod needs;
 pub mod number;
 pub mod read;
 pub mod records;

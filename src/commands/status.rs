@@ -12,6 +12,7 @@ use super::text::{self, Cell, Table};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
@@ -73,12 +74,18 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
 pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
     let reasons = reasons(workspace);
     let (host, now) = (scan::host(), scan::now());
-    let mut lines: Vec<(u32, Line)> = runs
-        .par_iter()
-        .map(|run| {
-            let seen = scan::look(run, &host, now);
+    let mut seen: Vec<Seen> = runs.par_iter().map(|run| scan::look(run, &host, now)).collect();
+    if needs::any(&seen) {
+        let others: Vec<RunDir> =
+            scan::runs(workspace).into_iter().filter(|run| !runs.contains(run)).collect();
+        let others: Vec<Seen> = others.par_iter().map(|run| scan::look(run, &host, now)).collect();
+        needs::skip(seen.iter_mut().collect(), &others, |seen| Fate::of(&seen.status));
+    }
+    let mut lines: Vec<(u32, Line)> = seen
+        .into_par_iter()
+        .map(|seen| {
             let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
-            let reason = reasons.get(&(run.experiment(), run.name()));
+            let reason = reasons.get(&(seen.dir.experiment(), seen.dir.name()));
             (number, line(seen, reason))
         })
         .collect();
@@ -133,7 +140,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
         Status::Lost => "nobody saw it end; the next runner goes on with it".to_owned(),
-        Status::Skipped { need } => format!("{need} failed"),
+        Status::Skipped { need } => format!("{need} did not finish"),
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),
     }

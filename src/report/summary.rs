@@ -9,6 +9,7 @@ use super::chart::Point;
 use super::chart::series::{in_order, smoothed, thinned};
 use super::files::RunFiles;
 use crate::experiment::metric::{Direction, direction_of};
+use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, FailureKind, What, exit};
 use crate::run_dir::status::Waiting;
@@ -32,6 +33,11 @@ pub struct RunSummary {
     /// Unix seconds when it was queued.
     pub created: f64,
     pub state: State,
+    /// What it waits for, and what its own state means for those that wait for it.
+    pub needs: Vec<String>,
+    pub fate: Fate,
+    /// The need that did not finish, if it is skipped.
+    pub failed_need: Option<String>,
     /// Steps planned and done.
     pub steps: u64,
     pub step: u64,
@@ -119,6 +125,12 @@ impl RunSummary {
             tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
             created: record.map_or(0.0, |record| record.created),
             state: state(&files.seen.status),
+            needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
+            fate: Fate::of(&files.seen.status),
+            failed_need: match &files.seen.status {
+                Status::Skipped { need } => Some(need.clone()),
+                _ => None,
+            },
             steps: progress
                 .map_or_else(|| record.map_or(0, |record| record.steps), |progress| progress.steps),
             step,
@@ -198,7 +210,7 @@ fn state(status: &Status) -> State {
         Status::Finished => ("finished", None),
         Status::Running { .. } => ("running", None),
         Status::Stopped | Status::Paused => ("held", None),
-        Status::Skipped { need } => ("held", Some(format!("{need} failed"))),
+        Status::Skipped { need } => ("held", Some(format!("{need} did not finish"))),
         Status::Waiting { because } => ("waiting", Some(waiting(*because))),
         Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
         Status::Failed { code } => ("failed", Some(format!("exit code {code}"))),

@@ -105,7 +105,6 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
         attempts: &attempts,
         requests: &requests,
         progress: progress.as_ref(),
-        failed_need: None,
         host,
         now,
     });

@@ -19,7 +19,7 @@ pub enum Status {
     },
     Stopped,
     Paused,
-    /// A need failed.
+    /// It would wait, and a need of it did not finish: see [`needs`](super::needs).
     Skipped {
         need: String,
     },
@@ -103,8 +103,6 @@ pub struct Observation<'a> {
     pub attempts: &'a [Attempt],
     pub requests: &'a [Request],
     pub progress: Option<&'a Progress>,
-    /// A need of this run that failed, by name.
-    pub failed_need: Option<&'a str>,
     /// This machine's name.
     pub host: &'a str,
     /// Unix seconds.
@@ -114,7 +112,8 @@ pub struct Observation<'a> {
 /// Seconds for which the progress of a run on another host counts as a sign of life.
 const FRESH_SECONDS: f64 = 60.0;
 
-/// The state of a run: the first that holds, in the order of this function.
+/// The state of a run by itself: the first that holds, in the order of this function. Whether one that
+/// waits is skipped follows from other runs: see [`needs`](super::needs).
 pub fn status(seen: &Observation) -> Status {
     let record = match seen.record {
         Ok(record) => record,
@@ -139,9 +138,6 @@ pub fn status(seen: &Observation) -> Status {
         Some(Ask::Stop) => return Status::Stopped,
         Some(Ask::Pause) => return Status::Paused,
         _ => {}
-    }
-    if let Some(need) = seen.failed_need {
-        return Status::Skipped { need: need.to_owned() };
     }
     match (start, end) {
         (None, _) => Status::Waiting { because: Waiting::New },
@@ -279,7 +275,6 @@ mod tests {
             attempts,
             requests,
             progress: None,
-            failed_need: None,
             host: "here",
             now: 1000.0,
         })
@@ -358,7 +353,6 @@ mod tests {
             attempts: &attempts,
             requests: &[],
             progress: Some(&progress),
-            failed_need: None,
             host: "there",
             now: 1000.0,
         };

@@ -83,6 +83,7 @@ impl LeftRun {
         let reason = match (&run.trouble, &run.seen.status, waiting) {
             (Some(trouble), ..) => trouble.clone(),
             (None, Status::Unreadable { reason }, _) => reason.clone(),
+            (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
             (None, _, Some(reason)) => reason.to_owned(),
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
@@ -104,10 +105,8 @@ impl LeftRun {
             // The reason says it already.
             Status::Waiting { .. } | Status::Lost if self.reason.ends_with("overnight run") => String::new(),
             Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
-            Status::Unreadable { .. }
-            | Status::Finished
-            | Status::Running { .. }
-            | Status::Skipped { .. } => String::new(),
+            Status::Skipped { need } => format!(" (starts once that has: overnight retry {need})"),
+            Status::Unreadable { .. } | Status::Finished | Status::Running { .. } => String::new(),
         };
         format!("{} {name}{reason}{remedy}", self.status.word())
     }

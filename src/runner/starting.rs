@@ -187,7 +187,6 @@ fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
         attempts: &seen.attempts,
         requests: &seen.requests,
         progress: seen.progress.as_ref(),
-        failed_need: None,
         host,
         now,
     });

@@ -8,6 +8,7 @@ use super::FailedRuns;
 use super::child::Handle;
 use super::schedule::{self, Live, Standing};
 use super::telemetry::TelemetryFile;
+use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, last_start};
@@ -24,6 +25,8 @@ pub struct Tracked {
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// The need that did not finish, once it was told.
+    pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
 }
@@ -77,7 +80,16 @@ impl Tracked {
     pub fn new(dir: RunDir, host: &str) -> Tracked {
         let seen = scan::look(&dir, host, scan::now());
         let finished_before = seen.status == Status::Finished;
-        Tracked { dir, seen, worker: None, fruitless: 0, finished_before, trouble: None, held: None }
+        Tracked {
+            dir,
+            seen,
+            worker: None,
+            fruitless: 0,
+            finished_before,
+            trouble: None,
+            skipped: None,
+            held: None,
+        }
     }
 
     /// `experiment/run`.
@@ -234,6 +246,26 @@ impl Worker {
 /// Puts runs into the order in which they were queued.
 pub fn in_order_of_age(runs: &mut [Tracked]) {
     runs.sort_by(|a, b| a.age().partial_cmp(&b.age()).unwrap_or(std::cmp::Ordering::Equal));
+}
+
+/// Makes skipped those of `runs` that wait for one that did not finish; `others` are the runs that this
+/// batch leaves out. A failed one that this batch tries again is not lost yet.
+pub fn skip(
+    runs: &mut [Tracked],
+    others: impl FnOnce() -> Vec<RunDir>,
+    host: &str,
+    batch: Option<&str>,
+    failed: FailedRuns,
+) {
+    if !needs::any(runs.iter().map(|run| &run.seen)) {
+        return;
+    }
+    let others: Vec<Seen> = others().iter().map(|dir| scan::look(dir, host, scan::now())).collect();
+    needs::skip(runs.iter_mut().map(|run| &mut run.seen).collect(), &others, |seen| {
+        let fate = Fate::of(&seen.status);
+        let is_tried_again = fate == Fate::Bad && standing(seen, batch, failed) == Standing::Waiting;
+        if is_tried_again { Fate::Other } else { fate }
+    });
 }
 
 /// What may be done about a run without a worker. A failed one is tried again at most once in a batch

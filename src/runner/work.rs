@@ -253,8 +253,28 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
+        self.skip();
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
+    }
+
+    /// Takes out of the queue what waits for a run that did not finish.
+    fn skip(&mut self) {
+        let others = || self.left_out.iter().cloned().collect();
+        let batch = self.batch.name();
+        tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
+        for run in &mut self.runs {
+            let need = match &run.seen.status {
+                Status::Skipped { need } => Some(need.clone()),
+                _ => None,
+            };
+            if let Some(need) = need.as_ref().filter(|_| need != run.skipped) {
+                let why = format!("{need} did not finish");
+                self.batch.event("skipped", Some(&run.dir), &why);
+                self.view.say(&format!("skipped  {}: {why}", run.name()));
+            }
+            run.skipped = need;
+        }
     }
 
     fn standing(&self, run: &Tracked, now: Instant) -> Standing {
@@ -381,7 +401,7 @@ impl<'a> Work<'a> {
 }
 
 fn selected(workspace: &Workspace, options: &RunnerOptions, host: &str) -> Vec<Tracked> {
-    match &options.selection {
+    let mut runs: Vec<Tracked> = match &options.selection {
         Selection::Runs(runs) => runs.iter().map(|dir| Tracked::new(dir.clone(), host)).collect(),
         Selection::All => {
             let runs = scan::runs(workspace).into_iter();
@@ -389,7 +409,15 @@ fn selected(workspace: &Workspace, options: &RunnerOptions, host: &str) -> Vec<T
             tracked::in_order_of_age(&mut runs);
             runs
         }
-    }
+    };
+    let others = || match &options.selection {
+        Selection::Runs(runs) => {
+            scan::runs(workspace).into_iter().filter(|dir| !runs.contains(dir)).collect()
+        }
+        Selection::All => Vec::new(),
+    };
+    tracked::skip(&mut runs, others, host, None, options.failed);
+    runs
 }
 
 fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {

@@ -360,3 +360,31 @@ fn the_watcher_of_the_report_ends_with_its_runner() {
         state.is_empty() || state.contains(") Z ")
     });
 }
+
+#[test]
+fn what_needs_a_failed_run_is_skipped_until_that_is_tried_again_and_finishes() {
+    let needing = |need: &str| {
+        format!(
+            "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 4\n[queue]\nneeds = [\"{need}\"]\n"
+        )
+    };
+    let workspace = Workspace::new()
+        .experiment("a", 4, &[1], "failonce@2")
+        .file("experiments/b.toml", &needing("a"))
+        .file("experiments/c.toml", &needing("b"));
+    let files = ["experiments/c.toml", "experiments/b.toml", "experiments/a.toml"];
+    let words = || ["a", "b", "c"].map(|experiment| workspace.words(experiment)[0]);
+    workspace.run(&files).code(100).says("skipped b/").says("a did not finish");
+    let status = workspace.spawn(&["status"]).wait().code(0).stdout;
+    assert!(status.contains("b did not finish"), "{status}");
+    let alone = workspace.spawn(&["status", "c"]).wait().code(0).stdout;
+    assert!(alone.contains("skipped"), "{alone}");
+    workspace.spawn(&["report"]).wait().code(0);
+    let runs = std::fs::read_to_string(workspace.path("reports/runs/index.json")).unwrap();
+    assert_eq!(runs.matches("\"skipped\"").count(), 2, "{runs}");
+    workspace.run(&["--retry-failed"]).code(0);
+    assert_eq!(words(), ["finished"; 3]);
+    workspace.spawn(&["report"]).wait().code(0);
+    let runs = std::fs::read_to_string(workspace.path("reports/runs/index.json")).unwrap();
+    assert_eq!(runs.matches("\"skipped\"").count(), 0);
+}

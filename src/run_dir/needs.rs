@@ -1,0 +1,146 @@
+//! Which waiting runs can never start, because what they need has come to a bad end. Follows from all
+//! runs together, so it is found in a second step, after each was looked at.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Status;
+use super::scan::Seen;
+
+/// A run among those that need each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    pub experiment: &'a str,
+    pub run: &'a str,
+    /// Experiments, `experiment/run`, or runs of its own experiment.
+    pub needs: &'a [String],
+    pub fate: Fate,
+}
+
+/// What a run's status means for those that need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Failed, killed or stopped: it does not finish unless a person acts.
+    Bad,
+    /// Waits, and waits in vain where a need is bad.
+    Waiting,
+    Other,
+}
+
+impl Fate {
+    pub fn of(status: &Status) -> Fate {
+        match status {
+            Status::Failed { .. } | Status::Killed { .. } | Status::Stopped => Fate::Bad,
+            Status::Waiting { .. } | Status::Skipped { .. } => Fate::Waiting,
+            _ => Fate::Other,
+        }
+    }
+}
+
+/// For each member the first of its needs that is bad, or is skipped itself, if it waits for one.
+pub fn failed_needs(members: &[Member]) -> Vec<Option<String>> {
+    let mut failed: Vec<Option<String>> = vec![None; members.len()];
+    let names =
+        |member: &Member| [member.experiment.to_owned(), format!("{}/{}", member.experiment, member.run)];
+    let mut bad: HashSet<String> =
+        members.iter().filter(|member| member.fate == Fate::Bad).flat_map(names).collect();
+    loop {
+        let mut is_settled = true;
+        for (member, failed) in members.iter().zip(&mut failed) {
+            if member.fate != Fate::Waiting || failed.is_some() {
+                continue;
+            }
+            // Its own experiment may have bad runs; only a need for one of them counts.
+            let is_bad = |need: &&String| {
+                bad.contains(*need) || bad.contains(&format!("{}/{need}", member.experiment))
+            };
+            *failed = member.needs.iter().find(is_bad).cloned();
+            if failed.is_some() {
+                bad.extend(names(member));
+                is_settled = false;
+            }
+        }
+        if is_settled {
+            return failed;
+        }
+    }
+}
+
+/// Whether any of these waits and needs another, so that the others must be looked at too.
+pub fn any<'a>(runs: impl IntoIterator<Item = &'a Seen>) -> bool {
+    runs.into_iter().any(|seen| !needs(seen).is_empty() && Fate::of(&seen.status) == Fate::Waiting)
+}
+
+/// Makes skipped those of `runs` whose needs among `runs` and `others` came to a bad end; `fate` says
+/// what a run's status means.
+pub fn skip(mut runs: Vec<&mut Seen>, others: &[Seen], fate: impl Fn(&Seen) -> Fate) {
+    let names: Vec<(String, String)> = runs
+        .iter()
+        .map(|seen| &**seen)
+        .chain(others)
+        .map(|seen| (seen.dir.experiment(), seen.dir.name()))
+        .collect();
+    let all = runs.iter().map(|seen| &**seen).chain(others).zip(&names);
+    let members: Vec<Member> = all
+        .map(|(seen, (experiment, run))| Member { experiment, run, needs: needs(seen), fate: fate(seen) })
+        .collect();
+    let failed = failed_needs(&members);
+    for (seen, need) in runs.iter_mut().zip(failed) {
+        if let Some(need) = need {
+            seen.status = Status::Skipped { need };
+        }
+    }
+}
+
+fn needs(seen: &Seen) -> &[String] {
+    seen.record.as_ref().map_or(&[], |record| &record.queue.needs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(members: &[(&str, &str, &[&str], Fate)]) -> Vec<Option<String>> {
+        let needs: Vec<Vec<String>> =
+            members.iter().map(|member| member.2.iter().map(|need| (*need).to_owned()).collect()).collect();
+        let members: Vec<Member> = members
+            .iter()
+            .zip(&needs)
+            .map(|((experiment, run, _, fate), needs)| Member { experiment, run, needs, fate: *fate })
+            .collect();
+        failed_needs(&members)
+    }
+
+    #[test]
+    fn a_bad_end_skips_all_that_need_it_however_far_behind() {
+        let found = failed(&[
+            ("third", "s1", &["second/s1"], Fate::Waiting),
+            ("second", "s1", &["first"], Fate::Waiting),
+            ("second", "s2", &["other"], Fate::Waiting),
+            ("first", "s1", &[], Fate::Other),
+            ("first", "s2", &[], Fate::Bad),
+            ("other", "s1", &[], Fate::Other),
+        ]);
+        let found: Vec<Option<&str>> = found.iter().map(Option::as_deref).collect();
+        assert_eq!(found, [Some("second/s1"), Some("first"), None, None, None, None]);
+    }
+
+    #[test]
+    fn a_need_for_one_run_of_its_experiment_leaves_the_others_alone() {
+        let found = failed(&[
+            ("x", "a", &[], Fate::Bad),
+            ("x", "b", &["a"], Fate::Waiting),
+            ("x", "c", &["d"], Fate::Waiting),
+            ("x", "d", &[], Fate::Waiting),
+        ]);
+        assert_eq!(found, [None, Some("a".to_owned()), None, None]);
+    }
+
+    #[test]
+    fn runs_that_need_each_other_end_the_search() {
+        let members = [("x", "a", &["b"][..], Fate::Waiting), ("x", "b", &["a"][..], Fate::Waiting)];
+        assert_eq!(failed(&members), [None, None]);
+    }
+}
