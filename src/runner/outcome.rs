@@ -1,7 +1,7 @@
 //! How a batch ended, and what the shell is told.
 
 use super::interrupt::Ending;
-use super::schedule::Decision;
+use super::schedule::{Decision, Reason};
 use super::tracked::Tracked;
 use crate::exit::Exit;
 use crate::run_dir::records::Attempt;
@@ -37,9 +37,8 @@ impl Outcome {
         let now = |run: &&Tracked| is_finished(run) && !run.finished_before;
         let reason = |index| decision.waiting.iter().find(|(run, _)| *run == index);
         let unfinished = |(_, run): &(usize, &Tracked)| run.seen.status != Status::Finished;
-        let left = |(index, run): (usize, &Tracked)| {
-            LeftRun::of(run, reason(index).map(|(_, reason)| reason.as_str()))
-        };
+        let left =
+            |(index, run): (usize, &Tracked)| LeftRun::of(run, reason(index).map(|(_, reason)| reason));
         Outcome {
             batch,
             finished: runs.iter().filter(is_finished).map(|run| run.dir.clone()).collect(),
@@ -79,12 +78,12 @@ impl Outcome {
 
 impl LeftRun {
     /// A run that is not finished; `waiting` is the schedule's reason, if it gave one.
-    pub fn of(run: &Tracked, waiting: Option<&str>) -> LeftRun {
+    pub fn of(run: &Tracked, waiting: Option<&Reason>) -> LeftRun {
         let reason = match (&run.trouble, &run.seen.status, waiting) {
             (Some(trouble), ..) => trouble.clone(),
             (None, Status::Unreadable { reason }, _) => reason.clone(),
             (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
-            (None, _, Some(reason)) => reason.to_owned(),
+            (None, _, Some(reason)) => reason.to_string(),
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
             (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),

@@ -2,7 +2,7 @@
 
 use super::devices::Devices;
 use super::estimate::{Rates, simulate};
-use super::schedule::{Decision, Slot, Standing};
+use super::schedule::{Decision, Reason, Slot, Standing};
 use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
 use super::view::{BatchLine, RunLine};
@@ -29,7 +29,7 @@ pub fn queue_state(
         }
     }
     // A run that is held starts when a person has seen to it: it has no time, and takes no slot's.
-    let is_held = |reason: &str| reason.starts_with("held");
+    let is_held = |reason: &Reason| matches!(reason, Reason::Held(_));
     let startable = decision.waiting.iter().filter(|(_, reason)| !is_held(reason));
     let lengths: Vec<Option<f64>> = startable.map(|(run, _)| seconds_left(&runs[*run], rates)).collect();
     let times = simulate(&free, &lengths);
@@ -41,7 +41,7 @@ pub fn queue_state(
         WaitingRun {
             experiment: runs[*run].dir.experiment(),
             run: runs[*run].dir.name(),
-            reason: reason.clone(),
+            reason: reason.to_string(),
             start: start.map(|start| now + start),
             end: end.map(|end| now + end),
         }
@@ -171,7 +171,8 @@ mod tests {
         });
         let mut rates = Rates::default();
         rates.add("x", 10.0, 10);
-        let waiting = vec![(0, "held: no GPU".to_owned()), (1, "for a free slot".to_owned())];
+        let waiting =
+            vec![(0, Reason::Held("no GPU".to_owned())), (1, Reason::Waits("for a free slot".to_owned()))];
         let decision = Decision { waiting, ..Decision::default() };
         let slots = [Slot { gpu: None, threads: 1 }];
         let state = queue_state(&runs, &slots, &decision, &rates, 1000.0);

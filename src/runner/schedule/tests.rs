@@ -1,0 +1,243 @@
+use super::*;
+use crate::runner::interrupt::Interrupt;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn run(name: &str, standing: Standing) -> Run {
+    Run {
+        experiment: "x".into(),
+        name: name.into(),
+        wish: Wish::Cpu,
+        standing,
+        needs: Vec::new(),
+        limit: None,
+        fruitless: 0,
+        retries: 3,
+        hang: Some(Duration::from_secs(1800)),
+        held: None,
+        seconds: None,
+    }
+}
+
+fn live(slot: usize) -> Live {
+    Live {
+        slot: Some(slot),
+        in_reach: true,
+        end_wanted: false,
+        asked: None,
+        quiet: Duration::ZERO,
+        silent: Duration::ZERO,
+    }
+}
+
+fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
+    let gpus = ["A100".to_string(), "H100".to_string()];
+    let gpus = if slots.iter().any(|slot| slot.gpu.is_some()) { &gpus[..] } else { &[] };
+    decide(&Observation {
+        runs,
+        slots,
+        gpus,
+        ending,
+        patience: PATIENCE,
+        gate: Gate::Open,
+        seconds_left: None,
+    })
+}
+
+fn waits(reason: &str) -> Reason {
+    Reason::Waits(reason.to_owned())
+}
+
+fn cpu(count: usize) -> Vec<Slot> {
+    slots(Some(count as u32), 0, 4)
+}
+
+#[test]
+fn waiting_runs_fill_the_free_slots_in_order() {
+    let runs = [
+        run("a", Standing::Live(live(0))),
+        run("b", Standing::Left),
+        run("c", Standing::Waiting),
+        run("d", Standing::Waiting),
+    ];
+    let decision = decided(&runs, &cpu(2), Ending::Open);
+    assert_eq!(decision.actions, [Action::Start { run: 2, slot: 1 }]);
+    assert_eq!(decision.waiting, [(3, waits("for a free slot"))]);
+    assert!(!decision.done);
+}
+
+#[test]
+fn a_batch_is_done_when_nothing_lives_and_nothing_can_begin() {
+    assert!(decided(&[], &cpu(1), Ending::Open).done);
+    assert!(decided(&[run("a", Standing::Finished)], &cpu(1), Ending::Open).done);
+    assert!(!decided(&[run("a", Standing::Live(live(0)))], &cpu(1), Ending::Asked).done);
+    assert!(decided(&[run("a", Standing::Waiting)], &cpu(1), Ending::Asked).done);
+    let lost = decided(&[run("a", Standing::Lost)], &cpu(1), Ending::Open);
+    assert_eq!(lost.actions, [Action::Close { run: 0 }]);
+    assert!(!lost.done, "once its end is written, it waits again");
+}
+
+#[test]
+fn asking_comes_once_and_killing_only_without_steps() {
+    let stand = |asked: Option<u64>, quiet: u64| {
+        let mut worker = live(0);
+        worker.asked = asked.map(Duration::from_secs);
+        worker.quiet = Duration::from_secs(quiet);
+        decided(&[run("a", Standing::Live(worker))], &cpu(1), Ending::Asked).actions
+    };
+    assert_eq!(stand(None, 0), [Action::AskToEnd { run: 0 }]);
+    assert_eq!(stand(Some(59), 100), []);
+    assert_eq!(stand(Some(100), 10), [], "it still takes steps: let it write its checkpoint");
+    assert_eq!(stand(Some(60), 60), [Action::Kill { run: 0, cause: Cause::Deaf }]);
+}
+
+#[test]
+fn a_second_signal_kills_at_once() {
+    let runs = [run("a", Standing::Live(live(0))), run("b", Standing::Waiting)];
+    let decision = decided(&runs, &cpu(2), Ending::Now(Interrupt::Int));
+    assert_eq!(decision.actions, [Action::Kill { run: 0, cause: Cause::EndingNow }]);
+    assert!(!decision.done);
+}
+
+#[test]
+fn a_worker_out_of_reach_is_waited_for_until_the_second_signal() {
+    let runs = [run("a", Standing::Live(Live { in_reach: false, ..live(0) }))];
+    let decision = |ending| decided(&runs, &cpu(1), ending);
+    assert!(!decision(Ending::Asked).done);
+    let last = decision(Ending::Now(Interrupt::Int));
+    assert_eq!((last.actions, last.done), (vec![], true));
+}
+
+#[test]
+fn a_request_ends_one_run_and_the_others_go_on() {
+    let mut stopped = live(0);
+    stopped.end_wanted = true;
+    let runs = [run("a", Standing::Live(stopped)), run("b", Standing::Live(live(1)))];
+    let decision = decided(&runs, &cpu(2), Ending::Open);
+    assert_eq!(decision.actions, [Action::AskToEnd { run: 0 }]);
+}
+
+#[test]
+fn a_run_that_never_gets_further_is_held() {
+    let mut stuck = run("a", Standing::Waiting);
+    stuck.fruitless = 4;
+    let decision = decided(&[stuck], &cpu(1), Ending::Open);
+    assert!(decision.done);
+    assert!(decision.waiting[0].1.to_string().starts_with("held: it ended 4 times"), "{decision:?}");
+}
+
+#[test]
+fn runs_wait_for_the_gpu_they_need_and_others_pass() {
+    let slots = slots(None, 2, 8);
+    assert_eq!(slots.len(), 2);
+    assert_eq!(slots[0].threads, 4);
+    let mut runs = [
+        run("a", Standing::Live(live(1))),
+        run("b", Standing::Waiting),
+        run("c", Standing::Waiting),
+        run("d", Standing::Waiting),
+    ];
+    runs[1].wish = Wish::Model("H100".into());
+    runs[2].wish = Wish::Gpu(7);
+    runs[3].wish = Wish::AnyGpu;
+    let decision = decided(&runs, &slots, Ending::Open);
+    assert_eq!(decision.actions, [Action::Start { run: 3, slot: 0 }]);
+    assert_eq!(decision.waiting[0].1, waits("for a free H100"));
+    assert!(decision.waiting[1].1.to_string().starts_with("held: it needs GPU 7"));
+}
+
+#[test]
+fn needs_and_limits_hold_a_run_back() {
+    let mut second = run("b", Standing::Waiting);
+    second.needs = vec!["a".into()];
+    let mut runs = [run("a", Standing::Live(live(0))), second];
+    let decision = decided(&runs, &cpu(2), Ending::Open);
+    assert_eq!(decision.waiting, [(1, waits("after a"))]);
+    runs[0].standing = Standing::Finished;
+    let decision = decided(&runs, &cpu(2), Ending::Open);
+    assert_eq!(decision.actions, [Action::Start { run: 1, slot: 0 }]);
+
+    let mut runs = [run("a", Standing::Waiting), run("b", Standing::Waiting)];
+    runs[1].limit = Some(1);
+    let decision = decided(&runs, &cpu(2), Ending::Open);
+    assert_eq!(decision.actions, [Action::Start { run: 0, slot: 0 }]);
+    assert_eq!(decision.waiting, [(1, waits("1 runs of x at once"))]);
+}
+
+#[test]
+fn the_device_is_that_of_the_attempt_before() {
+    assert_eq!(wish("auto", None, 0), Wish::Cpu);
+    assert_eq!(wish("auto", None, 2), Wish::AnyGpu);
+    assert_eq!(wish("cuda", None, 0), Wish::AnyGpu, "asked for by name: held, never moved");
+    assert_eq!(wish("cuda:1", None, 2), Wish::Gpu(1));
+    assert_eq!(wish("cpu", None, 2), Wish::Cpu);
+}
+
+#[test]
+fn threads_are_divided_and_never_none() {
+    assert_eq!(slots(Some(3), 0, 8).iter().map(|slot| slot.threads).collect::<Vec<_>>(), [2; 3]);
+    assert_eq!(slots(Some(8), 0, 2)[7].threads, 1);
+    assert_eq!(slots(None, 0, 2), [Slot { gpu: None, threads: 2 }]);
+    let shared: Vec<_> = slots(Some(3), 2, 6).iter().map(|slot| slot.gpu).collect();
+    assert_eq!(shared, [Some(0), Some(1), Some(0)]);
+}
+
+#[test]
+fn a_worker_without_a_sign_of_life_is_killed_and_one_that_evaluates_is_not() {
+    let hang = Duration::from_secs(1800);
+    let standing = |silent| Standing::Live(Live { quiet: 2 * hang, silent, ..live(0) });
+    let actions = |silent| decided(&[run("a", standing(silent))], &cpu(1), Ending::Open).actions;
+    assert_eq!(actions(Duration::from_secs(60)), []);
+    assert_eq!(actions(hang), [Action::Kill { run: 0, cause: Cause::Hung }]);
+    let never = Run { hang: None, ..run("a", standing(2 * hang)) };
+    assert_eq!(decided(&[never], &cpu(1), Ending::Open).actions, []);
+}
+
+#[test]
+fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
+    let runs = [run("a", Standing::Waiting)];
+    let slots = cpu(1);
+    let with = |gate| {
+        let seen = Observation {
+            runs: &runs,
+            slots: &slots,
+            gpus: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate,
+            seconds_left: None,
+        };
+        decide(&seen)
+    };
+    let later = with(Gate::NotYet("until 23:00".into()));
+    assert_eq!((later.waiting, later.done), (vec![(0, waits("until 23:00"))], false));
+    let shut = with(Gate::Shut("the batch ends after its current runs".into()));
+    assert_eq!((shut.actions, shut.done), (vec![], true));
+}
+
+#[test]
+fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
+    let slots = cpu(1);
+    let decision = |run: Run| {
+        let runs = [run];
+        decide(&Observation {
+            runs: &runs,
+            slots: &slots,
+            gpus: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: Some(600.0),
+        })
+    };
+    let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.to_string());
+    let waiting = || run("a", Standing::Waiting);
+    assert_eq!(
+        reason(Run { seconds: Some(601.0), ..waiting() }).as_deref(),
+        Some("it would not end in time")
+    );
+    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }), None);
+    assert_eq!(reason(waiting()), None, "what nobody knows is tried");
+    let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
+    assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
+}
