@@ -54,14 +54,43 @@ fn copy(path: &Path, offset: u64) -> anyhow::Result<u64> {
     let mut out = io::stdout().lock();
     let mut text = Vec::new();
     file.take(length.saturating_sub(from)).read_to_end(&mut text)?;
+    // Half of a character, perhaps of a control: it is shown with its other half.
+    if text.last() == Some(&C1_LEAD) {
+        text.pop();
+    }
     out.write_all(&harmless(&text))?;
     out.flush()?;
     Ok(from + text.len() as u64)
 }
 
+/// The first byte of the controls U+0080 to U+009F in UTF-8, one of which begins commands as ESC [ does.
+const C1_LEAD: u8 = 0xc2;
+
 /// A log holds what a model or a library wrote: a terminal must show its escapes, not obey them.
 fn harmless(text: &[u8]) -> Vec<u8> {
-    text.iter()
-        .map(|byte| if *byte < 0x20 && !b"\n\t\r".contains(byte) || *byte == 0x7f { b'?' } else { *byte })
-        .collect()
+    let mut harmless = Vec::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            b'\n' | b'\t' | b'\r' => harmless.push(byte),
+            ..0x20 | 0x7f => harmless.push(b'?'),
+            0x80..0xa0 if harmless.last() == Some(&C1_LEAD) => {
+                harmless.pop();
+                harmless.push(b'?');
+            }
+            _ => harmless.push(byte),
+        }
+    }
+    harmless
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_reaches_the_terminal_and_letters_do() {
+        let shown = |text: &str| String::from_utf8(harmless(text.as_bytes())).unwrap();
+        assert_eq!(shown("a\x1b[2J\u{9b}2J\u{80}\u{9f}\x7f\r\n"), "a?[2J?2J???\r\n");
+        assert_eq!(shown("Zürich, 5 °C, \u{a0}“loss” 損失\t1"), "Zürich, 5 °C, \u{a0}“loss” 損失\t1");
+    }
 }
