@@ -246,7 +246,7 @@ pub fn submit(workspace: &Workspace, entries: &[Entry]) -> Result<(), QueueError
 
 fn create(entry: &Entry, environment: &Environment) -> io::Result<()> {
     let experiment = entry.dir.path().parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(experiment).map_err(|error| write::at(experiment, error))?;
+    create_folder(experiment)?;
     let building = tempfile::Builder::new()
         .prefix(".new-")
         .tempdir_in(experiment)
@@ -265,6 +265,19 @@ fn create(entry: &Entry, environment: &Environment) -> io::Result<()> {
         // Somebody queued the same run between our look and now: it is the same run.
         Err(_) if entry.dir.run_json().is_file() => Ok(()),
         Err(error) => Err(write::at(entry.dir.path(), error)),
+    }
+}
+
+/// Makes a folder and those above it; each new one is entered in the folder above for good, or a run that
+/// was synced could be lost with its experiment.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let Some(above) = folder.parent().filter(|_| !folder.is_dir()) else { return Ok(()) };
+    create_folder(above)?;
+    match fs::create_dir(folder) {
+        Ok(()) => write::sync_folder(above),
+        // Somebody else made it between our look and now.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(write::at(folder, error)),
     }
 }
 
