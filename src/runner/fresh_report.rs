@@ -65,11 +65,10 @@ impl FreshReport {
         }
     }
 
-    /// Ends the watcher without waiting for anything.
-    pub fn abandon(mut self) {
-        if let Some(child) = self.child.take() {
-            ask_to_end(&child);
-        }
+    /// Kills the watcher. Its pages appear by a rename: what it was at is made anew next time.
+    pub fn abandon(self) {
+        // A child is killed when it is dropped.
+        drop(self.child);
     }
 
     fn spawn(&self, workspace: &Workspace, batch: &mut Batch) -> Option<Child> {
