@@ -19,6 +19,7 @@ fn end_while(run: &TestRun, phase: Phase, signal: Signal) -> u64 {
     let last = run.events().pop().expect("an end is an event");
     assert!(matches!(last.what, What::Ended { .. }), "{last:?}");
     assert_eq!(steps(&run.dir).last(), Some(&last.step), "the checkpoint is of the step where it ended");
+    assert_eq!(run.progress().map(|progress| progress.step), Some(last.step), "and is shown");
     last.step
 }
 

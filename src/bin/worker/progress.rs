@@ -44,6 +44,11 @@ impl ProgressFile {
         if self.shown.get().is_some_and(|shown| shown.elapsed() < EVERY) {
             return;
         }
+        self.show();
+    }
+
+    /// Writes the file now: the last word of an attempt.
+    pub fn show(&self) {
         self.shown.set(Some(Instant::now()));
         let mut progress = self.progress.borrow_mut();
         progress.time = scan::now();

@@ -33,6 +33,8 @@ impl Training<'_> {
             self.save(due, Occasion::Interruption)?;
         }
         let step = self.state.step;
+        self.show_progress();
+        self.progress.show();
         self.journal.event(step, What::Ended { why: "asked to end".to_owned() })?;
         self.journal.say(&format!("ends after step {step} of {}, as asked", self.record.steps))?;
         Ok(Outcome::Ended)
@@ -41,6 +43,8 @@ impl Training<'_> {
     /// Writes the result, as the last thing.
     pub fn finish(&mut self, stopped_early: Option<String>, attempt: u32) -> Result<Outcome, Failure> {
         let (step, state) = (self.state.step, &self.state);
+        self.show_progress();
+        self.progress.show();
         if let Some(why) = &stopped_early {
             self.journal.say(&format!("ends early: {why}"))?;
         }
