@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 pub mod lock;
+pub mod machine;
 pub mod metrics;
 pub mod needs;
 pub mod number;

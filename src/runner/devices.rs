@@ -107,13 +107,6 @@ pub fn cpu_count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The processor as it names itself.
-pub fn cpu_name() -> String {
-    let table = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = table.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split_once(':')).map_or("processor", |(_, name)| name.trim()).to_owned()
-}
-
 /// Bytes of memory that processes started here may use together: the machine's, or the smallest
 /// limit of the cgroups around this process.
 pub fn memory_limit_bytes() -> Option<u64> {

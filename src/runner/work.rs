@@ -25,7 +25,7 @@ use super::tracked::{self, Tracked};
 use super::view::View;
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
 use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
-use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, read, scan};
+use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 
 /// Time between two looks at the run directories.
 const TICK: Duration = Duration::from_millis(500);
@@ -182,8 +182,8 @@ impl<'a> Work<'a> {
             workspace,
             options,
             host,
-            boot: boot_id(),
-            cpu_name: devices::cpu_name(),
+            boot: machine::boot_id(),
+            cpu_name: machine::cpu_name(),
             program,
             gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
             devices,
@@ -431,8 +431,4 @@ fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
         steps: record.steps,
         estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
     })
-}
-
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

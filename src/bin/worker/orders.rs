@@ -9,7 +9,7 @@ use overnight::experiment::settings::Precision;
 use overnight::run_dir::records::{Attempt, Device, End, RunRecord, Start};
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line};
-use overnight::run_dir::{RunDir, checkpoint, lock, read, scan};
+use overnight::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
 
 use crate::device::LIBTORCH_VERSION;
 use crate::failure::Failure;
@@ -94,7 +94,7 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         (None, "cuda") => cuda(0),
         (None, name) => match name.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
             Some(index) => cuda(index),
-            None => Device::Cpu { name: processor() },
+            None => Device::Cpu { name: machine::cpu_name() },
         },
     };
     let on_gpu = matches!(device, Device::Cuda { .. });
@@ -110,7 +110,7 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         time: scan::now(),
         batch: None,
         host: scan::host(),
-        boot: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+        boot: machine::boot_id(),
         device,
         precision,
         threads: before.map_or(settings.resources.threads.unwrap_or(cores), |start| start.threads),
@@ -124,10 +124,4 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
 
 fn cuda(index: u32) -> Device {
     Device::Cuda { uuid: String::new(), name: "CUDA device".to_owned(), driver: String::new(), index }
-}
-
-fn processor() -> String {
-    let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = table.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split_once(':')).map_or("processor", |(_, name)| name.trim()).to_owned()
 }

@@ -1,0 +1,15 @@
+//! How this machine calls itself in start lines, whoever writes them.
+
+use std::fs;
+
+/// The boot id: a process number of another boot says nothing.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// The processor as it names itself.
+pub fn cpu_name() -> String {
+    let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = table.lines().find(|line| line.starts_with("model name"));
+    line.and_then(|line| line.split_once(':')).map_or("processor", |(_, name)| name.trim()).to_owned()
+}
