@@ -60,6 +60,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
     Serve(ServeArgs),
+    /// Show what could be deleted, why, and how much that is.
+    Clean(CleanArgs),
     /// Say whether this machine has what runs need, and what to do where it has not.
     Doctor(JsonArgs),
     /// Print the JSON Schema of experiment files, for editors.
@@ -236,6 +238,24 @@ pub struct PriorityArgs {
     pub priority: i64,
     #[command(flatten)]
     pub select: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// Runs or experiments to delete whole. Without any: checkpoints that nobody keeps.
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Also runs that ended and were not touched for so many days.
+    #[arg(long, value_name = "DAYS")]
+    pub older_than: Option<f64>,
+    /// Also all finished runs of each experiment but the best.
+    #[arg(long)]
+    pub all_but_best: bool,
+    /// Delete what is shown.
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 //! talk to standard error.
 
 mod check;
+mod clean;
 mod doctor;
 mod fresh;
 mod init;
@@ -62,6 +63,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Drain => requests::drain(&workspace),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
+        Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
         Verb::Schema => {
             print_json(&schema())?;

@@ -29,6 +29,7 @@
 //! - Runner and report do not know each other; nothing here knows libtorch.
 //! - What a model, a person or another program wrote is untrusted text.
 
+pub mod clean;
 pub mod cli;
 pub mod commands;
 pub mod data_files;

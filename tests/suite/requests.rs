@@ -198,3 +198,17 @@ fn nothing_starts_before_its_time_or_when_it_would_not_end_in_time() {
     runner.wait().code(75);
     workspace.run(&[]).code(0);
 }
+
+#[test]
+fn clean_shows_what_could_go_and_deletes_only_when_told() {
+    let workspace = Workspace::new().experiment("x", 8, &[1, 2], "");
+    workspace.run(&[X]).code(0);
+    let name = workspace.seed("x", 1).name();
+    let shown = overnight(&workspace, &["clean", &name]).code(0).says("nothing was deleted");
+    assert!(shown.stdout.contains(&format!("runs/x/{name}")), "{}", shown.stdout);
+    assert_eq!(workspace.runs("x").len(), 2);
+    overnight(&workspace, &["clean", &name, "--yes"]).code(0).says("freed");
+    assert_eq!(workspace.runs("x").len(), 1);
+    assert_eq!(std::fs::read_dir(workspace.path("runs/x")).unwrap().count(), 1, "nothing is left behind");
+    overnight(&workspace, &["clean", "nothing"]).code(4);
+}
