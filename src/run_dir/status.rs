@@ -324,7 +324,11 @@ mod tests {
         assert_eq!(asked_from(&[], std::slice::from_ref(&before)), None);
         assert_eq!(asked_from(std::slice::from_ref(&back), std::slice::from_ref(&before)), Some(4));
         let requests = [back, ask(31.0, Ask::Pause), ask(32.0, Ask::Resume)];
-        assert_eq!(asked_from(&requests, &[before.clone()]), Some(4), "a pause takes nothing back");
+        assert_eq!(
+            asked_from(&requests, std::slice::from_ref(&before)),
+            Some(4),
+            "a pause takes nothing back"
+        );
         let died = event(40.0, What::Ended { why: "before it had loaded".into() });
         assert_eq!(asked_from(&requests, &[before.clone(), died]), Some(4));
         assert_eq!(asked_from(&requests, &[before, event(40.0, What::Resumed { checkpoint: 4 })]), None);
