@@ -15,7 +15,7 @@ pub const DIM: Style = Style::new().dimmed();
 /// A line of the result, on standard output.
 ///
 /// # Errors
-/// Standard output is closed or full; the macros that print panic then.
+/// Standard output is closed or full; the macros that print panic when it is full.
 pub fn result(line: impl Display) -> std::io::Result<()> {
     writeln!(anstream::stdout().lock(), "{line}")
 }

@@ -210,3 +210,15 @@ fn a_reader_that_went_away_is_no_failure_and_stops_nothing_halfway() {
     assert_eq!(workspace.words("x"), ["finished"; 2]);
     assert_eq!(unheard(&["run", "--plain", "--no-report", "experiments/z.toml"]), Some(100));
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error_and_no_panic() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "");
+    let unwritten = |arguments: &[&str]| workspace.unwritten(arguments).code();
+    for verb in ["check", "plan", "queue"] {
+        assert_eq!(unwritten(&[verb, "experiments/x.toml"]), Some(1), "{verb}");
+    }
+    assert_eq!(workspace.words("x"), ["waiting"; 2]);
+    assert_eq!(unwritten(&["pause", "--all"]), Some(0));
+    assert_eq!(workspace.words("x"), ["paused"; 2], "all are asked, whether or not it can be said");
+}

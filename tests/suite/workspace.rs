@@ -98,6 +98,12 @@ impl Workspace {
         self.command(arguments).stdout(closed()).stderr(closed()).status().unwrap()
     }
 
+    /// `overnight` with `arguments` to its end, its output on a disk that is full.
+    pub fn unwritten(&self, arguments: &[&str]) -> ExitStatus {
+        let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+        self.command(arguments).stdout(full()).stderr(full()).status().unwrap()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
         command
