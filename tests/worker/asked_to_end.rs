@@ -34,13 +34,15 @@ fn assert_same_end(run: &TestRun, calm: &TestRun) {
 fn a_worker_that_evaluates_ends_and_evaluates_again_when_it_goes_on() {
     let mut settings = language_model();
     // Long enough that the phase is seen: progress is written once a second at most.
-    settings.evaluate = Evaluate { every: Every::Steps(30), batches: Some(4000) };
+    settings.evaluate = Evaluate { every: Every::Steps(30), batches: Some(8000) };
     let run = TestRun::new(settings.clone());
     let step = end_while(&run, Phase::Evaluating, Signal::TERM);
-    assert_eq!(step, 30);
-    let state: State = read::json(&run.dir.checkpoint(30).state()).unwrap();
+    // A fast machine may be through with the first before anybody sees it.
+    assert!([30, 60].contains(&step), "{step}");
+    let state: State = read::json(&run.dir.checkpoint(step).state()).unwrap();
     assert_eq!(state.due, ["evaluation", "checkpoint"]);
-    assert_eq!(run.metrics().points("step", "val/loss").count(), 0);
+    let evaluated = run.metrics().points("step", "val/loss").count() as u64;
+    assert_eq!(evaluated, step / 30 - 1, "only what was completed has a row");
     assert_same_end(&run, &TestRun::new(settings));
 }
 
@@ -49,14 +51,14 @@ fn a_worker_that_samples_ends_and_samples_again_when_it_goes_on() {
     let mut settings = language_model();
     settings.sample = Sample {
         prompts: vec!["one".to_owned()],
-        tokens: 4000,
+        tokens: 8000,
         every: Every::Steps(35),
         ..Sample::default()
     };
     let run = TestRun::new(settings.clone());
     let step = end_while(&run, Phase::Sampling, Signal::INT);
-    assert_eq!(step, 35);
-    assert!(!run.dir.sample_json(35).exists());
+    assert!([35, 60].contains(&step), "{step}");
+    assert!(!run.dir.sample_json(step).exists());
     let calm = TestRun::new(settings);
     assert_same_end(&run, &calm);
     let text = |run: &TestRun, step| std::fs::read_to_string(run.dir.sample_json(step)).unwrap();
