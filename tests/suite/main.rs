@@ -3,6 +3,7 @@
 mod command_line;
 mod gpus;
 mod live;
+mod out_of_memory;
 mod report;
 mod requests;
 mod runner;
