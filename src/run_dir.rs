@@ -16,6 +16,7 @@ pub mod records;
 pub mod scan;
 pub mod split;
 pub mod status;
+pub mod telemetry;
 pub mod write;
 
 use std::path::{Path, PathBuf};

@@ -136,6 +136,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
             Waiting::Interrupted => "goes on from its last checkpoint".to_owned(),
             Waiting::Retry { left } => format!("was killed, may start {left} times more"),
             Waiting::Asked => "asked to run again".to_owned(),
+            Waiting::Device { left } => format!("its GPU broke down, may start {left} times more"),
             Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
             Waiting::BatchNorm => format!("held: {}", split::HELD),
         }),

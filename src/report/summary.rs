@@ -228,6 +228,9 @@ fn waiting(because: Waiting) -> String {
             format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
         }
         Waiting::Asked => "asked to try again".into(),
+        Waiting::Device { left } => {
+            format!("its GPU broke down; {} left", say::counted(left as usize, "retry", "retries"))
+        }
         Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
         Waiting::BatchNorm => split::HELD.into(),
     }

@@ -418,6 +418,9 @@ pub struct Batch {
     pub start: f64,
     pub end: Option<f64>,
     pub exit_code: Option<i32>,
+    /// What its runs took of GPUs, and of the processor where the machine tells it; at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_joules: Option<f64>,
     /// The command line.
     pub arguments: Vec<String>,
     /// Runs at once.
@@ -447,6 +450,9 @@ pub struct QueueState {
     pub drain: bool,
     /// Why the batch stopped itself, where it did.
     pub breaker: Option<String>,
+    /// What its runs took so far, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_joules: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

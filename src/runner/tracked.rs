@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::FailedRuns;
 use super::child::Handle;
+use super::gauges::RunTelemetry;
 use super::schedule::{self, Live, Standing};
-use super::telemetry::TelemetryFile;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
@@ -54,7 +54,7 @@ pub struct Worker {
     pub asked: Option<Instant>,
     /// Why this runner killed it.
     pub killed: Option<Killed>,
-    pub telemetry: Option<TelemetryFile>,
+    pub telemetry: Option<RunTelemetry>,
     last_step: u64,
     moved: Instant,
     last_sign: f64,

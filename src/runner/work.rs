@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod gauging;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
@@ -15,13 +16,13 @@ use super::breaker::Breaker;
 use super::devices::{self, Devices};
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
+use super::gauges::Gauges;
 use super::hold::Hold;
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
-use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
 use super::view::View;
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
@@ -131,7 +132,9 @@ struct Work<'a> {
     rota: Rota,
     batch: Batch,
     report: Option<FreshReport>,
-    sampler: Sampler,
+    gauges: Gauges,
+    /// Runs that ended on a GPU just now, whose error may still come.
+    just_ended: Vec<gauging::JustEnded>,
     sampled: Option<Instant>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
@@ -166,6 +169,7 @@ impl<'a> Work<'a> {
             start: scan::now(),
             end: None,
             exit_code: None,
+            energy_joules: None,
             arguments: options.arguments.clone(),
             slots: slots.len() as u32,
             threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
@@ -180,6 +184,7 @@ impl<'a> Work<'a> {
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
         batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
+        let gauges = Gauges::new(workspace.root(), &devices);
         let report = (options.report == Report::Keep).then(|| FreshReport::start(workspace, &mut batch));
         Ok(Work {
             workspace,
@@ -201,7 +206,8 @@ impl<'a> Work<'a> {
             rota: Rota::default(),
             batch,
             report,
-            sampler: Sampler::new(workspace.root()),
+            gauges,
+            just_ended: Vec::new(),
             sampled: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
@@ -306,6 +312,7 @@ impl<'a> Work<'a> {
             runs: &runs,
             slots: &self.slots,
             gpus: &self.gpus,
+            gpu_states: &self.gauges.states(Instant::now()),
             ending: self.ending,
             patience: self.options.patience,
             gate: self.gate(),
@@ -375,16 +382,12 @@ impl<'a> Work<'a> {
     }
 
     fn tell(&mut self, decision: &Decision, standings: &[Standing], now: Instant) {
-        if self.sampled.is_none_or(|last| now.duration_since(last) >= telemetry::INTERVAL) {
-            self.sampled = Some(now);
-            let sample = self.sampler.sample(&self.devices);
-            self.batch.write_telemetry(&sample);
-            tell::write_run_telemetry(&mut self.runs, &sample);
-        }
+        self.gauge(now);
         if self.batch.queue_is_due(now) || decision.done {
             let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
+            state.energy_joules = self.gauges.joules();
             self.batch.write_queue(now, &state);
             let lines = tell::run_lines(&self.runs);
             let left = state.end.map(|end| end - state.time);
@@ -402,7 +405,7 @@ impl<'a> Work<'a> {
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         drop(self.view);
-        self.batch.end(outcome.exit())?;
+        self.batch.end(outcome.exit(), self.gauges.joules())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

@@ -12,10 +12,10 @@ use crate::run_dir::records::exit;
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::attempt::Place;
+use crate::runner::gauges::RunTelemetry;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
-use crate::runner::telemetry::{self, TelemetryFile};
 use crate::runner::tell;
 use crate::runner::tracked::{self, Killed, Kinship, Worker};
 use crate::say;
@@ -44,12 +44,14 @@ impl Work<'_> {
         let now = Instant::now();
         match begun {
             Ok(Beginning::Started { child, handle, start }) => {
-                let telemetry = TelemetryFile::open(&run.dir.telemetry(), &telemetry::run_columns()).ok();
+                let telemetry = RunTelemetry::open(&run.dir, Kinship::Own);
                 let on = tell::device_name(gpu, &self.devices, start.threads);
                 let (name, dir, why) = (run.name(), run.dir.clone(), start.why.clone());
                 let mut worker = Worker::new(Some(&*start), Some(slot), Some(handle), now);
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
+                // Until now the device was others' alone.
+                self.gauges.settle(&mut self.runs, now);
                 self.runs[index].worker = Some(worker);
                 self.watch(dir.clone(), child);
                 self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}"));
@@ -161,7 +163,7 @@ impl Work<'_> {
         if let Some(worker) = &mut run.worker {
             worker.slot = slot;
             worker.gpu = gpu;
-            worker.telemetry = TelemetryFile::open(&dir.telemetry(), &telemetry::run_columns()).ok();
+            worker.telemetry = RunTelemetry::open(&dir, Kinship::Adopted);
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
         self.view.say(&format!("adopted  {name}: its worker lives"));
@@ -174,7 +176,8 @@ impl Work<'_> {
         if !is_adopted || run.seen.status.is_running() {
             return;
         }
-        let Some(worker) = run.worker.take() else { return };
+        let Some(worker) = self.close_account(index) else { return };
+        let run = &mut self.runs[index];
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
             match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref()) {
@@ -188,7 +191,7 @@ impl Work<'_> {
 
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
-        let Some(worker) = self.runs[index].worker.take() else { return };
+        let Some(worker) = self.close_account(index) else { return };
         let status = ended.status.ok();
         let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
@@ -198,6 +201,7 @@ impl Work<'_> {
         match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref()) {
             Ok(end) => {
                 let further = end.checkpoint > worker.checkpoint;
+                self.doubt_device(worker.gpu, end.code);
                 let is_forgiven = killed.is_some_and(|killed| !killed.counts);
                 let run = &mut self.runs[index];
                 run.look(&self.host, Instant::now());
