@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::run_dir::records::RunResult;
 use crate::run_dir::{RunDir, Workspace, read, scan};
-use crate::runner::Outcome;
+use crate::runner::{Outcome, tell};
 use crate::say;
 use crate::workspace_settings::hooks::On;
 
@@ -48,9 +48,8 @@ impl Occasion {
     pub fn run_ended(run: &RunDir, word: &str, why: &str, result: Option<&RunResult>) -> Occasion {
         let name = name(run);
         let on = if result.is_some() { On::RunFinished } else { On::RunFailed };
-        let best = result.and_then(|result| result.best.as_ref());
-        let message = match best {
-            Some(best) => format!("{name} {word}: {} {:.4} at step {}", best.metric, best.value, best.step),
+        let message = match result {
+            Some(result) => format!("{name} {word}{}", tell::achieved(result)),
             None if why.is_empty() => format!("{name} {word}"),
             None => format!("{name} {word}: {why}"),
         };
@@ -62,7 +61,7 @@ impl Occasion {
             occasion.fact("step", json!(result.step));
             occasion.fact("elapsed_seconds", json!(result.elapsed_seconds));
         }
-        if let Some(best) = best {
+        if let Some(best) = result.and_then(|result| result.best.as_ref()) {
             let best = json!({ "metric": best.metric, "value": number(best.value), "step": best.step });
             occasion.fact("best", best);
         }
