@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use overnight::run_dir::checkpoint::{State, Window};
+use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{
@@ -284,9 +284,9 @@ impl Worker<'_> {
             elapsed_seconds: step as f64 / 100.0,
             stopped_early: None,
             last: BTreeMap::from([("train/loss".to_string(), Number(self.loss(step)))]),
-            best: None,
+            best: Some(Best { metric: "val/loss".to_owned(), value: self.loss(step), step }),
             last_checkpoint: step,
-            best_checkpoint: None,
+            best_checkpoint: Some(step),
             history: format!("{step:x}"),
             attempts: self.start.attempt,
         };

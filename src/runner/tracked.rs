@@ -158,6 +158,11 @@ impl Tracked {
         standing(&self.seen, batch, failed)
     }
 
+    /// Whether it ended without coming further once more than its retries allow.
+    pub fn has_no_retries_left(&self) -> bool {
+        self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });

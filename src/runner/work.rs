@@ -3,6 +3,7 @@
 
 mod acts;
 mod gauging;
+mod keeping;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
@@ -18,6 +19,7 @@ use super::estimate::Rates;
 use super::fresh_report::FreshReport;
 use super::gauges::Gauges;
 use super::hold::Hold;
+use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
@@ -25,7 +27,7 @@ use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::tracked::{self, Tracked};
 use super::view::View;
-use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
+use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
 use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 
@@ -135,6 +137,8 @@ struct Work<'a> {
     gauges: Gauges,
     /// Runs that ended on a GPU just now, whose error may still come.
     just_ended: Vec<gauging::JustEnded>,
+    hooks: Hooks,
+    begun: Instant,
     sampled: Option<Instant>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
@@ -185,6 +189,8 @@ impl<'a> Work<'a> {
         let mut batch = Batch::begin(workspace, record, &indices)?;
         batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
         let gauges = Gauges::new(workspace.root(), &devices);
+        let place = hooks::Place { workspace: workspace.clone(), host: host.clone(), batch: batch.name() };
+        let hooks = Hooks::new(&options.settings.hooks, place);
         let report = (options.report == Report::Keep).then(|| FreshReport::start(workspace, &mut batch));
         Ok(Work {
             workspace,
@@ -208,6 +214,8 @@ impl<'a> Work<'a> {
             report,
             gauges,
             just_ended: Vec::new(),
+            hooks,
+            begun: Instant::now(),
             sampled: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
@@ -237,6 +245,7 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
+                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -404,7 +413,8 @@ impl<'a> Work<'a> {
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
-        drop(self.view);
+        // Its live lines end; what hooks have to tell is still to come.
+        self.view = View::open(view::Style::Plain);
         self.batch.end(outcome.exit(), self.gauges.joules())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
@@ -415,6 +425,7 @@ impl<'a> Work<'a> {
             },
             None => {}
         }
+        self.tell_of_the_end(&outcome, interrupts).await;
         Ok(outcome)
     }
 }

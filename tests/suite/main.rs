@@ -2,6 +2,7 @@
 
 mod command_line;
 mod gpus;
+mod hooks;
 mod live;
 mod out_of_memory;
 mod report;

@@ -13,6 +13,7 @@ use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::attempt::Place;
 use crate::runner::gauges::RunTelemetry;
+use crate::runner::hooks::Occasion;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
@@ -66,6 +67,7 @@ impl Work<'_> {
                 run.hold(why.clone());
                 self.batch.event("held", Some(&dir), &why);
                 self.view.say(&format!("held     {name}: {why}"));
+                self.hooks.tell(&Occasion::run_ended(&dir, "held", &why, None));
                 true
             }
             Ok(Beginning::Failed { why }) => {
@@ -237,7 +239,7 @@ impl Work<'_> {
         }
         let line = match &run.seen.status {
             Status::Finished => {
-                format!("finished {name}{}", result.map(|r| tell::achieved(&r)).unwrap_or_default())
+                format!("finished {name}{}", result.as_ref().map(tell::achieved).unwrap_or_default())
             }
             Status::Failed { code } => {
                 let hint = match *code {
@@ -267,8 +269,15 @@ impl Work<'_> {
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
             other => format!("{:8} {name}: {why}", other.word()),
         };
-        self.batch.event("run-ended", Some(&dir), &format!("{}: {why}", self.runs[index].seen.status.word()));
+        let word = self.runs[index].seen.status.word();
+        self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
         self.view.say(&line);
+        let word = match &self.runs[index].seen.status {
+            Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
+            Status::Waiting { .. } if self.runs[index].has_no_retries_left() => "held",
+            _ => return,
+        };
+        self.hooks.tell(&Occasion::run_ended(&dir, word, why, result.as_ref()));
     }
 
     /// Leaves a run alone for the rest of the batch.
@@ -278,5 +287,6 @@ impl Work<'_> {
         let (name, dir) = (run.name(), run.dir.clone());
         self.batch.event("left-alone", Some(&dir), why);
         self.view.say(&format!("left     {name}: {why}"));
+        self.hooks.tell(&Occasion::run_ended(&dir, "left alone", why, None));
     }
 }
