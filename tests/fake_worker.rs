@@ -18,7 +18,7 @@ use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{
-    Attempt, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
+    Attempt, Device, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
 };
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line, replace_json};
@@ -42,6 +42,8 @@ enum Trick {
     Deaf,
     /// End with code 0 and no result.
     Vanish,
+    /// Lose the GPU, in the first attempt only: as NVIDIA's library tells it, and as CUDA does.
+    Gone,
     /// Be out of device memory with more examples at once than this: `oom2@3`.
     OutOfMemory { fits: u32 },
 }
@@ -154,6 +156,12 @@ impl Worker<'_> {
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
                 Some(Trick::Deaf) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
+                Some(Trick::Gone) => {
+                    self.lose_the_gpu()?;
+                    let message = "CUDA error: unspecified launch failure".to_owned();
+                    self.event(step, What::Failed { kind: FailureKind::DeviceLost, message })?;
+                    return Ok(exit::DEVICE_LOST);
+                }
                 Some(Trick::OutOfMemory { fits }) if self.start.micro_batch > fits => {
                     let message = "CUDA out of memory. Tried to allocate 2.00 GiB".to_owned();
                     self.event(step, What::Failed { kind: FailureKind::OutOfDeviceMemory, message })?;
@@ -167,6 +175,16 @@ impl Worker<'_> {
             }
         }
         self.finish(step)
+    }
+
+    /// Tells the stand-in for NVIDIA's library, which looks into this folder.
+    fn lose_the_gpu(&self) -> io::Result<()> {
+        let (Device::Cuda { uuid, .. }, Some(folder)) = (&self.start.device, std::env::var_os("NVML_STUB"))
+        else {
+            return Err(io::Error::other("there is no stand-in for a GPU"));
+        };
+        fs::write(Path::new(&folder).join(format!("{uuid}.lost")), "1")?;
+        fs::write(Path::new(&folder).join(format!("{uuid}.xid")), "79")
     }
 
     fn is_asked(&self) -> bool {
@@ -198,6 +216,7 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
+                "gone" if first => Trick::Gone,
                 other => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
             };
             (at.parse() == Ok(step)).then_some(trick)

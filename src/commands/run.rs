@@ -75,6 +75,9 @@ fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io:
     } else {
         status::print(&status::lines_of(workspace, &runs), &mut anstream::stdout().lock())
     };
+    if let Some(joules) = outcome.energy_joules {
+        text::talk(format_args!("energy: {} in this batch", crate::say::energy(joules)));
+    }
     for line in outcome.lines() {
         text::talk(crate::say::plain(&line));
     }

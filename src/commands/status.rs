@@ -16,6 +16,7 @@ use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
+use crate::run_dir::telemetry::Energy;
 use crate::run_dir::{RunDir, Status, Workspace, read, split};
 use crate::say;
 
@@ -32,6 +33,9 @@ pub struct Line {
     best: Option<crate::run_dir::checkpoint::Best>,
     remaining_seconds: Option<f64>,
     attempts: u32,
+    /// What it took over all attempts, where that was measured; read for programs alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy_joules: Option<f64>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
     warnings: Vec<String>,
@@ -41,6 +45,7 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
     loop {
         let lines = lines(workspace, &args.runs)?;
         if args.json.json {
+            let lines = with_energy(workspace, lines);
             print_json(&serde_json::json!({ "runs": lines }))?;
             return Ok(Exit::Success);
         }
@@ -68,6 +73,13 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
         runs.extend(select::runs(workspace, selection)?);
     }
     Ok(lines_of(workspace, &runs))
+}
+
+/// People find the energy on the run's page; to read it costs a file more for each run.
+fn with_energy(workspace: &Workspace, lines: Vec<Line>) -> Vec<Line> {
+    let energy = |line: &Line| Energy::read(&workspace.run(&line.experiment, &line.run).telemetry());
+    let lines = lines.into_par_iter();
+    lines.map(|line| Line { energy_joules: energy(&line).total_joules(), ..line }).collect()
 }
 
 /// A line for each of `runs`, by experiment and number.
@@ -120,6 +132,7 @@ fn line(seen: Seen, reason: Option<&String>) -> Line {
         best: result.and_then(|result| result.best),
         remaining_seconds: progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds),
         attempts: last_start(&seen.attempts).map_or(0, |start| start.attempt),
+        energy_joules: None,
         note,
         warnings: seen.warnings,
         status: seen.status,

@@ -56,7 +56,7 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     IndexPage {
         headline: headline(&of_batch, failures.len(), work),
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
-        facts: facts(&of_batch),
+        facts: facts(&of_batch, work),
         say: sentences(&by_time, work),
         night: work.and_then(|work| night_figure(&all, work, clock)),
         boards,
@@ -168,7 +168,7 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
     }
 }
 
-fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
+fn facts(runs: &[&RunSummary], work: Option<&Work>) -> Vec<Fact> {
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let classes = [("finished", ""), ("failed", "bad"), ("running", ""), ("waiting", ""), ("held", "")];
     let shown = classes.iter().filter(|(class, _)| count(class) > 0);
@@ -188,6 +188,13 @@ fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
             unit: String::new(),
             class: "",
         });
+    }
+    let used = |work: &Work| {
+        work.batch.energy_joules.or_else(|| work.queue.as_ref().and_then(|queue| queue.energy_joules))
+    };
+    if let Some(joules) = work.and_then(used) {
+        let (value, unit) = crate::say::energy_in(joules);
+        facts.push(Fact { name: "energy".into(), value, unit: unit.into(), class: "" });
     }
     facts
 }

@@ -238,6 +238,10 @@ pub struct RunPage {
     /// Whether `metrics.csv` lies beside the page.
     pub has_metrics: bool,
     pub telemetry: Vec<Figure>,
+    /// What slowed the device down or went wrong with it, in words.
+    pub telemetry_notes: Vec<String>,
+    /// What the run took, over all attempts, where that was measured.
+    pub energy_joules: Option<f64>,
     pub samples: Vec<SampleBlock>,
     pub evaluation: Option<EvaluationBlock>,
     pub layers: Vec<LayerRow>,

@@ -6,7 +6,7 @@ mod splits;
 mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
-use super::chart::number::{count, measured, significant};
+use super::chart::number::{count, measured};
 use super::files::RunFiles;
 use super::model::*;
 use super::rows;
@@ -42,6 +42,8 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         figures: curves::figures(files, summary),
         has_metrics: files.metrics.rows > 0,
         telemetry: telemetry::figures(files, summary),
+        telemetry_notes: telemetry::notes(&files.telemetry, clock),
+        energy_joules: telemetry::energy_joules(&files.telemetry),
         samples: samples(files),
         evaluation: evaluation(files),
         layers: model.map(|model| layers(&model.layers, model.parameters)).unwrap_or_default(),
@@ -148,8 +150,9 @@ fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
     if let Some(elapsed) = summary.elapsed_seconds {
         facts.push(fact("training", say::duration(elapsed), String::new()));
     }
-    if let Some(kwh) = telemetry::energy_kwh(files) {
-        facts.push(fact("energy", significant(kwh, 2), "kWh".into()));
+    if let Some(joules) = telemetry::energy_joules(&files.telemetry) {
+        let (value, unit) = crate::say::energy_in(joules);
+        facts.push(fact("energy", value, unit.into()));
     }
     facts
 }

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub finished_now: usize,
     pub left: Vec<LeftRun>,
     pub ending: Ending,
+    /// What the runs of this batch took, where that was measured.
+    pub energy_joules: Option<f64>,
 }
 
 impl Outcome {
@@ -45,6 +47,7 @@ impl Outcome {
             finished_now: runs.iter().filter(now).count(),
             left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
             ending,
+            energy_joules: None,
         }
     }
 
@@ -142,6 +145,7 @@ mod tests {
             finished_now: 0,
             left: statuses.iter().map(left).collect(),
             ending,
+            energy_joules: None,
         }
     }
 

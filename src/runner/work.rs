@@ -412,7 +412,8 @@ impl<'a> Work<'a> {
         decision: &Decision,
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
-        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let mut outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        outcome.energy_joules = self.gauges.joules();
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
         self.batch.end(outcome.exit(), self.gauges.joules())?;

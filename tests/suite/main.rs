@@ -1,6 +1,7 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
 mod command_line;
+mod gauges;
 mod gpus;
 mod hooks;
 mod live;
