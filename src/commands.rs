@@ -14,6 +14,7 @@ mod run;
 mod serve;
 mod status;
 mod text;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
-use crate::run_dir::{RunDir, Workspace};
+use crate::run_dir::{RunDir, Workspace, scan};
 
 pub use hold::Hold;
 pub use outcome::{LeftRun, Outcome};
@@ -157,20 +157,5 @@ pub fn run(workspace: &Workspace, mut hold: Hold, options: RunnerOptions) -> Res
 
 /// A time of today as `23:10`, another with its date; `unix_seconds` in the machine's time zone.
 pub(crate) fn clock(unix_seconds: f64) -> String {
-    let Ok(time) = jiff::Timestamp::from_second(unix_seconds as i64) else { return "an unknown time".into() };
-    let time = time.to_zoned(jiff::tz::TimeZone::system());
-    let format = if time.date() == jiff::Zoned::now().date() { "%H:%M" } else { "%F %H:%M" };
-    time.strftime(format).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run_dir::scan;
-
-    #[test]
-    fn times_of_other_days_have_their_date() {
-        assert!(clock(0.0).starts_with("19"), "{}", clock(0.0));
-        assert_eq!(clock(scan::now()).len(), "23:10".len());
-    }
+    view::clock(unix_seconds, scan::now(), &jiff::tz::TimeZone::system())
 }

@@ -22,7 +22,7 @@ use super::program::Program;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
-use super::view::View;
+use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
 use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
@@ -366,13 +366,12 @@ impl<'a> Work<'a> {
             tell::write_run_telemetry(&mut self.runs, &sample);
         }
         if self.batch.queue_is_due(now) || decision.done {
-            let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
+            let (runs, slots) = (&self.runs, &self.slots);
+            let mut state = tell::queue_state(runs, standings, slots, decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
-            let lines = tell::run_lines(&self.runs);
-            let left = state.end.map(|end| end - state.time);
-            self.view.update(now, &lines, &tell::batch_line(&self.runs, standings, left));
+            self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }
