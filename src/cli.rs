@@ -142,6 +142,12 @@ pub struct RunArgs {
     /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub breaker: u32,
+    /// Go on in the background, also when this terminal is closed; say how to watch and end it.
+    #[arg(long)]
+    pub detach: bool,
+    /// Be the one in the background.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub detached: bool,
     /// Plain lines instead of a live view.
     #[arg(long)]
     pub plain: bool,

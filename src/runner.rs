@@ -16,11 +16,13 @@ pub mod hold;
 pub mod interrupt;
 pub mod outcome;
 pub mod program;
+pub mod rota;
 pub mod schedule;
 pub mod stack;
 pub mod starting;
 pub mod telemetry;
 pub mod tell;
+pub mod terminal;
 pub mod tracked;
 pub mod view;
 pub mod work;
@@ -84,6 +86,8 @@ pub struct RunnerOptions {
     pub until: Option<f64>,
     /// What becomes of the runner when nothing is left.
     pub afterwards: Afterwards,
+    /// What becomes of the terminal it was started in.
+    pub terminal: terminal::Tie,
 }
 
 /// What the runner does when nothing is left.
@@ -109,6 +113,7 @@ impl Default for RunnerOptions {
             at: None,
             until: None,
             afterwards: Afterwards::End,
+            terminal: terminal::Tie::Kept,
         }
     }
 }

@@ -2,15 +2,19 @@
 
 use std::io::{self, ErrorKind};
 
-use super::{serve, status, text};
+use super::{detach, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
 use crate::run_dir::{RunDir, Workspace, scan};
+use crate::runner::terminal::Tie;
 use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
 use crate::serve::{Port, ServeOptions, Server};
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
+    if args.detached {
+        detach::leave_session();
+    }
     let hold;
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
@@ -38,6 +42,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         until: args
             .until
             .map(|time| time.next_after(args.at.map_or(scan::now(), |at| at.next_after(scan::now())))),
+        terminal: if args.detached { Tie::Cut } else { Tie::Kept },
         afterwards: if args.forever { Afterwards::Wait } else { Afterwards::End },
         ..RunnerOptions::default()
     };

@@ -516,5 +516,16 @@ pub struct RunnerLock {
     pub process: u32,
     /// Unix seconds.
     pub since: u64,
+    /// The batch's name, or what the runner does without one.
     pub batch: String,
+}
+
+impl RunnerLock {
+    pub const NOT_BEGUN: &str = "not begun";
+    pub const WAITS: &str = "waits for work";
+
+    /// Whether the runner has got as far as working or waiting.
+    pub fn has_begun(&self) -> bool {
+        self.batch != RunnerLock::NOT_BEGUN
+    }
 }

@@ -19,12 +19,14 @@ use super::hold::Hold;
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::telemetry::{self, Sampler};
+use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
-use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
+use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry, RunnerLock};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 
 /// Time between two looks at the run directories.
@@ -32,8 +34,8 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Time between two looks of a runner that waits for work.
 const WAITING_TICK: Duration = Duration::from_millis(500);
-/// So many of them pass between two looks at runs that are there already: somebody may ask something.
-const WAITING_TICKS: u32 = 10;
+/// So many of them pass between two looks at runs that are there already, when nothing hints at a change.
+const WAITING_TICKS: u32 = 120;
 
 /// Works the selected runs; the workspace is held by the caller.
 ///
@@ -45,14 +47,16 @@ pub async fn work(
     hold: &mut Hold,
 ) -> Result<Outcome, RunnerError> {
     let mut interrupts = Interrupts::listen()?;
-    let mut outcome = batch(workspace, options, hold, &mut interrupts).await?;
+    let mut terminal = Terminal::listen(options.terminal)?;
+    let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal).await?;
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
-        hold.name("waiting for work")?;
+        hold.name(RunnerLock::WAITS)?;
+        terminal.waits();
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
-        if !found_work(workspace, &all, &mut interrupts).await {
+        if !found_work(workspace, &all, &mut interrupts, &mut terminal).await {
             break;
         }
-        outcome = batch(workspace, &all, hold, &mut interrupts).await?;
+        outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal).await?;
     }
     Ok(outcome)
 }
@@ -63,6 +67,7 @@ async fn batch(
     options: &RunnerOptions,
     hold: &mut Hold,
     interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
 ) -> Result<Outcome, RunnerError> {
     let host = scan::host();
     let runs = selected(workspace, options, &host);
@@ -77,7 +82,8 @@ async fn batch(
     let devices = Devices::find();
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
     hold.name(&work.batch.name())?;
-    work.go(interrupts).await
+    terminal.begun(work.batch.dir());
+    work.go(interrupts, terminal).await
 }
 
 fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
@@ -88,7 +94,12 @@ fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
 }
 
 /// Waits until there is something to do; false when a signal came first.
-async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: &mut Interrupts) -> bool {
+async fn found_work(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
+) -> bool {
     let mut comings = scan::Comings::default();
     let mut tick = tokio::time::interval(WAITING_TICK);
     let mut ticks = 0;
@@ -96,11 +107,16 @@ async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: 
     loop {
         tokio::select! {
             _ = interrupts.next() => return false,
+            News::Gone = terminal.next() => {
+                terminal.leave();
+                terminal.waits();
+            }
             _ = tick.tick() => {}
         }
         ticks += 1;
         let is_due = comings.any(workspace) || ticks % WAITING_TICKS == 0;
-        if is_due && !is_idle(&selected(workspace, options, &host), options) {
+        let has_unfinished = || scan::runs(workspace).iter().any(scan::is_unfinished);
+        if is_due && has_unfinished() && !is_idle(&selected(workspace, options, &host), options) {
             return true;
         }
     }
@@ -126,6 +142,7 @@ struct Work<'a> {
     /// Runs that were there before and are not this batch's.
     left_out: HashSet<RunDir>,
     comings: scan::Comings,
+    rota: Rota,
     batch: Batch,
     report: Option<FreshReport>,
     sampler: Sampler,
@@ -195,6 +212,7 @@ impl<'a> Work<'a> {
             draining: false,
             left_out,
             comings: scan::Comings::default(),
+            rota: Rota::default(),
             batch,
             report,
             sampler: Sampler::new(workspace.root()),
@@ -204,7 +222,11 @@ impl<'a> Work<'a> {
         })
     }
 
-    async fn go(mut self, interrupts: &mut Interrupts) -> Result<Outcome, RunnerError> {
+    async fn go(
+        mut self,
+        interrupts: &mut Interrupts,
+        terminal: &mut Terminal,
+    ) -> Result<Outcome, RunnerError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.name_what_is_left_alone();
@@ -227,6 +249,7 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
+                news = terminal.next() => self.terminal_changed(news, terminal),
                 _ = tick.tick() => {}
             }
         };
@@ -235,7 +258,10 @@ impl<'a> Work<'a> {
 
     fn observe(&mut self) {
         let now = Instant::now();
-        if self.comings.any(self.workspace) {
+        let turn = self.rota.turn(self.runs.len(), now, TICK);
+        let hinted = turn.is_some() && self.comings.any(self.workspace);
+        let turn = turn.unwrap_or_default();
+        if hinted {
             // What was there before and is not among the chosen stays out; what is queued from now on
             // belongs to this batch.
             let all = scan::runs(self.workspace).into_iter();
@@ -247,7 +273,11 @@ impl<'a> Work<'a> {
         }
         self.look_for_drain();
         for index in 0..self.runs.len() {
-            self.runs[index].look(&self.host, now);
+            let run = &mut self.runs[index];
+            if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
+                continue;
+            }
+            run.look(&self.host, now);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
                 self.adopt(index, now);
@@ -331,6 +361,11 @@ impl<'a> Work<'a> {
 
     /// Whether the directories must be looked at again before waiting for news.
     async fn carry_out(&mut self, action: Action) -> bool {
+        let (Action::Start { run, .. }
+        | Action::AskToEnd { run }
+        | Action::Kill { run, .. }
+        | Action::Close { run }) = action;
+        self.runs[run].due = true;
         match action {
             Action::Start { run, slot } => self.start(run, slot).await,
             Action::AskToEnd { run } => self.ask_to_end(run),
@@ -347,6 +382,21 @@ impl<'a> Work<'a> {
         };
         self.batch.event("interrupted", None, words);
         self.view.say(words);
+    }
+
+    fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
+        match news {
+            News::Resized => self.view.redraw(),
+            News::Gone => {
+                terminal.leave();
+                self.view.leave_terminal();
+                terminal.begun(self.batch.dir());
+                let words = "the terminal is gone; the batch goes on (overnight status --watch shows it, \
+                             overnight drain ends it)";
+                self.batch.event("terminal-gone", None, words);
+                self.view.say(words);
+            }
+        }
     }
 
     fn name_what_is_left_alone(&mut self) {
@@ -383,7 +433,8 @@ impl<'a> Work<'a> {
         decision: &Decision,
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
-        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let mut outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        outcome.is_drained = self.draining;
         drop(self.view);
         self.batch.end(outcome.exit())?;
         match self.report.take() {
