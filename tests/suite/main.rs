@@ -2,7 +2,9 @@
 
 mod command_line;
 mod gpus;
+mod leave;
 mod live;
+mod pty;
 mod report;
 mod requests;
 mod runner;
