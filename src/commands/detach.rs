@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -37,17 +38,25 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
 
     let folder = cli.directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let workspace = Workspace::new(std::path::absolute(&folder).unwrap_or(folder));
-    let holder = read::json::<RunnerLock>(&workspace.runner_lock()).ok();
-    if let Some(holder) = holder.filter(|holder| holder.process == child.id() && holder.has_begun()) {
-        text::result(leave_taking(cli, &workspace, &holder))?;
-        return Ok(Exit::Success);
-    }
-    let status = child.wait()?;
-    match status.code().and_then(Exit::of) {
-        Some(exit) => Ok(exit),
-        None => anyhow::bail!("the runner ended before it had begun ({status})"),
+    loop {
+        // First what it wrote: one that has begun and ended since has ended as one that was left alone.
+        let holder = read::json::<RunnerLock>(&workspace.runner_lock()).ok();
+        if let Some(holder) = holder.filter(|holder| holder.process == child.id() && holder.has_begun()) {
+            text::result(leave_taking(cli, &workspace, &holder))?;
+            return Ok(Exit::Success);
+        }
+        if let Some(status) = child.try_wait()? {
+            return match status.code().and_then(Exit::of) {
+                Some(exit) => Ok(exit),
+                None => anyhow::bail!("the runner ended before it had begun ({status})"),
+            };
+        }
+        // It is about to end, or at this moment writes who it is.
+        std::thread::sleep(PAUSE);
     }
 }
+
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Becomes the leader of a session without a terminal, so that the end of no terminal is ours.
 pub fn leave_session() {

@@ -152,12 +152,12 @@ fn absence(holder: Option<&RunnerLock>, last: Option<&Batch>, now: f64, zone: &T
             exit_code.map_or("unknown".into(), |code| code.to_string())
         ),
         Some(Batch { start, .. }) => {
-            format!("the last batch, begun at {}, was broken off", clock(*start, now, zone))
+            format!("the last batch, begun at {}, was broken off (overnight run goes on)", clock(*start, now, zone))
         }
     };
     match holder {
         Some(holder) => format!("the runner (process {}) waits for work; {last}", holder.process),
-        None => format!("no runner is at work; {last} (overnight run goes on)"),
+        None => format!("no runner is at work; {last}"),
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Killed(pub Child);
 impl Terminal {
     /// `overnight` with `arguments` in a terminal of that size.
     pub fn start(workspace: &Workspace, arguments: &[&str], columns: u16, rows: u16) -> Terminal {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // A copy of the master in a child would keep the terminal open when we close ours.
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         rustix::fs::fcntl_setfl(&master, OFlags::NONBLOCK).unwrap();
