@@ -78,6 +78,9 @@ pub struct InitArgs {
     /// The folder to make the workspace in.
     #[arg(default_value = ".")]
     pub folder: PathBuf,
+    /// Write a systemd user unit instead, which works the queue of the workspace that is there.
+    #[arg(long)]
+    pub systemd: bool,
 }
 
 #[derive(Debug, Args)]

@@ -27,9 +27,7 @@ impl Exit {
     /// The one with this code.
     pub fn of(code: i32) -> Option<Exit> {
         use Exit::*;
-        let all = [
-            Success, Failure, Usage, NoRun, TryAgain, Rejected, RunsFailed, Interrupted, Terminated,
-        ];
+        let all = [Success, Failure, Usage, NoRun, TryAgain, Rejected, RunsFailed, Interrupted, Terminated];
         all.into_iter().find(|exit| *exit as i32 == code)
     }
 }

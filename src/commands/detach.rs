@@ -31,7 +31,8 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot start {}", program.display()))?;
     let (results, talk) = (child.stdout.take(), child.stderr.take());
     // Both end when the child lets go of them, because it has begun or because it has ended.
-    let passing_on = std::thread::spawn(move || results.map(|mut from| io::copy(&mut from, &mut io::stdout())));
+    let passing_on =
+        std::thread::spawn(move || results.map(|mut from| io::copy(&mut from, &mut io::stdout())));
     // Whoever reads no further still wants the runner.
     drop(talk.map(|mut from| io::copy(&mut from, &mut io::stderr())));
     drop(passing_on.join());

@@ -152,7 +152,10 @@ fn absence(holder: Option<&RunnerLock>, last: Option<&Batch>, now: f64, zone: &T
             exit_code.map_or("unknown".into(), |code| code.to_string())
         ),
         Some(Batch { start, .. }) => {
-            format!("the last batch, begun at {}, was broken off (overnight run goes on)", clock(*start, now, zone))
+            format!(
+                "the last batch, begun at {}, was broken off (overnight run goes on)",
+                clock(*start, now, zone)
+            )
         }
     };
     match holder {

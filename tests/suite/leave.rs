@@ -193,7 +193,9 @@ fn a_runner_that_was_killed_is_missed_and_its_worker_still_watched() {
     let workspace = Workspace::new().experiment("x", 4, &[1], "hold@2");
     let runner = workspace.start(&[X]);
     wait_until("the queue says what runs", || {
-        holds(&workspace) && workspace.batch().queue_json().is_file() && !workspace.queue_state().running.is_empty()
+        holds(&workspace)
+            && workspace.batch().queue_json().is_file()
+            && !workspace.queue_state().running.is_empty()
     });
     runner.kill();
     let mut watch = Terminal::start(&workspace, &["status", "--watch"], 120, 24);

@@ -9,4 +9,5 @@ mod report;
 mod requests;
 mod runner;
 mod serve;
+mod systemd;
 mod workspace;

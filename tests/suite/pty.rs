@@ -188,7 +188,8 @@ impl Screen {
                 self.rows[self.row].0.truncate(self.column);
                 self.rows.truncate(self.row + 1);
                 // What was visible stays visible.
-                self.rows.resize(self.rows.len().max((top + self.height).min(self.row + 1)), (Vec::new(), false));
+                self.rows
+                    .resize(self.rows.len().max((top + self.height).min(self.row + 1)), (Vec::new(), false));
             }
             up if up.ends_with('A') => {
                 let count: usize = up[1..up.len() - 1].parse().unwrap();
