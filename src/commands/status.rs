@@ -136,6 +136,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
             Waiting::Interrupted => "goes on from its last checkpoint".to_owned(),
             Waiting::Retry { left } => format!("was killed, may start {left} times more"),
             Waiting::Asked => "asked to run again".to_owned(),
+            Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),

@@ -227,6 +227,7 @@ fn waiting(because: Waiting) -> String {
             format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
         }
         Waiting::Asked => "asked to try again".into(),
+        Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),
     }
 }
 

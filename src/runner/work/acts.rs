@@ -12,12 +12,13 @@ use crate::run_dir::records::exit;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
 use crate::runner::attempt::Place;
+use crate::runner::room::is_full;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
 use crate::runner::tell;
-use crate::runner::tracked::{self, Killed, Kinship, Worker};
+use crate::runner::tracked::{self, Killed, Kinship, PutOff, Worker};
 use crate::say;
 
 impl Work<'_> {
@@ -69,6 +70,11 @@ impl Work<'_> {
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
                 true
+            }
+            Err(error) if is_full(&error) => {
+                let dir = self.runs[index].dir.clone();
+                self.no_room(&dir);
+                false
             }
             Err(error) => {
                 self.trouble(index, &error.to_string());
@@ -141,6 +147,11 @@ impl Work<'_> {
         match starting::close(&dir, &self.host, None).await {
             Ok(Some(end)) => self.batch.event("lost", Some(&dir), &end.why),
             Ok(None) => {}
+            // The disk may have room later; nobody waits for that once the end was asked for.
+            Err(error) if is_full(&error) && self.ending.is_open() => {
+                self.no_room(&dir);
+                return false;
+            }
             Err(error) => self.trouble(index, &error.to_string()),
         }
         true
@@ -177,10 +188,10 @@ impl Work<'_> {
         let Some(worker) = run.worker.take() else { return };
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref()) {
-                Ok(end) => self.told_end(index, &end.why),
-                Err(error) => self.trouble(index, &error.to_string()),
-            }
+            let witness = self.witness(&worker, false);
+            let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
+            // Nobody knows its exit status: what it counts for stays open.
+            self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven: true });
         } else {
             self.told_end(index, "its worker is gone");
         }
@@ -194,26 +205,16 @@ impl Work<'_> {
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
         let unheard = (worker.asked.is_some() && terminated)
             .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
-        let killed = worker.killed.or(unheard);
-        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref()) {
-            Ok(end) => {
-                let further = end.checkpoint > worker.checkpoint;
-                let is_forgiven = killed.is_some_and(|killed| !killed.counts);
-                let run = &mut self.runs[index];
-                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
-                if further || end.code == Some(exit::FINISHED) {
-                    self.breaker.reset();
-                } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
-                    self.breaker.count(&ended.dir, &end.why);
-                }
-                self.told_end(index, &end.why);
-            }
-            Err(error) => self.trouble(index, &error.to_string()),
-        }
+        let killed = worker.killed.clone().or(unheard);
+        let badly = status.is_some_and(|status| !status.success() && killed.is_none());
+        let witness = self.witness(&worker, badly);
+        let end = starting::end(&ended.dir, worker.attempt, status, killed.as_ref(), &witness);
+        let is_forgiven = killed.is_some_and(|killed| !killed.counts);
+        self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven });
     }
 
     /// Says how an attempt ended, by what the run is now.
-    fn told_end(&mut self, index: usize, why: &str) {
+    pub(super) fn told_end(&mut self, index: usize, why: &str) {
         let host = self.host.clone();
         let run = &mut self.runs[index];
         run.look(&host, Instant::now());
@@ -250,7 +251,7 @@ impl Work<'_> {
     }
 
     /// Leaves a run alone for the rest of the batch.
-    fn trouble(&mut self, index: usize, why: &str) {
+    pub(super) fn trouble(&mut self, index: usize, why: &str) {
         let run = &mut self.runs[index];
         run.trouble = Some(why.to_owned());
         let (name, dir) = (run.name(), run.dir.clone());
