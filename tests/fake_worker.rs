@@ -42,6 +42,16 @@ enum Trick {
     Deaf,
     /// End with code 0 and no result.
     Vanish,
+    /// Write where no memory is.
+    Segfault,
+    /// Execute what no processor knows.
+    IllegalInstruction,
+    Abort,
+    /// Fill memory until somebody objects.
+    Eat,
+    /// End as a worker does whose GPU went wrong, and whose GPU is gone.
+    CudaError,
+    LoseDevice,
 }
 
 fn main() -> ExitCode {
@@ -55,7 +65,12 @@ fn main() -> ExitCode {
             Ok(code) => ExitCode::from(code as u8),
             Err(error) => {
                 eprintln!("fake-worker: {error}");
-                ExitCode::from(exit::FAILED as u8)
+                let code = if error.kind() == io::ErrorKind::StorageFull {
+                    exit::CANNOT_WRITE
+                } else {
+                    exit::FAILED
+                };
+                ExitCode::from(code as u8)
             }
         },
         _ => ExitCode::from(2),
@@ -152,6 +167,16 @@ impl Worker<'_> {
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
                 Some(Trick::Deaf) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
+                Some(Trick::Segfault) => crash::segfault(),
+                Some(Trick::IllegalInstruction) => crash::illegal_instruction(),
+                Some(Trick::Abort) => std::process::abort(),
+                Some(Trick::Eat) => crash::eat(),
+                Some(Trick::CudaError) => {
+                    return self.lose("CUDA error: an illegal memory access was encountered", step);
+                }
+                Some(Trick::LoseDevice) => {
+                    return self.lose("CUDA error: uncorrectable ECC error encountered", step);
+                }
                 None => {}
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
@@ -160,6 +185,12 @@ impl Worker<'_> {
             }
         }
         self.finish(step)
+    }
+
+    fn lose(&self, message: &str, step: u64) -> io::Result<i32> {
+        eprintln!("{message}");
+        self.event(step, What::Failed { kind: FailureKind::DeviceLost, message: message.to_owned() })?;
+        Ok(exit::DEVICE_LOST)
     }
 
     fn is_asked(&self) -> bool {
@@ -191,6 +222,12 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
+                "segfault" => Trick::Segfault,
+                "illegal" => Trick::IllegalInstruction,
+                "abort" => Trick::Abort,
+                "eat" => Trick::Eat,
+                "cuda" => Trick::CudaError,
+                "lose" => Trick::LoseDevice,
                 _ => return None,
             };
             (at.parse() == Ok(step)).then_some(trick)
@@ -285,5 +322,36 @@ impl Worker<'_> {
         };
         replace_json(&self.run.result(), &result, Durability::Synced)?;
         Ok(exit::FINISHED)
+    }
+}
+
+/// Ends that no program means to have.
+mod crash {
+    pub fn segfault() -> ! {
+        let nowhere = std::ptr::without_provenance_mut::<u8>(16);
+        // SAFETY: none is wanted: the first page of memory is nobody's.
+        unsafe { nowhere.write_volatile(1) };
+        unreachable!("the kernel lets nobody write there")
+    }
+
+    pub fn illegal_instruction() -> ! {
+        // SAFETY: none is wanted: this instruction is defined to be undefined.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            std::arch::asm!("ud2", options(noreturn))
+        }
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            std::arch::asm!("udf #0", options(noreturn))
+        }
+    }
+
+    pub fn eat() -> ! {
+        let mut eaten: Vec<Vec<u8>> = Vec::new();
+        loop {
+            // Written to, because untouched memory costs nothing.
+            eaten.push(vec![1; 1 << 20]);
+            assert!(eaten.len() < 4096, "nobody objects to 4 GiB");
+        }
     }
 }

@@ -8,12 +8,12 @@ use rustix::process::Signal;
 use tokio::process::Child;
 
 use super::{Ended, Work};
-use crate::run_dir::records::exit;
+use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
 use crate::runner::attempt::Place;
 use crate::runner::room::is_full;
-use crate::runner::schedule::{self, Cause, Slot, Standing};
+use crate::runner::schedule::{self, Cause as KillCause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
@@ -106,13 +106,13 @@ impl Work<'_> {
         false
     }
 
-    pub(super) fn kill(&mut self, index: usize, cause: Cause) -> bool {
+    pub(super) fn kill(&mut self, index: usize, cause: KillCause) -> bool {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         let Some(worker) = &mut run.worker else { return true };
         if worker.killed.is_some() {
             // Its stack may still be being saved, and nobody waits for that any more.
-            if let (Cause::EndingNow, Some(handle)) = (cause, &worker.handle) {
+            if let (KillCause::EndingNow, Some(handle)) = (cause, &worker.handle) {
                 drop(handle.kill());
             }
             return false;
@@ -120,14 +120,14 @@ impl Work<'_> {
         let since = |since: Duration| say::duration(since.as_secs_f64());
         let now = Instant::now();
         let why = match cause {
-            Cause::EndingNow => "ended at once by a second signal".to_owned(),
-            Cause::Deaf => {
+            KillCause::EndingNow => "ended at once by a second signal".to_owned(),
+            KillCause::Deaf => {
                 format!("killed after {} without a step, though asked to end", since(worker.quiet(now)))
             }
-            Cause::Hung => format!("hung: no sign of life for {}", since(worker.silent(now))),
+            KillCause::Hung => format!("hung: no sign of life for {}", since(worker.silent(now))),
         };
         match &worker.handle {
-            Some(handle) if cause == Cause::Hung => match handle.try_clone() {
+            Some(handle) if cause == KillCause::Hung => match handle.try_clone() {
                 Ok(handle) => {
                     tokio::spawn(stack::save_and_kill(handle, dir.stack(worker.attempt)));
                 }
@@ -138,7 +138,7 @@ impl Work<'_> {
             None => {}
         }
         self.batch.event("killed", Some(&dir), &why);
-        worker.killed = Some(Killed { why, counts: cause == Cause::Hung });
+        worker.killed = Some(Killed { why, counts: cause == KillCause::Hung });
         false
     }
 
@@ -227,21 +227,13 @@ impl Work<'_> {
             Status::Finished => {
                 format!("finished {name}{}", result.map(|r| tell::achieved(&r)).unwrap_or_default())
             }
-            Status::Failed { code } => {
-                let hint = match *code {
-                    exit::OUT_OF_DEVICE_MEMORY => {
-                        "; a smaller train.batch_size with a larger train.accumulate takes less"
-                    }
-                    exit::CANNOT_WRITE => "; see: overnight doctor",
-                    _ => "",
-                };
-                format!("failed   {name}: {why}{hint} (more: overnight logs {name})")
+            Status::Failed { .. } => {
+                let cause = cause::last_end(&run.seen.attempts).and_then(|end| end.cause.clone());
+                let advice = cause.unwrap_or(Cause::Failed).advice(&name);
+                format!("failed   {name}: {why} (what to do: {advice}; more: overnight logs {name})")
             }
-            Status::Killed { signal } => {
-                format!(
-                    "killed   {name} by {}, no retries left (more: overnight logs {name})",
-                    say::signal(*signal)
-                )
+            Status::Killed { .. } => {
+                format!("killed   {name}: {why}; no retries left (more: overnight logs {name})")
             }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
             other => format!("{:8} {name}: {why}", other.word()),
