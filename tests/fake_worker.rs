@@ -49,6 +49,8 @@ enum Trick {
     Abort,
     /// Fill memory until somebody objects.
     Eat,
+    /// Fill the disk, in the first attempt only.
+    Fill,
     /// End as a worker does whose GPU went wrong, and whose GPU is gone.
     CudaError,
     LoseDevice,
@@ -171,6 +173,7 @@ impl Worker<'_> {
                 Some(Trick::IllegalInstruction) => crash::illegal_instruction(),
                 Some(Trick::Abort) => std::process::abort(),
                 Some(Trick::Eat) => crash::eat(),
+                Some(Trick::Fill) => crash::fill(&self.run.workspace().root().join("ballast"))?,
                 Some(Trick::CudaError) => {
                     return self.lose("CUDA error: an illegal memory access was encountered", step);
                 }
@@ -226,6 +229,7 @@ impl Worker<'_> {
                 "illegal" => Trick::IllegalInstruction,
                 "abort" => Trick::Abort,
                 "eat" => Trick::Eat,
+                "fill" if first => Trick::Fill,
                 "cuda" => Trick::CudaError,
                 "lose" => Trick::LoseDevice,
                 _ => return None,
@@ -344,6 +348,14 @@ mod crash {
         unsafe {
             std::arch::asm!("udf #0", options(noreturn))
         }
+    }
+
+    /// The test takes the file away again.
+    pub fn fill(path: &std::path::Path) -> std::io::Result<()> {
+        use std::io::Write;
+        let mut file = std::fs::File::create(path)?;
+        while file.write_all(&[1; 4096]).is_ok() {}
+        Ok(())
     }
 
     pub fn eat() -> ! {

@@ -18,6 +18,7 @@ use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
 use crate::run_dir::{RunDir, Status, Workspace, read};
+use crate::runner::room::Space;
 use crate::say;
 
 /// One run, for programs.
@@ -93,6 +94,8 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
 /// A line for each of `runs`, by experiment and number.
 pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
     let reasons = reasons(workspace);
+    // A disk that is full takes no reason either.
+    let no_room = Space::of(workspace).filter(Space::is_low).map(|space| space.reason());
     let (host, now) = (scan::host(), scan::now());
     let mut seen: Vec<Seen> = runs.par_iter().map(|run| scan::look(run, &host, now)).collect();
     if needs::any(&seen) {
@@ -105,7 +108,8 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
         .into_par_iter()
         .map(|seen| {
             let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
-            let reason = reasons.get(&(seen.dir.experiment(), seen.dir.name()));
+            let known = || reasons.get(&(seen.dir.experiment(), seen.dir.name()));
+            let reason = no_room.as_ref().or_else(known);
             (number, line(seen, reason))
         })
         .collect();

@@ -31,7 +31,8 @@ impl Hold {
         match patient_lock(&path)? {
             Some(file) => {
                 let mut hold = Hold { file, since: scan::now() as u64 };
-                hold.name("not begun")?;
+                // On a full disk the workspace is held without a name.
+                drop(hold.name("not begun"));
                 Ok(hold)
             }
             None => Err(match read::json::<RunnerLock>(&path) {

@@ -2,8 +2,10 @@
 
 mod causes;
 mod command_line;
+mod disk;
 mod gpus;
 mod live;
+mod namespace;
 mod report;
 mod requests;
 mod runner;
