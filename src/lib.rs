@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | `experiments/*.toml` | what a person wrote | a person; read by [`experiment`] |
 //! | `runs/<experiment>/<run>/` | one run: see [`run_dir::RunDir`] | queue, runner and worker, each its own files |
+//! | `runs/<experiment>/.verify-*/` | a replay while it goes on; its verdict goes to the run's `verify.jsonl` | [`verify`] |
 //! | `runs/.runner.lock` | held by the one runner | [`runner`] |
 //! | `batches/<batch>/` | one life of the runner: see [`run_dir::BatchDir`] | [`runner`] |
 //! | `reports/` | the generated site | [`report`] |
@@ -43,4 +44,5 @@ pub mod run_dir;
 pub mod runner;
 pub mod say;
 pub mod serve;
+pub mod verify;
 pub mod watch;
