@@ -1,6 +1,7 @@
 //! Takes steps again, in the same process form as a training: a worker of its own with the orders of the
 //! attempt that took them first, on a device of the same kind.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use rustix::process::{Pid, setpriority_process};
@@ -14,9 +15,12 @@ use crate::runner::child;
 use crate::runner::devices::Gpu;
 use crate::runner::interrupt::Interrupts;
 use crate::runner::program::Program;
+use crate::say;
 
 /// How much the processor prefers trainings.
 const NICENESS: i32 = 10;
+/// As much of its standard error as is looked at for its last words.
+const LAST_WORDS_BYTES: u64 = 4096;
 
 /// The device to replay on what was trained on `recorded`.
 ///
@@ -89,9 +93,16 @@ fn last_words(scratch: &RunDir, status: ExitStatus) -> String {
         What::Failed { message, .. } => Some(message),
         _ => None,
     });
-    let stderr = read::tail(&scratch.stderr_log(), 4096);
-    let said = || stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
-    failed.or_else(said).unwrap_or_else(|| status.to_string())
+    let stderr = read::tail(&scratch.stderr_log(), LAST_WORDS_BYTES);
+    let said = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let end = match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("killed by {}", say::signal(signal)),
+        (None, code) => format!("exit code {}", code.unwrap_or_default()),
+    };
+    failed.unwrap_or_else(|| match said {
+        Some(said) => format!("{end}; its last words: {said}"),
+        None => end,
+    })
 }
 
 #[cfg(test)]
