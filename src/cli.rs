@@ -56,6 +56,8 @@ pub enum Verb {
     Priority(PriorityArgs),
     /// Let the runner at work end after its current runs.
     Drain,
+    /// Train a part of a run again and say whether the bits are the same.
+    Verify(VerifyArgs),
     /// Build the report from the run directories.
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
@@ -270,6 +272,24 @@ pub struct CleanArgs {
     /// Delete what is shown.
     #[arg(long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A run: its name, the beginning of it, or `latest`.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+    /// The step to begin after: 0, or one whose checkpoint is still there. By default the last but one.
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// The step to compare at: one that had a checkpoint. By default the next one, or the last.
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<u64>,
+    /// From the beginning to the last checkpoint, comparing at every one that ever was.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub all: bool,
     #[command(flatten)]
     pub json: JsonArgs,
 }

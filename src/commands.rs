@@ -14,6 +14,7 @@ mod run;
 mod serve;
 mod status;
 mod text;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -63,6 +64,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
         Verb::Drain => requests::drain(&workspace),
+        Verb::Verify(args) => verify::verify(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),

@@ -13,6 +13,7 @@ use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
 use crate::run_dir::cause::{self, Cause};
+use crate::run_dir::certificate::{Certificate, Verified};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
@@ -34,6 +35,8 @@ pub struct Line {
     best: Option<crate::run_dir::checkpoint::Best>,
     remaining_seconds: Option<f64>,
     attempts: u32,
+    /// How it was resumed, and whether a replay gave the same bits.
+    certificate: Option<Certificate>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
     /// Of a run whose last attempt ended badly.
@@ -71,6 +74,9 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
             write!(out, "\x1b[H\x1b[J")?;
         }
         print(&lines, &mut out)?;
+        if !args.runs.is_empty() {
+            print_certificates(&lines, &mut out)?;
+        }
         out.flush()?;
         drop(out);
         if !args.watch {
@@ -145,6 +151,8 @@ fn line(seen: Seen, reason: Option<&String>) -> Line {
         best: result.and_then(|result| result.best),
         remaining_seconds: progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds),
         attempts: last_start(&seen.attempts).map_or(0, |start| start.attempt),
+        certificate: last_start(&seen.attempts)
+            .and_then(|_| Certificate::read(&seen.dir, &seen.attempts).ok()),
         note,
         trouble,
         warnings: seen.warnings,
@@ -222,6 +230,26 @@ fn print_troubles(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
         0 => Ok(()),
         more => writeln!(out, "\nand {more} more: overnight status RUN"),
     }
+}
+
+/// What is to be said about the bits of each run that was asked for by name.
+fn print_certificates(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
+    for line in lines {
+        let Some(certificate) = &line.certificate else { continue };
+        if certificate.resumed == 0 && certificate.verified == Verified::No {
+            continue;
+        }
+        let name = format!("{}/{}", line.experiment, line.run);
+        let hint = match certificate.verified {
+            Verified::No => format!(" (overnight verify {name})"),
+            _ => String::new(),
+        };
+        writeln!(out, "{name}: {}{hint}", say::plain(&certificate.sentence()))?;
+        for change in &certificate.changes {
+            writeln!(out, "    {}", say::plain(change))?;
+        }
+    }
+    Ok(())
 }
 
 pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {

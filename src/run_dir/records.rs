@@ -254,6 +254,12 @@ pub enum What {
         /// Size of the checkpoint's files.
         bytes: u64,
         seconds: f64,
+        /// The run's history up to here and the weights' hash, as in the checkpoint's `state.json`: what
+        /// is left of it for ever. Empty in events of older versions.
+        #[serde(default)]
+        history: String,
+        #[serde(default)]
+        weights: String,
     },
     Alert {
         message: String,

@@ -12,4 +12,5 @@ mod report;
 mod requests;
 mod runner;
 mod serve;
+mod verify;
 mod workspace;

@@ -18,6 +18,8 @@ use crate::failure::Failure;
 /// The orders of one attempt, and the lock under which they are carried out.
 pub struct Orders {
     pub start: Start,
+    /// The step after which to end as if asked to: a replay needs no more.
+    pub until: Option<u64>,
     /// Nobody watches a worker started by hand, so it writes the end of its attempt too.
     by_hand: bool,
     /// Held until the process ends; the runner's lock came as standard input.
@@ -40,7 +42,7 @@ impl Orders {
                 ))
             })?;
             write_process_number(run)?;
-            return Ok(Orders { start, by_hand: false, _lock: None });
+            return Ok(Orders { start, until: None, by_hand: false, _lock: None });
         }
         let Some(lock) = lock::try_lock(&run.alive_lock())? else {
             let message = format!(
@@ -52,7 +54,7 @@ impl Orders {
         write_process_number(run)?;
         let start = own_orders(run, record, &attempts);
         append_line(&run.attempts(), &Attempt::Start(start.clone()), Durability::Synced)?;
-        Ok(Orders { start, by_hand: true, _lock: Some(lock) })
+        Ok(Orders { start, until: None, by_hand: true, _lock: Some(lock) })
     }
 
     /// Writes the end of an attempt that nobody else watched.
