@@ -15,6 +15,7 @@ mod run;
 mod serve;
 mod status;
 mod text;
+mod verify;
 mod watch;
 
 use std::io::{self, Write};
@@ -22,13 +23,15 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, SchemaOf, Verb};
 use crate::exit::Exit;
+use crate::experiment::Rejected;
 use crate::experiment::schema::schema;
 use crate::queue::QueueError;
 use crate::queue::select::SelectError;
 use crate::run_dir::Workspace;
 use crate::runner::RunnerError;
+use crate::workspace_settings;
 
 /// Does what was typed. Errors are printed here, once.
 pub fn carry_out(cli: Cli) -> Exit {
@@ -54,7 +57,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
     let workspace = Workspace::new(std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")));
     match cli.verb {
         Verb::Init(args) => init::init(&args),
-        Verb::Check(args) => check::check(&args),
+        Verb::Check(args) => check::check(&workspace, &args),
         Verb::Plan(args) => plan::plan(&workspace, &args),
         Verb::Run(args) => run::run(&workspace, &args),
         Verb::Queue(args) => plan::queue(&workspace, &args),
@@ -66,12 +69,16 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
         Verb::Drain => requests::drain(&workspace),
+        Verb::Verify(args) => verify::verify(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
-        Verb::Schema => {
-            print_json(&schema())?;
+        Verb::Schema(args) => {
+            print_json(&match args.of {
+                SchemaOf::Experiment => schema(),
+                SchemaOf::Workspace => workspace_settings::schema::schema(),
+            })?;
             Ok(Exit::Success)
         }
         Verb::Completions { shell } => {
@@ -86,6 +93,9 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<SelectError>().is_some() {
         return Exit::NoRun;
+    }
+    if error.downcast_ref::<Rejected>().is_some() {
+        return Exit::Rejected;
     }
     if let Some(error) = error.downcast_ref::<RunnerError>() {
         return error.exit();

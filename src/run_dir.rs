@@ -5,6 +5,8 @@
 //! ([`write::replace`]), logs and metrics only grow ([`write::append_line`]), a checkpoint is a folder
 //! renamed into place. Status is derived ([`status::status`]), never stored.
 
+pub mod cause;
+pub mod certificate;
 pub mod checkpoint;
 pub mod lock;
 pub mod machine;
@@ -14,7 +16,9 @@ pub mod number;
 pub mod read;
 pub mod records;
 pub mod scan;
+pub mod split;
 pub mod status;
+pub mod verdict;
 pub mod write;
 
 use std::path::{Path, PathBuf};
@@ -197,6 +201,11 @@ impl RunDir {
     /// One checkpoint: see [`checkpoint::CheckpointDir`].
     pub fn checkpoint(&self, step: u64) -> checkpoint::CheckpointDir {
         checkpoint::CheckpointDir::new(self.checkpoints().join(step_name(step)))
+    }
+
+    /// `overnight verify`: [`verdict::Verdict`] lines.
+    pub fn verify(&self) -> PathBuf {
+        self.path.join("verify.jsonl")
     }
 
     /// Worker, last act of a run that finished, and only then: [`records::RunResult`].

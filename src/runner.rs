@@ -13,9 +13,12 @@ pub mod devices;
 pub mod estimate;
 pub mod fresh_report;
 pub mod hold;
+pub mod hooks;
 pub mod interrupt;
+pub mod kernel;
 pub mod outcome;
 pub mod program;
+pub mod room;
 pub mod rota;
 pub mod schedule;
 pub mod stack;
@@ -33,6 +36,7 @@ use std::time::Duration;
 use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{RunDir, Workspace, scan};
+use crate::workspace_settings::WorkspaceSettings;
 
 pub use hold::Hold;
 pub use outcome::{LeftRun, Outcome};
@@ -88,6 +92,8 @@ pub struct RunnerOptions {
     pub afterwards: Afterwards,
     /// What becomes of the terminal it was started in.
     pub terminal: terminal::Tie,
+    /// What `overnight.toml` says beside what stands above.
+    pub settings: WorkspaceSettings,
 }
 
 /// What the runner does when nothing is left.
@@ -114,6 +120,7 @@ impl Default for RunnerOptions {
             until: None,
             afterwards: Afterwards::End,
             terminal: terminal::Tie::Kept,
+            settings: WorkspaceSettings::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -39,6 +39,7 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
 
     let folder = cli.directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let workspace = Workspace::new(std::path::absolute(&folder).unwrap_or(folder));
+    let begun = Instant::now();
     loop {
         // First what it wrote: one that has begun and ended since has ended as one that was left alone.
         let holder = read::json::<RunnerLock>(&workspace.runner_lock()).ok();
@@ -52,12 +53,22 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
                 None => anyhow::bail!("the runner ended before it had begun ({status})"),
             };
         }
-        // It is about to end, or at this moment writes who it is.
+        // It is about to end, or at this moment writes who it is. On a full disk it cannot say that.
+        if begun.elapsed() >= LIMIT {
+            let batches = workspace.batches();
+            text::result(format_args!(
+                "runner (process {}) is at work, its log in {}",
+                child.id(),
+                batches.display()
+            ))?;
+            return Ok(Exit::Success);
+        }
         std::thread::sleep(PAUSE);
     }
 }
 
 const PAUSE: Duration = Duration::from_millis(10);
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Becomes the leader of a session without a terminal, so that the end of no terminal is ours.
 pub fn leave_session() {

@@ -1,24 +1,27 @@
 //! `overnight status`: where every run stands, and why it waits.
 
-use std::collections::BTreeMap;
-use std::io::Write;
+mod shown;
 
-use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::text::{self, Cell, Table};
 use super::{print_json, watch};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::cause::{self, Cause};
+use crate::run_dir::certificate::Certificate;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
-use crate::run_dir::{RunDir, Status, Workspace, read};
-use crate::runner::view::{self, Facts};
+use crate::run_dir::{RunDir, Status, Workspace, read, split};
+use crate::runner::room::Space;
 use crate::say;
+
+pub use shown::Shown;
 
 /// One run, for programs.
 #[derive(Debug, Serialize)]
@@ -36,17 +39,30 @@ pub struct Line {
     start: Option<f64>,
     end: Option<f64>,
     attempts: u32,
+    /// How it was resumed, and whether a replay gave the same bits.
+    certificate: Option<Certificate>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
+    /// Of a run whose last attempt ended badly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble>,
     warnings: Vec<String>,
 }
 
-/// What is shown of a workspace.
-pub struct Shown {
-    lines: Vec<Line>,
-    /// When the batch at work will probably have ended, in Unix seconds.
-    end: Option<f64>,
+/// How an attempt ended badly, and what a person can do.
+#[derive(Debug, Serialize)]
+struct Trouble {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
+    /// The cause in a few words.
+    words: String,
+    advice: String,
+    /// The last lines of what the worker wrote.
+    log: Vec<String>,
 }
+
+/// Lines of a log that stand under a run that ended badly.
+const LOG_LINES: usize = 6;
 
 pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> {
     if args.watch {
@@ -57,7 +73,11 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
     if args.json.json {
         print_json(&serde_json::json!({ "runs": shown.lines, "end": shown.end }))?;
     } else {
-        print(&shown, &mut anstream::stdout().lock())?;
+        let mut out = anstream::stdout().lock();
+        shown.print(&mut out)?;
+        if !args.runs.is_empty() {
+            shown.print_certificates(&mut out)?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -76,12 +96,14 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Shown> 
 /// A line for each of `runs`, by experiment and number.
 pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
     let queue = Queue::read(workspace);
+    // A disk that is full takes no reason either.
+    let no_room = Space::of(workspace).filter(Space::is_low).map(|space| space.reason());
     let mut lines: Vec<(u32, Line)> = seen_of(workspace, runs)
         .into_par_iter()
         .map(|seen| {
             let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
             let waiting = queue.waiting.get(&(seen.dir.experiment(), seen.dir.name()));
-            (number, line(seen, waiting))
+            (number, line(seen, waiting, no_room.as_ref()))
         })
         .collect();
     lines.sort_by(|(a, left), (b, right)| left.experiment.cmp(&right.experiment).then(a.cmp(b)));
@@ -129,9 +151,10 @@ impl Queue {
     }
 }
 
-fn line(seen: Seen, waiting: Option<&WaitingRun>) -> Line {
+fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> Line {
     let result: Option<RunResult> = read::json_if_there(&seen.dir.result()).ok().flatten();
-    let note = note(&seen, waiting.map(|run| &run.reason));
+    let note = note(&seen, no_room.or(waiting.map(|run| &run.reason)));
+    let trouble = trouble(&seen);
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
     let waiting = waiting.filter(|_| matches!(seen.status, Status::Waiting { .. } | Status::Failed { .. }));
@@ -152,7 +175,10 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>) -> Line {
         start: waiting.and_then(|run| run.start),
         end: waiting.and_then(|run| run.end).or(remaining.map(|seconds| scan::now() + seconds)),
         attempts: last_start(&seen.attempts).map_or(0, |start| start.attempt),
+        certificate: last_start(&seen.attempts)
+            .and_then(|_| Certificate::read(&seen.dir, &seen.attempts).ok()),
         note,
+        trouble,
         warnings: seen.warnings,
         status: seen.status,
     }
@@ -166,8 +192,15 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Waiting { because } => reason.cloned().unwrap_or_else(|| match because {
             Waiting::New => "for a runner (overnight run)".to_owned(),
             Waiting::Interrupted => "goes on from its last checkpoint (overnight run)".to_owned(),
-            Waiting::Retry { left } => format!("was killed, may start {left} times more"),
+            Waiting::Retry { left } => {
+                let times = if *left == 1 { "once".to_owned() } else { format!("{left} times") };
+                let cause = ended.and_then(|end| end.cause.as_ref()).map(Cause::words);
+                format!("{}; may start {times} more", cause.as_deref().unwrap_or("was killed"))
+            }
             Waiting::Asked => "asked to run again".to_owned(),
+            Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
+            Waiting::BatchNorm => format!("held: {}", split::HELD),
+            Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
@@ -178,63 +211,27 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
     }
 }
 
-pub fn print(shown: &Shown, out: &mut impl Write) -> std::io::Result<()> {
-    shown.as_lines().iter().try_for_each(|line| writeln!(out, "{}", line.styled()))
-}
-
-impl Shown {
-    fn as_lines(&self) -> Vec<view::Line> {
-        if self.lines.is_empty() {
-            let way = "no runs yet: overnight run experiments/NAME.toml makes some";
-            return vec![view::Line::new().plain(way)];
-        }
-        let mut lines = self.table().lines();
-        lines.push(self.summary());
-        let warnings = self.lines.iter().flat_map(|line| &line.warnings);
-        lines.extend(warnings.map(|warning| view::Line::new().plain(&format!("warning: {warning}"))));
-        lines
+/// What a run that ended badly has to say: also one that is started again after that.
+fn trouble(seen: &Seen) -> Option<Trouble> {
+    let is_retried =
+        matches!(seen.status, Status::Waiting { because: Waiting::Retry { .. } | Waiting::Room });
+    if !is_retried && !matches!(seen.status, Status::Failed { .. } | Status::Killed { .. }) {
+        return None;
     }
-
-    fn table(&self) -> Table {
-        let now = scan::now();
-        let zone = TimeZone::system();
-        let mut table = Table::new(&["run", "state", "step>", "loss>", "best>", "left>", "ends>", ""]);
-        for line in &self.lines {
-            let (sign, style) = text::status_style(&line.status);
-            let step = if line.steps > 0 {
-                format!("{}/{}", say::count(line.step), say::count(line.steps))
-            } else {
-                String::new()
-            };
-            let loss = line.loss.map(|loss| say::value(loss.0)).unwrap_or_default();
-            let best = line.best.as_ref().map(|best| say::value(best.value)).unwrap_or_default();
-            table.row(vec![
-                Cell::new(format!("{}/{}", line.experiment, line.run)),
-                Cell::styled(format!("{sign} {}", line.status.word()), style),
-                Cell::new(step),
-                Cell::new(loss),
-                Cell::new(best),
-                Cell::new(line.remaining_seconds.map(say::duration).unwrap_or_default()),
-                Cell::new(line.end.map(|end| view::clock(end, now, &zone)).unwrap_or_default()),
-                Cell::new(&line.note),
-            ]);
-        }
-        table
+    let end = cause::last_end(&seen.attempts)?;
+    let cause = end.cause.clone().or_else(|| {
+        let events = read::lines(&seen.dir.events()).map(|lines| lines.records).unwrap_or_default();
+        cause::of_end(end, &events)
+    });
+    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
+    let mut log = read::last_lines(&seen.dir.stderr_log(), LOG_LINES);
+    if log.is_empty() {
+        log = read::last_lines(&seen.dir.train_log(), LOG_LINES);
     }
-
-    /// How many runs stand where, and when all will have ended.
-    fn summary(&self) -> view::Line {
-        let mut counts: Vec<(&str, usize)> = Vec::new();
-        for line in &self.lines {
-            match counts.iter_mut().find(|(word, _)| *word == line.status.word()) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((line.status.word(), 1)),
-            }
-        }
-        let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-        let facts = Facts { now: scan::now(), end: self.end, ..Facts::default() };
-        let ending = view::ending(&facts, &TimeZone::system());
-        let ending = ending.map(|ending| format!("; the batch {ending}")).unwrap_or_default();
-        view::Line::new().with(text::BOLD, &words.join(", ")).plain(&ending)
-    }
+    Some(Trouble {
+        words: cause.as_ref().map_or_else(|| "failed".to_owned(), Cause::words),
+        advice: cause.as_ref().unwrap_or(&Cause::Failed).advice(&name),
+        cause,
+        log,
+    })
 }

@@ -9,10 +9,10 @@ use super::child::Handle;
 use super::schedule::{self, Live, Standing};
 use super::telemetry::TelemetryFile;
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Stage, Status, last_start};
-use crate::run_dir::{RunDir, lock, read};
+use crate::run_dir::status::{Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, lock, read, split};
 
 /// A run of the batch.
 pub struct Tracked {
@@ -27,6 +27,8 @@ pub struct Tracked {
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// How its last attempt ended, until the disk takes it.
+    pub put_off: Option<PutOff>,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
@@ -55,10 +57,22 @@ pub struct Worker {
     /// Why this runner killed it.
     pub killed: Option<Killed>,
     pub telemetry: Option<TelemetryFile>,
+    /// When this runner started it, or first saw it.
+    pub since: Instant,
     last_step: u64,
     moved: Instant,
     last_sign: f64,
     stirred: Instant,
+}
+
+/// An end that is not written yet.
+#[derive(Clone, Debug)]
+pub struct PutOff {
+    pub end: End,
+    /// Checkpoint that the attempt went on from.
+    pub from: Option<u64>,
+    /// Whether it counts for nothing, whatever it looks like.
+    pub is_forgiven: bool,
 }
 
 /// Why this runner killed a worker.
@@ -90,6 +104,7 @@ impl Tracked {
             due: false,
             finished_before,
             trouble: None,
+            put_off: None,
             skipped: None,
             held: None,
         }
@@ -152,15 +167,29 @@ impl Tracked {
                 silent: now.duration_since(worker.stirred),
             });
         }
+        if self.put_off.is_some() {
+            return Standing::PutOff;
+        }
         if self.trouble.is_some() {
             return Standing::Left;
         }
         standing(&self.seen, batch, failed)
     }
 
+    /// Whether it ended without coming further once more than its retries allow.
+    pub fn has_no_retries_left(&self) -> bool {
+        self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
+    }
+
+    /// Why its files alone say that it waits for a person.
+    fn held_by_its_files(&self) -> Option<String> {
+        let Status::Waiting { because: Waiting::BatchNorm } = self.seen.status else { return None };
+        Some(format!("{} ({})", split::HELD, split::WAY_OUT))
     }
 
     /// The run in the schedule's words. `seconds` is what it will probably take.
@@ -184,7 +213,8 @@ impl Tracked {
                 .held
                 .as_ref()
                 .filter(|held| held.requests == self.seen.requests.len())
-                .map(|held| held.reason.clone()),
+                .map(|held| held.reason.clone())
+                .or_else(|| self.held_by_its_files()),
             seconds,
         }
     }
@@ -229,6 +259,7 @@ impl Worker {
             asked: None,
             killed: None,
             telemetry: None,
+            since: now,
             last_step: 0,
             moved: now,
             last_sign: 0.0,

@@ -10,3 +10,5 @@ mod linkage;
 mod orders;
 mod real_data;
 mod resume;
+mod split;
+mod verify;

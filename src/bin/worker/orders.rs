@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use overnight::experiment::settings::Precision;
 use overnight::run_dir::records::{Attempt, Device, End, RunRecord, Start};
+use overnight::run_dir::split::{self, Split};
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line};
 use overnight::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
@@ -17,6 +18,8 @@ use crate::failure::Failure;
 /// The orders of one attempt, and the lock under which they are carried out.
 pub struct Orders {
     pub start: Start,
+    /// The step after which to end as if asked to: a replay needs no more.
+    pub until: Option<u64>,
     /// Nobody watches a worker started by hand, so it writes the end of its attempt too.
     by_hand: bool,
     /// Held until the process ends; the runner's lock came as standard input.
@@ -39,7 +42,7 @@ impl Orders {
                 ))
             })?;
             write_process_number(run)?;
-            return Ok(Orders { start, by_hand: false, _lock: None });
+            return Ok(Orders { start, until: None, by_hand: false, _lock: None });
         }
         let Some(lock) = lock::try_lock(&run.alive_lock())? else {
             let message = format!(
@@ -51,7 +54,7 @@ impl Orders {
         write_process_number(run)?;
         let start = own_orders(run, record, &attempts);
         append_line(&run.attempts(), &Attempt::Start(start.clone()), Durability::Synced)?;
-        Ok(Orders { start, by_hand: true, _lock: Some(lock) })
+        Ok(Orders { start, until: None, by_hand: true, _lock: Some(lock) })
     }
 
     /// Writes the end of an attempt that nobody else watched.
@@ -66,6 +69,8 @@ impl Orders {
             signal: None,
             checkpoint: checkpoint::steps(run).last().copied(),
             why: why.to_owned(),
+            cause: None,
+            seconds: None,
         };
         append_line(&run.attempts(), &Attempt::End(end), Durability::Synced)
     }
@@ -104,6 +109,8 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         (None, Precision::Auto) => Precision::Fp32,
         (None, chosen) => chosen,
     };
+    let whole = Split { micro_batch: settings.train.batch_size, accumulate: settings.train.accumulate };
+    let split = split::next(settings, attempts).unwrap_or(whole);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     Start {
         attempt: before.map_or(0, |start| start.attempt) + 1,
@@ -114,8 +121,8 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         device,
         precision,
         threads: before.map_or(settings.resources.threads.unwrap_or(cores), |start| start.threads),
-        micro_batch: before.map_or(settings.train.batch_size, |start| start.micro_batch),
-        accumulate: before.map_or(settings.train.accumulate, |start| start.accumulate),
+        micro_batch: split.micro_batch,
+        accumulate: split.accumulate,
         libtorch: LIBTORCH_VERSION.to_owned(),
         checkpoint: checkpoint::steps(run).last().copied(),
         why: "started by hand".to_owned(),
