@@ -5,6 +5,7 @@
 //! ([`write::replace`]), logs and metrics only grow ([`write::append_line`]), a checkpoint is a folder
 //! renamed into place. Status is derived ([`status::status`]), never stored.
 
+pub mod cause;
 pub mod certificate;
 pub mod checkpoint;
 pub mod lock;

@@ -43,7 +43,21 @@ enum Trick {
     /// End with code 0 and no result.
     Vanish,
     /// Be out of device memory with more examples at once than this: `oom2@3`.
-    OutOfMemory { fits: u32 },
+    OutOfMemory {
+        fits: u32,
+    },
+    /// Write where no memory is.
+    Segfault,
+    /// Execute what no processor knows.
+    IllegalInstruction,
+    Abort,
+    /// Fill memory until somebody objects.
+    Eat,
+    /// Fill the disk, in the first attempt only.
+    Fill,
+    /// End as a worker does whose GPU went wrong, and whose GPU is gone.
+    CudaError,
+    LoseDevice,
 }
 
 fn main() -> ExitCode {
@@ -64,7 +78,8 @@ fn train(path: &str, until: Option<u64>) -> ExitCode {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
             eprintln!("fake-worker: {error}");
-            ExitCode::from(exit::FAILED as u8)
+            let is_full = error.kind() == io::ErrorKind::StorageFull;
+            ExitCode::from(if is_full { exit::CANNOT_WRITE } else { exit::FAILED } as u8)
         }
     }
 }
@@ -171,6 +186,17 @@ impl Worker<'_> {
                     self.event(step, What::Failed { kind: FailureKind::OutOfDeviceMemory, message })?;
                     return Ok(exit::OUT_OF_DEVICE_MEMORY);
                 }
+                Some(Trick::Segfault) => crash::segfault(),
+                Some(Trick::IllegalInstruction) => crash::illegal_instruction(),
+                Some(Trick::Abort) => std::process::abort(),
+                Some(Trick::Eat) => crash::eat(),
+                Some(Trick::Fill) => crash::fill(&self.run.workspace().root().join("ballast"))?,
+                Some(Trick::CudaError) => {
+                    return self.lose("CUDA error: an illegal memory access was encountered", step);
+                }
+                Some(Trick::LoseDevice) => {
+                    return self.lose("CUDA error: uncorrectable ECC error encountered", step);
+                }
                 Some(Trick::OutOfMemory { .. }) | None => {}
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
@@ -179,6 +205,12 @@ impl Worker<'_> {
             }
         }
         self.finish(step)
+    }
+
+    fn lose(&self, message: &str, step: u64) -> io::Result<i32> {
+        eprintln!("{message}");
+        self.event(step, What::Failed { kind: FailureKind::DeviceLost, message: message.to_owned() })?;
+        Ok(exit::DEVICE_LOST)
     }
 
     fn is_asked(&self) -> bool {
@@ -214,6 +246,13 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
+                "segfault" => Trick::Segfault,
+                "illegal" => Trick::IllegalInstruction,
+                "abort" => Trick::Abort,
+                "eat" => Trick::Eat,
+                "fill" if first => Trick::Fill,
+                "cuda" => Trick::CudaError,
+                "lose" => Trick::LoseDevice,
                 other => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
             };
             (at.parse() == Ok(step)).then_some(trick)
@@ -318,5 +357,44 @@ impl Worker<'_> {
         };
         replace_json(&self.run.result(), &result, Durability::Synced)?;
         Ok(exit::FINISHED)
+    }
+}
+
+/// Ends that no program means to have.
+mod crash {
+    pub fn segfault() -> ! {
+        let nowhere = std::ptr::without_provenance_mut::<u8>(16);
+        // SAFETY: none is wanted: the first page of memory is nobody's.
+        unsafe { nowhere.write_volatile(1) };
+        unreachable!("the kernel lets nobody write there")
+    }
+
+    pub fn illegal_instruction() -> ! {
+        // SAFETY: none is wanted: this instruction is defined to be undefined.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            std::arch::asm!("ud2", options(noreturn))
+        }
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            std::arch::asm!("udf #0", options(noreturn))
+        }
+    }
+
+    /// The test takes the file away again.
+    pub fn fill(path: &std::path::Path) -> std::io::Result<()> {
+        use std::io::Write;
+        let mut file = std::fs::File::create(path)?;
+        while file.write_all(&[1; 4096]).is_ok() {}
+        Ok(())
+    }
+
+    pub fn eat() -> ! {
+        let mut eaten: Vec<Vec<u8>> = Vec::new();
+        loop {
+            // Written to, because untouched memory costs nothing.
+            eaten.push(vec![1; 1 << 20]);
+            assert!(eaten.len() < 4096, "nobody objects to 4 GiB");
+        }
     }
 }

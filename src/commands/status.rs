@@ -12,12 +12,14 @@ use super::text::{self, Cell, Table};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::certificate::{Certificate, Verified};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
 use crate::run_dir::{RunDir, Status, Workspace, read, split};
+use crate::runner::room::Space;
 use crate::say;
 
 /// One run, for programs.
@@ -37,8 +39,27 @@ pub struct Line {
     certificate: Option<Certificate>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
+    /// Of a run whose last attempt ended badly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble>,
     warnings: Vec<String>,
 }
+
+/// How an attempt ended badly, and what a person can do.
+#[derive(Debug, Serialize)]
+struct Trouble {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
+    /// The cause in a few words.
+    words: String,
+    advice: String,
+    /// The last lines of what the worker wrote.
+    log: Vec<String>,
+}
+
+/// Lines of a log that stand under a run that ended badly, and runs that have them where all are listed.
+const LOG_LINES: usize = 6;
+const MOST_TROUBLES: usize = 8;
 
 pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> {
     loop {
@@ -79,6 +100,8 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
 /// A line for each of `runs`, by experiment and number.
 pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
     let reasons = reasons(workspace);
+    // A disk that is full takes no reason either.
+    let no_room = Space::of(workspace).filter(Space::is_low).map(|space| space.reason());
     let (host, now) = (scan::host(), scan::now());
     let mut seen: Vec<Seen> = runs.par_iter().map(|run| scan::look(run, &host, now)).collect();
     if needs::any(&seen) {
@@ -91,7 +114,8 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
         .into_par_iter()
         .map(|seen| {
             let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
-            let reason = reasons.get(&(seen.dir.experiment(), seen.dir.name()));
+            let known = || reasons.get(&(seen.dir.experiment(), seen.dir.name()));
+            let reason = no_room.as_ref().or_else(known);
             (number, line(seen, reason))
         })
         .collect();
@@ -111,6 +135,7 @@ fn reasons(workspace: &Workspace) -> BTreeMap<(String, String), String> {
 fn line(seen: Seen, reason: Option<&String>) -> Line {
     let result: Option<RunResult> = read::json_if_there(&seen.dir.result()).ok().flatten();
     let note = note(&seen, reason);
+    let trouble = trouble(&seen);
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
     Line {
@@ -129,6 +154,7 @@ fn line(seen: Seen, reason: Option<&String>) -> Line {
         certificate: last_start(&seen.attempts)
             .and_then(|_| Certificate::read(&seen.dir, &seen.attempts).ok()),
         note,
+        trouble,
         warnings: seen.warnings,
         status: seen.status,
     }
@@ -142,10 +168,15 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Waiting { because } => reason.cloned().unwrap_or_else(|| match because {
             Waiting::New => "for a runner".to_owned(),
             Waiting::Interrupted => "goes on from its last checkpoint".to_owned(),
-            Waiting::Retry { left } => format!("was killed, may start {left} times more"),
+            Waiting::Retry { left } => {
+                let times = if *left == 1 { "once".to_owned() } else { format!("{left} times") };
+                let cause = ended.and_then(|end| end.cause.as_ref()).map(Cause::words);
+                format!("{}; may start {times} more", cause.as_deref().unwrap_or("was killed"))
+            }
             Waiting::Asked => "asked to run again".to_owned(),
             Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
             Waiting::BatchNorm => format!("held: {}", split::HELD),
+            Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
@@ -153,6 +184,51 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Skipped { need } => format!("{need} did not finish"),
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),
+    }
+}
+
+/// What a run that ended badly has to say: also one that is started again after that.
+fn trouble(seen: &Seen) -> Option<Trouble> {
+    let is_retried =
+        matches!(seen.status, Status::Waiting { because: Waiting::Retry { .. } | Waiting::Room });
+    if !is_retried && !matches!(seen.status, Status::Failed { .. } | Status::Killed { .. }) {
+        return None;
+    }
+    let end = cause::last_end(&seen.attempts)?;
+    let cause = end.cause.clone().or_else(|| {
+        let events = read::lines(&seen.dir.events()).map(|lines| lines.records).unwrap_or_default();
+        cause::of_end(end, &events)
+    });
+    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
+    let mut log = read::last_lines(&seen.dir.stderr_log(), LOG_LINES);
+    if log.is_empty() {
+        log = read::last_lines(&seen.dir.train_log(), LOG_LINES);
+    }
+    Some(Trouble {
+        words: cause.as_ref().map_or_else(|| "failed".to_owned(), Cause::words),
+        advice: cause.as_ref().unwrap_or(&Cause::Failed).advice(&name),
+        cause,
+        log,
+    })
+}
+
+/// Under the table: of each run that needs somebody the cause, the last lines and what to do.
+fn print_troubles(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
+    let is_bad = |line: &&Line| matches!(line.status, Status::Failed { .. } | Status::Killed { .. });
+    let bad: Vec<(&Line, &Trouble)> =
+        lines.iter().filter(is_bad).filter_map(|line| Some((line, line.trouble.as_ref()?))).collect();
+    for (line, trouble) in bad.iter().take(MOST_TROUBLES) {
+        let Trouble { words, advice, log, .. } = trouble;
+        let name = say::plain(&format!("{}/{}", line.experiment, line.run));
+        writeln!(out, "\n{}{name}{}: {words}", text::RED.render(), text::RED.render_reset())?;
+        for said in log {
+            writeln!(out, "  {}| {}{}", text::DIM.render(), say::plain(said), text::DIM.render_reset())?;
+        }
+        writeln!(out, "  what to do: {}", say::plain(advice))?;
+    }
+    match bad.len().saturating_sub(MOST_TROUBLES) {
+        0 => Ok(()),
+        more => writeln!(out, "\nand {more} more: overnight status RUN"),
     }
 }
 
@@ -211,6 +287,7 @@ pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
     }
     let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
     writeln!(out, "{}{}{}", text::BOLD.render(), words.join(", "), text::BOLD.render_reset())?;
+    print_troubles(lines, out)?;
     for warning in lines.iter().flat_map(|line| &line.warnings) {
         writeln!(out, "warning: {}", say::plain(warning))?;
     }

@@ -103,10 +103,14 @@ pub struct FailureRow {
     pub full_name: String,
     pub href: String,
     pub state: State,
+    /// What kind of failure it is, where the message does not begin with it.
+    pub cause: String,
     pub message: String,
     pub hint: String,
     /// What one would type next, or empty.
     pub command: String,
+    /// The last lines of the worker's own words.
+    pub log: String,
 }
 
 /// A run at work or waiting.

@@ -322,7 +322,10 @@ fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
         AttemptRow {
             attempt: start.attempt,
             start: clock.moment(start.time),
-            took: end.map_or_else(String::new, |end| say::duration(end.time - start.time)),
+            took: end.map_or_else(String::new, |end| {
+                // The clock may have jumped in between, where nobody measured.
+                say::duration(end.seconds.unwrap_or((end.time - start.time).max(0.0)))
+            }),
             device: start.device.name().to_owned(),
             from: start
                 .checkpoint

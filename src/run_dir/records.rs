@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cause::Cause;
 use super::checkpoint::Best;
 use super::number::Number;
 use crate::experiment::settings::{Precision, Queue, Settings};
@@ -92,6 +93,9 @@ pub struct Request {
     pub time: f64,
     /// Who asked: a user's name, or `web:NAME`.
     pub who: String,
+    /// Number of the last attempt by then: says what came first, whatever the clock did since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     #[serde(flatten)]
     pub ask: Ask,
 }
@@ -204,6 +208,12 @@ pub struct End {
     pub checkpoint: Option<u64>,
     /// Last lines of the reason, as a person would say it.
     pub why: String,
+    /// Why it ended badly, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// How long it lived, by a monotonic clock; none where nobody watched it from its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// Exit codes of a worker.

@@ -31,7 +31,8 @@ impl Hold {
         match patient_lock(&path)? {
             Some(file) => {
                 let mut hold = Hold { file, since: scan::now() as u64 };
-                hold.name("not begun")?;
+                // On a full disk the workspace is held without a name.
+                drop(hold.name("not begun"));
                 Ok(hold)
             }
             None => Err(match read::json::<RunnerLock>(&path) {
@@ -51,9 +52,10 @@ impl Hold {
             batch: batch.to_owned(),
         };
         let text = serde_json::to_string(&holder).map_err(std::io::Error::from)? + "\n";
-        self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(text.as_bytes())?;
+        // Cut afterwards: on a full disk the bytes that are there can be written over, new ones not.
+        self.file.set_len(text.len() as u64)?;
         Ok(())
     }
 }

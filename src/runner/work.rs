@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod ends;
 mod keeping;
 
 use std::collections::HashSet;
@@ -19,8 +20,10 @@ use super::fresh_report::FreshReport;
 use super::hold::Hold;
 use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
+use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::room::{Room, Space};
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::telemetry::{self, Sampler};
@@ -50,7 +53,7 @@ pub async fn work(
     let mut interrupts = Interrupts::listen()?;
     let mut outcome = batch(workspace, options, hold, &mut interrupts).await?;
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
-        hold.name("waiting for work")?;
+        drop(hold.name("waiting for work"));
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
         if !found_work(workspace, &all, &mut interrupts).await {
             break;
@@ -77,10 +80,40 @@ async fn batch(
         answer = program.shake_hands() => answer?,
         _ = interrupts.next() => return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default())),
     }
+    if !waited_for_room(workspace, options, interrupts).await {
+        return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default()));
+    }
     let devices = Devices::find();
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
-    hold.name(&work.batch.name())?;
+    // A courtesy to those who ask; a disk that takes no name takes no runs either, and says so.
+    drop(hold.name(&work.batch.name()));
     work.go(interrupts).await
+}
+
+/// Waits until the disk has room for the batch's own files; false when a signal came first.
+async fn waited_for_room(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+) -> bool {
+    let mut room = Room::default();
+    let mut tick = tokio::time::interval(WAITING_TICK);
+    loop {
+        let Some(space) = Space::of(workspace) else { return true };
+        let was_held = room.is_held();
+        room = room.after(space);
+        match (was_held, room.is_held()) {
+            (_, false) => return true,
+            (false, true) => {
+                View::open(options.style).say(&format!("nothing is started: {}", space.reason()))
+            }
+            (true, true) => {}
+        }
+        tokio::select! {
+            _ = interrupts.next() => return false,
+            _ = tick.tick() => {}
+        }
+    }
 }
 
 fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
@@ -137,6 +170,10 @@ struct Work<'a> {
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
+    memory: MemoryWatch,
+    /// Whether the disk of `runs/` has room, and what it had when last looked at.
+    room: Room,
+    space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
 }
@@ -211,6 +248,9 @@ impl<'a> Work<'a> {
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
+            memory: MemoryWatch::begin(),
+            room: Room::default(),
+            space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
         })
@@ -262,12 +302,15 @@ impl<'a> Work<'a> {
             self.runs.extend(new);
         }
         self.look_for_drain();
+        self.memory.look(now);
+        self.look_at_room();
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
             if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
                 continue;
             }
             run.look(&self.host, now);
+            self.take_put_off(index);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
                 self.adopt(index, now);
@@ -327,6 +370,9 @@ impl<'a> Work<'a> {
         match (self.breaker.tripped(), self.options.at) {
             (Some(why), _) => Gate::Shut(why),
             (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
+            (None, _) if self.room.is_held() => {
+                Gate::NotYet(self.space.map_or_else(String::new, |space| space.reason()))
+            }
             (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", super::clock(at))),
             _ => Gate::Open,
         }
@@ -412,7 +458,9 @@ impl<'a> Work<'a> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
-        self.batch.end(outcome.exit())?;
+        if let Err(error) = self.batch.end(outcome.exit()) {
+            self.view.say(&format!("the end of the batch could not be written: {error}"));
+        }
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

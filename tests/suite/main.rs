@@ -1,9 +1,12 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod causes;
 mod command_line;
+mod disk;
 mod gpus;
 mod hooks;
 mod live;
+mod namespace;
 mod out_of_memory;
 mod report;
 mod requests;

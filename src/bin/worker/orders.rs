@@ -69,6 +69,8 @@ impl Orders {
             signal: None,
             checkpoint: checkpoint::steps(run).last().copied(),
             why: why.to_owned(),
+            cause: None,
+            seconds: None,
         };
         append_line(&run.attempts(), &Attempt::End(end), Durability::Synced)
     }

@@ -30,7 +30,16 @@ fn start(attempt: u32, checkpoint: Option<u64>) -> Start {
 }
 
 fn end(attempt: u32, code: Option<i32>, signal: Option<i32>) -> Attempt {
-    Attempt::End(End { attempt, time: 0.0, code, signal, checkpoint: None, why: String::new() })
+    Attempt::End(End {
+        attempt,
+        time: 0.0,
+        code,
+        signal,
+        checkpoint: None,
+        why: String::new(),
+        cause: None,
+        seconds: None,
+    })
 }
 
 fn verdict(from: u64, to: u64, difference: Option<Difference>) -> Verdict {
