@@ -3,6 +3,7 @@
 //! It reads the run's settings and orders, its data and its own checkpoints; it writes every other file
 //! of the run. It knows nothing of the queue, of other runs or of reports.
 
+mod by_hand;
 mod checkpoint;
 mod data;
 mod device;

@@ -30,7 +30,7 @@ impl Work<'_> {
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
-            batch: &batch,
+            batch: Some(&batch),
             host: &self.host,
             boot: &self.boot,
             gpu: gpu.and_then(|gpu| self.devices.gpus().get(gpu)),
