@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cause::Cause;
 use super::read::ReadError;
 use super::records::{Ask, Attempt, End, Event, Progress, Request, RunRecord, Start, What, exit};
 use super::split::{self, Next, Split};
@@ -66,6 +67,8 @@ pub enum Waiting {
     Smaller { micro_batch: u32 },
     /// Was out of device memory, and its batch norm looks across the batch: a person must decide.
     BatchNorm,
+    /// The disk was full; it goes on when there is room.
+    Room,
 }
 
 impl Status {
@@ -185,6 +188,7 @@ fn after(end: &End, retries_left: u32) -> Status {
         (Some(exit::ENDED_AS_ASKED | exit::FINISHED) | None, None) => {
             Status::Waiting { because: Waiting::Interrupted }
         }
+        (Some(_), None) if end.cause == Some(Cause::DiskFull) => Status::Waiting { because: Waiting::Room },
         (Some(code), None) => Status::Failed { code },
     }
 }
@@ -222,7 +226,9 @@ fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a As
         .iter()
         .rev()
         .find(|request| matches!(request.ask, Ask::Pause | Ask::Resume | Ask::Stop | Ask::Retry { .. }))?;
-    let used_up = matches!(last.ask, Ask::Retry { .. }) && end.is_some_and(|end| end.time > last.time);
+    // By the numbers of attempts: the clock may have jumped in between.
+    let came_after = |end: &End| last.attempt.map_or(end.time > last.time, |known| end.attempt > known);
+    let used_up = matches!(last.ask, Ask::Retry { .. }) && end.is_some_and(came_after);
     if used_up { None } else { Some(&last.ask) }
 }
 
@@ -230,11 +236,13 @@ fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a As
 /// until a worker has gone on since: one that died before that has left the overtaken checkpoints there.
 pub fn asked_from(requests: &[Request], events: &[Event]) -> Option<u64> {
     let (asked, from_step) = requests.iter().rev().find_map(|request| match request.ask {
-        Ask::Retry { from_step } => Some((request.time, from_step)),
+        Ask::Retry { from_step } => Some((request, from_step)),
         _ => None,
     })?;
+    let came_after =
+        |event: &Event| asked.attempt.map_or(event.time > asked.time, |known| event.attempt > known);
     let went_on =
-        |event: &Event| event.time > asked && matches!(event.what, What::Started | What::Resumed { .. });
+        |event: &Event| came_after(event) && matches!(event.what, What::Started | What::Resumed { .. });
     if events.iter().any(went_on) { None } else { from_step }
 }
 
@@ -284,11 +292,12 @@ mod tests {
 
     fn end(attempt: u32, code: Option<i32>, signal: Option<i32>, checkpoint: Option<u64>) -> Attempt {
         let time = f64::from(attempt) * 10.0 + 5.0;
-        Attempt::End(End { attempt, time, code, signal, checkpoint, why: String::new() })
+        let why = String::new();
+        Attempt::End(End { attempt, time, code, signal, checkpoint, why, cause: None, seconds: None })
     }
 
     fn ask(time: f64, ask: Ask) -> Request {
-        Request { time, who: "someone".into(), ask }
+        Request { time, who: "someone".into(), attempt: None, ask }
     }
 
     fn word(attempts: &[Attempt], requests: &[Request], is_alive: bool) -> &'static str {
@@ -339,6 +348,20 @@ mod tests {
         assert_eq!(word(&[start(1, None)], &[ask(1.0, Ask::Stop)], true), "stopping");
         let note = Ask::Note { text: "looks good".into() };
         assert_eq!(word(&[], &[ask(1.0, Ask::Stop), ask(2.0, note)], false), "stopped");
+    }
+
+    #[test]
+    fn what_was_asked_first_is_known_whatever_the_clock_did() {
+        let failed = [start(1, None), end(1, Some(1), None, None)];
+        let retry =
+            |time, attempt| Request { attempt: Some(attempt), ..ask(time, Ask::Retry { from_step: None }) };
+        assert_eq!(
+            word(&failed, &[retry(1.0, 1)], false),
+            "waiting",
+            "the clock went back before it was asked"
+        );
+        let again = [&failed[..], &[start(2, None), end(2, Some(1), None, None)]].concat();
+        assert_eq!(word(&again, &[retry(1e9, 1)], false), "failed", "the clock went back after it was asked");
     }
 
     #[test]

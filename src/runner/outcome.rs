@@ -30,6 +30,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// What the runs of this batch took, where that was measured.
     pub energy_joules: Option<f64>,
+    /// A person asked for the end after the current runs.
+    pub is_drained: bool,
 }
 
 impl Outcome {
@@ -48,6 +50,7 @@ impl Outcome {
             left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
             ending,
             energy_joules: None,
+            is_drained: false,
         }
     }
 
@@ -55,7 +58,7 @@ impl Outcome {
     /// itself with work left.
     pub fn goes_on(&self) -> bool {
         let waits = |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost);
-        self.ending == Ending::Open && !self.left.iter().any(waits)
+        self.ending == Ending::Open && !self.is_drained && !self.left.iter().any(waits)
     }
 
     /// What the shell is told.
@@ -146,6 +149,7 @@ mod tests {
             left: statuses.iter().map(left).collect(),
             ending,
             energy_joules: None,
+            is_drained: false,
         }
     }
 

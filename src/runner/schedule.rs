@@ -57,6 +57,8 @@ pub enum Standing {
     Live(Live),
     /// It began and nobody saw its end.
     Lost,
+    /// It has ended, and the disk does not take its end yet.
+    PutOff,
     Finished,
     /// Failed, stopped, paused, unreadable or at work elsewhere: not ours to touch.
     Left,
@@ -210,12 +212,14 @@ pub fn decide(seen: &Observation) -> Decision {
                     None => decision.waiting.push((index, waiting_for(&run.wish))),
                 },
             },
-            Standing::Finished | Standing::Left => {}
+            Standing::PutOff | Standing::Finished | Standing::Left => {}
         }
     }
     // At the second signal nobody waits for a worker that cannot be ended from here.
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
+        // The next runner finds it lost, which is better than to keep a person waiting.
+        Standing::PutOff => seen.ending.is_open(),
         _ => false,
     };
     let is_asked = seen.gpu_states.contains(&GpuState::Unsure);

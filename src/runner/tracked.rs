@@ -9,7 +9,7 @@ use super::child::Handle;
 use super::gauges::RunTelemetry;
 use super::schedule::{self, Live, Standing};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, lock, read, split};
@@ -27,6 +27,8 @@ pub struct Tracked {
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// How its last attempt ended, until the disk takes it.
+    pub put_off: Option<PutOff>,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
@@ -55,10 +57,22 @@ pub struct Worker {
     /// Why this runner killed it.
     pub killed: Option<Killed>,
     pub telemetry: Option<RunTelemetry>,
+    /// When this runner started it, or first saw it.
+    pub since: Instant,
     last_step: u64,
     moved: Instant,
     last_sign: f64,
     stirred: Instant,
+}
+
+/// An end that is not written yet.
+#[derive(Clone, Debug)]
+pub struct PutOff {
+    pub end: End,
+    /// Checkpoint that the attempt went on from.
+    pub from: Option<u64>,
+    /// Whether it counts for nothing, whatever it looks like.
+    pub is_forgiven: bool,
 }
 
 /// Why this runner killed a worker.
@@ -90,6 +104,7 @@ impl Tracked {
             due: false,
             finished_before,
             trouble: None,
+            put_off: None,
             skipped: None,
             held: None,
         }
@@ -151,6 +166,9 @@ impl Tracked {
                 quiet: now.duration_since(worker.moved),
                 silent: now.duration_since(worker.stirred),
             });
+        }
+        if self.put_off.is_some() {
+            return Standing::PutOff;
         }
         if self.trouble.is_some() {
             return Standing::Left;
@@ -241,6 +259,7 @@ impl Worker {
             asked: None,
             killed: None,
             telemetry: None,
+            since: now,
             last_step: 0,
             moved: now,
             last_sign: 0.0,
@@ -308,7 +327,8 @@ pub fn holder(dir: &RunDir) -> Option<Handle> {
     (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
 }
 
-fn has_open(process: u32, path: &Path) -> bool {
+/// Whether a process has the file at `path` open.
+pub fn has_open(process: u32, path: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
     let wanted = identity(path);
     let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };

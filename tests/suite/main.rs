@@ -1,13 +1,20 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod causes;
 mod command_line;
+mod disk;
 mod gauges;
 mod gpus;
 mod hooks;
+mod leave;
 mod live;
+mod namespace;
 mod out_of_memory;
+mod pty;
 mod report;
 mod requests;
 mod runner;
 mod serve;
+mod systemd;
+mod verify;
 mod workspace;
