@@ -84,6 +84,7 @@ fn throttling_and_errors_of_a_gpu_are_told_by_the_run_that_was_on_it() {
 fn a_run_whose_gpu_is_lost_goes_on_at_the_same_bits_on_another_of_its_model() {
     let Some(workspace) = workspace("s1:hold@4 s2:gone@3", &[1, 2]) else { return };
     let runner = workspace.start(&[X]);
+    wait_until("the first one holds", || workspace.runs("x").iter().any(|run| step(run) == 4));
     wait_until("the loss is told", || event(&workspace, "gpu-lost").is_some());
     let lost = workspace.seed("x", 2);
     wait_until("it is known to wait", || {
@@ -178,6 +179,6 @@ fn a_run_goes_on_with_the_table_of_an_older_version() {
     let table = table(run);
     assert!(table.rows > 2 && table.bad.is_empty(), "{:?}", table.bad);
     assert_eq!(table.column("cpu_percent").unwrap().values[..2], [50.0, 60.0]);
-    assert!(table.column("disk_free_bytes").unwrap().last().is_some());
+    assert!(table.column("disk_free_bytes").is_some(), "what this version measures is there");
     assert_eq!(Energy::of(&table).gpu_joules, None, "there is no GPU: absent, never zero");
 }
