@@ -291,7 +291,9 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
     let attempts: Vec<Attempt> = read::lines(&run.attempts()).map(|lines| lines.records).unwrap_or_default();
     let attempt = Some(last_start(&attempts).map_or(0, |start| start.attempt));
-    append_request(&run.requests(), &Request { time: scan::now(), who: who(), attempt, ask })
+    append_request(&run.requests(), &Request { time: scan::now(), who: who(), attempt, ask })?;
+    scan::announce(run);
+    Ok(())
 }
 
 /// Asks the runner of this batch to end after its current runs.

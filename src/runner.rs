@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod outcome;
 pub mod program;
 pub mod room;
+pub mod rota;
 pub mod schedule;
 pub mod stack;
 pub mod starting;
