@@ -61,7 +61,7 @@ pub fn batch_line(runs: &[Tracked], standings: &[Standing], left: Option<f64>) -
     for (run, standing) in runs.iter().zip(standings) {
         match standing {
             Standing::Live(_) => line.running += 1,
-            Standing::Waiting | Standing::Lost | Standing::PutOff => line.waiting += 1,
+            Standing::Waiting | Standing::Held(_) | Standing::Lost | Standing::PutOff => line.waiting += 1,
             Standing::Finished => line.finished += 1,
             Standing::Left if matches!(run.seen.status, Status::Failed { .. } | Status::Killed { .. }) => {
                 line.failed += 1;

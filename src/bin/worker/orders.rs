@@ -112,7 +112,7 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         time: scan::now(),
         batch: None,
         host: scan::host(),
-        boot: machine::boot_id(),
+        boot: machine::boot_id().to_owned(),
         device,
         precision,
         threads: before.map_or(settings.resources.threads.unwrap_or(cores), |start| start.threads),
