@@ -6,6 +6,7 @@ mod disk;
 mod gpus;
 mod live;
 mod namespace;
+mod others;
 mod report;
 mod requests;
 mod runner;
