@@ -17,7 +17,7 @@ use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
-use crate::run_dir::{RunDir, Status, Workspace, read};
+use crate::run_dir::{RunDir, Status, Workspace, read, split};
 use crate::runner::room::Space;
 use crate::runner::tracked;
 use crate::say;
@@ -168,6 +168,8 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
                 format!("{}; may start {times} more", cause.as_deref().unwrap_or("was killed"))
             }
             Waiting::Asked => "asked to run again".to_owned(),
+            Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
+            Waiting::BatchNorm => format!("held: {}", split::HELD),
             Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),

@@ -15,7 +15,7 @@ use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, exit};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{self, Waiting};
-use crate::run_dir::{RunDir, Status, machine};
+use crate::run_dir::{RunDir, Status, machine, split};
 use crate::say;
 
 /// A run, as the lists, the experiment's page and the first page show it.
@@ -234,6 +234,7 @@ fn state(status: &Status) -> State {
         Status::Running { .. } => ("running", None),
         Status::Stopped | Status::Paused => ("held", None),
         Status::Skipped { need } => ("held", Some(format!("{need} did not finish"))),
+        Status::Waiting { because: because @ Waiting::BatchNorm } => ("held", Some(waiting(*because))),
         Status::Waiting { because } => ("waiting", Some(waiting(*because))),
         Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
         Status::Failed { code } => ("failed", Some(format!("exit code {code}"))),
@@ -250,6 +251,8 @@ fn waiting(because: Waiting) -> String {
             format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
         }
         Waiting::Asked => "asked to try again".into(),
+        Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
+        Waiting::BatchNorm => split::HELD.into(),
         Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),
     }
 }

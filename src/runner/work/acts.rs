@@ -9,9 +9,10 @@ use tokio::process::Child;
 
 use super::{Ended, Work};
 use crate::run_dir::cause::{self, Cause};
-use crate::run_dir::status::last_start;
-use crate::run_dir::{RunDir, Status, scan};
+use crate::run_dir::status::{Waiting, last_start};
+use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::attempt::Place;
+use crate::runner::hooks::Occasion;
 use crate::runner::room::is_full;
 use crate::runner::schedule::{self, Cause as KillCause, Slot, Standing};
 use crate::runner::stack;
@@ -65,6 +66,7 @@ impl Work<'_> {
                 run.hold(why.clone());
                 self.batch.event("held", Some(&dir), &why);
                 self.view.say(&format!("held     {name}: {why}"));
+                self.hooks.tell(&Occasion::run_ended(&dir, "held", &why, None));
                 true
             }
             Ok(Beginning::Failed { why }) => {
@@ -225,21 +227,39 @@ impl Work<'_> {
         }
         let line = match &run.seen.status {
             Status::Finished => {
-                format!("finished {name}{}", result.map(|r| tell::achieved(&r)).unwrap_or_default())
+                format!("finished {name}{}", result.as_ref().map(tell::achieved).unwrap_or_default())
             }
             Status::Failed { .. } => {
                 let cause = cause::last_end(&run.seen.attempts).and_then(|end| end.cause.clone());
-                let advice = cause.unwrap_or(Cause::Failed).advice(&name);
+                let advice = match cause {
+                    Some(Cause::OutOfDeviceMemory) if split::is_at_one(&run.seen.attempts) => {
+                        "with already one example at once, it needs a device with more memory, or a smaller model".to_owned()
+                    }
+                    cause => cause.unwrap_or(Cause::Failed).advice(&name),
+                };
                 format!("failed   {name}: {why} (what to do: {advice}; more: overnight logs {name})")
             }
             Status::Killed { .. } => {
                 format!("killed   {name}: {why}; no retries left (more: overnight logs {name})")
             }
+            Status::Waiting { because: Waiting::Smaller { micro_batch } } => {
+                format!("ended    {name}: {why}; it {}", split::goes_on_with(*micro_batch))
+            }
+            Status::Waiting { because: Waiting::BatchNorm } => {
+                format!("held     {name}: {} ({})", split::HELD, split::WAY_OUT)
+            }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
             other => format!("{:8} {name}: {why}", other.word()),
         };
-        self.batch.event("run-ended", Some(&dir), &format!("{}: {why}", self.runs[index].seen.status.word()));
+        let word = self.runs[index].seen.status.word();
+        self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
         self.view.say(&line);
+        let word = match &self.runs[index].seen.status {
+            Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
+            Status::Waiting { .. } if self.runs[index].has_no_retries_left() => "held",
+            _ => return,
+        };
+        self.hooks.tell(&Occasion::run_ended(&dir, word, why, result.as_ref()));
     }
 
     /// Leaves a run alone for the rest of the batch.
@@ -249,5 +269,6 @@ impl Work<'_> {
         let (name, dir) = (run.name(), run.dir.clone());
         self.batch.event("left-alone", Some(&dir), why);
         self.view.say(&format!("left     {name}: {why}"));
+        self.hooks.tell(&Occasion::run_ended(&dir, "left alone", why, None));
     }
 }

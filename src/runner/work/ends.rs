@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::Work;
 use crate::run_dir::cause::Cause;
 use crate::run_dir::records::{End, exit};
-use crate::run_dir::{RunDir, checkpoint};
+use crate::run_dir::status::Waiting;
+use crate::run_dir::{RunDir, Status, checkpoint};
 use crate::runner::attempt::Witness;
 use crate::runner::kernel;
 use crate::runner::room::{Room, Space, is_full};
@@ -102,10 +103,19 @@ impl Work<'_> {
         // would do so for ever.
         let is_forgiven = *is_forgiven || (is_full && self.room.is_held());
         let run = &mut self.runs[index];
-        run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
+        run.look(&self.host, Instant::now());
+        // What can go on with fewer examples at once, or with a person's word, has not failed.
+        let is_split = matches!(
+            run.seen.status,
+            Status::Waiting { because: Waiting::Smaller { .. } | Waiting::BatchNorm }
+        );
+        run.fruitless = match further || is_forgiven {
+            true => 0,
+            false => run.fruitless + u32::from(!is_split),
+        };
         if further || end.code == Some(exit::FINISHED) {
             self.breaker.reset();
-        } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
+        } else if !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED) {
             self.breaker.count(&dir, &end.why);
         }
     }
