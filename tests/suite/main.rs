@@ -8,6 +8,7 @@ mod hooks;
 mod leave;
 mod live;
 mod namespace;
+mod others;
 mod out_of_memory;
 mod pty;
 mod report;
