@@ -8,4 +8,5 @@ mod report;
 mod requests;
 mod runner;
 mod serve;
+mod settings;
 mod workspace;
