@@ -42,6 +42,8 @@ enum Trick {
     Deaf,
     /// End with code 0 and no result.
     Vanish,
+    /// Be out of device memory with more examples at once than this: `oom2@3`.
+    OutOfMemory { fits: u32 },
 }
 
 fn main() -> ExitCode {
@@ -152,7 +154,12 @@ impl Worker<'_> {
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
                 Some(Trick::Deaf) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
-                None => {}
+                Some(Trick::OutOfMemory { fits }) if self.start.micro_batch > fits => {
+                    let message = "CUDA out of memory. Tried to allocate 2.00 GiB".to_owned();
+                    self.event(step, What::Failed { kind: FailureKind::OutOfDeviceMemory, message })?;
+                    return Ok(exit::OUT_OF_DEVICE_MEMORY);
+                }
+                Some(Trick::OutOfMemory { .. }) | None => {}
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
             if step == steps || due {
@@ -191,7 +198,7 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
-                _ => return None,
+                other => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
             };
             (at.parse() == Ok(step)).then_some(trick)
         })

@@ -11,8 +11,8 @@ use super::telemetry::TelemetryFile;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Stage, Status, last_start};
-use crate::run_dir::{RunDir, lock, read};
+use crate::run_dir::status::{Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, lock, read, split};
 
 /// A run of the batch.
 pub struct Tracked {
@@ -168,6 +168,12 @@ impl Tracked {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
     }
 
+    /// Why its files alone say that it waits for a person.
+    fn held_by_its_files(&self) -> Option<String> {
+        let Status::Waiting { because: Waiting::BatchNorm } = self.seen.status else { return None };
+        Some(format!("{} ({})", split::HELD, split::WAY_OUT))
+    }
+
     /// The run in the schedule's words. `seconds` is what it will probably take.
     pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
@@ -189,7 +195,8 @@ impl Tracked {
                 .held
                 .as_ref()
                 .filter(|held| held.requests == self.seen.requests.len())
-                .map(|held| held.reason.clone()),
+                .map(|held| held.reason.clone())
+                .or_else(|| self.held_by_its_files()),
             seconds,
         }
     }

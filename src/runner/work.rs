@@ -248,7 +248,9 @@ impl<'a> Work<'a> {
 
     fn observe(&mut self) {
         let now = Instant::now();
-        let hinted = self.comings.any(self.workspace);
+        let turn = self.rota.turn(self.runs.len(), now, TICK);
+        let hinted = turn.is_some() && self.comings.any(self.workspace);
+        let turn = turn.unwrap_or_default();
         if hinted {
             // What was there before and is not among the chosen stays out; what is queued from now on
             // belongs to this batch.
@@ -260,7 +262,6 @@ impl<'a> Work<'a> {
             self.runs.extend(new);
         }
         self.look_for_drain();
-        let turn = self.rota.turn(self.runs.len(), now, TICK);
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
             if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {

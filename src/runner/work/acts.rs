@@ -9,8 +9,8 @@ use tokio::process::Child;
 
 use super::{Ended, Work};
 use crate::run_dir::records::exit;
-use crate::run_dir::status::last_start;
-use crate::run_dir::{RunDir, Status, scan};
+use crate::run_dir::status::{Waiting, last_start};
+use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::attempt::Place;
 use crate::runner::hooks::Occasion;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
@@ -202,10 +202,19 @@ impl Work<'_> {
                 let further = end.checkpoint > worker.checkpoint;
                 let is_forgiven = killed.is_some_and(|killed| !killed.counts);
                 let run = &mut self.runs[index];
-                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
+                run.look(&self.host, Instant::now());
+                // What can go on with fewer examples at once, or with a person's word, has not failed.
+                let is_split = matches!(
+                    run.seen.status,
+                    Status::Waiting { because: Waiting::Smaller { .. } | Waiting::BatchNorm }
+                );
+                run.fruitless = match further || is_forgiven {
+                    true => 0,
+                    false => run.fruitless + u32::from(!is_split),
+                };
                 if further || end.code == Some(exit::FINISHED) {
                     self.breaker.reset();
-                } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
+                } else if !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED) {
                     self.breaker.count(&ended.dir, &end.why);
                 }
                 self.told_end(index, &end.why);
@@ -230,6 +239,9 @@ impl Work<'_> {
             }
             Status::Failed { code } => {
                 let hint = match *code {
+                    exit::OUT_OF_DEVICE_MEMORY if split::is_at_one(&run.seen.attempts) => {
+                        ", with already one example at once (it needs a device with more memory, or a smaller model)"
+                    }
                     exit::OUT_OF_DEVICE_MEMORY => {
                         "; a smaller train.batch_size with a larger train.accumulate takes less"
                     }
@@ -243,6 +255,12 @@ impl Work<'_> {
                     "killed   {name} by {}, no retries left (more: overnight logs {name})",
                     say::signal(*signal)
                 )
+            }
+            Status::Waiting { because: Waiting::Smaller { micro_batch } } => {
+                format!("ended    {name}: {why}; it {}", split::goes_on_with(*micro_batch))
+            }
+            Status::Waiting { because: Waiting::BatchNorm } => {
+                format!("held     {name}: {} ({})", split::HELD, split::WAY_OUT)
             }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
             other => format!("{:8} {name}: {why}", other.word()),
