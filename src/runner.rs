@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod interrupt;
 pub mod outcome;
 pub mod program;
+pub mod retention;
 pub mod rota;
 pub mod schedule;
 pub mod stack;

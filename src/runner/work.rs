@@ -21,6 +21,7 @@ use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::retention::Retention;
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::telemetry::{self, Sampler};
@@ -134,6 +135,7 @@ struct Work<'a> {
     batch: Batch,
     report: Option<FreshReport>,
     hooks: Hooks,
+    retention: Retention,
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
@@ -208,6 +210,7 @@ impl<'a> Work<'a> {
             batch,
             report,
             hooks,
+            retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
@@ -240,6 +243,7 @@ impl<'a> Work<'a> {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -413,6 +417,7 @@ impl<'a> Work<'a> {
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
         self.batch.end(outcome.exit())?;
+        self.finish_cleaning(interrupts).await;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

@@ -1,5 +1,6 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod clean;
 mod command_line;
 mod gpus;
 mod hooks;
