@@ -23,6 +23,7 @@ pub mod kernel;
 pub mod outcome;
 pub mod processor_energy;
 pub mod program;
+pub mod retention;
 pub mod room;
 pub mod rota;
 pub mod schedule;
