@@ -80,6 +80,9 @@ pub struct InitArgs {
     /// The folder to make the workspace in.
     #[arg(default_value = ".")]
     pub folder: PathBuf,
+    /// Write a systemd user unit instead, which works the queue of the workspace that is there.
+    #[arg(long)]
+    pub systemd: bool,
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +163,12 @@ pub struct RunArgs {
     /// default what overnight.toml says, else 5.
     #[arg(long, value_name = "N")]
     pub breaker: Option<u32>,
+    /// Go on in the background, also when this terminal is closed; say how to watch and end it.
+    #[arg(long)]
+    pub detach: bool,
+    /// Be the one in the background.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub detached: bool,
     /// Plain lines instead of a live view.
     #[arg(long)]
     pub plain: bool,

@@ -3,6 +3,7 @@
 
 mod check;
 mod clean;
+mod detach;
 mod doctor;
 mod fresh;
 mod init;
@@ -15,6 +16,7 @@ mod serve;
 mod status;
 mod text;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -45,6 +47,9 @@ pub fn carry_out(cli: Cli) -> Exit {
 }
 
 fn verb(cli: Cli) -> anyhow::Result<Exit> {
+    if matches!(&cli.verb, Verb::Run(args) if args.detach) {
+        return detach::detach(&cli);
+    }
     if let Some(directory) = &cli.directory {
         std::env::set_current_dir(directory)
             .map_err(|error| anyhow::anyhow!("cannot work in {}: {error}", directory.display()))?;

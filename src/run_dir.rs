@@ -262,6 +262,11 @@ impl BatchDir {
     pub fn runner_log(&self) -> PathBuf {
         self.path.join("runner.log")
     }
+
+    /// Runner without a terminal: what it would have shown there.
+    pub fn terminal_log(&self) -> PathBuf {
+        self.path.join("terminal.log")
+    }
 }
 
 /// `step-00001000`: eight digits, so that names sort as numbers do.

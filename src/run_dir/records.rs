@@ -463,6 +463,43 @@ pub struct QueueState {
     pub drain: bool,
     /// Why the batch stopped itself, where it did.
     pub breaker: Option<String>,
+    /// Runs with a live worker, in the order of the queue.
+    #[serde(default)]
+    pub running: Vec<RunName>,
+    /// The runs that failed last, newest first; not all of them.
+    #[serde(default)]
+    pub failed: Vec<FailedRun>,
+    #[serde(default)]
+    pub counts: Counts,
+}
+
+/// A run of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunName {
+    pub experiment: String,
+    pub run: String,
+}
+
+/// A run that failed or was killed, and stays so until a person acts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedRun {
+    pub experiment: String,
+    pub run: String,
+    /// As a person would say it.
+    pub cause: String,
+    pub time: f64,
+}
+
+/// How many runs of a batch stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    pub finished: usize,
+    pub failed: usize,
+    pub running: usize,
+    pub waiting: usize,
+    /// Stopped, paused, skipped, unreadable or at work elsewhere.
+    pub left: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -495,5 +532,16 @@ pub struct RunnerLock {
     pub process: u32,
     /// Unix seconds.
     pub since: u64,
+    /// The batch's name, or what the runner does without one.
     pub batch: String,
+}
+
+impl RunnerLock {
+    pub const NOT_BEGUN: &str = "not begun";
+    pub const WAITS: &str = "waits for work";
+
+    /// Whether the runner has got as far as working or waiting.
+    pub fn has_begun(&self) -> bool {
+        self.batch != RunnerLock::NOT_BEGUN
+    }
 }

@@ -29,7 +29,7 @@ impl Work<'_> {
         let latest = Instant::now() + self.hooks.longest();
         while !self.hooks.is_done() && !is_in_a_hurry {
             tokio::select! {
-                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
                 _ = interrupts.next() => break,
                 () = tokio::time::sleep_until(latest.into()) => break,
             }
