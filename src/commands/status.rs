@@ -19,6 +19,7 @@ use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
 use crate::run_dir::{RunDir, Status, Workspace, read, split};
 use crate::runner::room::Space;
+use crate::runner::tracked;
 use crate::say;
 
 pub use shown::Shown;
@@ -186,6 +187,7 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
 
 fn note(seen: &Seen, reason: Option<&String>) -> String {
     let ended = last_start(&seen.attempts).and_then(|start| end_of(&seen.attempts, start.attempt));
+    let lost = || "nobody saw it end; the next runner goes on with it".to_owned();
     let why = ended.map(|end| end.why.clone()).filter(|why| !why.is_empty());
     match &seen.status {
         Status::Unreadable { reason } => reason.clone(),
@@ -204,7 +206,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
-        Status::Lost => "nobody saw it end; the next runner goes on with it".to_owned(),
+        Status::Lost => tracked::elsewhere(seen).map_or_else(lost, |reason| format!("held: {reason}")),
         Status::Skipped { need } => format!("{need} did not finish"),
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),

@@ -13,8 +13,9 @@ use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, exit};
-use crate::run_dir::status::Waiting;
-use crate::run_dir::{RunDir, Status, split};
+use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::status::{self, Waiting};
+use crate::run_dir::{RunDir, Status, machine, split};
 use crate::say;
 
 /// A run, as the lists, the experiment's page and the first page show it.
@@ -134,7 +135,7 @@ impl RunSummary {
             description: record.map_or_else(String::new, |record| record.description.clone()),
             tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
             created: record.map_or(0.0, |record| record.created),
-            state: state(&files.seen.status),
+            state: state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
             fate: Fate::of(&files.seen.status),
             failed_need: match &files.seen.status {
@@ -211,6 +212,18 @@ fn label(dir: &RunDir, hash: Option<&str>) -> String {
     match short {
         Some(short) if !short.is_empty() => short.to_owned(),
         _ => name,
+    }
+}
+
+fn state_of(seen: &Seen) -> State {
+    let elsewhere = status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id());
+    match elsewhere.filter(|_| seen.status == Status::Lost) {
+        Some(start) => State {
+            class: "held".to_owned(),
+            detail: Some(format!("it began on {}, which may only be asleep", start.host)),
+            ..state(&seen.status)
+        },
+        None => state(&seen.status),
     }
 }
 

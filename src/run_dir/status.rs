@@ -111,8 +111,9 @@ pub struct Observation<'a> {
     pub attempts: &'a [Attempt],
     pub requests: &'a [Request],
     pub progress: Option<&'a Progress>,
-    /// This machine's name.
+    /// This machine's name, and the id of its boot: see [`machine`](super::machine).
     pub host: &'a str,
+    pub boot: &'a str,
     /// Unix seconds.
     pub now: f64,
 }
@@ -138,7 +139,7 @@ pub fn status(seen: &Observation) -> Status {
     }
     if let (Some(start), None) = (start, end) {
         let fresh = seen.progress.is_some_and(|progress| (seen.now - progress.time).abs() < FRESH_SECONDS);
-        if start.host != seen.host && fresh {
+        if is_of_another_machine(start, seen.host, seen.boot) && fresh {
             return Status::Running { stage: Stage::Elsewhere };
         }
     }
@@ -158,6 +159,29 @@ pub fn status(seen: &Observation) -> Status {
         }
         (Some(_), Some(end)) => after(end, retries_left(record, seen.attempts)),
     }
+}
+
+/// The start of a lost run that another machine may still be at: it slept, or its files come late. Until a
+/// person says that it is gone (`retry`), nobody else may start the run: two workers would write its files.
+pub fn elsewhere<'a>(
+    attempts: &'a [Attempt],
+    requests: &[Request],
+    host: &str,
+    boot: &str,
+) -> Option<&'a Start> {
+    let start = last_start(attempts).filter(|start| is_of_another_machine(start, host, boot))?;
+    let end = end_of(attempts, start.attempt);
+    let is_given_up = matches!(standing_ask(requests, end), Some(Ask::Retry { .. }))
+        && requests.iter().rev().any(|request| {
+            matches!(request.ask, Ask::Retry { .. })
+                && request.attempt.map_or(request.time > start.time, |known| known >= start.attempt)
+        });
+    (end.is_none() && !is_given_up).then_some(start)
+}
+
+/// A container may have another name at each start, and still share this machine's locks.
+fn is_of_another_machine(start: &Start, host: &str, boot: &str) -> bool {
+    start.host != host && start.boot != boot
 }
 
 /// The state after an attempt that was out of device memory. Halving uses up no retries: it comes to
@@ -305,6 +329,7 @@ mod tests {
             requests,
             progress: None,
             host: "here",
+            boot: "boot",
             now: 1000.0,
         })
         .word()
@@ -401,11 +426,21 @@ mod tests {
             requests: &[],
             progress: Some(&progress),
             host: "there",
+            boot: "another",
             now: 1000.0,
         };
         assert_eq!(status(&seen), Status::Running { stage: Stage::Elsewhere });
+        seen.boot = "boot";
+        assert_eq!(status(&seen), Status::Lost, "a container of this machine: its lock would be seen");
+        seen.boot = "another";
         seen.now = 2000.0;
         assert_eq!(status(&seen), Status::Lost);
+        let found = |requests: &[Request]| elsewhere(&attempts, requests, "there", "another").is_some();
+        assert!(found(&[]), "it may only sleep");
+        assert!(elsewhere(&attempts, &[], "here", "after a reboot").is_none());
+        let retry = |attempt| Request { attempt: Some(attempt), ..ask(5.0, Ask::Retry { from_step: None }) };
+        assert!(found(&[retry(0)]), "asked before it began there");
+        assert!(!found(&[retry(1)]), "a person says that it is gone");
         seen.has_result = true;
         assert_eq!(status(&seen), Status::Finished);
     }

@@ -23,9 +23,10 @@ use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
-use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
+use super::schedule::{self, Action, Decision, Gate, Observation, Other, Slot, Standing};
 use super::telemetry::{self, Sampler};
 use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
@@ -124,7 +125,8 @@ async fn waited_for_room(
 fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
     runs.iter().all(|run| {
         let standing = tracked::standing(&run.seen, None, options.failed);
-        !run.is_to_be_adopted() && matches!(standing, Standing::Finished | Standing::Left)
+        let is_left = matches!(standing, Standing::Finished | Standing::Left | Standing::Held(_));
+        !run.is_to_be_adopted() && is_left
     })
 }
 
@@ -181,6 +183,7 @@ struct Work<'a> {
     batch: Batch,
     report: Option<FreshReport>,
     hooks: Hooks,
+    retention: Retention,
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
@@ -242,7 +245,7 @@ impl<'a> Work<'a> {
             workspace,
             options,
             host,
-            boot: machine::boot_id(),
+            boot: machine::boot_id().to_owned(),
             cpu_name: machine::cpu_name(),
             program,
             gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
@@ -259,6 +262,7 @@ impl<'a> Work<'a> {
             batch,
             report,
             hooks,
+            retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
@@ -299,6 +303,7 @@ impl<'a> Work<'a> {
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 news = terminal.next() => self.terminal_changed(news, terminal),
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -325,7 +330,8 @@ impl<'a> Work<'a> {
         self.look_at_room();
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
-            if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
+            if !(hinted || run.due || run.worker.is_some() || run.put_off.is_some() || turn.contains(&index))
+            {
                 continue;
             }
             run.look(&self.host, now);
@@ -381,7 +387,25 @@ impl<'a> Work<'a> {
             patience: self.options.patience,
             gate: self.gate(),
             seconds_left: self.options.until.map(|until| until - scan::now()),
+            others: &self.others(standings),
         })
+    }
+
+    /// Runs that this batch leaves out and others need.
+    fn others(&self, standings: &[Standing]) -> Vec<Other> {
+        let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
+        let needs: Vec<(String, &String)> = waiting
+            .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
+            .collect();
+        if needs.is_empty() {
+            return Vec::new();
+        }
+        let other = |dir: &RunDir| {
+            let (experiment, name) = (dir.experiment(), dir.name());
+            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
+            is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
+        };
+        self.left_out.iter().filter_map(other).collect()
     }
 
     fn gate(&self) -> Gate {
@@ -495,6 +519,7 @@ impl<'a> Work<'a> {
         if let Err(error) = self.batch.end(outcome.exit()) {
             self.view.say(&format!("the end of the batch could not be written: {error}"));
         }
+        self.finish_cleaning(interrupts).await;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

@@ -58,7 +58,7 @@ pub async fn replay(
         time: scan::now(),
         batch: Some("verify".to_owned()),
         host: scan::host(),
-        boot: machine::boot_id(),
+        boot: machine::boot_id().to_owned(),
         device,
         libtorch: program.libtorch.clone(),
         checkpoint: (stretch.from > 0).then_some(stretch.from),
