@@ -15,6 +15,7 @@ mod report;
 mod requests;
 mod runner;
 mod serve;
+mod status;
 mod systemd;
 mod verify;
 mod workspace;
