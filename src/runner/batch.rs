@@ -191,7 +191,7 @@ mod tests {
         let workspace = Workspace::new(folder.path());
         let begin = || Batch::begin(&workspace, record(), &[]).unwrap();
         let (mut ended, first, second) = (begin(), begin(), begin());
-        ended.end(Exit::Success).unwrap();
+        ended.end(Exit::Success, None).unwrap();
         let half_written = |batch: &Batch| batch.dir().path().join(".new-queue");
         for batch in [&ended, &first, &second] {
             fs::write(half_written(batch), "half").unwrap();
