@@ -23,6 +23,15 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// The one with this code.
+    pub fn of(code: i32) -> Option<Exit> {
+        use Exit::*;
+        let all = [Success, Failure, Usage, NoRun, TryAgain, Rejected, RunsFailed, Interrupted, Terminated];
+        all.into_iter().find(|exit| *exit as i32 == code)
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         (exit as u8).into()

@@ -18,7 +18,7 @@ impl Work<'_> {
     pub(super) async fn finish_cleaning(&mut self, interrupts: &mut Interrupts) {
         while !self.retention.is_done() && !matches!(self.ending, Ending::Now(_)) {
             tokio::select! {
-                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = interrupts.next() => break,
             }
         }
@@ -40,7 +40,7 @@ impl Work<'_> {
         let latest = Instant::now() + self.hooks.longest();
         while !self.hooks.is_done() && !is_in_a_hurry {
             tokio::select! {
-                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
                 _ = interrupts.next() => break,
                 () = tokio::time::sleep_until(latest.into()) => break,
             }
