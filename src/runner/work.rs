@@ -301,9 +301,9 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
-                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 news = terminal.next() => self.terminal_changed(news, terminal),
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = tick.tick() => {}
             }
         };
