@@ -6,6 +6,7 @@
 //! moment; the next one goes on from what the directories say.
 
 pub mod attempt;
+pub mod awake;
 pub mod batch;
 pub mod breaker;
 pub mod child;

@@ -4,14 +4,18 @@
 mod acts;
 mod ends;
 mod keeping;
+mod outside;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
+use super::awake::Awake;
 use super::batch::Batch;
 use super::breaker::Breaker;
 use super::devices::{self, Devices};
@@ -193,6 +197,9 @@ struct Work<'a> {
     space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    /// An adopted worker has ended.
+    gone: Arc<Notify>,
+    awake: Awake,
 }
 
 /// A child of ours has ended.
@@ -271,6 +278,8 @@ impl<'a> Work<'a> {
             space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
+            gone: Arc::default(),
+            awake: Awake::default(),
         })
     }
 
@@ -300,6 +309,7 @@ impl<'a> Work<'a> {
             }
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
+                () = self.gone.notified() => {}
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 news = terminal.next() => self.terminal_changed(news, terminal),
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
@@ -341,6 +351,7 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
+        self.follow_adopted();
         self.skip();
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
@@ -463,21 +474,6 @@ impl<'a> Work<'a> {
         self.view.say(words);
     }
 
-    fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
-        match news {
-            News::Resized => self.view.redraw(),
-            News::Gone => {
-                terminal.leave();
-                self.view.leave_terminal();
-                terminal.begun(self.batch.dir());
-                let words = "the terminal is gone; the batch goes on (overnight status --watch shows it, \
-                             overnight drain ends it)";
-                self.batch.event("terminal-gone", None, words);
-                self.view.say(words);
-            }
-        }
-    }
-
     fn name_what_is_left_alone(&mut self) {
         for run in &self.runs {
             let standing = tracked::standing(&run.seen, None, self.options.failed);
@@ -501,6 +497,7 @@ impl<'a> Work<'a> {
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
             self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
+            self.keep_awake(now);
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }

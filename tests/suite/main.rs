@@ -17,6 +17,7 @@ mod requests;
 mod runner;
 mod serve;
 mod settings;
+mod status;
 mod systemd;
 mod verify;
 mod workspace;
