@@ -269,20 +269,36 @@ pub struct PriorityArgs {
 
 #[derive(Debug, Args)]
 pub struct CleanArgs {
-    /// Runs or experiments to delete whole. Without any: checkpoints that nobody keeps.
+    /// Runs or experiments to delete whole, and nothing else. Without any: what the rules in
+    /// overnight.toml come to, checkpoints that nobody keeps, and what killed processes left.
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
     /// Also runs that ended and were not touched for so many days.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = days)]
     pub older_than: Option<f64>,
-    /// Also all finished runs of each experiment but the best.
-    #[arg(long)]
-    pub all_but_best: bool,
+    /// Also all finished runs of each experiment but the N with the best values.
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub all_but_best: Option<u32>,
+    /// Also checkpoints of each run but the newest N and the best.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoints: Option<u32>,
     /// Delete what is shown.
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
     pub json: JsonArgs,
+}
+
+fn days(text: &str) -> Result<f64, String> {
+    let days = text.parse().ok().filter(|days: &f64| days.is_finite() && *days >= 0.0);
+    days.ok_or_else(|| "write a number of days, such as 30".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ pub enum Exit {
     NoRun = 4,
     /// Not done, run me again: interrupted with checkpoints, or another runner is at work.
     TryAgain = 75,
-    /// An experiment file is wrong.
+    /// An experiment file or overnight.toml is wrong.
     Rejected = 78,
     /// Some runs failed.
     RunsFailed = 100,

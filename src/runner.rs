@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod kernel;
 pub mod outcome;
 pub mod program;
+pub mod retention;
 pub mod room;
 pub mod rota;
 pub mod schedule;

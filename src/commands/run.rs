@@ -73,6 +73,8 @@ fn start_server(workspace: &Workspace, settings: &ServerSettings) -> anyhow::Res
 /// What came of it: a line for each run, what is left and how to go on, and where the report lies.
 fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io::Result<()> {
     let mut runs: Vec<RunDir> = outcome.finished.clone();
+    // Those that the workspace's rules let go are gone by now.
+    runs.retain(|run| run.path().is_dir());
     runs.extend(outcome.left.iter().map(|left| left.dir.clone()));
     let shown = if runs.is_empty() {
         text::talk("nothing waits (overnight run experiments/NAME.toml queues an experiment)");

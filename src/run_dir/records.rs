@@ -516,7 +516,8 @@ pub struct WaitingRun {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchEvent {
     pub time: f64,
-    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `batch-ended`.
+    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `deleted`,
+    /// `hook`, `hook-failed`, `batch-ended`.
     pub event: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,

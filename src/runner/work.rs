@@ -27,6 +27,7 @@ use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Other, Slot, Standing};
@@ -186,6 +187,7 @@ struct Work<'a> {
     batch: Batch,
     report: Option<FreshReport>,
     hooks: Hooks,
+    retention: Retention,
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
@@ -267,6 +269,7 @@ impl<'a> Work<'a> {
             batch,
             report,
             hooks,
+            retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
@@ -310,6 +313,7 @@ impl<'a> Work<'a> {
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 news = terminal.next() => self.terminal_changed(news, terminal),
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -512,6 +516,7 @@ impl<'a> Work<'a> {
         if let Err(error) = self.batch.end(outcome.exit()) {
             self.view.say(&format!("the end of the batch could not be written: {error}"));
         }
+        self.finish_cleaning(interrupts).await;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

@@ -1,6 +1,7 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
 mod causes;
+mod clean;
 mod command_line;
 mod disk;
 mod gpus;
@@ -15,6 +16,7 @@ mod report;
 mod requests;
 mod runner;
 mod serve;
+mod settings;
 mod status;
 mod systemd;
 mod verify;

@@ -253,6 +253,7 @@ impl Work<'_> {
         };
         let word = self.runs[index].seen.status.word();
         self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
+        self.retention.run_ended();
         self.view.say(&line);
         let word = match &self.runs[index].seen.status {
             Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
