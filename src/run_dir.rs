@@ -5,6 +5,7 @@
 //! ([`write::replace`]), logs and metrics only grow ([`write::append_line`]), a checkpoint is a folder
 //! renamed into place. Status is derived ([`status::status`]), never stored.
 
+pub mod budgets;
 pub mod checkpoint;
 pub mod lock;
 pub mod machine;
@@ -13,6 +14,7 @@ pub mod needs;
 pub mod number;
 pub mod read;
 pub mod records;
+pub mod requests;
 pub mod scan;
 pub mod status;
 pub mod write;

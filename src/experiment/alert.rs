@@ -33,6 +33,7 @@ pub struct Alert {
     /// What is done when the condition comes true, once until it has stopped being true. `warn` says so;
     /// `pause` and `stop` also write a checkpoint and end the run, which goes on when it is resumed;
     /// `reduce-lr` multiplies the learning rate by `factor` from the next step on.
+    /// Default: "warn".
     #[serde(rename = "do", default)]
     pub action: Action,
     /// What `reduce-lr` multiplies the learning rate by. Above 0, below 1; 0.5 where nothing is given.
@@ -96,7 +97,11 @@ struct Written {
 /// The first thing that does not fit, with its path and its place within a sentence.
 pub fn read(path: &str, value: Value) -> Result<Vec<Alert>, Problem> {
     let written: Vec<Written> = parse::read(path, value)?;
-    written.into_iter().enumerate().map(|(index, rule)| rule.understood(&format!("{path}[{index}]"))).collect()
+    written
+        .into_iter()
+        .enumerate()
+        .map(|(index, rule)| rule.understood(&format!("{path}[{index}]")))
+        .collect()
 }
 
 impl Written {
@@ -126,7 +131,11 @@ impl Written {
                 "\"{}\" is not the same in two attempts, so a learning rate that follows it could not be replayed",
                 alert.when
             );
-            return refused("do", reason, "write do = \"warn\", \"pause\" or \"stop\", or watch a metric such as val/loss against a number");
+            return refused(
+                "do",
+                reason,
+                "write do = \"warn\", \"pause\" or \"stop\", or watch a metric such as val/loss against a number",
+            );
         }
         Ok(alert)
     }
@@ -215,7 +224,10 @@ mod tests {
             assert_eq!(of("val/loss > 5", &format!("do = \"{action}\"")), None);
         }
         let reduce = "do = \"reduce-lr\"";
-        assert_eq!(of("val/loss > 5", reduce), of("val/loss>5.0", "do=\"reduce-lr\"\nfactor=0.5\nname=\"x\""));
+        assert_eq!(
+            of("val/loss > 5", reduce),
+            of("val/loss>5.0", "do=\"reduce-lr\"\nfactor=0.5\nname=\"x\"")
+        );
         assert_ne!(of("val/loss > 5", reduce), of("val/loss > 6", reduce));
         assert_ne!(of("val/loss > 5", reduce), of("val/loss > 5", "do=\"reduce-lr\"\nfactor=0.1"));
     }

@@ -177,7 +177,7 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
         said.push(format!("It ended early: {why}."));
     }
     for event in files.standing_events() {
-        if let What::Alert { message } = &event.what {
+        if let What::Alert { message, .. } = &event.what {
             said.push(format!("Alert at step {}: {message}.", count(event.step)));
         }
     }

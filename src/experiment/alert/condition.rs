@@ -82,10 +82,9 @@ impl Telemetry {
             Telemetry::GpuTemperature => Unit::Celsius,
             Telemetry::GpuUse | Telemetry::CpuUse => Unit::Percent,
             Telemetry::GpuPower => Unit::Watts,
-            Telemetry::GpuMemory
-            | Telemetry::MemoryUsed
-            | Telemetry::ProcessMemory
-            | Telemetry::DiskFree => Unit::Bytes,
+            Telemetry::GpuMemory | Telemetry::MemoryUsed | Telemetry::ProcessMemory | Telemetry::DiskFree => {
+                Unit::Bytes
+            }
         }
     }
 }
@@ -187,8 +186,7 @@ fn test(sentence: &mut Sentence, subject: Subject) -> Result<Test, Misread> {
             );
         }
         let steps = sentence.steps()?;
-        let improves =
-            matches!(subject, Subject::Metric(metric) if metric.direction != Direction::Neither);
+        let improves = matches!(subject, Subject::Metric(metric) if metric.direction != Direction::Neither);
         if !improves {
             let reason = format!("neither way is better for {}", subject.name());
             return Err(Misread { at, reason, way_out: "compare it with a number instead".to_owned() });

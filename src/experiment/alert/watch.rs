@@ -146,7 +146,10 @@ mod tests {
     fn steps(when: &str, action: Action, values: &[f64]) -> Vec<u64> {
         let mut watch = Watch::new(&[rule(when, action)], Vec::new());
         let steps = (1..).map(|row| row * 10).zip(values);
-        steps.filter(|(step, value)| !watch.look(*step, |_| Some(**value)).is_empty()).map(|(s, _)| s).collect()
+        steps
+            .filter(|(step, value)| !watch.look(*step, |_| Some(**value)).is_empty())
+            .map(|(s, _)| s)
+            .collect()
     }
 
     #[test]
@@ -160,7 +163,11 @@ mod tests {
             ("val/loss not improving for 20 steps", &[3.0, 2.0, 2.0, 2.5, 2.1, 1.0, 1.0, 1.0], &[40, 80]),
             ("val/accuracy not improving for 20 steps", &[0.1, 0.2, 0.3, 0.3, 0.2], &[50]),
             ("val/loss not improving for 20 steps", &[f64::NAN, f64::NAN], &[20]),
-            ("tokens_per_second fell by half", &[9.0, 10.0, 11.0, 10.0, 10.0, 6.0, 5.0, 5.0, 9.0, 4.0], &[70, 100]),
+            (
+                "tokens_per_second fell by half",
+                &[9.0, 10.0, 11.0, 10.0, 10.0, 6.0, 5.0, 5.0, 9.0, 4.0],
+                &[70, 100],
+            ),
             ("tokens_per_second fell by half", &[9.0, 1.0, 9.0, 1.0], &[]),
             ("grad_norm rose by 100 %", &[1.0, 1.0, 1.0, 1.0, 1.0, 1.9, 2.0], &[70]),
         ] {
@@ -213,6 +220,9 @@ mod tests {
     fn a_message_says_what_was_seen() {
         let mut watch = Watch::new(&[rule("disk free < 5 GiB", Action::Warn)], Vec::new());
         let fired = watch.look(0, |_| Some(1e9)).remove(0);
-        assert_eq!((fired.rule.as_str(), fired.message.as_str()), ("disk free < 5 GiB", "disk free < 5 GiB: it is 954 MiB"));
+        assert_eq!(
+            (fired.rule.as_str(), fired.message.as_str()),
+            ("disk free < 5 GiB", "disk free < 5 GiB: it is 954 MiB")
+        );
     }
 }

@@ -1,0 +1,43 @@
+//! Appending requests: the one thing in a run directory that several write, under a lock on the file.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::records::{Ask, Request};
+use super::write;
+use super::{RunDir, lock, scan};
+
+/// Appends what `who` asks of a run: a person, or as `alert: RULE` a rule.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn ask(run: &RunDir, who: String, ask: Ask) -> io::Result<()> {
+    append(&run.requests(), &Request { time: scan::now(), who, ask })
+}
+
+/// Appends a line under the lock that all writers of the file share.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn append<T: Serialize>(path: &Path, request: &T) -> io::Result<()> {
+    let mut file = lock::wait_lock(path)?;
+    write::append_line_to(&mut file, request)
+        .and_then(|()| file.sync_data())
+        .map_err(|error| write::at(path, error))?;
+    // The file's own name too: this may have been its first line.
+    write::sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// What a rule is called among those who ask.
+pub fn who(rule: &str) -> String {
+    format!("{RULE}{rule}")
+}
+
+/// The rule that asked, if it was one.
+pub fn rule(who: &str) -> Option<&str> {
+    who.strip_prefix(RULE)
+}
+
+const RULE: &str = "alert: ";
