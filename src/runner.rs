@@ -16,6 +16,7 @@ pub mod hold;
 pub mod interrupt;
 pub mod outcome;
 pub mod program;
+pub mod rota;
 pub mod schedule;
 pub mod stack;
 pub mod starting;

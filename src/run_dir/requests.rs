@@ -14,7 +14,9 @@ use super::{RunDir, lock, scan};
 /// # Errors
 /// The file cannot be written.
 pub fn ask(run: &RunDir, who: String, ask: Ask) -> io::Result<()> {
-    append(&run.requests(), &Request { time: scan::now(), who, ask })
+    append(&run.requests(), &Request { time: scan::now(), who, ask })?;
+    scan::announce(run);
+    Ok(())
 }
 
 /// Appends a line under the lock that all writers of the file share.
