@@ -6,6 +6,7 @@ mod clean;
 mod doctor;
 mod fresh;
 mod init;
+mod junit;
 mod logs;
 mod plan;
 mod report;

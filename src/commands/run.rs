@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::{serve, status, text};
+use anyhow::Context;
+
+use super::{junit, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -50,11 +52,14 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
+    // Before anything is said: who interrupts once more has the file all the same.
+    let written = args.junit.as_ref().map_or(Ok(()), |path| junit::write(path, &outcome));
     match conclude(workspace, keeps_report, &outcome) {
         // Whoever reads no further still wants to know by the exit code how it went.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         concluded => concluded?,
     }
+    written.context("the report for CI could not be written")?;
     Ok(outcome.exit())
 }
 

@@ -12,11 +12,13 @@ use super::text::{self, Cell, Table};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::alerts::{self, Told};
+use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
-use crate::run_dir::{RunDir, Status, Workspace, read};
+use crate::run_dir::{RunDir, Status, Workspace, read, requests};
 use crate::say;
 
 /// One run, for programs.
@@ -34,6 +36,10 @@ pub struct Line {
     attempts: u32,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
+    /// What was seen by the rules of its file and its workspace.
+    alerts: Vec<Told>,
+    /// Whether it came to what its file requires, once that is known.
+    budgets: Vec<Verdict>,
     warnings: Vec<String>,
 }
 
@@ -104,7 +110,19 @@ fn reasons(workspace: &Workspace) -> BTreeMap<(String, String), String> {
 
 fn line(seen: Seen, reason: Option<&String>) -> Line {
     let result: Option<RunResult> = read::json_if_there(&seen.dir.result()).ok().flatten();
-    let note = note(&seen, reason);
+    // Events are many, so they are read only where there is a rule that could have seen something.
+    let record = seen.record.as_ref().ok();
+    let alerts = record
+        .filter(|record| !record.alerts.is_empty())
+        .map(|_| alerts::read(&seen.dir))
+        .unwrap_or_default();
+    let budgets = budgets::verdicts(&seen);
+    let marks = marks(&alerts, &budgets);
+    let note = [note(&seen, reason), marks]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
     Line {
@@ -121,9 +139,30 @@ fn line(seen: Seen, reason: Option<&String>) -> Line {
         remaining_seconds: progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds),
         attempts: last_start(&seen.attempts).map_or(0, |start| start.attempt),
         note,
+        alerts,
+        budgets,
         warnings: seen.warnings,
         status: seen.status,
     }
+}
+
+/// That there were alerts, and which budgets were missed.
+fn marks(alerts: &[Told], budgets: &[Verdict]) -> String {
+    let mut marks: Vec<String> = budgets
+        .iter()
+        .filter(|verdict| !verdict.met)
+        .map(|verdict| format!("missed {}", verdict.line()))
+        .collect();
+    if let Some(last) = alerts.last() {
+        let counted = say::counted(alerts.len(), "alert", "alerts");
+        let last = format!("at step {}: {}", say::count(last.step), last.message);
+        marks.push(if alerts.len() == 1 {
+            format!("{counted} {last}")
+        } else {
+            format!("{counted}, last {last}")
+        });
+    }
+    marks.join("; ")
 }
 
 fn note(seen: &Seen, reason: Option<&String>) -> String {
@@ -141,6 +180,9 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
         Status::Lost => "nobody saw it end; the next runner goes on with it".to_owned(),
         Status::Skipped { need } => format!("{need} did not finish"),
+        Status::Paused | Status::Stopped => {
+            requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
+        }
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),
     }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
 use super::number::Number;
-use super::records::{RunRecord, RunResult};
-use super::{RunDir, read};
+use super::records::RunResult;
+use super::scan::Seen;
+use super::{Status, read, requests};
 use crate::experiment::alert::condition::Subject;
 use crate::experiment::budget::{Budget, Which};
 use crate::experiment::metric::direction_of;
@@ -30,15 +31,33 @@ impl Verdict {
     }
 }
 
-/// The verdicts on a finished run, in the order of its file; none where it has no budgets or no result.
-pub fn verdicts(dir: &RunDir, record: &RunRecord) -> Vec<Verdict> {
-    if record.budgets.is_empty() {
-        return Vec::new();
+/// The verdicts on a run, in the order of its file: on one that has finished by what it came to; on one
+/// that a rule paused or stopped, that it has missed all. There are none on any other that has not
+/// finished, because somebody wanted it so, or it will go on.
+pub fn verdicts(seen: &Seen) -> Vec<Verdict> {
+    let Ok(record) = &seen.record else { return Vec::new() };
+    match &seen.status {
+        _ if record.budgets.is_empty() => Vec::new(),
+        Status::Finished => {
+            let Ok(result) = read::json::<RunResult>(&seen.dir.result()) else { return Vec::new() };
+            // What cannot be read of the table has no value, and a budget without a value is missed.
+            let metrics = Metrics::read(&seen.dir.metrics()).unwrap_or_default();
+            record.budgets.iter().map(|budget| judge(budget, &result, &metrics)).collect()
+        }
+        Status::Paused | Status::Stopped => {
+            let rule = requests::ended_by_rule(&seen.requests);
+            let missed = |rule: &str, budget: &Budget| Verdict {
+                budget: budget.name(),
+                met: false,
+                value: None,
+                found: format!("the run was ended by {rule}"),
+            };
+            rule.into_iter()
+                .flat_map(|rule| record.budgets.iter().map(move |budget| missed(rule, budget)))
+                .collect()
+        }
+        _ => Vec::new(),
     }
-    let Ok(result) = read::json::<RunResult>(&dir.result()) else { return Vec::new() };
-    // What cannot be read of the table has no value, and a budget without a value is missed.
-    let metrics = Metrics::read(&dir.metrics()).unwrap_or_default();
-    record.budgets.iter().map(|budget| judge(budget, &result, &metrics)).collect()
 }
 
 fn judge(budget: &Budget, result: &RunResult, metrics: &Metrics) -> Verdict {

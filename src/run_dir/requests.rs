@@ -42,4 +42,14 @@ pub fn rule(who: &str) -> Option<&str> {
     who.strip_prefix(RULE)
 }
 
+/// Who let the run pause or stop, where it was a rule that asked last: `alert: RULE`.
+pub fn ended_by_rule(requests: &[Request]) -> Option<&str> {
+    let last = requests
+        .iter()
+        .rev()
+        .find(|request| matches!(request.ask, Ask::Pause | Ask::Resume | Ask::Stop | Ask::Retry { .. }))?;
+    let is_end = matches!(last.ask, Ask::Pause | Ask::Stop);
+    Some(last.who.as_str()).filter(|who| is_end && rule(who).is_some())
+}
+
 const RULE: &str = "alert: ";

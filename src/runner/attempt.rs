@@ -8,6 +8,7 @@ use super::devices::Gpu;
 use super::tracked::Killed;
 use crate::experiment::settings::Precision;
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
+use crate::run_dir::requests;
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
 
@@ -125,7 +126,7 @@ pub fn end_line(ended: &Ended) -> End {
         }
         (Some(killed), ..) => killed.why.clone(),
         (None, Some(exit::FINISHED), _) => "finished".to_owned(),
-        (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
+        (None, Some(exit::ENDED_AS_ASKED), _) => ended_as_asked(ended),
         (None, Some(code), _) => failure(ended).unwrap_or_else(|| format!("exit code {code}")),
         (None, None, Some(signal)) => {
             with_last_line(format!("killed by {}", say::signal(signal)), ended.stderr)
@@ -157,6 +158,19 @@ fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
         why += &format!("; with libtorch {} instead of {}", now.libtorch, before.libtorch);
     }
     why
+}
+
+/// Who asked, where a rule did.
+fn ended_as_asked(ended: &Ended) -> String {
+    let told = ended.events.iter().rev().filter(|event| event.attempt == ended.attempt);
+    let why = told.into_iter().find_map(|event| match &event.what {
+        What::Ended { why } => Some(why),
+        _ => None,
+    });
+    match why.filter(|why| requests::rule(why).is_some()) {
+        Some(rule) => format!("ended by {rule}"),
+        None => "ended as asked".to_owned(),
+    }
 }
 
 fn failure(ended: &Ended) -> Option<String> {

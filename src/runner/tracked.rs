@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
+use super::alerts::Listener;
 use super::child::Handle;
 use super::schedule::{self, Live, Standing};
 use super::telemetry::TelemetryFile;
@@ -55,6 +56,8 @@ pub struct Worker {
     /// Why this runner killed it.
     pub killed: Option<Killed>,
     pub telemetry: Option<TelemetryFile>,
+    /// Hears of its alerts.
+    pub listener: Option<Listener>,
     last_step: u64,
     moved: Instant,
     last_sign: f64,
@@ -158,6 +161,12 @@ impl Tracked {
         standing(&self.seen, batch, failed)
     }
 
+    /// Hears of the alerts of an attempt from now on.
+    pub fn listener(&self) -> Listener {
+        let alerts = self.seen.record.as_ref().map(|record| record.alerts.as_slice());
+        Listener::new(&self.dir, alerts.unwrap_or_default())
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
@@ -229,6 +238,7 @@ impl Worker {
             asked: None,
             killed: None,
             telemetry: None,
+            listener: None,
             last_step: 0,
             moved: now,
             last_sign: 0.0,

@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod alerts;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
@@ -68,7 +69,8 @@ async fn batch(
     let host = scan::host();
     let runs = selected(workspace, options, &host);
     if is_idle(&runs, options) {
-        return Ok(Outcome::of(&runs, None, Ending::Open, &Decision::default()));
+        let outcome = Outcome::of(&runs, None, Ending::Open, &Decision::default());
+        return Ok(outcome.judged(&runs, &options.selection));
     }
     let program = Program::find()?;
     tokio::select! {
@@ -259,6 +261,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             run.look(&self.host, now);
+            self.hear_alerts(index);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
                 self.adopt(index, now);
@@ -380,6 +383,7 @@ impl<'a> Work<'a> {
             let sample = self.sampler.sample(&self.devices);
             self.batch.write_telemetry(&sample);
             tell::write_run_telemetry(&mut self.runs, &sample);
+            self.watch_machine(&sample);
         }
         if self.batch.queue_is_due(now) || decision.done {
             let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
@@ -401,6 +405,7 @@ impl<'a> Work<'a> {
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let outcome = outcome.judged(&self.runs, &self.options.selection);
         drop(self.view);
         self.batch.end(outcome.exit())?;
         match self.report.take() {
