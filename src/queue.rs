@@ -96,6 +96,8 @@ pub struct Entry {
     pub data: Vec<Fingerprint>,
     /// Whether the directory is there already.
     pub is_known: bool,
+    /// Whether it is there with other alerts or budgets than its file asks for now, which stay.
+    pub keeps_rules: bool,
 }
 
 /// Whether runs that are there already are queued once more.
@@ -133,11 +135,14 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             if let (Some(record), Again::No) = (newest.get(hash.as_str()).copied(), again) {
                 let dir = workspace.run(&experiment.name, &record.run);
                 refuse_changed_data(&dir, &facts.fingerprints)?;
+                let keeps_rules = record.budgets != experiment.budgets
+                    || (record.alerts != alerts && !dir.result().is_file());
                 entries.push(Entry {
                     dir,
                     record: record.clone(),
                     data: facts.fingerprints.clone(),
                     is_known: true,
+                    keeps_rules,
                 });
                 continue;
             }
@@ -148,7 +153,13 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             let identity = Identity { name, hash, number };
             let record = RunRecord { alerts, ..record(workspace, experiment, run, facts, identity, now) };
             number += 1;
-            entries.push(Entry { dir, record, data: facts.fingerprints.clone(), is_known: false });
+            entries.push(Entry {
+                dir,
+                record,
+                data: facts.fingerprints.clone(),
+                is_known: false,
+                keeps_rules: false,
+            });
         }
     }
     Ok(entries)

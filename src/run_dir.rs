@@ -17,6 +17,7 @@ pub mod read;
 pub mod records;
 pub mod requests;
 pub mod scan;
+pub mod split;
 pub mod status;
 pub mod write;
 

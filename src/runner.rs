@@ -14,6 +14,7 @@ pub mod devices;
 pub mod estimate;
 pub mod fresh_report;
 pub mod hold;
+pub mod hooks;
 pub mod interrupt;
 pub mod outcome;
 pub mod program;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{junit, serve, status, text};
+use super::{junit, plan, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -27,6 +27,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         hold = Hold::take(workspace)?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;
+        plan::name_kept_rules(&entries);
         queue::submit(workspace, &entries)?;
         Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
     };

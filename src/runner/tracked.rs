@@ -12,8 +12,8 @@ use super::telemetry::TelemetryFile;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Stage, Status, last_start};
-use crate::run_dir::{RunDir, lock, read};
+use crate::run_dir::status::{Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, lock, read, split};
 
 /// A run of the batch.
 pub struct Tracked {
@@ -167,9 +167,20 @@ impl Tracked {
         Listener::new(&self.dir, alerts.unwrap_or_default())
     }
 
+    /// Whether it ended without coming further once more than its retries allow.
+    pub fn has_no_retries_left(&self) -> bool {
+        self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
+    }
+
+    /// Why its files alone say that it waits for a person.
+    fn held_by_its_files(&self) -> Option<String> {
+        let Status::Waiting { because: Waiting::BatchNorm } = self.seen.status else { return None };
+        Some(format!("{} ({})", split::HELD, split::WAY_OUT))
     }
 
     /// The run in the schedule's words. `seconds` is what it will probably take.
@@ -193,7 +204,8 @@ impl Tracked {
                 .held
                 .as_ref()
                 .filter(|held| held.requests == self.seen.requests.len())
-                .map(|held| held.reason.clone()),
+                .map(|held| held.reason.clone())
+                .or_else(|| self.held_by_its_files()),
             seconds,
         }
     }

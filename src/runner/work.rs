@@ -3,6 +3,7 @@
 
 mod acts;
 mod alerts;
+mod keeping;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
@@ -17,6 +18,7 @@ use super::devices::{self, Devices};
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
 use super::hold::Hold;
+use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
@@ -25,7 +27,7 @@ use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing}
 use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
 use super::view::View;
-use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
+use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
 use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 
@@ -133,6 +135,8 @@ struct Work<'a> {
     rota: Rota,
     batch: Batch,
     report: Option<FreshReport>,
+    hooks: Hooks,
+    begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
     view: View,
@@ -182,6 +186,8 @@ impl<'a> Work<'a> {
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
         batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
+        let place = hooks::Place { workspace: workspace.clone(), host: host.clone(), batch: batch.name() };
+        let hooks = Hooks::new(&options.settings.hooks, place);
         let report = (options.report == Report::Keep).then(|| FreshReport::start(workspace, &mut batch));
         Ok(Work {
             workspace,
@@ -203,6 +209,8 @@ impl<'a> Work<'a> {
             rota: Rota::default(),
             batch,
             report,
+            hooks,
+            begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
             view: View::open(options.style),
@@ -233,6 +241,7 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
+                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -406,7 +415,8 @@ impl<'a> Work<'a> {
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         let outcome = outcome.judged(&self.runs, &self.options.selection);
-        drop(self.view);
+        // Its live lines end; what hooks have to tell is still to come.
+        self.view = View::open(view::Style::Plain);
         self.batch.end(outcome.exit())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
@@ -417,6 +427,7 @@ impl<'a> Work<'a> {
             },
             None => {}
         }
+        self.tell_of_the_end(&outcome, interrupts).await;
         Ok(outcome)
     }
 }

@@ -1,8 +1,11 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod alerts;
 mod command_line;
 mod gpus;
+mod hooks;
 mod live;
+mod out_of_memory;
 mod report;
 mod requests;
 mod runner;

@@ -6,7 +6,11 @@ use crate::run_dir::records::{Event, What};
 use crate::run_dir::write::{Durability, append_line};
 use crate::run_dir::{RunDir, requests, scan};
 use crate::runner::alerts::{self, Surroundings};
+use crate::runner::hooks::Occasion;
 use crate::runner::telemetry::{self, Sample};
+
+/// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
+const UNRULED: &str = "none";
 
 impl Work<'_> {
     /// Tells of the alerts that a live worker has written since the last time.
@@ -57,7 +61,7 @@ impl Work<'_> {
     fn tell_alert(
         &mut self,
         dir: &RunDir,
-        _rule: Option<&str>,
+        rule: Option<&str>,
         step: Option<u64>,
         message: &str,
         action: Option<Action>,
@@ -65,5 +69,6 @@ impl Work<'_> {
         let line = alerts::line(step, message, action);
         self.batch.event("alert", Some(dir), &line);
         self.view.say(&format!("alert    {}/{} {line}", dir.experiment(), dir.name()));
+        self.hooks.tell(&Occasion::alert(Some(dir), rule.unwrap_or(UNRULED), &line));
     }
 }
