@@ -205,3 +205,40 @@ fn a_batch_that_was_interrupted_writes_its_report_for_ci_whole() {
         .find(|case| matches!(case.status, TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, .. }));
     assert_eq!(failed.unwrap().name.as_str(), workspace.seed("x", 1).name());
 }
+
+#[test]
+fn alerts_and_budgets_stand_on_the_pages() {
+    let rules = "[[alerts]]\nname = \"low <b>\"\nwhen = \"train/loss < 1.4\"\n\
+                 [[alerts]]\nwhen = \"disk free > 1 B\"\n[[alerts]]\nwhen = \"val/loss > 5\"\n\
+                 [[budgets]]\nrequire = \"train/loss < 2\"\n[[budgets]]\nrequire = \"train/loss < 1\"\n";
+    let workspace = workspace(&[1], "hold@4", rules);
+    let runner = workspace.start(&[X]);
+    crate::workspace::wait_until("both rules were told of", || {
+        workspace.runs("x").first().is_some_and(|run| told(run).len() == 2)
+    });
+    runner.signal(rustix::process::Signal::INT);
+    runner.wait().code(75);
+    workspace.spawn(&["report"]).wait().code(0);
+    let index = || fs::read_to_string(workspace.path("reports/index.html")).unwrap();
+    let (alerts, name) = (index(), workspace.seed("x", 1).name());
+    assert!(alerts.contains("<h2>Alerts</h2>") && alerts.contains("disk free &gt; 1 B"), "{alerts}");
+    assert!(alerts.contains(&format!("title=\"x/{name}\"")), "{alerts}");
+
+    workspace.run(&[]).code(100);
+    workspace.spawn(&["report"]).wait().code(0);
+    let page = fs::read_to_string(workspace.path(&format!("reports/runs/x/{name}/index.html"))).unwrap();
+    for words in [
+        "<h2>Alerts</h2>",
+        "<td class=\"n\">step 3</td><td class=\"wrap\">train/loss &lt; 1.4: it is 1.3333</td>",
+        "<td class=\"soft wrap\">low &lt;b&gt;</td>",
+        "disk free &gt; 1 B: it is",
+        "Watched for and not seen: val/loss &gt; 5",
+        "<h2>Budgets</h2>",
+        "it was 1.1667",
+    ] {
+        assert!(page.contains(words), "{words} is not on the page:\n{page}");
+    }
+    assert_eq!((page.matches(">met<").count(), page.matches(">missed<").count()), (1, 1));
+    assert!(index().contains("<h2>Budgets missed</h2>"), "{}", index());
+    assert!(!index().contains("train/loss &lt; 1.4"), "that was told in the batch before the last");
+}
