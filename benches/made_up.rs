@@ -208,6 +208,8 @@ fn history(dir: &RunDir, made_up: &MadeUp, record: &RunRecord, number: u32, stan
         signal: None,
         checkpoint: Some(steps),
         why: String::new(),
+        cause: None,
+        seconds: None,
     };
     append_line(&dir.attempts(), &Attempt::End(ended), Durability::Rebuildable)?;
     let checkpoint = dir.checkpoint(steps);

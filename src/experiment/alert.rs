@@ -71,6 +71,15 @@ impl Alert {
         self.factor().map(|factor| format!("{} times {factor:e}", self.when.canonical()))
     }
 
+    /// The same rule, which only warns where it would have ended the run: for who takes steps again.
+    pub fn without_end(&self) -> Alert {
+        let action = match self.action {
+            Action::Pause | Action::Stop => Action::Warn,
+            other => other,
+        };
+        Alert { action, ..self.clone() }
+    }
+
     /// Whether a run of these settings gives what the rule watches.
     pub fn applies_to(&self, settings: &Settings) -> bool {
         match self.when.subject {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
 use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::verdict::Verdict;
 use crate::run_dir::{RunDir, alerts, checkpoint, lock, read, step_of};
 
 /// One run as its files tell it. What cannot be read is missing here and a sentence in `warnings`.
@@ -24,6 +25,8 @@ pub struct RunFiles {
     pub model: Option<ModelRecord>,
     pub evaluation: Option<Evaluation>,
     pub result: Option<RunResult>,
+    /// What replays of it said.
+    pub verdicts: Vec<Verdict>,
     /// The samples that could be read, by step.
     pub samples: Vec<Sample>,
     /// Complete checkpoints: step and bytes.
@@ -54,15 +57,8 @@ impl RunFiles {
                 table.bad.iter().take(5).map(|(line, why)| format!("{}:{line}: {why}", path.display())),
             );
         }
-        let mut events_of = |path: PathBuf| match read::lines::<Event>(&path) {
-            Ok(lines) => lines.records,
-            Err(error) => {
-                warnings.push(error.to_string());
-                Vec::new()
-            }
-        };
-        let events = events_of(dir.events());
-        let machine_alerts = events_of(dir.alerts());
+        let events = lines::<Event>(dir.events(), &mut warnings);
+        let machine_alerts = lines::<Event>(dir.alerts(), &mut warnings);
         RunFiles {
             metrics,
             telemetry,
@@ -72,6 +68,7 @@ impl RunFiles {
             model: there(dir.model_json(), &mut warnings),
             evaluation: there(dir.evaluation(), &mut warnings),
             result: there(dir.result(), &mut warnings),
+            verdicts: lines(dir.verify(), &mut warnings),
             samples: samples(dir, &mut warnings),
             checkpoints: checkpoints(dir),
             log: last_lines(&read::tail(&dir.train_log(), LOG_BYTES)),
@@ -89,6 +86,16 @@ impl RunFiles {
     /// checkpoint is left out.
     pub fn standing_events(&self) -> Vec<&Event> {
         alerts::standing(&self.events)
+    }
+}
+
+fn lines<T: DeserializeOwned>(path: PathBuf, warnings: &mut Vec<String>) -> Vec<T> {
+    match read::lines(&path) {
+        Ok(lines) => lines.records,
+        Err(error) => {
+            warnings.push(error.to_string());
+            Vec::new()
+        }
     }
 }
 
@@ -143,6 +150,7 @@ pub fn fingerprint(dir: &RunDir) -> String {
         dir.samples(),
         dir.checkpoints(),
         dir.result(),
+        dir.verify(),
     ];
     let mut text = String::with_capacity(files.len() * 24);
     for file in &files {

@@ -5,16 +5,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::records::{Ask, Request};
+use super::records::{Ask, Attempt, Request};
+use super::status::last_start;
 use super::write;
-use super::{RunDir, lock, scan};
+use super::{RunDir, lock, read, scan};
 
 /// Appends what `who` asks of a run: a person, or as `alert: RULE` a rule.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn ask(run: &RunDir, who: String, ask: Ask) -> io::Result<()> {
-    append(&run.requests(), &Request { time: scan::now(), who, ask })?;
+    let attempts: Vec<Attempt> = read::lines(&run.attempts()).map(|lines| lines.records).unwrap_or_default();
+    let attempt = Some(last_start(&attempts).map_or(0, |start| start.attempt));
+    append(&run.requests(), &Request { time: scan::now(), who, attempt, ask })?;
     scan::announce(run);
     Ok(())
 }

@@ -126,7 +126,16 @@ mod tests {
 
     fn end(attempt: u32, code: i32) -> Attempt {
         let why = String::new();
-        Attempt::End(End { attempt, time: 2.0, code: Some(code), signal: None, checkpoint: None, why })
+        Attempt::End(End {
+            attempt,
+            time: 2.0,
+            code: Some(code),
+            signal: None,
+            checkpoint: None,
+            why,
+            cause: None,
+            seconds: None,
+        })
     }
 
     #[test]

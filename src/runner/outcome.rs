@@ -3,7 +3,7 @@
 use super::Selection;
 use super::interrupt::Ending;
 use super::schedule::{Decision, Reason};
-use super::tracked::Tracked;
+use super::tracked::{self, Tracked};
 use crate::exit::Exit;
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// Budgets that were missed by runs that this batch answers for: see [`Outcome::judged`].
     pub missed: Vec<(RunDir, Verdict)>,
+    /// A person asked for the end after the current runs.
+    pub is_drained: bool,
 }
 
 impl Outcome {
@@ -50,6 +52,7 @@ impl Outcome {
             left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
             ending,
             missed: Vec::new(),
+            is_drained: false,
         }
     }
 
@@ -71,8 +74,10 @@ impl Outcome {
     /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
     /// itself with work left.
     pub fn goes_on(&self) -> bool {
-        let waits = |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost);
-        self.ending == Ending::Open && !self.left.iter().any(waits)
+        let is_held = |run: &LeftRun| run.status == Status::Lost && run.reason.starts_with("held: ");
+        let waits =
+            |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost) && !is_held(run);
+        self.ending == Ending::Open && !self.is_drained && !self.left.iter().any(waits)
     }
 
     /// What the shell is told.
@@ -108,6 +113,9 @@ impl LeftRun {
             (None, Status::Unreadable { reason }, _) => reason.clone(),
             (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
             (None, _, Some(reason)) => reason.to_string(),
+            (None, Status::Lost, None) => {
+                tracked::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
+            }
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
             (None, Status::Paused | Status::Stopped, None) => {
@@ -130,6 +138,7 @@ impl LeftRun {
             Status::Stopped | Status::Paused => format!(" (again: overnight resume {name})"),
             // The reason says it already.
             Status::Waiting { .. } | Status::Lost if self.reason.ends_with("overnight run") => String::new(),
+            Status::Lost if self.reason.starts_with("held: ") => String::new(),
             Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
             Status::Skipped { need } => format!(" (starts once that has: overnight retry {need})"),
             Status::Unreadable { .. } | Status::Finished | Status::Running { .. } => String::new(),
@@ -170,6 +179,7 @@ mod tests {
             left: statuses.iter().map(left).collect(),
             ending,
             missed: Vec::new(),
+            is_drained: false,
         }
     }
 

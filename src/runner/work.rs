@@ -3,6 +3,7 @@
 
 mod acts;
 mod alerts;
+mod ends;
 mod keeping;
 
 use std::collections::HashSet;
@@ -20,15 +21,19 @@ use super::fresh_report::FreshReport;
 use super::hold::Hold;
 use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
+use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::retention::Retention;
+use super::room::{Room, Space};
 use super::rota::Rota;
-use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
+use super::schedule::{self, Action, Decision, Gate, Observation, Other, Slot, Standing};
 use super::telemetry::{self, Sampler};
+use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
-use super::view::View;
+use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
-use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
+use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry, RunnerLock};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 
 /// Time between two looks at the run directories.
@@ -49,14 +54,16 @@ pub async fn work(
     hold: &mut Hold,
 ) -> Result<Outcome, RunnerError> {
     let mut interrupts = Interrupts::listen()?;
-    let mut outcome = batch(workspace, options, hold, &mut interrupts).await?;
+    let mut terminal = Terminal::listen(options.terminal)?;
+    let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal).await?;
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
-        hold.name("waiting for work")?;
+        drop(hold.name(RunnerLock::WAITS));
+        terminal.waits();
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
-        if !found_work(workspace, &all, &mut interrupts).await {
+        if !found_work(workspace, &all, &mut interrupts, &mut terminal).await {
             break;
         }
-        outcome = batch(workspace, &all, hold, &mut interrupts).await?;
+        outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal).await?;
     }
     Ok(outcome)
 }
@@ -67,6 +74,7 @@ async fn batch(
     options: &RunnerOptions,
     hold: &mut Hold,
     interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
 ) -> Result<Outcome, RunnerError> {
     let host = scan::host();
     let runs = selected(workspace, options, &host);
@@ -79,21 +87,58 @@ async fn batch(
         answer = program.shake_hands() => answer?,
         _ = interrupts.next() => return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default())),
     }
+    if !waited_for_room(workspace, options, interrupts).await {
+        return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default()));
+    }
     let devices = Devices::find();
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
-    hold.name(&work.batch.name())?;
-    work.go(interrupts).await
+    // A courtesy to those who ask; a disk that takes no name takes no runs either, and says so.
+    drop(hold.name(&work.batch.name()));
+    terminal.begun(work.batch.dir());
+    work.go(interrupts, terminal).await
+}
+
+/// Waits until the disk has room for the batch's own files; false when a signal came first.
+async fn waited_for_room(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+) -> bool {
+    let mut room = Room::default();
+    let mut tick = tokio::time::interval(WAITING_TICK);
+    loop {
+        let Some(space) = Space::of(workspace) else { return true };
+        let was_held = room.is_held();
+        room = room.after(space);
+        match (was_held, room.is_held()) {
+            (_, false) => return true,
+            (false, true) => {
+                View::open(options.style).say(&format!("nothing is started: {}", space.reason()))
+            }
+            (true, true) => {}
+        }
+        tokio::select! {
+            _ = interrupts.next() => return false,
+            _ = tick.tick() => {}
+        }
+    }
 }
 
 fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
     runs.iter().all(|run| {
         let standing = tracked::standing(&run.seen, None, options.failed);
-        !run.is_to_be_adopted() && matches!(standing, Standing::Finished | Standing::Left)
+        let is_left = matches!(standing, Standing::Finished | Standing::Left | Standing::Held(_));
+        !run.is_to_be_adopted() && is_left
     })
 }
 
 /// Waits until there is something to do; false when a signal came first.
-async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: &mut Interrupts) -> bool {
+async fn found_work(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
+) -> bool {
     let mut comings = scan::Comings::default();
     let mut tick = tokio::time::interval(WAITING_TICK);
     let mut ticks = 0;
@@ -101,6 +146,10 @@ async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: 
     loop {
         tokio::select! {
             _ = interrupts.next() => return false,
+            News::Gone = terminal.next() => {
+                terminal.leave();
+                terminal.waits();
+            }
             _ = tick.tick() => {}
         }
         ticks += 1;
@@ -136,9 +185,14 @@ struct Work<'a> {
     batch: Batch,
     report: Option<FreshReport>,
     hooks: Hooks,
+    retention: Retention,
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
+    memory: MemoryWatch,
+    /// Whether the disk of `runs/` has room, and what it had when last looked at.
+    room: Room,
+    space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
 }
@@ -193,7 +247,7 @@ impl<'a> Work<'a> {
             workspace,
             options,
             host,
-            boot: machine::boot_id(),
+            boot: machine::boot_id().to_owned(),
             cpu_name: machine::cpu_name(),
             program,
             gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
@@ -210,15 +264,23 @@ impl<'a> Work<'a> {
             batch,
             report,
             hooks,
+            retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
+            memory: MemoryWatch::begin(),
+            room: Room::default(),
+            space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
         })
     }
 
-    async fn go(mut self, interrupts: &mut Interrupts) -> Result<Outcome, RunnerError> {
+    async fn go(
+        mut self,
+        interrupts: &mut Interrupts,
+        terminal: &mut Terminal,
+    ) -> Result<Outcome, RunnerError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.name_what_is_left_alone();
@@ -241,7 +303,9 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
-                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                news = terminal.next() => self.terminal_changed(news, terminal),
+                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -264,13 +328,17 @@ impl<'a> Work<'a> {
             self.runs.extend(new);
         }
         self.look_for_drain();
+        self.memory.look(now);
+        self.look_at_room();
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
-            if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
+            if !(hinted || run.due || run.worker.is_some() || run.put_off.is_some() || turn.contains(&index))
+            {
                 continue;
             }
             run.look(&self.host, now);
             self.hear_alerts(index);
+            self.take_put_off(index);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
                 self.adopt(index, now);
@@ -322,7 +390,25 @@ impl<'a> Work<'a> {
             patience: self.options.patience,
             gate: self.gate(),
             seconds_left: self.options.until.map(|until| until - scan::now()),
+            others: &self.others(standings),
         })
+    }
+
+    /// Runs that this batch leaves out and others need.
+    fn others(&self, standings: &[Standing]) -> Vec<Other> {
+        let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
+        let needs: Vec<(String, &String)> = waiting
+            .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
+            .collect();
+        if needs.is_empty() {
+            return Vec::new();
+        }
+        let other = |dir: &RunDir| {
+            let (experiment, name) = (dir.experiment(), dir.name());
+            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
+            is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
+        };
+        self.left_out.iter().filter_map(other).collect()
     }
 
     fn gate(&self) -> Gate {
@@ -330,6 +416,9 @@ impl<'a> Work<'a> {
         match (self.breaker.tripped(), self.options.at) {
             (Some(why), _) => Gate::Shut(why),
             (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
+            (None, _) if self.room.is_held() => {
+                Gate::NotYet(self.space.map_or_else(String::new, |space| space.reason()))
+            }
             (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", super::clock(at))),
             _ => Gate::Open,
         }
@@ -377,6 +466,21 @@ impl<'a> Work<'a> {
         self.view.say(words);
     }
 
+    fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
+        match news {
+            News::Resized => self.view.redraw(),
+            News::Gone => {
+                terminal.leave();
+                self.view.leave_terminal();
+                terminal.begun(self.batch.dir());
+                let words = "the terminal is gone; the batch goes on (overnight status --watch shows it, \
+                             overnight drain ends it)";
+                self.batch.event("terminal-gone", None, words);
+                self.view.say(words);
+            }
+        }
+    }
+
     fn name_what_is_left_alone(&mut self) {
         for run in &self.runs {
             let standing = tracked::standing(&run.seen, None, self.options.failed);
@@ -395,13 +499,12 @@ impl<'a> Work<'a> {
             self.watch_machine(&sample);
         }
         if self.batch.queue_is_due(now) || decision.done {
-            let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
+            let (runs, slots) = (&self.runs, &self.slots);
+            let mut state = tell::queue_state(runs, standings, slots, decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
-            let lines = tell::run_lines(&self.runs);
-            let left = state.end.map(|end| end - state.time);
-            self.view.update(now, &lines, &tell::batch_line(&self.runs, standings, left));
+            self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }
@@ -414,10 +517,14 @@ impl<'a> Work<'a> {
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
-        let outcome = outcome.judged(&self.runs, &self.options.selection);
+        let mut outcome = outcome.judged(&self.runs, &self.options.selection);
+        outcome.is_drained = self.draining;
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
-        self.batch.end(outcome.exit())?;
+        if let Err(error) = self.batch.end(outcome.exit()) {
+            self.view.say(&format!("the end of the batch could not be written: {error}"));
+        }
+        self.finish_cleaning(interrupts).await;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

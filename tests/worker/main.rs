@@ -12,3 +12,5 @@ mod orders;
 mod real_data;
 mod resume;
 mod split;
+mod storm;
+mod verify;
