@@ -119,6 +119,8 @@ fn run(root: &Path, made_up: &MadeUp, number: u32) -> io::Result<String> {
         varied,
         origins: origins.into_iter().map(|(path, origin)| (path.to_owned(), origin)).collect(),
         queue: Default::default(),
+        alerts: Vec::new(),
+        budgets: Vec::new(),
     };
     replace_json(&dir.run_json(), &record, Durability::Rebuildable)?;
     replace_json(&dir.env_json(), &environment(), Durability::Rebuildable)?;

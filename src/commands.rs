@@ -7,6 +7,7 @@ mod detach;
 mod doctor;
 mod fresh;
 mod init;
+mod junit;
 mod logs;
 mod plan;
 mod report;

@@ -5,6 +5,7 @@
 //! to workers through `attempts.jsonl`, news come from the files that workers write. It can die at any
 //! moment; the next one goes on from what the directories say.
 
+pub mod alerts;
 pub mod attempt;
 pub mod awake;
 pub mod batch;

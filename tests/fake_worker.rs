@@ -14,15 +14,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use overnight::experiment::alert::Action;
+use overnight::experiment::alert::watch::Watch;
 use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{
-    Attempt, Device, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
+    Ask, Attempt, Device, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
 };
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line, replace_json};
-use overnight::run_dir::{PROTOCOL, RunDir, read, scan, step_name};
+use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
 
 /// What a note makes the worker do at a step.
@@ -149,15 +151,16 @@ impl Worker<'_> {
     fn train(&self) -> io::Result<i32> {
         let steps = self.record.steps;
         let columns = metrics::columns(&self.record.settings);
-        let (mut step, keep) = match self.start.checkpoint {
-            None => (0, None),
+        let (mut step, keep, remembered) = match self.start.checkpoint {
+            None => (0, None, Vec::new()),
             Some(step) => {
                 let state: State =
                     read::json(&self.run.checkpoint(step).state()).map_err(io::Error::other)?;
-                (state.step, Some(state.metrics_length))
+                (state.step, Some(state.metrics_length), state.alerts)
             }
         };
         let mut rows = Writer::open(&self.run.metrics(), &columns, keep)?;
+        let mut alerts = Watch::new(&self.record.alerts, remembered);
         self.event(
             step,
             self.start.checkpoint.map_or(What::Started, |checkpoint| What::Resumed { checkpoint }),
@@ -165,13 +168,20 @@ impl Worker<'_> {
         self.progress(step)?;
         while step < steps {
             if self.is_asked() || self.until.is_some_and(|until| step >= until) {
-                self.checkpoint(step, &rows)?;
+                self.checkpoint(step, &rows, &alerts)?;
                 self.event(step, What::Ended { why: "asked to end".into() })?;
                 return Ok(exit::ENDED_AS_ASKED);
             }
             step += 1;
-            rows.row(&self.row(step, &columns))?;
+            let row = self.row(step, &columns);
+            rows.row(&row)?;
             self.progress(step)?;
+            let cell = |name: &str| columns.iter().position(|column| *column == name).and_then(|at| row[at]);
+            if let Some(why) = self.watch(step, &mut alerts, cell)?.filter(|_| step < steps) {
+                self.checkpoint(step, &rows, &alerts)?;
+                self.event(step, What::Ended { why })?;
+                return Ok(exit::ENDED_AS_ASKED);
+            }
             match self.trick(step) {
                 Some(Trick::Fail | Trick::FailOnce) => {
                     let message = format!("told to fail at step {step}");
@@ -209,7 +219,7 @@ impl Worker<'_> {
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
             if step == steps || due {
-                self.checkpoint(step, &rows)?;
+                self.checkpoint(step, &rows, &alerts)?;
             }
         }
         self.finish(step)
@@ -322,7 +332,32 @@ impl Worker<'_> {
         replace_json(&self.run.progress(), &progress, Durability::Rebuildable)
     }
 
-    fn checkpoint(&self, step: u64, rows: &Writer) -> io::Result<()> {
+    /// Looks at the rules; who asked for the end, where one did.
+    fn watch(
+        &self,
+        step: u64,
+        alerts: &mut Watch,
+        cell: impl Fn(&str) -> Option<f64>,
+    ) -> io::Result<Option<String>> {
+        let mut ended = None;
+        for fired in alerts.look(step, |subject| cell(subject.name())) {
+            let (rule, action) = (Some(fired.rule.clone()), Some(fired.action));
+            self.event(step, What::Alert { message: fired.message, rule, action })?;
+            let ask = match fired.action {
+                Action::Pause => Ask::Pause,
+                Action::Stop => Ask::Stop,
+                Action::Warn | Action::ReduceLr => continue,
+            };
+            let who = requests::who(&fired.rule);
+            if step < self.record.steps {
+                requests::ask(self.run, who.clone(), ask)?;
+            }
+            ended = Some(who);
+        }
+        Ok(ended)
+    }
+
+    fn checkpoint(&self, step: u64, rows: &Writer, alerts: &Watch) -> io::Result<()> {
         let target = self.run.checkpoint(step);
         if target.path().exists() {
             return Ok(());
@@ -348,6 +383,8 @@ impl Worker<'_> {
             stale_evaluations: 0,
             stop_best: None,
             lr_factor: 1.0,
+            reductions: Vec::new(),
+            alerts: alerts.memories().to_vec(),
             due: Vec::new(),
             window: Window::default(),
             last: BTreeMap::new(),

@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::{detach, serve, status, text};
+use anyhow::Context;
+
+use super::{detach, junit, plan, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -29,6 +31,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         hold = Hold::take(workspace)?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;
+        plan::name_kept_rules(&entries);
         queue::submit(workspace, &entries)?;
         Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
     };
@@ -55,11 +58,14 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
+    // Before anything is said: who interrupts once more has the file all the same.
+    let written = args.junit.as_ref().map_or(Ok(()), |path| junit::write(path, &outcome));
     match conclude(workspace, keeps_report, &outcome) {
         // Whoever reads no further still wants to know by the exit code how it went.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         concluded => concluded?,
     }
+    written.context("the report for CI could not be written")?;
     Ok(outcome.exit())
 }
 

@@ -11,6 +11,8 @@ use super::{print_json, watch};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::alerts::{self, Told};
+use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::certificate::Certificate;
 use crate::run_dir::needs::{self, Fate};
@@ -18,7 +20,7 @@ use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
 use crate::run_dir::telemetry::Energy;
-use crate::run_dir::{RunDir, Status, Workspace, read, split};
+use crate::run_dir::{RunDir, Status, Workspace, read, requests, split};
 use crate::runner::room::Space;
 use crate::runner::tracked;
 use crate::say;
@@ -48,6 +50,10 @@ pub struct Line {
     certificate: Option<Certificate>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
+    /// What was seen by the rules of its file and its workspace.
+    alerts: Vec<Told>,
+    /// Whether it came to what its file requires, once that is known.
+    budgets: Vec<Verdict>,
     /// Of a run whose last attempt ended badly.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<Trouble>,
@@ -181,7 +187,19 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
     let is_waiting = matches!(seen.status, Status::Waiting { .. });
     let is_tried_again = waiting.is_some() && !is_waiting;
     let no_room = no_room.filter(|_| is_waiting || is_tried_again);
-    let note = note(&seen, no_room.or(waiting.map(|run| &run.reason)));
+    // Events are many, so they are read only where there is a rule that could have seen something.
+    let record = seen.record.as_ref().ok();
+    let alerts = record
+        .filter(|record| !record.alerts.is_empty())
+        .map(|_| alerts::read(&seen.dir))
+        .unwrap_or_default();
+    let budgets = budgets::verdicts(&seen);
+    let marks = marks(&alerts, &budgets);
+    let note = [note(&seen, no_room.or(waiting.map(|run| &run.reason))), marks]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
     let trouble = if is_tried_again { None } else { trouble(&seen) };
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
@@ -206,10 +224,31 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         certificate: last_start(&seen.attempts)
             .and_then(|_| Certificate::read(&seen.dir, &seen.attempts).ok()),
         note,
+        alerts,
+        budgets,
         trouble,
         warnings: seen.warnings,
         status: seen.status,
     }
+}
+
+/// That there were alerts, and which budgets were missed.
+fn marks(alerts: &[Told], budgets: &[Verdict]) -> String {
+    let mut marks: Vec<String> = budgets
+        .iter()
+        .filter(|verdict| !verdict.met)
+        .map(|verdict| format!("missed {}", verdict.line()))
+        .collect();
+    if let Some(last) = alerts.last() {
+        let counted = say::counted(alerts.len(), "alert", "alerts");
+        let last = format!("at step {}: {}", say::count(last.step), last.message);
+        marks.push(if alerts.len() == 1 {
+            format!("{counted} {last}")
+        } else {
+            format!("{counted}, last {last}")
+        });
+    }
+    marks.join("; ")
 }
 
 fn note(seen: &Seen, reason: Option<&String>) -> String {
@@ -239,6 +278,9 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
         Status::Lost => tracked::elsewhere(seen).map_or_else(lost, |reason| format!("held: {reason}")),
         Status::Skipped { need } => format!("{need} did not finish"),
+        Status::Paused | Status::Stopped => {
+            requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
+        }
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),
     }

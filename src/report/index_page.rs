@@ -10,6 +10,7 @@ use super::model::*;
 use super::rows::{self, Table};
 use super::say::{self, Clock};
 use super::summary::RunSummary;
+use super::watched;
 use crate::run_dir::records::{Batch, QueueState};
 
 /// The newest batch and what its runner says.
@@ -62,6 +63,8 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
         say: sentences(&by_time, work),
         night: work.and_then(|work| night_figure(&all, work, clock)),
         boards,
+        alerts: watched::alerts_of_batch(&all, work, &root, clock),
+        missed: watched::missed(&of_batch, &root),
         failures: failures.into_iter().take(FAILURES).collect(),
         next,
         next_more,

@@ -13,8 +13,9 @@ use super::model::*;
 use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
+use super::watched;
 use crate::experiment::metric::Metric;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
+use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, exit};
 
 /// Layers and checkpoints beyond these are not listed.
 const MOST_LAYERS: usize = 400;
@@ -40,6 +41,9 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         facts: facts(files, summary),
         say: sentences(files, summary),
         failure: rows::failure(summary, &frame.root),
+        alerts: watched::alerts(summary, &frame.root, clock),
+        quiet_rules: quiet_rules(files, summary),
+        budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
         has_metrics: files.metrics.rows > 0,
         telemetry: telemetry::figures(files, summary),
@@ -177,13 +181,15 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
         said.push(format!("It ended early: {why}."));
     }
     said.extend(splits::sentences(files));
-    for event in files.standing_events() {
-        if let What::Alert { message } = &event.what {
-            said.push(format!("Alert at step {}: {message}.", count(event.step)));
-        }
-    }
     said.truncate(6);
     said
+}
+
+/// Rules of the run that have not seen what they watch for.
+fn quiet_rules(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
+    let rules = files.seen.record.iter().flat_map(|record| &record.alerts).map(|alert| alert.name());
+    let has_seen = |rule: &String| summary.alerts.iter().any(|told| told.rule.as_ref() == Some(rule));
+    rules.filter(|rule| !has_seen(rule)).collect()
 }
 
 fn samples(files: &RunFiles) -> Vec<SampleBlock> {

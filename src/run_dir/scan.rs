@@ -178,6 +178,8 @@ pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
         varied: serde_json::Map::new(),
         origins: Default::default(),
         queue: Queue::default(),
+        alerts: Vec::new(),
+        budgets: Vec::new(),
         steps: 100,
         steps_per_epoch: 100,
     }

@@ -20,6 +20,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 
 pub struct Gauges {
     sampler: Sampler,
+    /// What the machine did at the last row.
+    machine: MachineSample,
     monitor: Option<Monitor>,
     packages: Packages,
     machine_seconds: Option<f64>,
@@ -78,6 +80,7 @@ impl Gauges {
         packages.joules();
         Gauges {
             sampler: Sampler::new(workspace),
+            machine: MachineSample::default(),
             monitor: devices.watch(),
             packages,
             machine_seconds: processor_energy::machine_seconds(),
@@ -183,9 +186,20 @@ impl Gauges {
         }
     }
 
+    /// What the machine did at the last row.
+    pub fn machine(&self) -> &MachineSample {
+        &self.machine
+    }
+
+    /// What each GPU did when it was last looked at, by position.
+    pub fn gpu_samples(&self) -> Vec<GpuSample> {
+        self.gpus.iter().map(|gpu| gpu.sample.clone()).collect()
+    }
+
     /// Samples everything, appends a row to the table of each live run, and gives the batch's.
     pub fn write_rows(&mut self, runs: &mut [Tracked]) -> Vec<String> {
         let machine = self.sampler.sample();
+        self.machine.clone_from(&machine);
         let rows: Vec<GpuRow> = self.gpus.iter_mut().map(Watched::row).collect();
         for worker in workers(runs) {
             let process = worker.handle.as_ref().map(|handle| handle.process);

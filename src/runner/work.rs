@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod alerts;
 mod ends;
 mod gauging;
 mod keeping;
@@ -83,7 +84,8 @@ async fn batch(
     let host = scan::host();
     let runs = selected(workspace, options, &host);
     if is_idle(&runs, options) {
-        return Ok(Outcome::of(&runs, None, Ending::Open, &Decision::default()));
+        let outcome = Outcome::of(&runs, None, Ending::Open, &Decision::default());
+        return Ok(outcome.judged(&runs, &options.selection));
     }
     let program = Program::find()?;
     tokio::select! {
@@ -352,6 +354,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             run.look(&self.host, now);
+            self.hear_alerts(index);
             self.take_put_off(index);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
@@ -512,7 +515,8 @@ impl<'a> Work<'a> {
         decision: &Decision,
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
-        let mut outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let mut outcome = outcome.judged(&self.runs, &self.options.selection);
         outcome.energy_joules = self.gauges.joules();
         outcome.is_drained = self.draining;
         // Its live lines end; what hooks have to tell is still to come.

@@ -1,5 +1,6 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod alerts;
 mod causes;
 mod clean;
 mod command_line;

@@ -369,7 +369,10 @@ fn events_stand_on_every_chart_but_those_that_a_resume_overtook() {
     place.build();
     let page = place.run_page(0);
     assert_eq!(page.matches(">resumed<").count(), 6, "each of the six curves has the word");
-    assert!(page.contains("Alert at step 200: the loss jumped.") && !page.contains("this was overtaken"));
+    assert!(
+        page.contains("<td class=\"n\">step 200</td><td class=\"wrap\">the loss jumped</td>")
+            && !page.contains("this was overtaken")
+    );
     assert!(page.contains("resumed once"));
 }
 

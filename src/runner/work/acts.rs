@@ -42,6 +42,8 @@ impl Work<'_> {
         let may_start = |seen: &scan::Seen| {
             tracked::standing(seen, Some(&batch), self.options.failed) == Standing::Waiting
         };
+        // From before the start on: an attempt can be over in a moment.
+        let listener = run.listener();
         let begun = starting::start(&run.dir, &place, &self.program, may_start).await;
         let now = Instant::now();
         match begun {
@@ -52,6 +54,7 @@ impl Work<'_> {
                 let mut worker = Worker::new(Some(&*start), Some(slot), Some(handle), now);
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
+                worker.listener = Some(listener);
                 // Until now the device was others' alone.
                 self.gauges.settle(&mut self.runs, now);
                 self.runs[index].worker = Some(worker);
@@ -172,8 +175,9 @@ impl Work<'_> {
         let slot = (0..self.slots.len())
             .find(|&slot| !taken(slot) && (gpu.is_none() || self.slots[slot].gpu == gpu));
         let run = &mut self.runs[index];
-        let (name, dir) = (run.name(), run.dir.clone());
+        let (name, dir, listener) = (run.name(), run.dir.clone(), run.listener());
         if let Some(worker) = &mut run.worker {
+            worker.listener = Some(listener);
             worker.slot = slot;
             worker.gpu = gpu;
             worker.telemetry = RunTelemetry::open(&dir, Kinship::Adopted);
@@ -204,6 +208,7 @@ impl Work<'_> {
 
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
+        self.hear_alerts(index);
         let Some(worker) = self.close_account(index) else { return };
         let status = ended.status.ok();
         let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));

@@ -32,6 +32,7 @@ impl Work<'_> {
             self.gauges.settle(&mut self.runs, now);
             let row = self.gauges.write_rows(&mut self.runs);
             self.batch.write_telemetry(&row);
+            self.watch_machine();
         }
     }
 

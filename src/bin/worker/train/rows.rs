@@ -47,7 +47,7 @@ impl Training<'_> {
         if let Some(measured) = self.measured.take() {
             cells.extend(measured.metrics);
         }
-        cells.push(("lr", self.learner.learning_rate(self.state.step) * self.state.lr_factor));
+        cells.push(("lr", self.rate_of(self.state.step)));
         let steps_per_second = self.clock.lap_rate();
         if let Some(steps_per_second) = steps_per_second {
             let rate = self.learner.task.rate();
@@ -60,6 +60,7 @@ impl Training<'_> {
         }
         self.append(&cells)?;
         self.progress.row(&cells, steps_per_second);
+        self.watch_row(&cells)?;
         Ok(improved)
     }
 
