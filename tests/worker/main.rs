@@ -3,6 +3,7 @@
 //! These need libtorch: `LIBTORCH` must name it (`make test` sets it).
 
 mod asked_to_end;
+mod disturbed;
 mod failures;
 mod fixture;
 mod learning;
