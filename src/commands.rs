@@ -4,6 +4,7 @@
 mod check;
 mod clean;
 mod doctor;
+mod fits;
 mod fresh;
 mod init;
 mod logs;

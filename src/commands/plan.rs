@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::print_json;
 use super::text::{self, Cell, Table};
+use super::{fits, print_json};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
@@ -61,6 +61,7 @@ pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
 
 fn entries(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Vec<Entry>> {
     let checked = queue::check(&args.files.files, &args.files.overrides.set)?;
+    fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
     let again = if args.again { Again::Yes } else { Again::No };
     Ok(queue::plan(workspace, &checked, again)?)
 }

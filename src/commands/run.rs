@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::{serve, status, text};
+use super::{fits, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -22,6 +22,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         Selection::All
     } else {
         let checked = queue::check(&args.files, &args.overrides.set)?;
+        fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
         hold = Hold::take(workspace)?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;

@@ -1,7 +1,9 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
 mod causes;
+mod clock;
 mod command_line;
+mod damaged;
 mod disk;
 mod gpus;
 mod hooks;
@@ -13,4 +15,5 @@ mod report;
 mod requests;
 mod runner;
 mod serve;
+mod unwatched;
 mod workspace;
