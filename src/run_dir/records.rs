@@ -254,6 +254,12 @@ pub enum What {
         /// Size of the checkpoint's files.
         bytes: u64,
         seconds: f64,
+        /// The run's history up to here and the weights' hash, as in the checkpoint's `state.json`: what
+        /// is left of it for ever. Empty in events of older versions.
+        #[serde(default)]
+        history: String,
+        #[serde(default)]
+        weights: String,
     },
     Alert {
         message: String,
@@ -457,6 +463,43 @@ pub struct QueueState {
     pub drain: bool,
     /// Why the batch stopped itself, where it did.
     pub breaker: Option<String>,
+    /// Runs with a live worker, in the order of the queue.
+    #[serde(default)]
+    pub running: Vec<RunName>,
+    /// The runs that failed last, newest first; not all of them.
+    #[serde(default)]
+    pub failed: Vec<FailedRun>,
+    #[serde(default)]
+    pub counts: Counts,
+}
+
+/// A run of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunName {
+    pub experiment: String,
+    pub run: String,
+}
+
+/// A run that failed or was killed, and stays so until a person acts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedRun {
+    pub experiment: String,
+    pub run: String,
+    /// As a person would say it.
+    pub cause: String,
+    pub time: f64,
+}
+
+/// How many runs of a batch stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    pub finished: usize,
+    pub failed: usize,
+    pub running: usize,
+    pub waiting: usize,
+    /// Stopped, paused, skipped, unreadable or at work elsewhere.
+    pub left: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -473,7 +516,8 @@ pub struct WaitingRun {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchEvent {
     pub time: f64,
-    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `batch-ended`.
+    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `deleted`,
+    /// `hook`, `hook-failed`, `batch-ended`.
     pub event: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
@@ -489,5 +533,16 @@ pub struct RunnerLock {
     pub process: u32,
     /// Unix seconds.
     pub since: u64,
+    /// The batch's name, or what the runner does without one.
     pub batch: String,
+}
+
+impl RunnerLock {
+    pub const NOT_BEGUN: &str = "not begun";
+    pub const WAITS: &str = "waits for work";
+
+    /// Whether the runner has got as far as working or waiting.
+    pub fn has_begun(&self) -> bool {
+        self.batch != RunnerLock::NOT_BEGUN
+    }
 }

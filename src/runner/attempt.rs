@@ -15,7 +15,8 @@ use crate::say;
 
 /// Where and on whose behalf an attempt starts.
 pub struct Place<'a> {
-    pub batch: &'a str,
+    /// None for a worker started by hand.
+    pub batch: Option<&'a str>,
     pub host: &'a str,
     pub boot: &'a str,
     /// None: the processor.
@@ -55,7 +56,7 @@ pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>,
     let mut start = Start {
         attempt: before.map_or(0, |start| start.attempt) + 1,
         time: place.time,
-        batch: Some(place.batch.to_owned()),
+        batch: place.batch.map(str::to_owned),
         host: place.host.to_owned(),
         boot: place.boot.to_owned(),
         device,
@@ -247,7 +248,7 @@ mod tests {
 
     fn place(gpu: Option<&Gpu>) -> Place<'_> {
         Place {
-            batch: "b",
+            batch: Some("b"),
             host: "here",
             boot: "boot",
             gpu,
@@ -294,6 +295,8 @@ mod tests {
         let first = start_line(&record, &[], None, &place(Some(&gpu)));
         assert_eq!((first.attempt, first.precision, first.threads), (1, Precision::Bf16, 4));
         assert_eq!(first.why, "first attempt");
+        let older = Gpu { has_bf16: false, ..gpu.clone() };
+        assert_eq!(start_line(&record, &[], None, &place(Some(&older))).precision, Precision::Fp32);
         let cpu = start_line(&record, &[], None, &place(None));
         assert_eq!(cpu.precision, Precision::Fp32);
 

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub finished_now: usize,
     pub left: Vec<LeftRun>,
     pub ending: Ending,
+    /// A person asked for the end after the current runs.
+    pub is_drained: bool,
 }
 
 impl Outcome {
@@ -45,6 +47,7 @@ impl Outcome {
             finished_now: runs.iter().filter(now).count(),
             left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
             ending,
+            is_drained: false,
         }
     }
 
@@ -54,7 +57,7 @@ impl Outcome {
         let is_held = |run: &LeftRun| run.status == Status::Lost && run.reason.starts_with("held: ");
         let waits =
             |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost) && !is_held(run);
-        self.ending == Ending::Open && !self.left.iter().any(waits)
+        self.ending == Ending::Open && !self.is_drained && !self.left.iter().any(waits)
     }
 
     /// What the shell is told.
@@ -148,6 +151,7 @@ mod tests {
             finished_now: 0,
             left: statuses.iter().map(left).collect(),
             ending,
+            is_drained: false,
         }
     }
 

@@ -161,7 +161,7 @@ pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Res
 
 /// The newest checkpoint that counts: those after the step that a person went back to are overtaken, also
 /// while they are still there.
-fn newest(dir: &RunDir, requests: &[Request], events: &[Event]) -> Option<u64> {
+pub fn newest(dir: &RunDir, requests: &[Request], events: &[Event]) -> Option<u64> {
     let no_later = asked_from(requests, events).unwrap_or(u64::MAX);
     checkpoint::steps(dir).into_iter().rfind(|step| *step <= no_later)
 }

@@ -357,7 +357,8 @@ pub fn holder(dir: &RunDir) -> Option<Handle> {
     (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
 }
 
-fn has_open(process: u32, path: &Path) -> bool {
+/// Whether a process has the file at `path` open.
+pub fn has_open(process: u32, path: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
     let wanted = identity(path);
     let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };

@@ -23,14 +23,16 @@ use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Other, Slot, Standing};
 use super::telemetry::{self, Sampler};
+use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
-use super::view::View;
+use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
-use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
+use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry, RunnerLock};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 
 /// Time between two looks at the run directories.
@@ -51,14 +53,16 @@ pub async fn work(
     hold: &mut Hold,
 ) -> Result<Outcome, RunnerError> {
     let mut interrupts = Interrupts::listen()?;
-    let mut outcome = batch(workspace, options, hold, &mut interrupts).await?;
+    let mut terminal = Terminal::listen(options.terminal)?;
+    let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal).await?;
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
-        drop(hold.name("waiting for work"));
+        drop(hold.name(RunnerLock::WAITS));
+        terminal.waits();
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
-        if !found_work(workspace, &all, &mut interrupts).await {
+        if !found_work(workspace, &all, &mut interrupts, &mut terminal).await {
             break;
         }
-        outcome = batch(workspace, &all, hold, &mut interrupts).await?;
+        outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal).await?;
     }
     Ok(outcome)
 }
@@ -69,6 +73,7 @@ async fn batch(
     options: &RunnerOptions,
     hold: &mut Hold,
     interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
 ) -> Result<Outcome, RunnerError> {
     let host = scan::host();
     let runs = selected(workspace, options, &host);
@@ -87,7 +92,8 @@ async fn batch(
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
     // A courtesy to those who ask; a disk that takes no name takes no runs either, and says so.
     drop(hold.name(&work.batch.name()));
-    work.go(interrupts).await
+    terminal.begun(work.batch.dir());
+    work.go(interrupts, terminal).await
 }
 
 /// Waits until the disk has room for the batch's own files; false when a signal came first.
@@ -125,7 +131,12 @@ fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
 }
 
 /// Waits until there is something to do; false when a signal came first.
-async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: &mut Interrupts) -> bool {
+async fn found_work(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
+) -> bool {
     let mut comings = scan::Comings::default();
     let mut tick = tokio::time::interval(WAITING_TICK);
     let mut ticks = 0;
@@ -133,6 +144,10 @@ async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: 
     loop {
         tokio::select! {
             _ = interrupts.next() => return false,
+            News::Gone = terminal.next() => {
+                terminal.leave();
+                terminal.waits();
+            }
             _ = tick.tick() => {}
         }
         ticks += 1;
@@ -168,6 +183,7 @@ struct Work<'a> {
     batch: Batch,
     report: Option<FreshReport>,
     hooks: Hooks,
+    retention: Retention,
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
@@ -246,6 +262,7 @@ impl<'a> Work<'a> {
             batch,
             report,
             hooks,
+            retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
@@ -257,7 +274,11 @@ impl<'a> Work<'a> {
         })
     }
 
-    async fn go(mut self, interrupts: &mut Interrupts) -> Result<Outcome, RunnerError> {
+    async fn go(
+        mut self,
+        interrupts: &mut Interrupts,
+        terminal: &mut Terminal,
+    ) -> Result<Outcome, RunnerError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.name_what_is_left_alone();
@@ -280,7 +301,9 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
-                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                news = terminal.next() => self.terminal_changed(news, terminal),
+                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -440,6 +463,21 @@ impl<'a> Work<'a> {
         self.view.say(words);
     }
 
+    fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
+        match news {
+            News::Resized => self.view.redraw(),
+            News::Gone => {
+                terminal.leave();
+                self.view.leave_terminal();
+                terminal.begun(self.batch.dir());
+                let words = "the terminal is gone; the batch goes on (overnight status --watch shows it, \
+                             overnight drain ends it)";
+                self.batch.event("terminal-gone", None, words);
+                self.view.say(words);
+            }
+        }
+    }
+
     fn name_what_is_left_alone(&mut self) {
         for run in &self.runs {
             let standing = tracked::standing(&run.seen, None, self.options.failed);
@@ -457,13 +495,12 @@ impl<'a> Work<'a> {
             tell::write_run_telemetry(&mut self.runs, &sample);
         }
         if self.batch.queue_is_due(now) || decision.done {
-            let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
+            let (runs, slots) = (&self.runs, &self.slots);
+            let mut state = tell::queue_state(runs, standings, slots, decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
-            let lines = tell::run_lines(&self.runs);
-            let left = state.end.map(|end| end - state.time);
-            self.view.update(now, &lines, &tell::batch_line(&self.runs, standings, left));
+            self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }
@@ -475,12 +512,14 @@ impl<'a> Work<'a> {
         decision: &Decision,
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
-        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let mut outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        outcome.is_drained = self.draining;
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
         if let Err(error) = self.batch.end(outcome.exit()) {
             self.view.say(&format!("the end of the batch could not be written: {error}"));
         }
+        self.finish_cleaning(interrupts).await;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

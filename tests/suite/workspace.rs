@@ -128,7 +128,8 @@ impl Workspace {
         self.command(arguments).stdout(full()).stderr(full()).status().unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// `overnight` with `arguments`, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
         command
             .arg("-C")

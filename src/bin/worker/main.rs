@@ -3,6 +3,7 @@
 //! It reads the run's settings and orders, its data and its own checkpoints; it writes every other file
 //! of the run. It knows nothing of the queue, of other runs or of reports.
 
+mod by_hand;
 mod checkpoint;
 mod claim;
 mod data;
@@ -36,7 +37,7 @@ use overnight::run_dir::records::{What, exit};
 use overnight::run_dir::{PROTOCOL, RunDir, checkpoint as checkpoints, read};
 use train::{Outcome, train};
 
-const USAGE: &str = "usage: overnight-worker train RUN_DIR | --protocol | --version";
+const USAGE: &str = "usage: overnight-worker train RUN_DIR [--until STEP] | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -55,7 +56,14 @@ fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        [verb, path] if verb == "train" => ExitCode::from(work(Path::new(path)) as u8),
+        [verb, path] if verb == "train" => ExitCode::from(work(Path::new(path), None) as u8),
+        [verb, path, flag, step] if verb == "train" && flag == "--until" => match step.parse() {
+            Ok(step) => ExitCode::from(work(Path::new(path), Some(step)) as u8),
+            Err(error) => {
+                eprintln!("overnight-worker: --until {step}: {error}\n{USAGE}");
+                ExitCode::from(WRONG_USAGE)
+            }
+        },
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(WRONG_USAGE)
@@ -63,15 +71,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Carries out the orders in the run directory. Gives the exit code.
-fn work(path: &Path) -> i32 {
+/// Carries out the orders in the run directory, but ends as if asked to after the step `until`. Gives the
+/// exit code.
+fn work(path: &Path, until: Option<u64>) -> i32 {
     let run = RunDir::new(absolute(path));
     if let Err(error) = signals::listen() {
         return say_failed(&run, None, &Failure::Orders(error.to_string()));
     }
     let prepared = || {
         let record = read::run_record(&run)?;
-        let orders = Orders::take(&run, &record)?;
+        let mut orders = Orders::take(&run, &record)?;
+        orders.until = until;
         Ok((record, orders))
     };
     let (record, orders) = match prepared() {

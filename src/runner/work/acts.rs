@@ -30,7 +30,7 @@ impl Work<'_> {
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
-            batch: &batch,
+            batch: Some(&batch),
             host: &self.host,
             boot: &self.boot,
             gpu: gpu.and_then(|gpu| self.devices.gpus().get(gpu)),
@@ -253,6 +253,7 @@ impl Work<'_> {
         };
         let word = self.runs[index].seen.status.word();
         self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
+        self.retention.run_ended();
         self.view.say(&line);
         let word = match &self.runs[index].seen.status {
             Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
