@@ -30,11 +30,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
+use overnight::run_dir::records::{What, exit};
+use overnight::run_dir::{PROTOCOL, RunDir, checkpoint as checkpoints, read};
+
 use failure::Failure;
 use journal::append_event;
 use orders::Orders;
-use overnight::run_dir::records::{What, exit};
-use overnight::run_dir::{PROTOCOL, RunDir, checkpoint as checkpoints, read};
 use train::{Outcome, train};
 
 const USAGE: &str = "usage: overnight-worker train RUN_DIR [--until STEP] | --protocol | --version";
