@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod detach;
 mod doctor;
+mod fits;
 mod fresh;
 mod init;
 mod junit;

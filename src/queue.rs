@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod select;
+pub mod size;
 pub mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};

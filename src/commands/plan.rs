@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::text::{self, Cell, Table};
-use super::{print_json, status};
+use super::{fits, print_json, status};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
@@ -81,6 +81,7 @@ pub fn name_kept_rules(entries: &[Entry]) {
 
 fn entries(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Vec<Entry>> {
     let checked = queue::check(&args.files.files, &args.files.overrides.set)?;
+    fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
     let again = if args.again { Again::Yes } else { Again::No };
     let entries = queue::plan(workspace, &checked, again)?;
     name_kept_rules(&entries);

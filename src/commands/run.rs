@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{detach, junit, plan, serve, status, text};
+use super::{detach, fits, junit, plan, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -28,6 +28,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         Selection::All
     } else {
         let checked = queue::check(&args.files, &args.overrides.set)?;
+        fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
         hold = Hold::take(workspace)?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;

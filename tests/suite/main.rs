@@ -3,7 +3,9 @@
 mod alerts;
 mod causes;
 mod clean;
+mod clock;
 mod command_line;
+mod damaged;
 mod disk;
 mod gauges;
 mod gpus;
@@ -21,5 +23,6 @@ mod serve;
 mod settings;
 mod status;
 mod systemd;
+mod unwatched;
 mod verify;
 mod workspace;

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod asked_to_end;
+mod disturbed;
 mod failures;
 mod fixture;
 mod learning;

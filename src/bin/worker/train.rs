@@ -19,9 +19,10 @@ use overnight::run_dir::{RunDir, metrics, read};
 use tch::Device;
 
 use crate::checkpoint;
+use crate::claim::Claim;
 use crate::device;
 use crate::failure::Failure;
-use crate::journal::Journal;
+use crate::journal::{Journal, append_event};
 use crate::losses::LossBuffer;
 use crate::orders::Orders;
 use crate::progress::ProgressFile;
@@ -62,6 +63,12 @@ pub fn train(
                 replay::first_not_finite(dir, || beginning(dir, record, orders, device), &found, &ended);
             Err(Failure::NotFinite(found.with_suspect(suspect)))
         }
+        Err(Failure::AskedToEnd) => {
+            let step = orders.start.checkpoint.unwrap_or(0);
+            let why = "asked to end while it loaded".to_owned();
+            append_event(dir, orders.start.attempt, step, What::Ended { why })?;
+            Ok(Outcome::Ended)
+        }
         result => result,
     }
 }
@@ -89,6 +96,7 @@ fn train_on(
         dir,
         record,
         progress,
+        claim: Claim::new(dir, orders.start.attempt),
         saved: (kept_rows.is_some() && !due.anything()).then_some(state.step),
         clock: Clock::new(state.elapsed_seconds),
         losses: LossBuffer::default(),
@@ -161,6 +169,7 @@ struct Training<'a> {
     /// What the next checkpoint will say.
     state: State,
     journal: Journal,
+    claim: Claim,
     clock: Clock,
     /// Losses that are still on the device.
     losses: LossBuffer,

@@ -55,6 +55,7 @@ impl Training<'_> {
 
     /// Writes the result, as the last thing.
     pub fn finish(&mut self, stopped_early: Option<String>, attempt: u32) -> Result<Outcome, Failure> {
+        self.claim.check()?;
         let (step, state) = (self.state.step, &self.state);
         self.show_progress();
         self.progress.show();
@@ -87,6 +88,7 @@ impl Training<'_> {
     }
 
     fn save(&mut self, due: Due, occasion: Occasion) -> Result<(), Failure> {
+        self.claim.check()?;
         self.progress.phase(Phase::Checkpointing);
         let began = Instant::now();
         self.state.due = due.names();

@@ -43,6 +43,7 @@ impl Training<'_> {
 
     /// Writes the row of this step. Gives whether its evaluation is the best so far.
     pub fn write_row(&mut self, due: Due) -> Result<bool, Failure> {
+        self.claim.check()?;
         let mut cells = state::means(&mut self.state);
         if let Some(measured) = self.measured.take() {
             cells.extend(measured.metrics);
