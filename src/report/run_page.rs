@@ -14,6 +14,7 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use crate::experiment::metric::Metric;
+use crate::run_dir::certificate::trail;
 use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
 
 /// Layers and checkpoints beyond these are not listed.
@@ -106,6 +107,14 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
             parts.push(format!("{}, after {}{device}", clock.moment(end).text, say::duration(worked)))
         }
         None => parts.push(format!("since {}{device}", clock.moment(last.start).text)),
+    }
+    // Where there is a certificate, it says so, and more.
+    let resumed = files.events.iter().filter(|event| matches!(event.what, What::Resumed { .. })).count();
+    match resumed {
+        _ if !trail(&files.events).is_empty() => {}
+        0 => {}
+        1 => parts.push("resumed once".into()),
+        times => parts.push(format!("resumed {times} times")),
     }
     if let Some(remaining) = summary.remaining_seconds {
         parts.push(format!(
