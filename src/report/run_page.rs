@@ -15,7 +15,8 @@ use super::say::{self, Clock};
 use super::summary::RunSummary;
 use super::watched;
 use crate::experiment::metric::Metric;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, exit};
+use crate::run_dir::certificate::trail;
+use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
 
 /// Layers and checkpoints beyond these are not listed.
 const MOST_LAYERS: usize = 400;
@@ -112,6 +113,14 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
             parts.push(format!("{}, after {}{device}", clock.moment(end).text, say::duration(worked)))
         }
         None => parts.push(format!("since {}{device}", clock.moment(last.start).text)),
+    }
+    // Where there is a certificate, it says so, and more.
+    let resumed = files.events.iter().filter(|event| matches!(event.what, What::Resumed { .. })).count();
+    match resumed {
+        _ if !trail(&files.events).is_empty() => {}
+        0 => {}
+        1 => parts.push("resumed once".into()),
+        times => parts.push(format!("resumed {times} times")),
     }
     if let Some(remaining) = summary.remaining_seconds {
         parts.push(format!(

@@ -31,7 +31,7 @@ pub fn orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Result<
     let place = Place {
         batch: None,
         host: &host,
-        boot: &boot,
+        boot,
         gpu,
         cpu_name: &cpu_name,
         threads: u32::try_from(cpu_count()).unwrap_or(1),
