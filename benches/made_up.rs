@@ -69,6 +69,7 @@ pub fn batch(root: &Path, name: &str, runs: &[(&str, String)], end: Option<f64>)
         process: 1,
         start: EVENING,
         end,
+        energy_joules: end.map(|_| 1.512e6),
         exit_code: end.map(|_| 0),
         arguments: vec!["run".into()],
         slots: 2,
@@ -118,6 +119,8 @@ fn run(root: &Path, made_up: &MadeUp, number: u32) -> io::Result<String> {
         varied,
         origins: origins.into_iter().map(|(path, origin)| (path.to_owned(), origin)).collect(),
         queue: Default::default(),
+        alerts: Vec::new(),
+        budgets: Vec::new(),
     };
     replace_json(&dir.run_json(), &record, Durability::Rebuildable)?;
     replace_json(&dir.env_json(), &environment(), Durability::Rebuildable)?;

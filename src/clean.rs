@@ -19,7 +19,7 @@ use crate::workspace_settings::RetentionSettings;
 
 pub use act::{Carried, carry_out};
 pub use leftovers::{Leftover, leftovers};
-pub use observe::observe;
+pub use observe::{observe, observe_those};
 
 /// What is asked to go.
 #[derive(Debug, Clone, Default, PartialEq)]

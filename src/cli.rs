@@ -159,6 +159,9 @@ pub struct RunArgs {
     /// When nothing is left, wait for what will be queued.
     #[arg(long)]
     pub forever: bool,
+    /// Write what became of each run and budget as JUnit XML, for CI systems.
+    #[arg(long, value_name = "FILE", conflicts_with = "forever")]
+    pub junit: Option<PathBuf>,
     /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does. By
     /// default what overnight.toml says, else 5.
     #[arg(long, value_name = "N")]

@@ -16,7 +16,7 @@ mod split;
 mod text;
 mod vocabulary;
 
-pub use class_folder::{ClassFolder, ClassFolderImages};
+pub use class_folder::{ClassFolder, ClassFolderImages, Ended};
 pub use expand::expand;
 pub use fingerprint::{fingerprint, fingerprint_together};
 pub use idx::{IdxImages, read_idx_images, read_idx_labels};
@@ -77,6 +77,8 @@ pub enum DataError {
         "model.channels has {stages} stages, each of which halves the image, but images are {width}x{height} pixels (use fewer stages)"
     )]
     TooManyHalvings { stages: usize, width: usize, height: usize },
+    #[error("asked to end before all images were read")]
+    AskedToEnd,
     #[error("data.{setting} = {value}: {reason}")]
     BadSetting { setting: &'static str, value: String, reason: String },
 }

@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod select;
+pub mod size;
 pub mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,13 +14,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data_files::DataFacts;
-use crate::experiment::{Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
-use crate::run_dir::records::{
-    Ask, Attempt, BatchAsk, BatchRequest, Environment, Fingerprint, Request, RunRecord,
-};
-use crate::run_dir::status::last_start;
+use crate::experiment::{Alert, Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
+use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, RunRecord};
 use crate::run_dir::write::{self, Durability};
-use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, lock, read, scan};
+use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, read, requests, scan};
+use crate::workspace_settings::WorkspaceSettings;
 
 /// Why something could not be queued.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +97,8 @@ pub struct Entry {
     pub data: Vec<Fingerprint>,
     /// Whether the directory is there already.
     pub is_known: bool,
+    /// Whether it is there with other alerts or budgets than its file asks for now, which stay.
+    pub keeps_rules: bool,
 }
 
 /// Whether runs that are there already are queued once more.
@@ -113,6 +114,7 @@ pub enum Again {
 /// Data that changed under a run that is there, unless it is queued again.
 pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<Vec<Entry>, QueueError> {
     let now = scan::now();
+    let of_workspace = WorkspaceSettings::read(workspace)?.alerts;
     let mut entries = Vec::new();
     for Checked { experiment, facts } in checked {
         let known = known_runs(workspace, &experiment.name);
@@ -124,7 +126,8 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             by_age.into_iter().map(|record| (record.hash.as_str(), record)).collect();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for (run, facts) in experiment.runs.iter().zip(facts) {
-            let hash = identity::hash(&run.settings);
+            let alerts = alerts(experiment, &of_workspace, run);
+            let hash = identity::hash(&run.settings, &alerts);
             let mut name = identity::run_name(&run.varied, run.settings.train.seed, &hash);
             // Two points of a sweep with equal settings are one run.
             if !names.insert(name.clone()) {
@@ -133,11 +136,14 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             if let (Some(record), Again::No) = (newest.get(hash.as_str()).copied(), again) {
                 let dir = workspace.run(&experiment.name, &record.run);
                 refuse_changed_data(&dir, &facts.fingerprints)?;
+                let keeps_rules = record.budgets != experiment.budgets
+                    || (record.alerts != alerts && !dir.result().is_file());
                 entries.push(Entry {
                     dir,
                     record: record.clone(),
                     data: facts.fingerprints.clone(),
                     is_known: true,
+                    keeps_rules,
                 });
                 continue;
             }
@@ -145,12 +151,25 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
                 name = free_name(workspace, &experiment.name, &name);
             }
             let dir = workspace.run(&experiment.name, &name);
-            let record = record(workspace, experiment, run, facts, Identity { name, hash, number }, now);
+            let identity = Identity { name, hash, number };
+            let record = RunRecord { alerts, ..record(workspace, experiment, run, facts, identity, now) };
             number += 1;
-            entries.push(Entry { dir, record, data: facts.fingerprints.clone(), is_known: false });
+            entries.push(Entry {
+                dir,
+                record,
+                data: facts.fingerprints.clone(),
+                is_known: false,
+                keeps_rules: false,
+            });
         }
     }
     Ok(entries)
+}
+
+/// The rules of a run: those of its file, and those of the workspace that watch what it gives.
+fn alerts(experiment: &Experiment, of_workspace: &[Alert], run: &PlannedRun) -> Vec<Alert> {
+    let fitting = of_workspace.iter().filter(|alert| alert.applies_to(&run.settings));
+    experiment.alerts.iter().chain(fitting).cloned().collect()
 }
 
 struct Identity {
@@ -184,6 +203,8 @@ fn record(
         varied: run.varied.clone(),
         origins: run.origins.clone(),
         queue: experiment.queue.clone(),
+        alerts: Vec::new(),
+        budgets: experiment.budgets.clone(),
     }
 }
 
@@ -289,11 +310,7 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
-    let attempts: Vec<Attempt> = read::lines(&run.attempts()).map(|lines| lines.records).unwrap_or_default();
-    let attempt = Some(last_start(&attempts).map_or(0, |start| start.attempt));
-    append_request(&run.requests(), &Request { time: scan::now(), who: who(), attempt, ask })?;
-    scan::announce(run);
-    Ok(())
+    requests::ask(run, who(), ask)
 }
 
 /// Asks the runner of this batch to end after its current runs.
@@ -302,16 +319,7 @@ pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
 /// The file cannot be written.
 pub fn drain(batch: &BatchDir) -> io::Result<()> {
     let request = BatchRequest { time: scan::now(), who: who(), ask: BatchAsk::Drain };
-    append_request(&batch.requests(), &request)
-}
-
-fn append_request<T: serde::Serialize>(path: &Path, request: &T) -> io::Result<()> {
-    let mut file = lock::wait_lock(path)?;
-    write::append_line_to(&mut file, request)
-        .and_then(|()| file.sync_data())
-        .map_err(|error| write::at(path, error))?;
-    // The file's own name too: this may have been its first line.
-    write::sync_folder(path.parent().unwrap_or(Path::new(".")))
+    requests::append(&batch.requests(), &request)
 }
 
 /// The user's name, as it stands in requests.

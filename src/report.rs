@@ -15,6 +15,7 @@ pub mod say;
 mod site;
 mod summary;
 mod theme;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -5,6 +5,8 @@
 //! ([`write::replace`]), logs and metrics only grow ([`write::append_line`]), a checkpoint is a folder
 //! renamed into place. Status is derived ([`status::status`]), never stored.
 
+pub mod alerts;
+pub mod budgets;
 pub mod cause;
 pub mod certificate;
 pub mod checkpoint;
@@ -15,9 +17,11 @@ pub mod needs;
 pub mod number;
 pub mod read;
 pub mod records;
+pub mod requests;
 pub mod scan;
 pub mod split;
 pub mod status;
+pub mod telemetry;
 pub mod verdict;
 pub mod write;
 
@@ -169,6 +173,11 @@ impl RunDir {
     /// Worker: [`records::Event`] lines. Never cut.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
+    }
+
+    /// Runner: alerts by rules over numbers of the machine, as [`records::Event`] lines.
+    pub fn alerts(&self) -> PathBuf {
+        self.path.join("alerts.jsonl")
     }
 
     /// Worker, at the start: [`records::ModelRecord`].

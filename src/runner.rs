@@ -5,19 +5,25 @@
 //! to workers through `attempts.jsonl`, news come from the files that workers write. It can die at any
 //! moment; the next one goes on from what the directories say.
 
+pub mod alerts;
 pub mod attempt;
 pub mod awake;
 pub mod batch;
 pub mod breaker;
 pub mod child;
 pub mod devices;
+pub mod energy;
 pub mod estimate;
 pub mod fresh_report;
+pub mod gauges;
+pub mod gpu_monitor;
+pub mod gpu_sample;
 pub mod hold;
 pub mod hooks;
 pub mod interrupt;
 pub mod kernel;
 pub mod outcome;
+pub mod processor_energy;
 pub mod program;
 pub mod retention;
 pub mod room;

@@ -54,6 +54,24 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", count(number as u64), if number == 1 { one } else { many })
 }
 
+/// An amount of energy: in kilowatt-hours, as bills have it, and small ones in joules.
+pub fn energy(joules: f64) -> String {
+    let (value, unit) = energy_in(joules);
+    format!("{value} {unit}")
+}
+
+/// The same as its number and its unit.
+pub fn energy_in(joules: f64) -> (String, &'static str) {
+    let kwh = joules / 3.6e6;
+    match () {
+        () if !joules.is_finite() => ("unknown".to_owned(), "kWh"),
+        () if joules < 3600.0 => (format!("{joules:.0}"), "J"),
+        () if kwh < 0.1 => (format!("{kwh:.3}"), "kWh"),
+        () if kwh < 10.0 => (format!("{kwh:.2}"), "kWh"),
+        () => (format!("{kwh:.0}"), "kWh"),
+    }
+}
+
 /// A signal by its name and number, `SIGKILL (9)`; by its number where the name says nothing to most.
 pub fn signal(number: i32) -> String {
     let name = match number {
@@ -137,6 +155,12 @@ mod tests {
     #[test]
     fn signals_have_their_names() {
         assert_eq!([signal(9), signal(64)], ["SIGKILL (9)", "signal 64"]);
+    }
+
+    #[test]
+    fn energy_is_said_as_bills_have_it() {
+        let said = [0.0, 812.4, 3600.0, 1.512e6, 4.5e7, f64::NAN].map(energy);
+        assert_eq!(said, ["0 J", "812 J", "0.001 kWh", "0.42 kWh", "12 kWh", "unknown kWh"]);
     }
 
     #[test]

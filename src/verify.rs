@@ -12,7 +12,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::data_files;
-use crate::run_dir::certificate::{Certificate, Point, starts, trail};
+use crate::run_dir::certificate::{Certificate, Point, is_same_libtorch, starts, trail};
 use crate::run_dir::checkpoint::{self, State};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::read::ReadError;
@@ -207,7 +207,7 @@ fn why(
         if device.name() != orders.device.name() {
             why.push(format!("the replay was on {}, the run on {}", device.name(), orders.device.name()));
         }
-        if program.libtorch != orders.libtorch {
+        if !is_same_libtorch(&program.libtorch, &orders.libtorch) {
             why.push(format!(
                 "the replay was with libtorch {}, the run with {}",
                 program.libtorch, orders.libtorch

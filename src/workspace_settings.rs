@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use crate::experiment::alert::{self, Alert};
 use crate::experiment::diagnostic::{self, Problem, Rejected, Source, Unread};
 use crate::experiment::parse::{FileKind, read_of};
 use crate::run_dir::Workspace;
@@ -39,6 +40,10 @@ pub struct WorkspaceSettings {
     /// What is told to whom: commands, webhooks and notices on the desktop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookSettings>,
+    /// What is watched for in every run that is queued from now on, as in an experiment file. A rule
+    /// about a metric that a run does not log is left out for that run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
     /// Where `overnight serve` shows the report.
     pub server: ServerSettings,
 }
@@ -65,8 +70,14 @@ impl WorkspaceSettings {
     /// Everything that is wrong with it, each with its place.
     pub fn from_text(path: &Path, text: &str) -> Result<WorkspaceSettings, Rejected> {
         let source = Source::new(path, text);
-        let settings: WorkspaceSettings = read_of(FileKind::Workspace, "", Value::Table(source.table()?))
-            .map_err(|problem| Rejected(vec![source.locate(under_its_section(problem))]))?;
+        let mut table = source.table()?;
+        let one = |problem| Rejected(vec![source.locate(under_its_section(problem))]);
+        // Apart from the others, because a sentence has places within.
+        let alerts = table.remove("alerts").map(|alerts| alert::read("alerts", alerts));
+        let alerts = alerts.transpose().map_err(one)?.unwrap_or_default();
+        let settings: WorkspaceSettings =
+            read_of(FileKind::Workspace, "", Value::Table(table)).map_err(one)?;
+        let settings = WorkspaceSettings { alerts, ..settings };
         let problems = settings.problems();
         if problems.is_empty() {
             Ok(settings)
@@ -155,6 +166,18 @@ mod tests {
             |                    ^
           write a number from 1 to 86400
         ");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_rule_has_its_place_within_the_sentence() {
+        insta::assert_snapshot!(read("[[alerts]]\nwhen = \"disk fre < 5 GiB\"\n").unwrap_err(), @r#"
+        overnight.toml:2:9: there is no metric `disk fre`
+          2 | when = "disk fre < 5 GiB"
+            |         ^^^^^^^^
+          did you mean `disk free`?
+        "#);
+        let rules = read("[[alerts]]\nwhen = \"val/accuracy < 0.5\"\n").unwrap().alerts;
+        assert_eq!(rules[0].name(), "val/accuracy < 0.5");
     }
 
     #[test]

@@ -14,15 +14,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use overnight::experiment::alert::Action;
+use overnight::experiment::alert::watch::Watch;
 use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{
-    Attempt, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
+    Ask, Attempt, Device, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
 };
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line, replace_json};
-use overnight::run_dir::{PROTOCOL, RunDir, read, scan, step_name};
+use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
 
 /// What a note makes the worker do at a step.
@@ -42,6 +44,8 @@ enum Trick {
     Deaf,
     /// End with code 0 and no result.
     Vanish,
+    /// Lose the GPU, in the first attempt only: as NVIDIA's library tells it, and as CUDA does.
+    Gone,
     /// Be out of device memory with more examples at once than this: `oom2@3`.
     OutOfMemory {
         fits: u32,
@@ -147,15 +151,16 @@ impl Worker<'_> {
     fn train(&self) -> io::Result<i32> {
         let steps = self.record.steps;
         let columns = metrics::columns(&self.record.settings);
-        let (mut step, keep) = match self.start.checkpoint {
-            None => (0, None),
+        let (mut step, keep, remembered) = match self.start.checkpoint {
+            None => (0, None, Vec::new()),
             Some(step) => {
                 let state: State =
                     read::json(&self.run.checkpoint(step).state()).map_err(io::Error::other)?;
-                (state.step, Some(state.metrics_length))
+                (state.step, Some(state.metrics_length), state.alerts)
             }
         };
         let mut rows = Writer::open(&self.run.metrics(), &columns, keep)?;
+        let mut alerts = Watch::new(&self.record.alerts, remembered);
         self.event(
             step,
             self.start.checkpoint.map_or(What::Started, |checkpoint| What::Resumed { checkpoint }),
@@ -163,13 +168,20 @@ impl Worker<'_> {
         self.progress(step)?;
         while step < steps {
             if self.is_asked() || self.until.is_some_and(|until| step >= until) {
-                self.checkpoint(step, &rows)?;
+                self.checkpoint(step, &rows, &alerts)?;
                 self.event(step, What::Ended { why: "asked to end".into() })?;
                 return Ok(exit::ENDED_AS_ASKED);
             }
             step += 1;
-            rows.row(&self.row(step, &columns))?;
+            let row = self.row(step, &columns);
+            rows.row(&row)?;
             self.progress(step)?;
+            let cell = |name: &str| columns.iter().position(|column| *column == name).and_then(|at| row[at]);
+            if let Some(why) = self.watch(step, &mut alerts, cell)?.filter(|_| step < steps) {
+                self.checkpoint(step, &rows, &alerts)?;
+                self.event(step, What::Ended { why })?;
+                return Ok(exit::ENDED_AS_ASKED);
+            }
             match self.trick(step) {
                 Some(Trick::Fail | Trick::FailOnce) => {
                     let message = format!("told to fail at step {step}");
@@ -181,6 +193,12 @@ impl Worker<'_> {
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
                 Some(Trick::Deaf) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
+                Some(Trick::Gone) => {
+                    self.lose_the_gpu()?;
+                    let message = "CUDA error: unspecified launch failure".to_owned();
+                    self.event(step, What::Failed { kind: FailureKind::DeviceLost, message })?;
+                    return Ok(exit::DEVICE_LOST);
+                }
                 Some(Trick::OutOfMemory { fits }) if self.start.micro_batch > fits => {
                     let message = "CUDA out of memory. Tried to allocate 2.00 GiB".to_owned();
                     self.event(step, What::Failed { kind: FailureKind::OutOfDeviceMemory, message })?;
@@ -201,10 +219,20 @@ impl Worker<'_> {
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
             if step == steps || due {
-                self.checkpoint(step, &rows)?;
+                self.checkpoint(step, &rows, &alerts)?;
             }
         }
         self.finish(step)
+    }
+
+    /// Tells the stand-in for NVIDIA's library, which looks into this folder.
+    fn lose_the_gpu(&self) -> io::Result<()> {
+        let (Device::Cuda { uuid, .. }, Some(folder)) = (&self.start.device, std::env::var_os("NVML_STUB"))
+        else {
+            return Err(io::Error::other("there is no stand-in for a GPU"));
+        };
+        fs::write(Path::new(&folder).join(format!("{uuid}.lost")), "1")?;
+        fs::write(Path::new(&folder).join(format!("{uuid}.xid")), "79")
     }
 
     fn lose(&self, message: &str, step: u64) -> io::Result<i32> {
@@ -246,6 +274,7 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
+                "gone" if first => Trick::Gone,
                 "segfault" => Trick::Segfault,
                 "illegal" => Trick::IllegalInstruction,
                 "abort" => Trick::Abort,
@@ -303,7 +332,32 @@ impl Worker<'_> {
         replace_json(&self.run.progress(), &progress, Durability::Rebuildable)
     }
 
-    fn checkpoint(&self, step: u64, rows: &Writer) -> io::Result<()> {
+    /// Looks at the rules; who asked for the end, where one did.
+    fn watch(
+        &self,
+        step: u64,
+        alerts: &mut Watch,
+        cell: impl Fn(&str) -> Option<f64>,
+    ) -> io::Result<Option<String>> {
+        let mut ended = None;
+        for fired in alerts.look(step, |subject| cell(subject.name())) {
+            let (rule, action) = (Some(fired.rule.clone()), Some(fired.action));
+            self.event(step, What::Alert { message: fired.message, rule, action })?;
+            let ask = match fired.action {
+                Action::Pause => Ask::Pause,
+                Action::Stop => Ask::Stop,
+                Action::Warn | Action::ReduceLr => continue,
+            };
+            let who = requests::who(&fired.rule);
+            if step < self.record.steps {
+                requests::ask(self.run, who.clone(), ask)?;
+            }
+            ended = Some(who);
+        }
+        Ok(ended)
+    }
+
+    fn checkpoint(&self, step: u64, rows: &Writer, alerts: &Watch) -> io::Result<()> {
         let target = self.run.checkpoint(step);
         if target.path().exists() {
             return Ok(());
@@ -329,6 +383,8 @@ impl Worker<'_> {
             stale_evaluations: 0,
             stop_best: None,
             lr_factor: 1.0,
+            reductions: Vec::new(),
+            alerts: alerts.memories().to_vec(),
             due: Vec::new(),
             window: Window::default(),
             last: BTreeMap::new(),
@@ -385,8 +441,13 @@ mod crash {
     pub fn fill(path: &std::path::Path) -> std::io::Result<()> {
         use std::io::Write;
         let mut file = std::fs::File::create(path)?;
-        while file.write_all(&[1; 4096]).is_ok() {}
-        Ok(())
+        // More than the small disk of a test: a real one is left alone.
+        for _ in 0..16_384 {
+            if file.write_all(&[1; 4096]).is_err() {
+                return Ok(());
+            }
+        }
+        Err(std::io::Error::other("this disk takes 64 MiB: it is not the small one of a test"))
     }
 
     pub fn eat() -> ! {

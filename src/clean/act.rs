@@ -100,6 +100,8 @@ mod tests {
                 stale_evaluations: 0,
                 stop_best: None,
                 lr_factor: 1.0,
+                reductions: Vec::new(),
+                alerts: Vec::new(),
                 due: Vec::new(),
                 window: Default::default(),
                 last: Default::default(),

@@ -12,6 +12,11 @@ use crate::run_dir::{RunDir, Status, Workspace, read};
 
 /// Looks at every run of a workspace.
 pub fn observe(workspace: &Workspace) -> Vec<Known> {
+    observe_those(workspace, |_| true)
+}
+
+/// Looks closely at the runs of these experiments; whether others need them is found among all.
+pub fn observe_those(workspace: &Workspace, is_meant: impl Fn(&str) -> bool) -> Vec<Known> {
     let (host, now) = (scan::host(), scan::now());
     let mut seen: Vec<Seen> = scan::runs(workspace).iter().map(|dir| scan::look(dir, &host, now)).collect();
     needs::skip(seen.iter_mut().collect(), &[], |seen| Fate::of(&seen.status));
@@ -21,7 +26,7 @@ pub fn observe(workspace: &Workspace) -> Vec<Known> {
     };
     let needing: Vec<&Seen> = seen.iter().filter(needs).collect();
     let known = |run| Known { needed_by: needed_by(run, &needing), ..known(run, now) };
-    seen.iter().map(known).collect()
+    seen.iter().filter(|run| is_meant(&run.dir.experiment())).map(known).collect()
 }
 
 /// Looks at one run by itself, without those that need it.

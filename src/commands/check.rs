@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{print_json, text};
+use super::{fits, print_json, text};
 use crate::cli::FilesArgs;
 use crate::exit::Exit;
 use crate::queue::{self, QueueError};
@@ -18,7 +18,8 @@ pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
                 .iter()
                 .map(|good| json!({ "file": good.experiment.file(), "runs": good.experiment.runs.len() }))
                 .collect();
-            print_json(&json!({ "experiments": experiments, "problems": [] }))?;
+            let warnings = fits::warnings(&checked);
+            print_json(&json!({ "experiments": experiments, "problems": [], "warnings": warnings }))?;
             Ok(Exit::Success)
         }
         Err(QueueError::Rejected(rejected)) if args.json.json => {
@@ -35,6 +36,7 @@ pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
                     say::count(runs as u64)
                 ))?;
             }
+            fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
             Ok(Exit::Success)
         }
         Err(error) => Err(error.into()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::text::{self, Cell, Table};
-use super::{print_json, status};
+use super::{fits, print_json, status};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
@@ -65,10 +65,27 @@ pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Says which runs keep the rules that they were queued with, although their file has others now.
+pub fn name_kept_rules(entries: &[Entry]) {
+    let mut kept = entries.iter().filter(|entry| entry.keeps_rules);
+    let Some(first) = kept.next() else { return };
+    let name = format!("{}/{}", first.record.experiment, first.record.run);
+    let more = match kept.count() {
+        0 => "was".to_owned(),
+        more => format!("and {more} more were"),
+    };
+    text::talk(format_args!(
+        "{name} {more} queued with other alerts or budgets, and keeps to those (--again queues anew)"
+    ));
+}
+
 fn entries(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Vec<Entry>> {
     let checked = queue::check(&args.files.files, &args.files.overrides.set)?;
+    fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
     let again = if args.again { Again::Yes } else { Again::No };
-    Ok(queue::plan(workspace, &checked, again)?)
+    let entries = queue::plan(workspace, &checked, again)?;
+    name_kept_rules(&entries);
+    Ok(entries)
 }
 
 /// For each entry `new`, or the word of the run that is there.

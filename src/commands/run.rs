@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::{detach, serve, status, text};
+use anyhow::Context;
+
+use super::{detach, fits, junit, plan, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
@@ -26,9 +28,11 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         Selection::All
     } else {
         let checked = queue::check(&args.files, &args.overrides.set)?;
+        fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
         hold = Hold::take(workspace)?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;
+        plan::name_kept_rules(&entries);
         queue::submit(workspace, &entries)?;
         Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
     };
@@ -55,11 +59,14 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
+    // Before anything is said: who interrupts once more has the file all the same.
+    let written = args.junit.as_ref().map_or(Ok(()), |path| junit::write(path, &outcome));
     match conclude(workspace, keeps_report, &outcome) {
         // Whoever reads no further still wants to know by the exit code how it went.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         concluded => concluded?,
     }
+    written.context("the report for CI could not be written")?;
     Ok(outcome.exit())
 }
 
@@ -82,6 +89,9 @@ fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io:
     } else {
         status::lines_of(workspace, &runs).print(&mut anstream::stdout().lock())
     };
+    if let Some(joules) = outcome.energy_joules {
+        text::talk(format_args!("energy: {} in this batch", crate::say::energy(joules)));
+    }
     for line in outcome.lines() {
         text::talk(crate::say::plain(&line));
     }

@@ -11,13 +11,16 @@ use super::{print_json, watch};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::alerts::{self, Told};
+use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::certificate::Certificate;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
-use crate::run_dir::{RunDir, Status, Workspace, read, split};
+use crate::run_dir::telemetry::Energy;
+use crate::run_dir::{RunDir, Status, Workspace, read, requests, split};
 use crate::runner::room::Space;
 use crate::runner::tracked;
 use crate::say;
@@ -40,10 +43,17 @@ pub struct Line {
     start: Option<f64>,
     end: Option<f64>,
     attempts: u32,
+    /// What it took over all attempts, where that was measured; read for programs alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy_joules: Option<f64>,
     /// How it was resumed, and whether a replay gave the same bits.
     certificate: Option<Certificate>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
+    /// What was seen by the rules of its file and its workspace.
+    alerts: Vec<Told>,
+    /// Whether it came to what its file requires, once that is known.
+    budgets: Vec<Verdict>,
     /// Of a run whose last attempt ended badly.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<Trouble>,
@@ -70,8 +80,9 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
         let shown = || Ok(lines(workspace, &args.runs)?.as_lines());
         return if args.runs.is_empty() { watch::batch(workspace) } else { watch::table(shown) };
     }
-    let shown = lines(workspace, &args.runs)?;
+    let mut shown = lines(workspace, &args.runs)?;
     if args.json.json {
+        shown.lines = with_energy(workspace, shown.lines);
         print_json(&serde_json::json!({ "runs": shown.lines, "end": shown.end }))?;
     } else {
         let mut out = anstream::stdout().lock();
@@ -92,6 +103,13 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Shown> 
         runs.extend(select::runs(workspace, selection)?);
     }
     Ok(lines_of(workspace, &runs))
+}
+
+/// People find the energy on the run's page; to read it costs a file more for each run.
+fn with_energy(workspace: &Workspace, lines: Vec<Line>) -> Vec<Line> {
+    let energy = |line: &Line| Energy::read(&workspace.run(&line.experiment, &line.run).telemetry());
+    let lines = lines.into_par_iter();
+    lines.map(|line| Line { energy_joules: energy(&line).total_joules(), ..line }).collect()
 }
 
 /// A line for each of `runs`, by experiment and number.
@@ -169,7 +187,19 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
     let is_waiting = matches!(seen.status, Status::Waiting { .. });
     let is_tried_again = waiting.is_some() && !is_waiting;
     let no_room = no_room.filter(|_| is_waiting || is_tried_again);
-    let note = note(&seen, no_room.or(waiting.map(|run| &run.reason)));
+    // Events are many, so they are read only where there is a rule that could have seen something.
+    let record = seen.record.as_ref().ok();
+    let alerts = record
+        .filter(|record| !record.alerts.is_empty())
+        .map(|_| alerts::read(&seen.dir))
+        .unwrap_or_default();
+    let budgets = budgets::verdicts(&seen);
+    let marks = marks(&alerts, &budgets);
+    let note = [note(&seen, no_room.or(waiting.map(|run| &run.reason))), marks]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
     let trouble = if is_tried_again { None } else { trouble(&seen) };
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
@@ -190,13 +220,35 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         start: waiting.and_then(|run| run.start),
         end: waiting.and_then(|run| run.end).or(remaining.map(|seconds| scan::now() + seconds)),
         attempts: last_start(&seen.attempts).map_or(0, |start| start.attempt),
+        energy_joules: None,
         certificate: last_start(&seen.attempts)
             .and_then(|_| Certificate::read(&seen.dir, &seen.attempts).ok()),
         note,
+        alerts,
+        budgets,
         trouble,
         warnings: seen.warnings,
         status: seen.status,
     }
+}
+
+/// That there were alerts, and which budgets were missed.
+fn marks(alerts: &[Told], budgets: &[Verdict]) -> String {
+    let mut marks: Vec<String> = budgets
+        .iter()
+        .filter(|verdict| !verdict.met)
+        .map(|verdict| format!("missed {}", verdict.line()))
+        .collect();
+    if let Some(last) = alerts.last() {
+        let counted = say::counted(alerts.len(), "alert", "alerts");
+        let last = format!("at step {}: {}", say::count(last.step), last.message);
+        marks.push(if alerts.len() == 1 {
+            format!("{counted} {last}")
+        } else {
+            format!("{counted}, last {last}")
+        });
+    }
+    marks.join("; ")
 }
 
 fn note(seen: &Seen, reason: Option<&String>) -> String {
@@ -217,6 +269,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
                 format!("{}; may start {times} more", cause.as_deref().unwrap_or("was killed"))
             }
             Waiting::Asked => "asked to run again".to_owned(),
+            Waiting::Device { left } => format!("its GPU broke down, may start {left} times more"),
             Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
             Waiting::BatchNorm => format!("held: {}", split::HELD),
             Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
@@ -225,6 +278,9 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
         Status::Lost => tracked::elsewhere(seen).map_or_else(lost, |reason| format!("held: {reason}")),
         Status::Skipped { need } => format!("{need} did not finish"),
+        Status::Paused | Status::Stopped => {
+            requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
+        }
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),
     }

@@ -19,6 +19,9 @@ pub struct ClassFolder {
     pub left_out: usize,
 }
 
+/// Asked between two files by the threads that read them: whether to stop.
+pub type Ended<'a> = dyn Fn() -> bool + Sync + 'a;
+
 /// What size and how many channels the images shall have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClassFolderImages {
@@ -78,14 +81,18 @@ impl ClassFolder {
         Ok(folder)
     }
 
-    /// Decodes all images, on all cores.
+    /// Decodes all images, on all cores, unless `ended` says between two of them that nobody wants them
+    /// any more.
     ///
     /// # Errors
     ///
-    /// The first file, by path, that cannot be decoded.
-    pub fn read(&self, wanted: ClassFolderImages) -> Result<LabeledImages, DataError> {
+    /// The first file, by path, that cannot be decoded; the end that was asked for.
+    pub fn read(&self, wanted: ClassFolderImages, ended: &Ended) -> Result<LabeledImages, DataError> {
         let ClassFolderImages { size, channels } = wanted;
         let read = |path: &PathBuf| {
+            if ended() {
+                return Err(DataError::AskedToEnd);
+            }
             let image = read_image(path, channels)?;
             Ok(image.resized(size, size).planes().into_owned())
         };
@@ -161,7 +168,7 @@ mod tests {
         assert_eq!(listed.classes, ["cat", "dog"]);
         assert_eq!(listed.labels, [0, 1, 1]);
         assert_eq!(listed.left_out, 1);
-        let images = listed.read(ClassFolderImages { size: 2, channels: 3 });
+        let images = listed.read(ClassFolderImages { size: 2, channels: 3 }, &|| false);
         let images = images.unwrap();
         assert_eq!((images.images, images.channels, images.height), (3, 3, 2));
         let expected: Vec<u8> = [1, 2, 3].iter().flat_map(|&value| [value; 12]).collect();
@@ -193,12 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn reading_ends_between_two_files_when_it_is_asked_to() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let names: Vec<String> =
+            (0..400).map(|number| format!("{}/{number}.png", ["a", "b"][number % 2])).collect();
+        let folder = folder_with(&names.iter().map(|name| (name.as_str(), 0)).collect::<Vec<_>>());
+        let listed = ClassFolder::list(folder.path()).unwrap();
+        let asked = AtomicU32::new(0);
+        let ended = || asked.fetch_add(1, Ordering::Relaxed) >= 5;
+        let read = listed.read(ClassFolderImages { size: 2, channels: 1 }, &ended);
+        assert!(matches!(read, Err(DataError::AskedToEnd)), "{read:?}");
+    }
+
+    #[test]
     fn the_file_that_cannot_be_decoded_is_named() {
         let folder = folder_with(&[("a/1.png", 0), ("b/1.png", 0)]);
         let broken = folder.path().join("b/0.jpg");
         fs::write(&broken, "no picture").unwrap();
         let listed = ClassFolder::list(folder.path()).unwrap();
-        let error = listed.read(ClassFolderImages { size: 2, channels: 1 });
+        let error = listed.read(ClassFolderImages { size: 2, channels: 1 }, &|| false);
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with(broken.to_str().unwrap()), "{error}");
     }

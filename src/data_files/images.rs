@@ -1,7 +1,7 @@
 //! The images of an experiment, whatever they come from, in training and validation.
 
 use super::{
-    ClassFolder, ClassFolderImages, DataError, IdxImages, SHAPE_NAMES, draw_shapes, read_idx_images,
+    ClassFolder, ClassFolderImages, DataError, Ended, IdxImages, SHAPE_NAMES, draw_shapes, read_idx_images,
     read_idx_labels, split_by_class, split_by_position,
 };
 use crate::experiment::settings::{Folder, Idx, Shapes};
@@ -72,15 +72,15 @@ impl ImageSplits {
     ///
     /// # Errors
     ///
-    /// What [`ClassFolder`] finds wrong, and a split that leaves nothing.
-    pub fn from_folder(settings: &Folder, base: &Path) -> Result<Self, DataError> {
+    /// What [`ClassFolder`] finds wrong, and a split that leaves nothing; the end that `ended` asks for.
+    pub fn from_folder(settings: &Folder, base: &Path, ended: &Ended) -> Result<Self, DataError> {
         let wanted = ClassFolderImages { size: settings.size as usize, channels: settings.channels as usize };
         let folder = ClassFolder::list(&base.join(&settings.path))?;
-        let all = folder.read(wanted)?;
+        let all = folder.read(wanted, ended)?;
         let (training, validation) = match &settings.validation_path {
             Some(path) => {
                 let validation = ClassFolder::list_like(&base.join(path), &folder)?;
-                (all, validation.read(wanted)?)
+                (all, validation.read(wanted, ended)?)
             }
             None => all.split_by_class(settings.validation.unwrap_or(VALIDATION))?,
         };

@@ -24,6 +24,11 @@ pub struct Problem {
 pub enum Part {
     Key,
     Value,
+    /// A part of a value that is a sentence, in its characters.
+    Within {
+        start: usize,
+        end: usize,
+    },
 }
 
 impl Problem {
@@ -163,6 +168,10 @@ impl Source {
     /// The problem with the place of its setting: the key if it is there, else the nearest table above.
     pub fn locate(&self, problem: Problem) -> Diagnostic {
         let span = self.span(&problem.path, problem.part);
+        let span = match (problem.part, span) {
+            (Part::Within { start, end }, Some(span)) => Some(self.within(span, start, end)),
+            (_, span) => span,
+        };
         self.diagnostic(span, problem.reason, problem.way_out)
     }
 
@@ -193,6 +202,20 @@ impl Source {
             excerpt: self.text[line_start..line_end].trim_end().to_owned(),
             width: self.text[start..end].chars().count(),
         }
+    }
+
+    /// The part of the string at `span` from character `start` to `end`; all of it where its text is not
+    /// what it says, because it has escapes or more than one line.
+    fn within(&self, span: Range<usize>, start: usize, end: usize) -> Range<usize> {
+        let written = &self.text[span.clone()];
+        let inside = written.strip_prefix(['"', '\'']).and_then(|inside| inside.strip_suffix(['"', '\'']));
+        let Some(inside) =
+            inside.filter(|inside| !inside.contains(['\\', '\n']) && !inside.starts_with(['"', '\'']))
+        else {
+            return span;
+        };
+        let byte = |character| inside.char_indices().nth(character).map_or(inside.len(), |(byte, _)| byte);
+        span.start + 1 + byte(start)..span.start + 1 + byte(end)
     }
 
     /// The line that gives the setting its value, if the file gives it.
@@ -229,7 +252,7 @@ impl Source {
                 }
                 continue;
             }
-            let span = if is_last && part == Part::Value && !item.is_table() {
+            let span = if is_last && part != Part::Key && !item.is_table() {
                 item.span().or(key.span())
             } else {
                 key.span()

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::diagnostic::{self, Diagnostic, Problem, Rejected, Source, Unread};
 use super::settings::{Queue, Settings};
 use super::sweep::{Point, Sweep};
-use super::{parse, validate};
+use super::{Alert, Budget, alert, budget, parse, validate};
 use crate::run_dir::is_plain_name;
 use crate::run_dir::records::Origin;
 
@@ -22,6 +22,8 @@ pub struct Experiment {
     pub tags: Vec<String>,
     pub notes: String,
     pub queue: Queue,
+    pub alerts: Vec<Alert>,
+    pub budgets: Vec<Budget>,
     /// In the order in which they are queued.
     pub runs: Vec<PlannedRun>,
     source: Source,
@@ -88,12 +90,21 @@ impl Experiment {
         let tags = parse::take(&mut table, "tags").map_err(one)?.unwrap_or_default();
         let notes = parse::take(&mut table, "notes").map_err(one)?.unwrap_or_default();
         let queue = parse::take(&mut table, "queue").map_err(one)?.unwrap_or_default();
+        let alerts = table.remove("alerts").map(|value| alert::read("alerts", value));
+        let alerts = alerts.transpose().map_err(one)?.unwrap_or_default();
+        let budgets = table.remove("budgets").map(|value| budget::read("budgets", value));
+        let budgets = budgets.transpose().map_err(one)?.unwrap_or_default();
         let sweep: Sweep = parse::take(&mut table, "sweep").map_err(one)?.unwrap_or_default();
 
         let mut runs = Vec::new();
         let mut diagnostics: Vec<Diagnostic> = Vec::new();
         for point in sweep.points().map_err(one)? {
-            match planned(&table, &point, overrides, &source) {
+            let planned = planned(&table, &point, overrides, &source).and_then(|run| {
+                let mut problems = alert::problems(&alerts, &run.settings);
+                problems.extend(budget::problems(&budgets, &run.settings));
+                if problems.is_empty() { Ok(run) } else { Err(problems) }
+            });
+            match planned {
                 Ok(run) => runs.push(run),
                 Err(problems) => {
                     // The same mistake at every point of a sweep is one mistake.
@@ -108,7 +119,7 @@ impl Experiment {
         if !diagnostics.is_empty() {
             return Err(Rejected(diagnostics));
         }
-        Ok(Experiment { name, description, tags, notes, queue, runs, source })
+        Ok(Experiment { name, description, tags, notes, queue, alerts, budgets, runs, source })
     }
 
     /// The file it was read from.
@@ -166,7 +177,7 @@ fn planned(
     let mut varied = Map::new();
     for (path, value) in &point.values {
         let section = path.split('.').next().unwrap_or_default();
-        if ["description", "tags", "notes", "sweep", "queue"].contains(&section) {
+        if ["description", "tags", "notes", "sweep", "queue", "alerts", "budgets"].contains(&section) {
             let reason = format!("{path} cannot be varied");
             return Err(one(Problem::new(path, reason, "vary settings of data, model, train and the like")));
         }
@@ -295,6 +306,43 @@ mod tests {
         let syntax = complaint("[data\nkind = 3");
         assert!(syntax.starts_with("experiments/x.toml:1:"), "{syntax}");
         assert!(complaint("").contains("no [data] section"));
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_rule_is_named_at_its_place_within_the_sentence() {
+        let rule = |more: &str| complaint(&format!("{MINIMAL}[[alerts]]\nwhen = \"grad_norm > 9\"\n{more}"));
+        insta::assert_snapshot!(rule("[[alerts]]\nwhen = \"val/loss > 5 aftr 3 steps\"\n"), @r#"
+        experiments/x.toml:8:22: `aftr` has no meaning here
+          8 | when = "val/loss > 5 aftr 3 steps"
+            |                      ^^^^
+          did you mean `after`?
+        "#);
+        insta::assert_snapshot!(rule("[[alerts]]\nwhen = 'val/perplexity > 5'\n"), @r#"
+        experiments/x.toml:8:9: runs of these settings give no `val/perplexity`
+          8 | when = 'val/perplexity > 5'
+            |         ^^^^^^^^^^^^^^
+          these settings give elapsed, train/loss, train/accuracy, val/loss, val/accuracy, lr, grad_norm, images_per_second
+        "#);
+        insta::assert_snapshot!(rule("[[alerts]]\nwhen = \"images_per_second < 5\"\ndo = \"reduce-lr\"\n"), @r#"
+        experiments/x.toml:9:6: "images_per_second < 5" is not the same in two attempts, so a learning rate that follows it could not be replayed
+          9 | do = "reduce-lr"
+            |      ^^^^^^^^^^^
+          write do = "warn", "pause" or "stop", or watch a metric such as val/loss against a number
+        "#);
+        insta::assert_snapshot!(rule("[[budgets]]\nrequire = \"val/loss < 1 at step 777\"\n"), @r#"
+        experiments/x.toml:8:25: val/loss is not logged at step 777 (evaluate.every is 250)
+          8 | require = "val/loss < 1 at step 777"
+            |                         ^^^^^^^^^^^
+          write a step at which it is logged, or change evaluate.every
+        "#);
+        insta::assert_snapshot!(rule("[[budgets]]\nrequires = \"val/loss < 1\"\n"), @r#"
+        experiments/x.toml:8:1: [[budgets]] has no setting `requires`
+          8 | requires = "val/loss < 1"
+            | ^^^^^^^^
+          did you mean `require`?
+        "#);
+        let swept = complaint(&format!("{MINIMAL}[sweep.values]\n\"alerts\" = [1]\n"));
+        assert!(swept.contains("alerts cannot be varied"), "{swept}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::alert::Alert;
 use super::settings::Settings;
 
 /// Every value of the settings by its dotted path, in order. Lists are values; sections are not.
@@ -40,8 +41,8 @@ pub fn differing(settings: &Settings) -> Vec<(String, Value, Option<Value>)> {
 }
 
 /// The hash of a run: of its kinds, its seed and all that differs from the defaults, without the
-/// resources it is given. 64 hex digits.
-pub fn hash(settings: &Settings) -> String {
+/// resources it is given; and of the alerts that change what it computes. 64 hex digits.
+pub fn hash(settings: &Settings, alerts: &[Alert]) -> String {
     let mut values: Vec<(String, Value)> = differing(settings)
         .into_iter()
         .map(|(path, value, _)| (path, value))
@@ -55,6 +56,10 @@ pub fn hash(settings: &Settings) -> String {
         {
             values.push((path.to_owned(), value.clone()));
         }
+    }
+    let deciding: Vec<String> = alerts.iter().filter_map(Alert::identity).collect();
+    if !deciding.is_empty() {
+        values.push(("alerts".to_owned(), deciding.into()));
     }
     values.sort_by(|a, b| a.0.cmp(&b.0));
     let mut hasher = blake3::Hasher::new_derive_key("overnight run identity, protocol 1");
@@ -109,6 +114,7 @@ mod tests {
     #[test]
     fn resources_do_not_change_who_a_run_is_and_everything_else_does() {
         let settings = sample_record("x", "y").settings;
+        let hash = |settings: &Settings| hash(settings, &[]);
         let mut other = settings.clone();
         other.resources.threads = Some(7);
         assert_eq!(hash(&settings), hash(&other));
@@ -117,6 +123,21 @@ mod tests {
         other = settings.clone();
         other.train.clip = 0.5;
         assert_ne!(hash(&settings), hash(&other));
+    }
+
+    #[test]
+    fn alerts_that_only_watch_do_not_change_who_a_run_is_and_a_lowered_rate_does() {
+        let settings = sample_record("x", "y").settings;
+        let rule = |action: &str| -> Alert {
+            serde_json::from_value(serde_json::json!({ "when": "val/loss > 5", "do": action })).unwrap()
+        };
+        let plain = hash(&settings, &[]);
+        for action in ["warn", "pause", "stop"] {
+            assert_eq!(hash(&settings, &[rule(action)]), plain, "{action}");
+        }
+        let lowered = hash(&settings, &[rule("reduce-lr")]);
+        assert_ne!(lowered, plain);
+        assert_eq!(hash(&settings, &[rule("warn"), rule("reduce-lr")]), lowered);
     }
 
     #[test]

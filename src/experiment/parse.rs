@@ -80,6 +80,8 @@ pub const TOP_LEVEL: &[&str] = &[
     "sweep",
     "resources",
     "queue",
+    "alerts",
+    "budgets",
 ];
 
 fn data(mut table: Table) -> Result<Data, Problem> {
@@ -166,6 +168,7 @@ pub fn read_of<T: DeserializeOwned>(kind: FileKind, path: &str, value: Value) ->
         let at = match (path, below.as_str()) {
             (_, ".") => path.to_owned(),
             ("", _) => below,
+            _ if below.starts_with('[') => format!("{path}{below}"),
             _ => format!("{path}.{below}"),
         };
         problem_of(kind, &at, &message)

@@ -3,6 +3,8 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
+use super::alert::Alert;
+use super::budget::Budget;
 use super::settings::{Queue, Settings};
 use super::sweep::Sweep;
 
@@ -21,6 +23,11 @@ struct Around {
     sweep: Option<Sweep>,
     /// How its runs stand in the queue.
     queue: Option<Queue>,
+    /// What is watched for while a run trains, and what is then done: `[[alerts]]`.
+    alerts: Option<Vec<Alert>>,
+    /// What a finished run must have come to: `[[budgets]]`. A missed one makes the exit code 100. Not
+    /// part of a run's identity.
+    budgets: Option<Vec<Budget>>,
 }
 
 /// The schema, as a document of its own.

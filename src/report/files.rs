@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use crate::run_dir::metrics::Metrics;
-use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample, What};
+use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::verdict::Verdict;
-use crate::run_dir::{RunDir, checkpoint, lock, read, step_of};
+use crate::run_dir::{RunDir, alerts, checkpoint, lock, read, step_of};
 
 /// One run as its files tell it. What cannot be read is missing here and a sentence in `warnings`.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct RunFiles {
     pub metrics: Metrics,
     pub telemetry: Metrics,
     pub events: Vec<Event>,
+    /// Alerts by rules over numbers of the machine.
+    pub machine_alerts: Vec<Event>,
     pub environment: Option<Environment>,
     pub model: Option<ModelRecord>,
     pub evaluation: Option<Evaluation>,
@@ -56,10 +58,12 @@ impl RunFiles {
             );
         }
         let events = lines::<Event>(dir.events(), &mut warnings);
+        let machine_alerts = lines::<Event>(dir.alerts(), &mut warnings);
         RunFiles {
             metrics,
             telemetry,
             events,
+            machine_alerts,
             environment: there(dir.env_json(), &mut warnings),
             model: there(dir.model_json(), &mut warnings),
             evaluation: there(dir.evaluation(), &mut warnings),
@@ -81,16 +85,7 @@ impl RunFiles {
     /// Events of steps that still count: what a later attempt overtook by going on from an earlier
     /// checkpoint is left out.
     pub fn standing_events(&self) -> Vec<&Event> {
-        let mut standing: Vec<&Event> = Vec::new();
-        for event in &self.events {
-            match event.what {
-                What::Resumed { checkpoint } => standing.retain(|earlier| earlier.step <= checkpoint),
-                What::Started => standing.clear(),
-                _ => {}
-            }
-            standing.push(event);
-        }
-        standing
+        alerts::standing(&self.events)
     }
 }
 
@@ -149,6 +144,7 @@ pub fn fingerprint(dir: &RunDir) -> String {
         dir.train_log(),
         dir.stderr_log(),
         dir.events(),
+        dir.alerts(),
         dir.model_json(),
         dir.evaluation(),
         dir.samples(),

@@ -10,6 +10,7 @@ use super::model::*;
 use super::rows::{self, Table};
 use super::say::{self, Clock};
 use super::summary::RunSummary;
+use super::watched;
 use crate::run_dir::records::{Batch, QueueState};
 
 /// The newest batch and what its runner says.
@@ -58,10 +59,12 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     IndexPage {
         headline: headline(&of_batch, failures.len(), work),
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
-        facts: facts(&of_batch),
+        facts: facts(&of_batch, work),
         say: sentences(&by_time, work),
         night: work.and_then(|work| night_figure(&all, work, clock)),
         boards,
+        alerts: watched::alerts_of_batch(&all, work, &root, clock),
+        missed: watched::missed(&of_batch, &root),
         failures: failures.into_iter().take(FAILURES).collect(),
         next,
         next_more,
@@ -170,7 +173,7 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
     }
 }
 
-fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
+fn facts(runs: &[&RunSummary], work: Option<&Work>) -> Vec<Fact> {
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let classes = [("finished", ""), ("failed", "bad"), ("running", ""), ("waiting", ""), ("held", "")];
     let shown = classes.iter().filter(|(class, _)| count(class) > 0);
@@ -190,6 +193,13 @@ fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
             unit: String::new(),
             class: "",
         });
+    }
+    let used = |work: &Work| {
+        work.batch.energy_joules.or_else(|| work.queue.as_ref().and_then(|queue| queue.energy_joules))
+    };
+    if let Some(joules) = work.and_then(used) {
+        let (value, unit) = crate::say::energy_in(joules);
+        facts.push(Fact { name: "energy".into(), value, unit: unit.into(), class: "" });
     }
     facts
 }

@@ -136,6 +136,36 @@ pub struct Progress {
     pub text: String,
 }
 
+/// Something that a rule saw.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertRow {
+    pub id: String,
+    pub name: String,
+    pub full_name: String,
+    pub href: String,
+    pub when: Moment,
+    /// Unix seconds.
+    pub sort: f64,
+    pub step: String,
+    /// Empty for what no rule was needed to see.
+    pub rule: String,
+    pub message: String,
+    /// What was done about it, or empty.
+    pub done: String,
+}
+
+/// What a run was to come to, and what it came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct BudgetRow {
+    pub id: String,
+    pub name: String,
+    pub full_name: String,
+    pub href: String,
+    pub budget: String,
+    pub met: bool,
+    pub found: String,
+}
+
 /// `index.html`: the morning.
 #[derive(Clone, Debug, Serialize)]
 pub struct IndexPage {
@@ -148,6 +178,10 @@ pub struct IndexPage {
     pub night: Option<Figure>,
     pub boards: Vec<Board>,
     pub failures: Vec<FailureRow>,
+    /// Since the newest batch began, newest first.
+    pub alerts: Vec<AlertRow>,
+    /// Budgets that runs of the newest batch have missed.
+    pub missed: Vec<BudgetRow>,
     pub next: Vec<NextRow>,
     /// Waiting runs that are not listed.
     pub next_more: usize,
@@ -238,10 +272,18 @@ pub struct RunPage {
     pub facts: Vec<Fact>,
     pub say: Vec<String>,
     pub failure: Option<FailureRow>,
+    pub alerts: Vec<AlertRow>,
+    /// The names of rules that saw nothing so far.
+    pub quiet_rules: Vec<String>,
+    pub budgets: Vec<BudgetRow>,
     pub figures: Vec<Figure>,
     /// Whether `metrics.csv` lies beside the page.
     pub has_metrics: bool,
     pub telemetry: Vec<Figure>,
+    /// What slowed the device down or went wrong with it, in words.
+    pub telemetry_notes: Vec<String>,
+    /// What the run took, over all attempts, where that was measured.
+    pub energy_joules: Option<f64>,
     pub samples: Vec<SampleBlock>,
     pub evaluation: Option<EvaluationBlock>,
     pub layers: Vec<LayerRow>,

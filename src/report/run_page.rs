@@ -7,14 +7,15 @@ mod splits;
 mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
-use super::chart::number::{count, measured, significant};
+use super::chart::number::{count, measured};
 use super::files::RunFiles;
 use super::model::*;
 use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
+use super::watched;
 use crate::experiment::metric::Metric;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
+use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, exit};
 
 /// Layers and checkpoints beyond these are not listed.
 const MOST_LAYERS: usize = 400;
@@ -40,9 +41,14 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         facts: facts(files, summary),
         say: sentences(files, summary),
         failure: rows::failure(summary, &frame.root),
+        alerts: watched::alerts(summary, &frame.root, clock),
+        quiet_rules: quiet_rules(files, summary),
+        budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
         has_metrics: files.metrics.rows > 0,
         telemetry: telemetry::figures(files, summary),
+        telemetry_notes: telemetry::notes(&files.telemetry, clock),
+        energy_joules: telemetry::energy_joules(&files.telemetry),
         samples: samples(files),
         evaluation: evaluation(files),
         layers: model.map(|model| layers(&model.layers, model.parameters)).unwrap_or_default(),
@@ -144,8 +150,9 @@ fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
     if let Some(elapsed) = summary.elapsed_seconds {
         facts.push(fact("training", say::duration(elapsed), String::new()));
     }
-    if let Some(kwh) = telemetry::energy_kwh(files) {
-        facts.push(fact("energy", significant(kwh, 2), "kWh".into()));
+    if let Some(joules) = telemetry::energy_joules(&files.telemetry) {
+        let (value, unit) = crate::say::energy_in(joules);
+        facts.push(fact("energy", value, unit.into()));
     }
     facts
 }
@@ -174,13 +181,15 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
         said.push(format!("It ended early: {why}."));
     }
     said.extend(splits::sentences(files));
-    for event in files.standing_events() {
-        if let What::Alert { message } = &event.what {
-            said.push(format!("Alert at step {}: {message}.", count(event.step)));
-        }
-    }
     said.truncate(6);
     said
+}
+
+/// Rules of the run that have not seen what they watch for.
+fn quiet_rules(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
+    let rules = files.seen.record.iter().flat_map(|record| &record.alerts).map(|alert| alert.name());
+    let has_seen = |rule: &String| summary.alerts.iter().any(|told| told.rule.as_ref() == Some(rule));
+    rules.filter(|rule| !has_seen(rule)).collect()
 }
 
 fn samples(files: &RunFiles) -> Vec<SampleBlock> {

@@ -9,6 +9,8 @@ use super::chart::Point;
 use super::chart::series::{in_order, smoothed, thinned};
 use super::files::RunFiles;
 use crate::experiment::metric::{Direction, direction_of};
+use crate::run_dir::alerts::{self, Told};
+use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
@@ -58,6 +60,10 @@ pub struct RunSummary {
     pub rate: Option<(String, f64)>,
     pub attempts: Vec<AttemptSpan>,
     pub failure: Option<Failure>,
+    /// What rules saw, in order of time.
+    pub alerts: Vec<Told>,
+    /// What became of its budgets, once that is known.
+    pub budgets: Vec<Verdict>,
     /// Thinned curves by metric, over steps.
     pub curves: BTreeMap<String, Vec<(f64, Number)>>,
 }
@@ -157,6 +163,8 @@ impl RunSummary {
             rate: rate(files),
             attempts: spans(files),
             failure: failure(files),
+            alerts: alerts::told(&files.events, &files.machine_alerts),
+            budgets: budgets::verdicts(&files.seen),
             curves: BTreeMap::new(),
         }
         .with_curves(files)
@@ -251,6 +259,9 @@ fn waiting(because: Waiting) -> String {
             format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
         }
         Waiting::Asked => "asked to try again".into(),
+        Waiting::Device { left } => {
+            format!("its GPU broke down; {} left", say::counted(left as usize, "retry", "retries"))
+        }
         Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
         Waiting::BatchNorm => split::HELD.into(),
         Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),

@@ -86,11 +86,19 @@ pub fn changes(before: &Start, after: &Start) -> Vec<String> {
     change("with", is, was);
     let (is, was) = both(|start| precision(start.precision).to_owned());
     change("in", is, was);
-    let (is, was) = both(|start| split(start));
+    let (is, was) = both(split);
     change("with", is, was);
-    let (is, was) = both(|start| format!("libtorch {}", start.libtorch));
-    change("with", is, was);
+    if !is_same_libtorch(&before.libtorch, &after.libtorch) {
+        changes.push(format!("with libtorch {} instead of {}", after.libtorch, before.libtorch));
+    }
     changes
+}
+
+/// Whether two versions may be one: a worker started by hand does not know the local part of its own.
+pub fn is_same_libtorch(one: &str, other: &str) -> bool {
+    let public = |version: &str| version.split('+').next().map(str::to_owned);
+    let is_known = |version: &str| version.contains('+');
+    one == other || public(one) == public(other) && !(is_known(one) && is_known(other))
 }
 
 /// How the examples of a step were divided: `2 x 16 examples a step`.

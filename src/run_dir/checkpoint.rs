@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::number::Number;
 use super::{RunDir, step_name, step_of};
+use crate::experiment::alert::watch::Memory;
 
 /// A complete checkpoint. It appears by a rename, so what bears this name is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +70,14 @@ pub struct State {
     /// Evaluations in a row without a better value of `stop.metric`, and that best value.
     pub stale_evaluations: u32,
     pub stop_best: Option<Number>,
-    /// Factor on the learning rate, lowered by alerts.
+    /// Factor on the learning rate, lowered by alerts: all of `reductions` together.
     pub lr_factor: f64,
+    /// When alerts lowered the learning rate, so that steps before can be taken again as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reductions: Vec<Reduction>,
+    /// What alert rules remember, in the order of the rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Memory>,
     /// What was still due at this step when the state was written: `evaluation`, `sample`.
     #[serde(default)]
     pub due: Vec<String>,
@@ -96,6 +103,21 @@ pub struct Window {
     pub examples: u64,
     /// The loss of the newest step.
     pub last_loss: Option<f64>,
+}
+
+/// An alert lowered the learning rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reduction {
+    /// The last step with the rate as it was before.
+    pub step: u64,
+    pub factor: f64,
+}
+
+/// The factor on the learning rate in step `step`, after these reductions: the same bits whether it is
+/// asked for while training or when steps are taken again.
+pub fn lr_factor(reductions: &[Reduction], step: u64) -> f64 {
+    let before = reductions.iter().filter(|reduction| reduction.step < step);
+    before.fold(1.0, |factor, reduction| factor * reduction.factor)
 }
 
 /// The best value of a metric and the step it was seen at.
@@ -141,6 +163,13 @@ mod tests {
         assert_eq!(superfluous(&[10, 20, 30, 40], 2, Some(10)), [20]);
         assert_eq!(superfluous(&[10, 20], 0, None), [10], "the last one always stays");
         assert_eq!(superfluous(&[], 2, None), [0; 0]);
+    }
+
+    #[test]
+    fn steps_taken_again_have_the_rate_they_had() {
+        let reductions = [Reduction { step: 20, factor: 0.5 }, Reduction { step: 30, factor: 0.1 }];
+        let factors = [1, 20, 21, 30, 31].map(|step| lr_factor(&reductions, step));
+        assert_eq!(factors, [1.0, 1.0, 0.5, 0.5, 0.05]);
     }
 
     #[test]

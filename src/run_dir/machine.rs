@@ -12,6 +12,16 @@ pub fn boot_id() -> &'static str {
     })
 }
 
+/// Bytes of memory that a process here may take: the machine's, or less where its control group has less.
+pub fn memory_bytes() -> Option<u64> {
+    let table = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = table.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = group.iter().find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    Some(limit.map_or(machine, |limit| limit.min(machine)))
+}
+
 /// The processor as it names itself.
 pub fn cpu_name() -> String {
     let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

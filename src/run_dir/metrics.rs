@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::number::spelled;
 use super::read::{self, ReadError};
+use super::telemetry;
 use super::write::at;
 use crate::experiment::settings::{Settings, Task};
 
@@ -125,6 +126,8 @@ pub struct Column {
     /// The row of each value, ascending.
     pub rows: Vec<u32>,
     pub values: Vec<f64>,
+    /// Row and text of each cell, in a column of words, which has no values.
+    pub words: Vec<(u32, String)>,
 }
 
 impl Column {
@@ -232,6 +235,12 @@ impl Metrics {
         let row = u32::try_from(self.rows).map_err(|_| "more rows than can be counted".to_owned())?;
         let mut wrong = None;
         for (column, cell) in self.columns.iter_mut().zip(record) {
+            if telemetry::holds_words(&column.name) {
+                if !cell.is_empty() {
+                    column.words.push((row, String::from_utf8_lossy(cell).into_owned()));
+                }
+                continue;
+            }
             match parse(cell) {
                 Some(value) => {
                     column.rows.push(row);
@@ -260,6 +269,7 @@ impl Metrics {
                 column.rows.pop();
                 column.values.pop();
             }
+            column.words.pop_if(|(of, _)| *of == row);
         }
     }
 

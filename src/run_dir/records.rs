@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::checkpoint::Best;
 use super::number::Number;
+use crate::experiment::alert::Action;
 use crate::experiment::settings::{Precision, Queue, Settings};
+use crate::experiment::{Alert, Budget};
 
 /// `run.json`: what the run is. Written once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,12 @@ pub struct RunRecord {
     pub origins: BTreeMap<String, Origin>,
     #[serde(default)]
     pub queue: Queue,
+    /// What is watched for while it trains: the rules of its file, then those of the workspace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
+    /// What it must have come to when it has finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
     /// Steps of the whole run, from the settings and the size of the data.
     pub steps: u64,
     /// Steps of one epoch.
@@ -261,8 +269,14 @@ pub enum What {
         #[serde(default)]
         weights: String,
     },
+    /// Something that a person should know of; by a rule, where one is named.
     Alert {
         message: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// What was done about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<Action>,
     },
     Failed {
         kind: FailureKind,
@@ -434,6 +448,9 @@ pub struct Batch {
     pub start: f64,
     pub end: Option<f64>,
     pub exit_code: Option<i32>,
+    /// What its runs took of GPUs, and of the processor where the machine tells it; at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_joules: Option<f64>,
     /// The command line.
     pub arguments: Vec<String>,
     /// Runs at once.
@@ -463,6 +480,9 @@ pub struct QueueState {
     pub drain: bool,
     /// Why the batch stopped itself, where it did.
     pub breaker: Option<String>,
+    /// What its runs took so far, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_joules: Option<f64>,
     /// Runs with a live worker, in the order of the queue.
     #[serde(default)]
     pub running: Vec<RunName>,

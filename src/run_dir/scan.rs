@@ -106,13 +106,14 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
     let has_result = dir.result().is_file();
     let record = read::run_record(dir);
     let mut warnings = Vec::new();
-    let attempts = lines(&dir.attempts(), &mut warnings);
-    let requests = lines(&dir.requests(), &mut warnings);
+    let mut unreadable = None;
+    let attempts = lines(&dir.attempts(), &mut warnings, &mut unreadable);
+    let requests = lines(&dir.requests(), &mut warnings, &mut unreadable);
     let progress = read::json_if_there(&dir.progress()).unwrap_or_else(|error| {
         warnings.push(error.to_string());
         None
     });
-    let status = status(&Observation {
+    let mut status = status(&Observation {
         record: record.as_ref(),
         // A run that ended between the two looks above left its result.
         has_result: has_result || dir.result().is_file(),
@@ -124,17 +125,25 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
         boot: machine::boot_id(),
         now,
     });
+    if let Some(reason) = unreadable.filter(|_| status != Status::Finished) {
+        status = Status::Unreadable { reason };
+    }
     Seen { dir: dir.clone(), record, attempts, requests, progress, status, warnings }
 }
 
-fn lines<T: serde::de::DeserializeOwned>(path: &Path, warnings: &mut Vec<String>) -> Vec<T> {
+/// The lines of a file without which nobody knows what became of a run; why, if it cannot be read.
+fn lines<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    warnings: &mut Vec<String>,
+    unreadable: &mut Option<String>,
+) -> Vec<T> {
     match read::lines(path) {
         Ok(lines) => {
             warnings.extend(lines.bad.iter().map(|(line, why)| format!("{}:{line}: {why}", path.display())));
             lines.records
         }
         Err(error) => {
-            warnings.push(error.to_string());
+            *unreadable = Some(error.to_string());
             Vec::new()
         }
     }
@@ -178,6 +187,8 @@ pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
         varied: serde_json::Map::new(),
         origins: Default::default(),
         queue: Queue::default(),
+        alerts: Vec::new(),
+        budgets: Vec::new(),
         steps: 100,
         steps_per_epoch: 100,
     }

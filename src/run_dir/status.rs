@@ -61,6 +61,8 @@ pub enum Waiting {
     Retry { left: u32 },
     /// Asked for by a person after it had ended.
     Asked,
+    /// Lost its GPU, or CUDA broke down; may start so many times more.
+    Device { left: u32 },
     /// Was out of device memory; goes on with so many examples at once.
     Smaller { micro_batch: u32 },
     /// Was out of device memory, and its batch norm looks across the batch: a person must decide.
@@ -203,6 +205,9 @@ fn after(end: &End, retries_left: u32) -> Status {
             Status::Waiting { because: Waiting::Retry { left: retries_left } }
         }
         (_, Some(signal)) => Status::Killed { signal },
+        (Some(exit::DEVICE_LOST), None) if retries_left > 0 => {
+            Status::Waiting { because: Waiting::Device { left: retries_left } }
+        }
         // Without a result, an exit code of 0 is not an end either: it goes on.
         (Some(exit::ENDED_AS_ASKED | exit::FINISHED) | None, None) => {
             Status::Waiting { because: Waiting::Interrupted }
@@ -266,7 +271,7 @@ pub fn asked_from(requests: &[Request], events: &[Event]) -> Option<u64> {
 }
 
 /// How often the run may still start: `queue.retries` times after the first that was killed. An attempt counts only when a signal
-/// ended it without a newer checkpoint than the one it started from; progress gives all retries back.
+/// or the loss of its device ended it without a newer checkpoint than the one it started from; progress gives all retries back.
 pub fn retries_left(record: &RunRecord, attempts: &[Attempt]) -> u32 {
     let mut used = 0;
     for line in attempts {
@@ -278,7 +283,7 @@ pub fn retries_left(record: &RunRecord, attempts: &[Attempt]) -> u32 {
         let from = start.and_then(|start| start.checkpoint);
         if end.checkpoint > from {
             used = 0;
-        } else if end.signal.is_some() {
+        } else if end.signal.is_some() || end.code == Some(exit::DEVICE_LOST) {
             used += 1;
         }
     }

@@ -9,6 +9,7 @@ use super::tracked::Killed;
 use crate::experiment::settings::Precision;
 use crate::run_dir::cause::{self, Cause, Evidence};
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
+use crate::run_dir::requests;
 use crate::run_dir::split::{self, Split};
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
@@ -155,7 +156,7 @@ pub fn end_line(ended: &Ended) -> End {
         }
         (Some(killed), ..) => killed.why.clone(),
         (None, Some(exit::FINISHED), _) => "finished".to_owned(),
-        (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
+        (None, Some(exit::ENDED_AS_ASKED), _) => ended_as_asked(ended),
         (None, Some(code), _) => {
             let told = failed.map(|(_, message)| message).or_else(|| last_line(ended.stderr));
             told.map_or_else(|| format!("exit code {code}"), str::to_owned)
@@ -217,6 +218,19 @@ fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
         why += &format!("; with libtorch {} instead of {}", now.libtorch, before.libtorch);
     }
     why
+}
+
+/// Who asked, where a rule did.
+fn ended_as_asked(ended: &Ended) -> String {
+    let told = ended.events.iter().rev().filter(|event| event.attempt == ended.attempt);
+    let why = told.into_iter().find_map(|event| match &event.what {
+        What::Ended { why } => Some(why),
+        _ => None,
+    });
+    match why.filter(|why| requests::rule(why).is_some()) {
+        Some(rule) => format!("ended by {rule}"),
+        None => "ended as asked".to_owned(),
+    }
 }
 
 fn unseen(ended: &Ended) -> String {

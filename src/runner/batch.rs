@@ -4,11 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::telemetry::{self, Sample, TelemetryFile};
+use super::telemetry::table::{self, TelemetryFile};
 use crate::exit::Exit;
 use crate::run_dir::records::{Batch as Record, BatchEvent, QueueState};
 use crate::run_dir::write::{Durability, append_line, at, replace_json};
-use crate::run_dir::{BatchDir, RunDir, Workspace, scan};
+use crate::run_dir::{BatchDir, RunDir, Workspace, read, scan};
+use crate::say;
 
 /// Shortest time between two states of the queue.
 const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,6 +30,7 @@ impl Batch {
     /// # Errors
     /// The workspace cannot be written to, with the path.
     pub fn begin(workspace: &Workspace, record: Record, gpus: &[u32]) -> io::Result<Batch> {
+        tidy_up_after_killed(workspace);
         let dir = create(workspace, &record)?;
         replace_json(&dir.batch_json(), &record, Durability::Synced)?;
         let path = dir.runner_log();
@@ -36,7 +38,7 @@ impl Batch {
             OpenOptions::new().append(true).create(true).open(&path).map_err(|error| at(&path, error))?;
         let path = dir.telemetry();
         let telemetry =
-            TelemetryFile::open(&path, &telemetry::batch_columns(gpus)).map_err(|error| at(&path, error))?;
+            TelemetryFile::open(&path, &table::batch_columns(gpus)).map_err(|error| at(&path, error))?;
         Ok(Batch { dir, record, log, telemetry, queue_written: None })
     }
 
@@ -78,20 +80,36 @@ impl Batch {
         drop(replace_json(&self.dir.queue_json(), state, Durability::Rebuildable));
     }
 
-    pub fn write_telemetry(&mut self, sample: &Sample) {
-        drop(self.telemetry.append(&telemetry::batch_row(sample)));
+    pub fn write_telemetry(&mut self, row: &[String]) {
+        drop(self.telemetry.append(row));
     }
 
-    /// Writes the end of the batch.
+    /// Writes the end of the batch, and what its runs used of energy where that was measured.
     ///
     /// # Errors
     /// The disk cannot be written to, with the path.
-    pub fn end(&mut self, exit: Exit) -> io::Result<()> {
+    pub fn end(&mut self, exit: Exit, energy_joules: Option<f64>) -> io::Result<()> {
         let exit_code = exit as u8;
-        self.event("batch-ended", None, &format!("exit code {exit_code}"));
+        let energy = energy_joules.map_or_else(String::new, |joules| format!(", {}", say::energy(joules)));
+        self.event("batch-ended", None, &format!("exit code {exit_code}{energy}"));
+        self.record.energy_joules = energy_joules;
         self.record.end = Some(scan::now());
         self.record.exit_code = Some(i32::from(exit_code));
         replace_json(&self.dir.batch_json(), &self.record, Durability::Synced)
+    }
+}
+
+/// Removes what runners that were killed had half written, back to the last batch that has an end. The
+/// workspace is held, so nobody writes there now.
+fn tidy_up_after_killed(workspace: &Workspace) {
+    for batch in scan::batches(workspace).iter().rev() {
+        if read::json::<Record>(&batch.batch_json()).is_ok_and(|record| record.end.is_some()) {
+            return;
+        }
+        let entries = fs::read_dir(batch.path()).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".new-")) {
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }
 
@@ -117,7 +135,7 @@ fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_dir::{PROTOCOL, read};
+    use crate::run_dir::PROTOCOL;
 
     fn record() -> Record {
         Record {
@@ -127,6 +145,7 @@ mod tests {
             start: 1_795_215_600.5,
             end: None,
             exit_code: None,
+            energy_joules: None,
             arguments: vec!["run".into()],
             slots: 1,
             threads_per_slot: 2,
@@ -145,9 +164,9 @@ mod tests {
         let open: Record = read::json(&dir.batch_json()).unwrap();
         assert_eq!(open.end, None);
         batch.event("run-started", Some(&workspace.run("x", "s1")), "first attempt");
-        batch.end(Exit::Success).unwrap();
+        batch.end(Exit::Success, Some(7.2e6)).unwrap();
         let ended: Record = read::json(&dir.batch_json()).unwrap();
-        assert_eq!(ended.exit_code, Some(0));
+        assert_eq!((ended.exit_code, ended.energy_joules), (Some(0), Some(7.2e6)));
         let events: Vec<BatchEvent> = read::lines(&dir.events()).unwrap().records;
         assert_eq!(events[0].run.as_deref(), Some("s1"));
         assert_eq!(events[1].event, "batch-ended");
@@ -164,5 +183,22 @@ mod tests {
         let later = Record { start: 1_795_215_600.6, ..record() };
         let third = Batch::begin(&workspace, later, &[]).unwrap().name();
         assert!(first < second && second < third, "{first} {second} {third}");
+    }
+
+    #[test]
+    fn what_killed_runners_had_half_written_is_gone_when_the_next_one_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let begin = || Batch::begin(&workspace, record(), &[]).unwrap();
+        let (mut ended, first, second) = (begin(), begin(), begin());
+        ended.end(Exit::Success, None).unwrap();
+        let half_written = |batch: &Batch| batch.dir().path().join(".new-queue");
+        for batch in [&ended, &first, &second] {
+            fs::write(half_written(batch), "half").unwrap();
+        }
+        begin();
+        assert!(!half_written(&first).exists() && !half_written(&second).exists());
+        assert!(half_written(&ended).exists(), "older batches are not looked at");
+        assert!(second.dir().batch_json().exists());
     }
 }

@@ -4,9 +4,12 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
 use nvml_wrapper::Nvml;
-use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
+
+use super::gpu_monitor::Monitor;
+use super::gpu_sample::GpuSample;
 
 /// One GPU, known by its UUID: indices change with the environment, UUIDs do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,21 +24,9 @@ pub struct Gpu {
     pub has_bf16: bool,
 }
 
-/// What one GPU did at one moment; a value the driver does not know is absent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GpuSample {
-    pub use_percent: Option<f64>,
-    pub memory_bytes: Option<u64>,
-    pub temperature_celsius: Option<f64>,
-    pub power_watts: Option<f64>,
-    /// Since the driver was loaded.
-    pub energy_joules: Option<f64>,
-    pub clock_mhz: Option<f64>,
-}
-
 /// The devices of this machine that a run may use.
 pub struct Devices {
-    nvml: Option<Nvml>,
+    nvml: Option<Arc<Nvml>>,
     gpus: Vec<Gpu>,
     absence: Option<String>,
 }
@@ -61,7 +52,7 @@ impl Devices {
                 all.len()
             )
         });
-        Devices { nvml: Some(nvml), gpus, absence }
+        Devices { nvml: Some(Arc::new(nvml)), gpus, absence }
     }
 
     /// A machine without GPUs, and why.
@@ -78,27 +69,16 @@ impl Devices {
         self.absence.as_deref()
     }
 
-    /// Reads one GPU's gauges; a lost or unknown device gives an empty sample.
+    /// Reads one GPU's gauges, here and now; a lost or unknown device gives an empty sample.
     pub fn sample(&self, uuid: &str) -> GpuSample {
-        let Some(device) = self.nvml.as_ref().and_then(|nvml| nvml.device_by_uuid(uuid).ok()) else {
-            return GpuSample::default();
-        };
-        GpuSample {
-            use_percent: device.utilization_rates().ok().and_then(|rates| percent(rates.gpu)),
-            memory_bytes: device.memory_info().ok().and_then(|memory| known_u64(memory.used)),
-            temperature_celsius: device
-                .temperature(TemperatureSensor::Gpu)
-                .ok()
-                .and_then(known_u32)
-                .map(f64::from),
-            power_watts: device.power_usage().ok().and_then(known_u32).map(|mw| f64::from(mw) / 1e3),
-            energy_joules: device
-                .total_energy_consumption()
-                .ok()
-                .and_then(known_u64)
-                .map(|mj| mj as f64 / 1e3),
-            clock_mhz: device.clock_info(Clock::SM).ok().and_then(known_u32).map(f64::from),
-        }
+        self.nvml.as_ref().map(|nvml| GpuSample::read(nvml, uuid)).unwrap_or_default()
+    }
+
+    /// Watches the GPUs from now on; nothing where there is none.
+    pub fn watch(&self) -> Option<Monitor> {
+        let nvml = self.nvml.as_ref().filter(|_| !self.gpus.is_empty())?;
+        let uuids = self.gpus.iter().map(|gpu| gpu.uuid.clone()).collect();
+        Some(Monitor::start(Arc::clone(nvml), uuids))
     }
 }
 
@@ -167,20 +147,6 @@ fn visible(all: &[Gpu], wanted: Option<&str>) -> Vec<Gpu> {
         .collect()
 }
 
-/// NVML answers "not known" with the largest number of the type, on some devices also after
-/// success.
-fn known_u32(value: u32) -> Option<u32> {
-    (value != u32::MAX).then_some(value)
-}
-
-fn known_u64(value: u64) -> Option<u64> {
-    (value != u64::MAX && value != u64::from(u32::MAX)).then_some(value)
-}
-
-fn percent(value: u32) -> Option<f64> {
-    (value <= 100).then(|| f64::from(value))
-}
-
 fn installed_memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -242,15 +208,6 @@ mod tests {
         assert_eq!(chosen(Some("GPU-aa")), [0; 0], "an ambiguous beginning names nothing");
         assert_eq!(chosen(Some("")), [0; 0]);
         assert_eq!(chosen(Some("-1")), [0; 0]);
-    }
-
-    #[test]
-    fn values_that_mean_unknown_are_dropped() {
-        assert_eq!(known_u32(u32::MAX), None);
-        assert_eq!(known_u64(u64::MAX), None);
-        assert_eq!(known_u64(17), Some(17));
-        assert_eq!(percent(101), None);
-        assert_eq!(percent(100), Some(100.0));
     }
 
     #[test]

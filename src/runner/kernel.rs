@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(found[0], Path::new("/sys/fs/cgroup/user.slice/a:b/memory.events"));
         let found = counters("9:name=systemd:/\n4:cpu,memory:/x/y\n");
         assert_eq!(found, [Path::new("/sys/fs/cgroup/memory/x/y/memory.oom_control")]);
-        assert_eq!(counters("nonsense"), [Path::new(""); 0]);
+        assert!(counters("nonsense").is_empty());
         assert_eq!(counted("under_oom 0\noom_kill 12\n"), Some(12));
         assert_eq!(counted("oom 3\noom_kill_disable 0\n"), None);
     }

@@ -1,12 +1,14 @@
 //! How a batch ended, and what the shell is told.
 
+use super::Selection;
 use super::interrupt::Ending;
 use super::schedule::{Decision, Reason};
 use super::tracked::{self, Tracked};
 use crate::exit::Exit;
+use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
 use crate::run_dir::status::Stage;
-use crate::run_dir::{RunDir, Status};
+use crate::run_dir::{RunDir, Status, requests};
 
 /// A run that is not finished when the batch has ended.
 #[derive(Clone, Debug)]
@@ -28,6 +30,10 @@ pub struct Outcome {
     pub finished_now: usize,
     pub left: Vec<LeftRun>,
     pub ending: Ending,
+    /// What the runs of this batch took, where that was measured.
+    pub energy_joules: Option<f64>,
+    /// Budgets that were missed by runs that this batch answers for: see [`Outcome::judged`].
+    pub missed: Vec<(RunDir, Verdict)>,
     /// A person asked for the end after the current runs.
     pub is_drained: bool,
 }
@@ -47,8 +53,25 @@ impl Outcome {
             finished_now: runs.iter().filter(now).count(),
             left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
             ending,
+            energy_joules: None,
+            missed: Vec::new(),
             is_drained: false,
         }
+    }
+
+    /// With the budgets that were missed. A batch answers for the runs that finished in it and, where runs
+    /// were named, for all of these: asked again about the same files it says the same again. A run that
+    /// a rule paused or stopped has missed what it was to come to.
+    pub fn judged(mut self, runs: &[Tracked], selection: &Selection) -> Outcome {
+        let answers_for = |run: &&Tracked| match selection {
+            Selection::Runs(named) => named.contains(&run.dir) || !run.finished_before,
+            Selection::All => !run.finished_before,
+        };
+        for run in runs.iter().filter(answers_for) {
+            let missed = budgets::verdicts(&run.seen).into_iter().filter(|verdict| !verdict.met);
+            self.missed.extend(missed.map(|verdict| (run.dir.clone(), verdict)));
+        }
+        self
     }
 
     /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
@@ -69,15 +92,19 @@ impl Outcome {
         match self.ending {
             Ending::Now(interrupt) => interrupt.exit(),
             Ending::Asked if any(goes_on) => Exit::TryAgain,
-            _ if any(failed) => Exit::RunsFailed,
+            _ if any(failed) || !self.missed.is_empty() => Exit::RunsFailed,
             _ if any(goes_on) => Exit::TryAgain,
             _ => Exit::Success,
         }
     }
 
-    /// One line for each run that is left, with what can be done about it.
+    /// One line for each run that is left, with what can be done about it, and for each missed budget.
     pub fn lines(&self) -> Vec<String> {
-        self.left.iter().map(LeftRun::line).collect()
+        let missed = self
+            .missed
+            .iter()
+            .map(|(dir, verdict)| format!("missed {}/{}: {}", dir.experiment(), dir.name(), verdict.line()));
+        self.left.iter().map(LeftRun::line).chain(missed).collect()
     }
 }
 
@@ -94,6 +121,9 @@ impl LeftRun {
             }
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
+            (None, Status::Paused | Status::Stopped, None) => {
+                requests::ended_by_rule(&run.seen.requests).unwrap_or_default().to_owned()
+            }
             (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
             _ => String::new(),
         };
@@ -151,6 +181,8 @@ mod tests {
             finished_now: 0,
             left: statuses.iter().map(left).collect(),
             ending,
+            energy_joules: None,
+            missed: Vec::new(),
             is_drained: false,
         }
     }

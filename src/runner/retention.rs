@@ -1,12 +1,14 @@
 //! Deletes what the workspace's rules let go, after each run, where `overnight.toml` asks for it. A
 //! thread does it, one pass at a time: thousands of directories and a slow disk hold up no run.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::batch::Batch;
 use super::view::View;
 use crate::clean::{self, Carried, Part, Removal, Rules};
-use crate::run_dir::{Workspace, scan};
+use crate::run_dir::{RunDir, Workspace, scan};
 use crate::say;
 use crate::workspace_settings::RetentionSettings;
 
@@ -15,16 +17,17 @@ pub struct Retention {
     workspace: Workspace,
     /// None where nobody asked for it.
     rules: Option<Rules>,
-    state: State,
+    scope: Scope,
+    is_at_work: bool,
     news: (UnboundedSender<Cleaned>, UnboundedReceiver<Cleaned>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Idle,
-    AtWork,
-    /// At work, and a run has ended since it began.
-    DueAgain,
+/// What the next pass looks at. All runs of a large workspace take seconds, and only time makes those
+/// of other experiments go: they are looked at once a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Scope {
+    All,
+    Experiments(BTreeSet<String>),
 }
 
 /// What one pass came to.
@@ -39,55 +42,61 @@ impl Retention {
         Retention {
             workspace: workspace.clone(),
             rules: settings.apply.then(|| Rules::from(settings)),
-            state: State::Idle,
+            scope: Scope::All,
+            is_at_work: false,
             news: unbounded_channel(),
         }
     }
 
     /// A run has ended: the rules may let something go. Returns at once.
-    pub fn run_ended(&mut self) {
-        self.state = match (&self.rules, self.state) {
-            (None, _) => State::Idle,
-            (Some(rules), State::Idle) => self.begin(rules.clone()),
-            (Some(_), State::AtWork | State::DueAgain) => State::DueAgain,
-        };
+    pub fn run_ended(&mut self, run: &RunDir) {
+        if let Scope::Experiments(experiments) = &mut self.scope {
+            experiments.insert(run.experiment());
+        }
+        self.begin();
     }
 
-    fn begin(&self, rules: Rules) -> State {
-        let (workspace, news) = (self.workspace.clone(), self.news.0.clone());
+    /// Begins a pass, unless one is at work; the next one begins when that has ended.
+    fn begin(&mut self) {
+        let Some(rules) = self.rules.clone().filter(|_| !self.is_at_work) else { return };
+        let (workspace, news, scope) = (self.workspace.clone(), self.news.0.clone(), self.scope.clone());
         let pass = move || {
-            let cleaned = apply(&workspace, &rules);
+            let cleaned = apply(&workspace, &rules, &scope);
             // Nobody listens any more when the runner ends.
             drop(news.send(cleaned));
         };
-        match std::thread::Builder::new().name("retention".to_owned()).spawn(pass) {
-            Ok(_) => State::AtWork,
-            // The next run that ends tries again.
-            Err(_) => State::Idle,
+        // Without a thread the next run that ends tries again.
+        if std::thread::Builder::new().name("retention".to_owned()).spawn(pass).is_ok() {
+            self.scope = Scope::Experiments(BTreeSet::new());
+            self.is_at_work = true;
         }
     }
 
     /// What the next pass came to; never, while none is at work.
     pub async fn news(&mut self) -> Cleaned {
         let Some(cleaned) = self.news.1.recv().await else { return std::future::pending().await };
-        let is_due = self.state == State::DueAgain;
-        self.state = State::Idle;
-        if is_due {
-            self.run_ended();
+        self.is_at_work = false;
+        if self.scope != Scope::Experiments(BTreeSet::new()) {
+            self.begin();
         }
         cleaned
     }
 
     /// Whether nothing is being deleted.
     pub fn is_done(&self) -> bool {
-        self.state == State::Idle
+        !self.is_at_work
     }
 }
 
-fn apply(workspace: &Workspace, rules: &Rules) -> Cleaned {
-    let outside = clean::leftovers(workspace, scan::now());
+fn apply(workspace: &Workspace, rules: &Rules, scope: &Scope) -> Cleaned {
+    let (runs, outside) = match scope {
+        Scope::All => (clean::observe(workspace), clean::leftovers(workspace, scan::now())),
+        Scope::Experiments(those) => {
+            (clean::observe_those(workspace, |experiment| those.contains(experiment)), Vec::new())
+        }
+    };
     let mut cleaned = Cleaned::default();
-    for removal in clean::decide(&clean::observe(workspace), &outside, rules).removals {
+    for removal in clean::decide(&runs, &outside, rules).removals {
         match clean::carry_out(&removal, rules) {
             Ok(Carried::Gone) => cleaned.removed.push(removal),
             // Whatever keeps it now, the next pass looks again.

@@ -89,6 +89,8 @@ pub struct Observation<'a> {
     pub slots: &'a [Slot],
     /// Model names of the GPUs that may be used, by position.
     pub gpus: &'a [String],
+    /// How each of them is, by position; fine where nothing is said.
+    pub gpu_states: &'a [GpuState],
     pub ending: Ending,
     /// How long a worker that was asked to end may go without a step.
     pub patience: Duration,
@@ -105,6 +107,17 @@ pub struct Other {
     pub experiment: String,
     pub name: String,
     pub is_finished: bool,
+}
+
+/// Whether a GPU can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GpuState {
+    #[default]
+    Fine,
+    /// A worker found it lost and the driver has not answered since.
+    Unsure,
+    /// Why, and what a person can do.
+    Lost(String),
 }
 
 /// Whether anything new may start, and why not.
@@ -177,6 +190,13 @@ pub struct Decision {
     pub done: bool,
 }
 
+impl Observation<'_> {
+    /// How the GPU at this position is.
+    fn state(&self, gpu: usize) -> &GpuState {
+        self.gpu_states.get(gpu).unwrap_or(&GpuState::Fine)
+    }
+}
+
 pub fn decide(seen: &Observation) -> Decision {
     let mut decision = Decision::default();
     let mut taken: Vec<bool> = vec![false; seen.slots.len()];
@@ -215,7 +235,8 @@ pub fn decide(seen: &Observation) -> Decision {
         Standing::PutOff => seen.ending.is_open(),
         _ => false,
     };
-    let opens_later = matches!(seen.gate, Gate::NotYet(_)) && !decision.waiting.is_empty();
+    let is_asked = seen.gpu_states.contains(&GpuState::Unsure);
+    let opens_later = (is_asked || matches!(seen.gate, Gate::NotYet(_))) && !decision.waiting.is_empty();
     decision.done = !seen.runs.iter().any(is_waited_for)
         && decision.actions.is_empty()
         && !(opens_later && seen.ending.is_open());
@@ -249,12 +270,18 @@ pub fn slots(wanted: Option<u32>, gpus: usize, cpus: usize) -> Vec<Slot> {
 }
 
 /// Whether a run on this device may take this slot.
-pub fn fits(wish: &Wish, slot: &Slot, gpus: &[String]) -> bool {
+pub fn fits(wish: &Wish, slot: &Slot, seen: &Observation) -> bool {
+    let Some(gpu) = slot.gpu else { return *wish == Wish::Cpu };
+    *wish == Wish::Cpu || is_meant(wish, gpu, seen) && !matches!(seen.state(gpu), GpuState::Lost(_))
+}
+
+/// Whether a run with this wish would take that GPU, if it were free and well.
+fn is_meant(wish: &Wish, gpu: usize, seen: &Observation) -> bool {
     match wish {
-        Wish::Cpu => true,
-        Wish::AnyGpu => slot.gpu.is_some(),
-        Wish::Gpu(position) => slot.gpu == Some(*position),
-        Wish::Model(name) => slot.gpu.and_then(|gpu| gpus.get(gpu)) == Some(name),
+        Wish::Cpu => false,
+        Wish::AnyGpu => true,
+        Wish::Gpu(position) => gpu == *position,
+        Wish::Model(name) => seen.gpus.get(gpu) == Some(name),
     }
 }
 
@@ -297,8 +324,8 @@ fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<Reason> {
             run.fruitless
         )));
     }
-    if !seen.slots.iter().any(|slot| fits(&run.wish, slot, seen.gpus)) {
-        return Some(missing(&run.wish));
+    if !seen.slots.iter().any(|slot| fits(&run.wish, slot, seen)) {
+        return Some(lost(&run.wish, seen).unwrap_or_else(|| missing(&run.wish)));
     }
     for need in &run.needs {
         match met(need, run, seen) {
@@ -353,7 +380,10 @@ pub fn names(need: &str, of: &str, experiment: &str, name: &str) -> bool {
 }
 
 fn free_slot(wish: &Wish, seen: &Observation, taken: &[bool]) -> Option<usize> {
-    (0..seen.slots.len()).find(|&slot| !taken[slot] && fits(wish, &seen.slots[slot], seen.gpus))
+    let is_unsure =
+        |slot: &Slot| *wish != Wish::Cpu && slot.gpu.is_some_and(|gpu| seen.state(gpu) == &GpuState::Unsure);
+    (0..seen.slots.len())
+        .find(|&slot| !taken[slot] && fits(wish, &seen.slots[slot], seen) && !is_unsure(&seen.slots[slot]))
 }
 
 fn waiting_for(wish: &Wish) -> Reason {
@@ -362,6 +392,14 @@ fn waiting_for(wish: &Wish) -> Reason {
         Wish::AnyGpu => "for a free GPU".into(),
         Wish::Gpu(position) => format!("for GPU {position}"),
         Wish::Model(name) => format!("for a free {name}"),
+    })
+}
+
+/// Why a run waits whose GPUs are lost, all that it could take.
+fn lost(wish: &Wish, seen: &Observation) -> Option<Reason> {
+    (0..seen.gpus.len()).filter(|gpu| is_meant(wish, *gpu, seen)).find_map(|gpu| match seen.state(gpu) {
+        GpuState::Lost(why) => Some(Reason::Held(why.clone())),
+        _ => None,
     })
 }
 

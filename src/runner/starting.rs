@@ -188,6 +188,9 @@ async fn patient_lock(dir: &RunDir) -> io::Result<Option<File>> {
 fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
     let now = scan::now();
     let mut seen = scan::look(dir, host, now);
+    if matches!(seen.status, Status::Unreadable { .. }) {
+        return seen;
+    }
     seen.status = status(&Observation {
         record: seen.record.as_ref(),
         has_result: dir.result().is_file(),

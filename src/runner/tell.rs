@@ -3,7 +3,6 @@
 use super::devices::Devices;
 use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Reason, Slot, Standing};
-use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
 use super::view::LiveRun;
 use crate::run_dir::Status;
@@ -103,17 +102,6 @@ pub fn failed(runs: &[Tracked], standings: &[Standing]) -> Vec<FailedRun> {
 
 fn has_failed(run: &Tracked) -> bool {
     matches!(run.seen.status, Status::Failed { .. } | Status::Killed { .. })
-}
-
-/// Appends a sample to the table of each live run. A table that cannot be written harms no run.
-pub fn write_run_telemetry(runs: &mut [Tracked], sample: &Sample) {
-    for worker in runs.iter_mut().filter_map(|run| run.worker.as_mut()) {
-        let Some(file) = &mut worker.telemetry else { continue };
-        let memory =
-            worker.handle.as_ref().and_then(|handle| telemetry::process_memory_bytes(handle.process));
-        let gpu = worker.gpu.and_then(|gpu| sample.gpus.get(gpu));
-        drop(file.append(&telemetry::run_row(&sample.machine, memory, gpu)));
-    }
 }
 
 /// How an attempt's device is called in a sentence.

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
+use super::alerts::Listener;
 use super::child::Handle;
+use super::gauges::RunTelemetry;
 use super::schedule::{self, Live, Standing};
-use super::telemetry::TelemetryFile;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
@@ -59,7 +60,9 @@ pub struct Worker {
     pub asked: Option<Instant>,
     /// Why this runner killed it.
     pub killed: Option<Killed>,
-    pub telemetry: Option<TelemetryFile>,
+    pub telemetry: Option<RunTelemetry>,
+    /// Hears of its alerts.
+    pub listener: Option<Listener>,
     /// When this runner started it, or first saw it.
     pub since: Instant,
     last_step: u64,
@@ -179,6 +182,12 @@ impl Tracked {
         standing(&self.seen, batch, failed)
     }
 
+    /// Hears of the alerts of an attempt from now on.
+    pub fn listener(&self) -> Listener {
+        let alerts = self.seen.record.as_ref().map(|record| record.alerts.as_slice());
+        Listener::new(&self.dir, alerts.unwrap_or_default())
+    }
+
     /// Whether it ended without coming further once more than its retries allow.
     pub fn has_no_retries_left(&self) -> bool {
         self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
@@ -268,6 +277,7 @@ impl Worker {
             asked: None,
             killed: None,
             telemetry: None,
+            listener: None,
             since: now,
             last_step: 0,
             moved: now,

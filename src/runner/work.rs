@@ -2,7 +2,9 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod alerts;
 mod ends;
+mod gauging;
 mod keeping;
 mod outside;
 
@@ -21,6 +23,7 @@ use super::breaker::Breaker;
 use super::devices::{self, Devices};
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
+use super::gauges::Gauges;
 use super::hold::Hold;
 use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
@@ -31,7 +34,6 @@ use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Other, Slot, Standing};
-use super::telemetry::{self, Sampler};
 use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
@@ -82,7 +84,8 @@ async fn batch(
     let host = scan::host();
     let runs = selected(workspace, options, &host);
     if is_idle(&runs, options) {
-        return Ok(Outcome::of(&runs, None, Ending::Open, &Decision::default()));
+        let outcome = Outcome::of(&runs, None, Ending::Open, &Decision::default());
+        return Ok(outcome.judged(&runs, &options.selection));
     }
     let program = Program::find()?;
     tokio::select! {
@@ -186,10 +189,12 @@ struct Work<'a> {
     rota: Rota,
     batch: Batch,
     report: Option<FreshReport>,
+    gauges: Gauges,
+    /// Runs that ended on a GPU just now, whose error may still come.
+    just_ended: Vec<gauging::JustEnded>,
     hooks: Hooks,
     retention: Retention,
     begun: Instant,
-    sampler: Sampler,
     sampled: Option<Instant>,
     memory: MemoryWatch,
     /// Whether the disk of `runs/` has room, and what it had when last looked at.
@@ -231,6 +236,7 @@ impl<'a> Work<'a> {
             start: scan::now(),
             end: None,
             exit_code: None,
+            energy_joules: None,
             arguments: options.arguments.clone(),
             slots: slots.len() as u32,
             threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
@@ -245,6 +251,7 @@ impl<'a> Work<'a> {
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
         batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
+        let gauges = Gauges::new(workspace.root(), &devices);
         let place = hooks::Place { workspace: workspace.clone(), host: host.clone(), batch: batch.name() };
         let hooks = Hooks::new(&options.settings.hooks, place);
         let report = (options.report == Report::Keep).then(|| FreshReport::start(workspace, &mut batch));
@@ -268,10 +275,11 @@ impl<'a> Work<'a> {
             rota: Rota::default(),
             batch,
             report,
+            gauges,
+            just_ended: Vec::new(),
             hooks,
             retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
-            sampler: Sampler::new(workspace.root()),
             sampled: None,
             memory: MemoryWatch::begin(),
             room: Room::default(),
@@ -294,6 +302,7 @@ impl<'a> Work<'a> {
         let decision = loop {
             self.observe();
             let now = Instant::now();
+            self.gauge(now);
             let standings: Vec<Standing> = self.runs.iter().map(|run| self.standing(run, now)).collect();
             let decision = self.decide(&standings);
             self.tell(&decision, &standings, now);
@@ -345,6 +354,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             run.look(&self.host, now);
+            self.hear_alerts(index);
             self.take_put_off(index);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
@@ -394,6 +404,7 @@ impl<'a> Work<'a> {
             runs: &runs,
             slots: &self.slots,
             gpus: &self.gpus,
+            gpu_states: &self.gauges.states(Instant::now()),
             ending: self.ending,
             patience: self.options.patience,
             gate: self.gate(),
@@ -484,17 +495,12 @@ impl<'a> Work<'a> {
     }
 
     fn tell(&mut self, decision: &Decision, standings: &[Standing], now: Instant) {
-        if self.sampled.is_none_or(|last| now.duration_since(last) >= telemetry::INTERVAL) {
-            self.sampled = Some(now);
-            let sample = self.sampler.sample(&self.devices);
-            self.batch.write_telemetry(&sample);
-            tell::write_run_telemetry(&mut self.runs, &sample);
-        }
         if self.batch.queue_is_due(now) || decision.done {
             let (runs, slots) = (&self.runs, &self.slots);
             let mut state = tell::queue_state(runs, standings, slots, decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
+            state.energy_joules = self.gauges.joules();
             self.batch.write_queue(now, &state);
             self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
             self.keep_awake(now);
@@ -509,11 +515,13 @@ impl<'a> Work<'a> {
         decision: &Decision,
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
-        let mut outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let mut outcome = outcome.judged(&self.runs, &self.options.selection);
+        outcome.energy_joules = self.gauges.joules();
         outcome.is_drained = self.draining;
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
-        if let Err(error) = self.batch.end(outcome.exit()) {
+        if let Err(error) = self.batch.end(outcome.exit(), outcome.energy_joules) {
             self.view.say(&format!("the end of the batch could not be written: {error}"));
         }
         self.finish_cleaning(interrupts).await;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::experiment::Alert;
 use crate::run_dir::checkpoint::{CheckpointDir, State};
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::write::{Durability, at, replace, replace_json};
@@ -37,7 +38,10 @@ impl Scratch {
         let folder = folder.map_err(|error| at(beside, error))?;
         let in_use = lock::wait_lock(&folder.path().join(IN_USE))?;
         let copy = RunDir::new(folder.path());
-        replace_json(&copy.run_json(), record, Durability::Rebuildable)?;
+        // Where a rule once ended the run, somebody let it go on: so does the replay.
+        let alerts = record.alerts.iter().map(Alert::without_end).collect();
+        let endless = RunRecord { alerts, ..record.clone() };
+        replace_json(&copy.run_json(), &endless, Durability::Rebuildable)?;
         let scratch = Scratch { run: copy, folder, _in_use: in_use };
         if from > 0 {
             scratch.begin_after(run, record, from)?;

@@ -11,12 +11,19 @@ What holds for every batch of this workspace. Every line shows the default: take
 and change it. The command line stands above this file; `overnight schema workspace` describes it.";
 
 /// What several of may be written, each under a [[name]] of its own.
-const EXAMPLES: &[(&str, &str)] = &[(
-    "hooks",
-    "[[hooks]]\non = [\"run-failed\", \"batch-finished\"]\nwebhook = \"https://ntfy.sh/a-topic-of-yours\"\n\
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "alerts",
+        "[[alerts]]\nwhen = \"disk free < 5 GiB\"\ndo = \"pause\"\n\n[[alerts]]\n\
+         when = \"tokens_per_second fell by half\"",
+    ),
+    (
+        "hooks",
+        "[[hooks]]\non = [\"run-failed\", \"batch-finished\"]\nwebhook = \"https://ntfy.sh/a-topic-of-yours\"\n\
      form = \"ntfy\"\nheaders = { Authorization = \"Bearer ${NTFY_TOKEN}\" }\n\n[[hooks]]\n\
      on = [\"batch-finished\"]\ncommand = 'cp -r reports \"$HOME/morning\"'\ntimeout_seconds = 60",
-)];
+    ),
+];
 
 /// Columns of a line of prose.
 const WIDTH: usize = 96;

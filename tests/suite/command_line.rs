@@ -222,3 +222,16 @@ fn a_result_that_cannot_be_written_is_an_error_and_no_panic() {
     assert_eq!(unwritten(&["pause", "--all"]), Some(0));
     assert_eq!(workspace.words("x"), ["paused"; 2], "all are asked, whether or not it can be said");
 }
+
+#[test]
+fn a_model_that_cannot_be_held_in_memory_is_warned_of() {
+    let text = "[data]\nkind = \"shapes\"\ncount = 100\nsize = 32\n[model]\nkind = \"mlp\"\nhidden = [65536, 65536, 65536, 65536]\n\
+                [train]\nsteps = 4\n[resources]\ndevice = \"cpu\"\n[train.optimizer]\nkind = \"adamw\"\n";
+    let workspace =
+        Workspace::new().file("experiments/x.toml", &text.replace("65536]", "65536, 65536, 65536]"));
+    let output = workspace.overnight(&["check", "experiments/x.toml"]).code(0);
+    let warning = output.says("x.toml: a model of ").says("with its gradients and optimizer").stderr;
+    assert!(warning.contains("lower model.hidden"), "{warning}");
+    let json = workspace.overnight(&["check", "--json", "experiments/x.toml"]).code(0).stdout;
+    assert!(json.contains("this machine has"), "{json}");
+}

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use overnight::run_dir::RunDir;
+use overnight::run_dir::metrics::Metrics;
 use overnight::run_dir::records::Device;
 use rustix::process::Signal;
 
@@ -14,7 +15,7 @@ use crate::workspace::{Running, Workspace, starts, step, wait_until};
 const X: &str = "experiments/x.toml";
 
 /// The folder of the stand-in, compiled once; nothing where there is no C compiler.
-fn stand_in() -> Option<&'static str> {
+pub fn stand_in() -> Option<&'static str> {
     static FOLDER: OnceLock<Option<String>> = OnceLock::new();
     let compile = || {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nvml");
@@ -75,11 +76,25 @@ fn each_gpu_gets_a_run_and_each_worker_sees_its_own() {
     let rows = |run: &RunDir| fs::read_to_string(run.telemetry()).unwrap_or_default();
     wait_until("both are sampled", || runs.iter().all(|run| rows(run).lines().count() > 1));
     let gauges = |run: &RunDir| {
-        let row = rows(run).lines().nth(1).unwrap().to_owned();
-        row.split(',').skip(7).map(str::to_owned).collect::<Vec<_>>().join(",")
+        let table = Metrics::read(&run.telemetry()).unwrap();
+        let value = |name: &str| table.column(&format!("gpu_{name}")).unwrap().in_row(0);
+        [
+            "use_percent",
+            "memory_bytes",
+            "temperature_celsius",
+            "power_watts",
+            "energy_joules",
+            "clock_mhz",
+            "memory_clock_mhz",
+        ]
+        .map(value)
     };
-    assert_eq!(gauges(&runs[0]), "97,1073741824,60,251.5,123456,1980");
-    assert_eq!(gauges(&runs[1]), "97,2147483648,61,,,1980", "what it does not know is empty");
+    let gib = f64::from(1 << 30);
+    let [clock, memory_clock] = [Some(1980.0), Some(2619.0)];
+    let known = [Some(97.0), Some(gib), Some(60.0), Some(251.5), Some(123_456.0), clock, memory_clock];
+    assert_eq!(gauges(&runs[0]), known);
+    let partly = [Some(97.0), Some(2.0 * gib), Some(61.0), None, None, clock, memory_clock];
+    assert_eq!(gauges(&runs[1]), partly, "what it does not know is empty");
     let table = fs::read_to_string(workspace.batch().telemetry()).unwrap();
     assert!(table.contains("gpu0_power_watts,") && table.contains("gpu1_power_watts,"), "{table}");
     end(runner);

@@ -225,6 +225,19 @@ fn a_webhook_is_sent_json_or_what_ntfy_and_slack_take() {
     assert!(!log.contains("a-secret") && !output.stderr.contains("a-secret"));
 }
 
+/// A server that answers in the clear whatever it is sent.
+fn without_tls() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            drop(stream.read(&mut [0; 4096]));
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    port
+}
+
 #[test]
 fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
     // It takes connections and never says a word.
@@ -236,17 +249,26 @@ fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
             "[[hooks]]\non = [\"run-finished\"]\nwebhook = \"http://127.0.0.1:{port}/\"\ntimeout_seconds = 1\n{rest}\n"
         )
     };
-    let hooks =
-        [hook(port, ""), hook(nobody, ""), hook(port, "headers = { Authorization = \"${NO_SUCH_TOKEN}\" }")];
+    let hooks = [
+        hook(port, ""),
+        hook(nobody, ""),
+        hook(port, "headers = { Authorization = \"${NO_SUCH_TOKEN}\" }"),
+        hook(without_tls(), "").replace("http://", "https://"),
+    ];
     let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1, 2], ""), &hooks.concat());
     let output = workspace.run(&[X]).code(0);
-    for expected in ["no answer within 1 s", "onnection refused", "the variable NO_SUCH_TOKEN is not set"] {
+    for expected in [
+        "no answer within 1 s",
+        "onnection refused",
+        "the variable NO_SUCH_TOKEN is not set",
+        "received corrupt message of type InvalidContentType",
+    ] {
         assert!(output.stderr.contains(expected), "{expected} is not in\n{}", output.stderr);
     }
     assert_eq!(workspace.words("x"), ["finished"; 2]);
     let order = names(&workspace);
     let started = order.iter().rposition(|event| event == "run-started").unwrap();
-    assert_eq!(order.iter().filter(|name| *name == "hook-failed").count(), 6);
+    assert_eq!(order.iter().filter(|name| *name == "hook-failed").count(), 8);
     assert!(order[started..].iter().any(|name| name == "hook-failed"), "{order:?}");
 }
 

@@ -1,9 +1,13 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod alerts;
 mod causes;
 mod clean;
+mod clock;
 mod command_line;
+mod damaged;
 mod disk;
+mod gauges;
 mod gpus;
 mod hooks;
 mod leave;
@@ -19,5 +23,6 @@ mod serve;
 mod settings;
 mod status;
 mod systemd;
+mod unwatched;
 mod verify;
 mod workspace;

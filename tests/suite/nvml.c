@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OK = 0, INVALID = 2, UNSUPPORTED = 3, NOT_FOUND = 6 };
 static const char *uuids[] = {"GPU-aaaa1111", "GPU-bbbb2222"};
@@ -42,10 +43,62 @@ int nvmlDeviceGetMemoryInfo_v2(int *device, struct { unsigned version; uint64_t 
     return memory->reserved = 0, OK;
 }
 
-int nvmlDeviceGetUtilizationRates(int *device, unsigned rates[2]) { return (void)device, rates[0] = 97, rates[1] = 40, OK; }
-int nvmlDeviceGetTemperature(int *device, int sensor, unsigned *celsius) { return (void)sensor, *celsius = 60 + *device, OK; }
-int nvmlDeviceGetPowerUsage(int *device, unsigned *milliwatts) { return *milliwatts = *device ? UINT32_MAX : 251500, OK; }
-int nvmlDeviceGetTotalEnergyConsumption(int *device, unsigned long long *millijoules) {
-    return *device ? UNSUPPORTED : (*millijoules = 123456000, OK);
+/* Gauges. Where NVML_STUB names a folder, a file in it named after the GPU and the gauge, like
+ * `GPU-aaaa1111.power`, holds another number; one named `.lost` lets the GPU be lost, one named `.xid` is
+ * an error that is reported once. */
+enum { TIMEOUT = 10, GPU_IS_LOST = 15, XID_CRITICAL_ERROR = 8 };
+
+static int gauge_file(int device, const char *name, char path[4096]) {
+    const char *root = getenv("NVML_STUB");
+    return root && snprintf(path, 4096, "%s/%s.%s", root, uuids[device], name) < 4096;
 }
-int nvmlDeviceGetClockInfo(int *device, int clock, unsigned *mhz) { return (void)device, (void)clock, *mhz = 1980, OK; }
+
+static unsigned long long gauge(int device, const char *name, unsigned long long otherwise) {
+    char path[4096];
+    FILE *text = gauge_file(device, name, path) ? fopen(path, "r") : NULL;
+    if (!text) return otherwise;
+    if (fscanf(text, "%llu", &otherwise) != 1) otherwise = 0;
+    fclose(text);
+    return otherwise;
+}
+
+static int is_lost(int device) {
+    char path[4096];
+    return gauge_file(device, "lost", path) && !access(path, F_OK);
+}
+
+int nvmlDeviceGetUtilizationRates(int *device, unsigned rates[2]) {
+    return is_lost(*device) ? GPU_IS_LOST : (rates[0] = 97, rates[1] = 40, OK);
+}
+int nvmlDeviceGetTemperature(int *device, int sensor, unsigned *celsius) { return (void)sensor, *celsius = 60 + *device, OK; }
+int nvmlDeviceGetPowerUsage(int *device, unsigned *milliwatts) {
+    return *milliwatts = gauge(*device, "power", *device ? UINT32_MAX : 251500), OK;
+}
+int nvmlDeviceGetTotalEnergyConsumption(int *device, unsigned long long *millijoules) {
+    return *device ? UNSUPPORTED : (*millijoules = gauge(*device, "energy", 123456000), OK);
+}
+int nvmlDeviceGetClockInfo(int *device, int clock, unsigned *mhz) { return (void)device, *mhz = clock == 2 ? 2619 : 1980, OK; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(int *device, unsigned long long *reasons) {
+    return *reasons = gauge(*device, "throttle", 0), OK;
+}
+
+typedef struct { int *device; unsigned long long type, data; unsigned gpu_instance, compute_instance; } Event;
+
+int nvmlEventSetCreate(void **set) { return *set = numbers, OK; }
+int nvmlEventSetFree(void *set) { return (void)set, OK; }
+int nvmlDeviceGetSupportedEventTypes(int *device, unsigned long long *types) { return (void)device, *types = XID_CRITICAL_ERROR, OK; }
+int nvmlDeviceRegisterEvents(int *device, unsigned long long types, void *set) { return (void)device, (void)types, (void)set, OK; }
+
+int nvmlEventSetWait_v2(void *set, Event *event, unsigned milliseconds) {
+    (void)set;
+    for (unsigned waited = 0;; waited += 5) {
+        for (int i = 0; i < 2; i++) {
+            char path[4096];
+            unsigned long long code = gauge(i, "xid", 0);
+            if (!code || !gauge_file(i, "xid", path) || unlink(path)) continue;
+            return *event = (Event){&numbers[i], XID_CRITICAL_ERROR, code, 0, 0}, OK;
+        }
+        if (waited >= milliseconds) return TIMEOUT;
+        usleep(5000);
+    }
+}

@@ -29,7 +29,7 @@ fn a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used() {
 
     assert!(run.dir.checkpoint(newest).damaged().is_dir());
     let alert = run.events().into_iter().find_map(|event| match event.what {
-        What::Alert { message } => Some(message),
+        What::Alert { message, .. } => Some(message),
         _ => None,
     });
     let alert = alert.expect("a damaged checkpoint is an alert");

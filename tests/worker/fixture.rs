@@ -227,5 +227,7 @@ fn record(settings: Settings, examples: u64) -> RunRecord {
         varied: serde_json::Map::new(),
         origins: BTreeMap::new(),
         queue: Queue::default(),
+        alerts: Vec::new(),
+        budgets: Vec::new(),
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! These need libtorch: `LIBTORCH` must name it (`make test` sets it).
 
+mod alerts;
 mod asked_to_end;
+mod disturbed;
 mod failures;
 mod fixture;
 mod learning;
@@ -11,4 +13,5 @@ mod orders;
 mod real_data;
 mod resume;
 mod split;
+mod storm;
 mod verify;

@@ -30,14 +30,11 @@ fn halved(settings: Settings) -> TestRun {
         checkpoint: None,
         why: "first attempt".to_owned(),
     };
-    let end = End {
-        attempt: 1,
-        time: 2.0,
-        code: Some(exit::OUT_OF_DEVICE_MEMORY),
-        signal: None,
-        checkpoint: None,
-        why: "out of memory".to_owned(),
-    };
+    let end = serde_json::json!({
+        "attempt": 1, "time": 2.0, "code": exit::OUT_OF_DEVICE_MEMORY, "signal": null,
+        "checkpoint": null, "why": "out of memory",
+    });
+    let end: End = serde_json::from_value(end).unwrap();
     for line in [Attempt::Start(start), Attempt::End(end)] {
         append_line(&run.dir.attempts(), &line, Durability::Synced).unwrap();
     }

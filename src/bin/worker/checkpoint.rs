@@ -8,7 +8,7 @@ use std::path::Path;
 
 use overnight::run_dir::checkpoint::{self as layout, CheckpointDir, State};
 use overnight::run_dir::write::{at, sync_folder};
-use overnight::run_dir::{PROTOCOL, RunDir, read, step_of};
+use overnight::run_dir::{PROTOCOL, ReadError, RunDir, read, step_of};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -76,7 +76,8 @@ pub struct Found {
 /// none. Damaged ones are renamed out of the way. Nothing newer is touched.
 ///
 /// # Errors
-/// A whole checkpoint does not fit the model: it is another run's, or the settings were changed.
+/// A whole checkpoint does not fit the model: it is another run's, or the settings were changed. Or one
+/// cannot be read at the moment, which says nothing about it.
 pub fn load_newest(run: &RunDir, learner: &Learner, newest: Option<u64>) -> Result<Found, Failure> {
     let mut found = Found { state: None, damaged: Vec::new() };
     for step in layout::steps(run).into_iter().rev().filter(|step| Some(*step) <= newest) {
@@ -86,7 +87,8 @@ pub fn load_newest(run: &RunDir, learner: &Learner, newest: Option<u64>) -> Resu
                 found.state = Some(whole.put_into(learner, &checkpoint)?);
                 return Ok(found);
             }
-            Err(why) => {
+            Err(Unusable::Unread(failure)) => return Err(failure),
+            Err(Unusable::Damaged(why)) => {
                 let aside = checkpoint.damaged();
                 remove(&aside)?;
                 fs::rename(checkpoint.path(), &aside).map_err(|error| at(&aside, error))?;
@@ -123,24 +125,49 @@ struct Whole {
     optimizer: Vec<u8>,
 }
 
-/// Reads and verifies one checkpoint; the error is what is wrong with it, for a person.
-fn whole(checkpoint: &CheckpointDir, step: u64) -> Result<Whole, String> {
-    let state: State = read::json(&checkpoint.state()).map_err(|error| error.to_string())?;
+/// Why a checkpoint is not gone on from.
+enum Unusable {
+    /// It is not what was written; in words for a person.
+    Damaged(String),
+    /// The disk did not give it, which may pass.
+    Unread(Failure),
+}
+
+/// Reads and verifies one checkpoint.
+fn whole(checkpoint: &CheckpointDir, step: u64) -> Result<Whole, Unusable> {
+    let path = checkpoint.state();
+    let state: State = read::json(&path).map_err(|error| match error {
+        ReadError::Io { error, .. } => unread(&path, &error),
+        damaged => Unusable::Damaged(damaged.to_string()),
+    })?;
     if (state.protocol, state.step) != (PROTOCOL, step) {
-        return Err(format!("its state is of step {} and protocol {}", state.step, state.protocol));
+        let (step, protocol) = (state.step, state.protocol);
+        return Err(Unusable::Damaged(format!("its state is of step {step} and protocol {protocol}")));
     }
     let verified = |path: &Path, hash: &str| {
-        let bytes = fs::read(path).map_err(|error| at(path, error).to_string())?;
+        let bytes = fs::read(path).map_err(|error| unread(path, &error))?;
         let agrees = blake3::hash(&bytes).to_hex().as_str() == hash;
         if agrees {
             Ok(bytes)
         } else {
-            Err(format!("{} does not have the hash in its state", path.display()))
+            Err(Unusable::Damaged(format!("{} does not have the hash in its state", path.display())))
         }
     };
     let model = verified(&checkpoint.model(), &state.model_hash)?;
     let optimizer = verified(&checkpoint.optimizer(), &state.optimizer_hash)?;
     Ok(Whole { state, model, optimizer })
+}
+
+/// A file that is missing, or is no file, is damage; anything else may be as it should be.
+fn unread(path: &Path, error: &io::Error) -> Unusable {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
+    let words = format!("{}: {error}", path.display());
+    match error.kind() {
+        NotFound | IsADirectory | NotADirectory | InvalidInput => Unusable::Damaged(words),
+        _ => Unusable::Unread(Failure::Checkpoint(format!(
+            "{words} (the checkpoint may be whole: make it readable, then start the run again)"
+        ))),
+    }
 }
 
 impl Whole {

@@ -12,8 +12,11 @@ use crate::train::NotFinite;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A file of the run could not be written.
-    #[error("{0} (free some space or give the folder back, then start the run again)")]
+    #[error("{error}{way_out}", error = .0, way_out = way_out(.0))]
     Write(io::Error),
+    /// Asked to end before there was anything to write: no failure, but an end of what was going on.
+    #[error("asked to end while it loaded")]
+    AskedToEnd,
     #[error("{}", first_line(.0))]
     Torch(#[from] TchError),
     #[error("{0}")]
@@ -42,7 +45,7 @@ impl Failure {
             Failure::Checkpoint(_) => FailureKind::Checkpoint,
             Failure::Torch(error) => kind_of_message(&error.to_string()),
             Failure::Panic(message) => kind_of_message(message),
-            Failure::Read(_) | Failure::Orders(_) => FailureKind::Other,
+            Failure::Read(_) | Failure::Orders(_) | Failure::AskedToEnd => FailureKind::Other,
         }
     }
 
@@ -73,7 +76,26 @@ impl From<TaskError> for Failure {
         match error {
             TaskError::Torch(error) => Failure::Torch(error),
             TaskError::Data(message) => Failure::Data(message),
+            TaskError::AskedToEnd => Failure::AskedToEnd,
         }
+    }
+}
+
+/// What a person can do about a file that could not be written.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => " (free some space; the run then goes on)",
+        io::ErrorKind::QuotaExceeded => " (free some of your share of the disk; the run then goes on)",
+        io::ErrorKind::PermissionDenied => " (make it writable for this user, then start the run again)",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            " (the disk may have been damaged: see dmesg; mount it writable, then start the run again)"
+        }
+        io::ErrorKind::NotFound => " (give the folder back, then start the run again)",
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            " (something else lies there: move it away, then start the run again)"
+        }
+        // What the system says is all there is to say.
+        _ => "",
     }
 }
 
@@ -111,6 +133,19 @@ mod tests {
         assert_eq!(torch("CUDA error: device-side assert triggered").exit_code(), 1);
         assert_eq!(torch("The size of tensor a (3) must match").exit_code(), 1);
         assert_eq!(Failure::Write(io::Error::other("x")).exit_code(), 74);
+    }
+
+    #[test]
+    fn space_is_asked_for_only_where_there_is_none() {
+        let says = |number| Failure::from(io::Error::from_raw_os_error(number)).to_string();
+        assert!(says(28).contains("free some space"), "{}", says(28));
+        assert!(says(122).contains("your share"));
+        for (number, words) in
+            [(13, "make it writable"), (30, "see dmesg"), (2, "give the folder back"), (21, "move it away")]
+        {
+            assert!(says(number).contains(words) && !says(number).contains("free some"), "{}", says(number));
+        }
+        assert_eq!(says(5), "Input/output error (os error 5)");
     }
 
     #[test]

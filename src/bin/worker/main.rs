@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod checkpoint;
+mod claim;
 mod data;
 mod device;
 mod failure;
@@ -18,6 +19,7 @@ mod orders;
 mod progress;
 mod replay;
 mod schedule;
+mod signals;
 mod step;
 mod task;
 mod tasks;
@@ -25,14 +27,11 @@ mod torch_ext;
 mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use overnight::run_dir::records::{What, exit};
 use overnight::run_dir::{PROTOCOL, RunDir, checkpoint as checkpoints, read};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use failure::Failure;
 use journal::append_event;
@@ -76,11 +75,10 @@ fn main() -> ExitCode {
 /// Carries out the orders in the run directory, but ends as if asked to after the step `until`. Gives the
 /// exit code.
 fn work(path: &Path, until: Option<u64>) -> i32 {
-    let run = RunDir::new(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
-    let ended = match flag_of_signals() {
-        Ok(flag) => move || flag.load(Ordering::Relaxed),
-        Err(error) => return say_failed(&run, None, &Failure::Orders(error.to_string())),
-    };
+    let run = RunDir::new(absolute(path));
+    if let Err(error) = signals::listen() {
+        return say_failed(&run, None, &Failure::Orders(error.to_string()));
+    }
     let prepared = || {
         let record = read::run_record(&run)?;
         let mut orders = Orders::take(&run, &record)?;
@@ -92,7 +90,7 @@ fn work(path: &Path, until: Option<u64>) -> i32 {
         Err(failure) => return say_failed(&run, None, &failure),
     };
     // `tch` panics where it has no other way to say that libtorch failed.
-    let result = catch_unwind(AssertUnwindSafe(|| train(&run, &record, &orders, &ended)))
+    let result = catch_unwind(AssertUnwindSafe(|| train(&run, &record, &orders, &signals::asked_to_end)))
         .unwrap_or_else(|panic| Err(Failure::Panic(words_of(panic.as_ref()))));
     let (code, why) = match &result {
         Ok(Outcome::Finished) => (exit::FINISHED, "finished".to_owned()),
@@ -105,13 +103,12 @@ fn work(path: &Path, until: Option<u64>) -> i32 {
     code
 }
 
-/// A flag that SIGTERM and SIGINT set.
-fn flag_of_signals() -> std::io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&flag))?;
-    }
-    Ok(flag)
+/// The path from the root, links left as they are: the workspace lies three folders above the run as it
+/// was named, which is somewhere else where `runs/` is a link.
+fn absolute(path: &Path) -> PathBuf {
+    let has_parents = path.components().any(|part| part == Component::ParentDir);
+    let found = if has_parents { path.canonicalize() } else { std::path::absolute(path) };
+    found.unwrap_or_else(|_| path.to_owned())
 }
 
 /// Says why, in the run's last event and on standard error. Gives the exit code.

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use overnight::run_dir::RunDir;
 use tch::Tensor;
 
+use overnight::run_dir::checkpoint::lr_factor;
+
 use crate::checkpoint;
 use crate::failure::Failure;
 use crate::step::Learner;
@@ -37,7 +39,7 @@ fn replay(
         if ended() {
             return Ok(None);
         }
-        let lr = learner.learning_rate(earlier) * found.lr_factor;
+        let lr = learner.learning_rate(earlier) * lr_factor(&found.reductions, earlier);
         learner.step(earlier, lr, Watch::NOBODY)?;
     }
     for member in &learner.model {
@@ -53,7 +55,7 @@ fn replay(
             *seen = Some(format!("the output of {name} in step {step}"));
         }
     });
-    let lr = learner.learning_rate(step) * found.lr_factor;
+    let lr = learner.learning_rate(step) * lr_factor(&found.reductions, step);
     learner.step(step, lr, Watch::with(&observer))?;
     if seen.borrow().is_some() {
         return Ok(seen.take());

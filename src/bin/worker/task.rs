@@ -151,4 +151,7 @@ pub enum TaskError {
     /// Data or settings that cannot be used; the text names the file and the way out.
     #[error("{0}")]
     Data(String),
+    /// The process was asked to end before it had loaded everything.
+    #[error("asked to end while it loaded")]
+    AskedToEnd,
 }

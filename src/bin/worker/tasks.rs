@@ -30,6 +30,9 @@ pub fn build(record: &RunRecord, base: &Path, device: Device) -> Result<Box<dyn 
 
 impl From<DataError> for TaskError {
     fn from(error: DataError) -> Self {
-        TaskError::Data(error.to_string())
+        match error {
+            DataError::AskedToEnd => TaskError::AskedToEnd,
+            error => TaskError::Data(error.to_string()),
+        }
     }
 }

@@ -3,28 +3,33 @@
 //! Everything that is computed is a function of the settings, the seed and the step, so a run that was
 //! interrupted anywhere ends at the same bits as one that was not.
 
+mod alerts;
 mod clock;
 mod due;
 mod end;
 mod rows;
 mod state;
 
+use overnight::experiment::alert::watch::Watch as AlertWatch;
 use overnight::run_dir::certificate::trail;
+use overnight::run_dir::checkpoint::{self as checkpoints, State};
 use overnight::run_dir::records::{Event, RunRecord, What};
 use overnight::run_dir::write::{Durability, replace_json};
-use overnight::run_dir::{RunDir, checkpoint::State, metrics, read};
+use overnight::run_dir::{RunDir, metrics, read};
 use tch::Device;
 
 use crate::checkpoint;
+use crate::claim::Claim;
 use crate::device;
 use crate::failure::Failure;
-use crate::journal::Journal;
+use crate::journal::{Journal, append_event};
 use crate::losses::LossBuffer;
 use crate::orders::Orders;
 use crate::progress::ProgressFile;
 use crate::replay;
 use crate::step::Learner;
 use crate::task::{Measured, Watch};
+use alerts::Wish;
 use clock::Clock;
 use due::Due;
 pub use state::NotFinite;
@@ -58,6 +63,12 @@ pub fn train(
                 replay::first_not_finite(dir, || beginning(dir, record, orders, device), &found, &ended);
             Err(Failure::NotFinite(found.with_suspect(suspect)))
         }
+        Err(Failure::AskedToEnd) => {
+            let step = orders.start.checkpoint.unwrap_or(0);
+            let why = "asked to end while it loaded".to_owned();
+            append_event(dir, orders.start.attempt, step, What::Ended { why })?;
+            Ok(Outcome::Ended)
+        }
         result => result,
     }
 }
@@ -85,9 +96,12 @@ fn train_on(
         dir,
         record,
         progress,
+        claim: Claim::new(dir, orders.start.attempt),
         saved: (kept_rows.is_some() && !due.anything()).then_some(state.step),
         clock: Clock::new(state.elapsed_seconds),
         losses: LossBuffer::default(),
+        alerts: AlertWatch::new(&record.alerts, state.alerts.clone()),
+        wish: None,
         measured: None,
         learner,
         state,
@@ -108,6 +122,9 @@ fn train_on(
             checkpoint: due.checkpoint || improved || is_last,
             ..Due::NOTHING
         };
+        if let Some(wish) = run.wish.take().filter(|_| !is_last) {
+            return run.end_by_alert(&wish, due);
+        }
         if due.sample && !run.sample(ended)? {
             return run.end_as_asked(due);
         }
@@ -125,7 +142,7 @@ fn train_on(
         run.clock.resume();
         run.state.step += 1;
         let step = run.state.step;
-        let lr = run.learner.learning_rate(step) * run.state.lr_factor;
+        let lr = run.rate_of(step);
         let taken = run.learner.step(step, lr, Watch::NOBODY)?;
         run.losses.push(step, taken);
         run.clock.step();
@@ -152,9 +169,14 @@ struct Training<'a> {
     /// What the next checkpoint will say.
     state: State,
     journal: Journal,
+    claim: Claim,
     clock: Clock,
     /// Losses that are still on the device.
     losses: LossBuffer,
+    /// The rules of its alerts, and what they remember.
+    alerts: AlertWatch,
+    /// A rule of this step's row that wants the run to end, until it has.
+    wish: Option<Wish>,
     /// The evaluation of this step, until its row is written.
     measured: Option<Measured>,
     /// The step of the checkpoint that holds everything so far.
@@ -166,7 +188,7 @@ impl Training<'_> {
         let start = &orders.start;
         let (attempt, step, steps) = (start.attempt, self.state.step, self.record.steps);
         for message in damaged {
-            self.journal.event(step, What::Alert { message: message.clone() })?;
+            self.journal.event(step, What::Alert { message: message.clone(), rule: None, action: None })?;
             self.journal.say(message)?;
         }
         let device = start.device.name();
@@ -200,6 +222,11 @@ impl Training<'_> {
                 Err(Failure::NotFinite(found))
             }
         }
+    }
+
+    /// The learning rate of a step.
+    fn rate_of(&self, step: u64) -> f64 {
+        self.learner.learning_rate(step) * checkpoints::lr_factor(&self.state.reductions, step)
     }
 
     fn show_progress(&self) {

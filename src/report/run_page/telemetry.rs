@@ -1,69 +1,123 @@
-//! What the machine did during a run: one small chart for each measured quantity.
+//! What the machine did during a run: one small chart for each measured quantity, and in words what
+//! held its GPU up.
 
-use super::super::chart::{self, Axis, Chart, Form, Point, Range, Series, Size, Spread, Weight};
+mod words;
+
+use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
 use super::super::summary::RunSummary;
+use crate::run_dir::metrics::{Column, Metrics};
+use crate::run_dir::telemetry::{self, Energy, LOST, XID};
+
+pub use words::notes;
 
 /// Charts of telemetry on one page.
-const MOST: usize = 12;
+const MOST: usize = 18;
 
-/// A chart for each column that has values, over the minutes since the first sample.
+/// A chart for each column that has values, over the minutes since the first sample: the GPU's first.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
-    let Some(start) = files.telemetry.column("time").and_then(|time| time.values.first().copied()) else {
+    let table = &files.telemetry;
+    let Some(start) = table.column("time").and_then(|time| time.values.first().copied()) else {
         return Vec::new();
     };
-    let end = files.telemetry.column("time").and_then(|time| time.last()).unwrap_or(start);
-    let (unit, seconds) = match end - start {
-        span if span > 6.0 * 3600.0 => ("hours", 3600.0),
-        span if span > 300.0 => ("minutes", 60.0),
-        _ => ("seconds", 1.0),
+    let end = table.column("time").and_then(|time| time.last()).unwrap_or(start);
+    let span = Span::of(start, end);
+    let marks = words::marks(table);
+    let mut columns: Vec<&Column> = table.columns.iter().filter(|column| column.name != "time").collect();
+    columns.sort_by_key(|column| !column.name.starts_with("gpu"));
+    let figure = |column: &Column| {
+        let shown = Shown::of(&column.name)?;
+        let points = points(table, column, &shown, &span);
+        if points.is_empty() {
+            return None;
+        }
+        let of_gpu = column.name.starts_with("gpu");
+        let events = marks.iter().filter(|mark| of_gpu && mark.is_on(&column.name));
+        let events = events.map(|mark| Event { x: span.place(mark.time), word: mark.word.clone() });
+        Some(drawn(&column.name, shown, points, events.collect(), &span, summary))
     };
-    let columns = files.telemetry.columns.iter().filter(|column| column.name != "time");
-    columns
-        .filter_map(|column| {
-            let shown = Shown::of(&column.name)?;
-            let points: Vec<Point> = files
-                .telemetry
-                .points("time", &column.name)
-                .map(|(time, value)| ((time - start) / seconds, value / shown.divisor))
-                .collect();
-            if points.is_empty() {
-                return None;
-            }
-            let note = if shown.unit.is_empty() {
-                format!("over {unit}")
-            } else {
-                format!("{} over {unit}", shown.unit)
-            };
-            let (label, weight) = (shown.title.clone(), Weight::Plain);
-            let chart = Chart {
-                title: shown.title.clone(),
-                subtitle: note.clone(),
-                x: Axis {
-                    label: unit.into(),
-                    spread: Spread::Linear,
-                    range: Range::Fixed(0.0, (end - start) / seconds),
-                },
-                y: Axis { label: shown.title.clone(), spread: Spread::Linear, range: shown.range },
-                series: vec![Series { label, number: summary.number % 8, points, weight, form: Form::AsIs }],
-                events: Vec::new(),
-                size: Size::Third,
-            };
-            let id = format!("telemetry-{}", column.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-            let (title, svg) = (shown.title, chart::draw(&chart));
-            Some(Figure { id, title, note, width: "w4", legend: Vec::new(), svg })
-        })
-        .take(MOST)
-        .collect()
+    columns.into_iter().filter_map(figure).take(MOST).collect()
 }
 
-/// Energy of all GPUs over the run, from counters that only rise.
-pub fn energy_kwh(files: &RunFiles) -> Option<f64> {
-    let counters = files.telemetry.columns.iter().filter(|column| column.name.ends_with("energy_joules"));
-    let used = counters.filter_map(|column| Some(column.last()? - column.values.first()?));
-    let joules = used.fold(None, |sum: Option<f64>, used| Some(sum.unwrap_or(0.0) + used))?;
-    (joules.is_finite() && joules > 0.0).then_some(joules / 3.6e6)
+/// Joules that the run took, over all its attempts. Tables of earlier versions have the counters of whole
+/// devices alone, which only rise.
+pub fn energy_joules(table: &Metrics) -> Option<f64> {
+    let counters = || {
+        let of_device = |column: &&Column| column.name.starts_with("gpu") && column.name.ends_with("_joules");
+        let counters = table.columns.iter().filter(of_device);
+        let used = counters.filter_map(|column| Some(column.last()? - column.values.first()?));
+        used.fold(None, |sum: Option<f64>, used| Some(sum.unwrap_or(0.0) + used))
+    };
+    let has_shares = table.column(telemetry::RUN_GPU_JOULES).is_some();
+    let joules = if has_shares { Energy::of(table).total_joules() } else { counters() };
+    joules.filter(|joules| joules.is_finite() && (has_shares || *joules > 0.0))
+}
+
+/// The time that all charts show.
+struct Span {
+    start: f64,
+    unit: &'static str,
+    seconds: f64,
+    length: f64,
+}
+
+impl Span {
+    fn of(start: f64, end: f64) -> Span {
+        let (unit, seconds) = match end - start {
+            span if span > 6.0 * 3600.0 => ("hours", 3600.0),
+            span if span > 300.0 => ("minutes", 60.0),
+            _ => ("seconds", 1.0),
+        };
+        Span { start, unit, seconds, length: (end - start) / seconds }
+    }
+
+    fn place(&self, time: f64) -> f64 {
+        (time - self.start) / self.seconds
+    }
+}
+
+fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<Point> {
+    let values = table.points("time", &column.name);
+    let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
+        Kind::Gauge => Box::new(values),
+        Kind::Counter => Box::new(rates(values.collect()).into_iter()),
+    };
+    values.map(|(time, value)| (span.place(time), value / shown.divisor)).collect()
+}
+
+/// What a counter rose by in each second between two rows. One that fell began anew with the machine.
+fn rates(counts: Vec<Point>) -> Vec<Point> {
+    let rate = |pair: &[Point]| {
+        let ((from, before), (to, after)) = (pair[0], pair[1]);
+        (to > from && after >= before).then(|| (to, (after - before) / (to - from)))
+    };
+    counts.windows(2).filter_map(rate).collect()
+}
+
+fn drawn(
+    column: &str,
+    shown: Shown,
+    points: Vec<Point>,
+    events: Vec<Event>,
+    span: &Span,
+    summary: &RunSummary,
+) -> Figure {
+    let unit = span.unit;
+    let note =
+        if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
+    let (label, weight) = (shown.title.clone(), Weight::Plain);
+    let chart = Chart {
+        title: shown.title.clone(),
+        subtitle: note.clone(),
+        x: Axis { label: unit.into(), spread: Spread::Linear, range: Range::Fixed(0.0, span.length) },
+        y: Axis { label: shown.title.clone(), spread: Spread::Linear, range: shown.range },
+        series: vec![Series { label, number: summary.number % 8, points, weight, form: Form::AsIs }],
+        events,
+        size: Size::Third,
+    };
+    let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), svg: chart::draw(&chart) }
 }
 
 /// How a column is shown: the unit stands at the end of its name.
@@ -72,19 +126,32 @@ struct Shown {
     unit: &'static str,
     divisor: f64,
     range: Range,
+    kind: Kind,
+}
+
+/// Whether a column says how much there is, or how much there was in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Gauge,
+    Counter,
 }
 
 impl Shown {
     fn of(column: &str) -> Option<Shown> {
-        // A counter since the machine's start tells nothing as a curve.
-        let counters = ["_joules", "network_received_bytes", "network_sent_bytes"];
-        if counters.iter().any(|counter| column.ends_with(counter)) {
+        // A counter of energy tells less than the power beside it; these are told in words.
+        let untold = ["_joules", XID, LOST, "processes_count", "processes", telemetry::THROTTLE];
+        if untold.iter().any(|end| column.ends_with(end)) {
             return None;
         }
-        const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+        let counters = ["disk_read", "disk_written", "network_received", "network_sent"];
+        if counters.iter().any(|counter| column.strip_suffix("_bytes") == Some(counter)) {
+            let title = title(column.strip_suffix("_bytes").unwrap_or(column));
+            let range = Range::FromZero;
+            return Some(Shown { title, unit: "MiB/s", divisor: MIB, range, kind: Kind::Counter });
+        }
         let units = [
             ("_percent", "%", 1.0, Range::Fixed(0.0, 100.0)),
-            ("_bytes", "GiB", GIB, Range::FromZero),
+            ("_bytes", "GiB", 1024.0 * MIB, Range::FromZero),
             ("_mib", "GiB", 1024.0, Range::FromZero),
             ("_celsius", "°C", 1.0, Range::All),
             ("_watts", "W", 1.0, Range::FromZero),
@@ -92,16 +159,20 @@ impl Shown {
         ];
         let found = units.into_iter().find_map(|(end, unit, divisor, range)| {
             let title = title(column.strip_suffix(end)?);
-            Some(Shown { title, unit, divisor, range })
+            Some(Shown { title, unit, divisor, range, kind: Kind::Gauge })
         });
         Some(found.unwrap_or_else(|| Shown {
             title: title(column),
             unit: "",
             divisor: 1.0,
             range: Range::All,
+            kind: Kind::Gauge,
         }))
     }
 }
+
+/// Bytes.
+const MIB: f64 = 1024.0 * 1024.0;
 
 /// "gpu0_use" is "GPU 0 use".
 fn title(name: &str) -> String {
@@ -109,6 +180,7 @@ fn title(name: &str) -> String {
         Some("") => "GPU".to_owned(),
         Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => format!("GPU {number}"),
         _ if word == "cpu" => "CPU".to_owned(),
+        _ if word == "gpu" => "GPU".to_owned(),
         _ => word.to_owned(),
     });
     let words: Vec<String> = words.collect();
@@ -127,6 +199,35 @@ mod tests {
         assert_eq!((shown.title.as_str(), shown.unit), ("GPU 0 memory", "GiB"));
         assert_eq!(Shown::of("cpu_percent").unwrap().title, "CPU");
         assert_eq!(Shown::of("process_memory_bytes").unwrap().title, "Process memory");
-        assert!(Shown::of("gpu0_energy_joules").is_none());
+        assert_eq!(Shown::of("gpu_memory_clock_mhz").unwrap().title, "GPU memory clock");
+        for words in
+            ["gpu0_energy_joules", "gpu_xid_code", "gpu_lost", "gpu_processes", "gpu_throttle_reasons"]
+        {
+            assert!(Shown::of(words).is_none(), "{words}");
+        }
+    }
+
+    #[test]
+    fn counters_are_shown_as_rates() {
+        let shown = Shown::of("network_received_bytes").unwrap();
+        assert_eq!(
+            (shown.title.as_str(), shown.unit, shown.kind),
+            ("Network received", "MiB/s", Kind::Counter)
+        );
+        let counts = vec![(0.0, 100.0), (2.0, 300.0), (4.0, 10.0), (6.0, 10.0)];
+        assert_eq!(rates(counts), [(2.0, 100.0), (6.0, 0.0)]);
+    }
+
+    #[test]
+    fn energy_is_the_runs_share_and_in_older_tables_the_devices_own() {
+        let table = |text: &str| {
+            let mut table = Metrics::default();
+            table.extend(text.as_bytes());
+            energy_joules(&table)
+        };
+        assert_eq!(table("time,gpu_energy_joules\n1,500\n2,900\n"), Some(400.0));
+        let shares = "time,gpu_energy_joules,run_gpu_energy_joules,run_cpu_energy_joules\n";
+        assert_eq!(table(&format!("{shares}1,500,20,\n2,900,220,5\n3,,,\n")), Some(225.0));
+        assert_eq!(table(&format!("{shares}1,,,\n")), None, "absent, never zero");
     }
 }

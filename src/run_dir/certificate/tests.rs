@@ -155,3 +155,16 @@ fn a_verdict_about_steps_that_were_taken_anew_says_nothing() {
     assert_eq!(of(&[old]), Verified::No);
     assert_eq!(of(&[verdict(0, 40, None)]), Verified::No, "there is no such checkpoint any more");
 }
+
+#[test]
+fn another_build_of_libtorch_is_a_change_only_where_both_are_known() {
+    for (one, other, is_same) in [
+        ("2.11.0+cpu", "2.11.0+cu130", false),
+        ("2.11.0", "2.11.0+cu130", true),
+        ("2.11.0+cpu", "2.11.0", true),
+        ("2.11.0", "2.12.0+cpu", false),
+    ] {
+        let with = |libtorch: &str| Start { libtorch: libtorch.into(), ..start(1, None) };
+        assert_eq!(changes(&with(one), &with(other)).is_empty(), is_same, "{one} {other}");
+    }
+}

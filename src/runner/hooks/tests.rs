@@ -75,20 +75,27 @@ fn more_than_can_wait_is_left_out_and_said_to_be() {
 
 #[test]
 fn what_is_abandoned_is_ended_also_when_it_begins_later() {
+    let folder = tempfile::tempdir().unwrap();
     let groups = Groups::default();
-    let told = Occasion::alert(None, "rule", "message").told(&place());
-    let words = ["sleep".to_owned(), "600".to_owned()];
-    let begun = Instant::now();
+    let place = Place { workspace: Workspace::new(folder.path()), ..place() };
+    let told = Occasion::alert(None, "rule", "message").told(&place);
+    let run = || {
+        let words = ["sh", "-c", "echo > begun; sleep 600; true"].map(str::to_owned);
+        command::run(&words, &told, Duration::from_secs(600), &groups)
+    };
+    let ended = || Err("ended by SIGKILL (9)".to_owned());
+    let start = Instant::now();
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| command::run(&words, &told, Duration::from_secs(600), &groups));
+        let running = scope.spawn(run);
+        while !folder.path().join("begun").exists() {
+            assert!(start.elapsed() < Duration::from_secs(60), "it never began");
+            std::thread::yield_now();
+        }
         groups.abandon();
-        assert_eq!(running.join().unwrap(), Err("ended by SIGKILL (9)".to_owned()));
+        assert_eq!(running.join().unwrap(), ended());
     });
-    assert_eq!(
-        command::run(&words, &told, Duration::from_secs(600), &groups),
-        Err("ended by SIGKILL (9)".to_owned())
-    );
-    assert!(begun.elapsed() < Duration::from_secs(500), "neither slept to its end");
+    assert_eq!(run(), ended());
+    assert!(start.elapsed() < Duration::from_secs(500), "neither slept to its end");
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         runs,
         slots,
         gpus,
+        gpu_states: &[],
         ending,
         patience: PATIENCE,
         gate: Gate::Open,
@@ -176,6 +177,7 @@ fn a_need_outside_of_the_batch_counts_as_what_it_is() {
             runs: &runs,
             slots: &cpu(1),
             gpus: &[],
+            gpu_states: &[],
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
@@ -240,6 +242,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             runs: &runs,
             slots: &slots,
             gpus: &[],
+            gpu_states: &[],
             ending: Ending::Open,
             patience: PATIENCE,
             gate,
@@ -263,6 +266,7 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             runs: &runs,
             slots: &slots,
             gpus: &[],
+            gpu_states: &[],
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
@@ -280,4 +284,44 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
     assert_eq!(reason(waiting()), None, "what nobody knows is tried");
     let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
     assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
+}
+
+#[test]
+fn runs_wait_for_a_lost_gpu_and_others_go_on() {
+    let gpus = ["H100".to_owned(), "H100".to_owned()];
+    let slots = slots(None, 2, 4);
+    let on = |wish| Run { wish, ..run("a", Standing::Waiting) };
+    let runs = [on(Wish::Gpu(1)), on(Wish::AnyGpu), on(Wish::Model("H100".to_owned())), on(Wish::Cpu)];
+    let decide_with = |states: &[GpuState]| {
+        decide(&Observation {
+            runs: &runs,
+            others: &[],
+            slots: &slots,
+            gpus: &gpus,
+            gpu_states: states,
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+        })
+    };
+    let words = "GPU 1 was lost (XID 79: it has fallen off the bus); reset it or reboot";
+    let lost = decide_with(&[GpuState::Fine, GpuState::Lost(words.to_owned())]);
+    assert_eq!(lost.actions, [Action::Start { run: 1, slot: 0 }, Action::Start { run: 3, slot: 1 }]);
+    assert_eq!(lost.waiting[0], (0, Reason::Held(words.to_owned())));
+    assert_eq!(lost.waiting[1], (2, waits("for a free H100")), "the other one will do");
+    let unsure = decide_with(&[GpuState::Fine, GpuState::Unsure]);
+    assert_eq!(unsure.waiting[0], (0, waits("for GPU 1")));
+    let alone = decide(&Observation {
+        runs: &runs[..1],
+        others: &[],
+        slots: &slots,
+        gpus: &gpus,
+        gpu_states: &[GpuState::Fine, GpuState::Unsure],
+        ending: Ending::Open,
+        patience: PATIENCE,
+        gate: Gate::Open,
+        seconds_left: None,
+    });
+    assert_eq!((alone.actions.len(), alone.done), (0, false), "it is asked how it is first");
 }

@@ -12,12 +12,12 @@ use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::attempt::Place;
+use crate::runner::gauges::RunTelemetry;
 use crate::runner::hooks::Occasion;
 use crate::runner::room::is_full;
 use crate::runner::schedule::{self, Cause as KillCause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
-use crate::runner::telemetry::{self, TelemetryFile};
 use crate::runner::tell;
 use crate::runner::tracked::{self, Killed, Kinship, PutOff, Worker};
 use crate::say;
@@ -42,16 +42,21 @@ impl Work<'_> {
         let may_start = |seen: &scan::Seen| {
             tracked::standing(seen, Some(&batch), self.options.failed) == Standing::Waiting
         };
+        // From before the start on: an attempt can be over in a moment.
+        let listener = run.listener();
         let begun = starting::start(&run.dir, &place, &self.program, may_start).await;
         let now = Instant::now();
         match begun {
             Ok(Beginning::Started { child, handle, start }) => {
-                let telemetry = TelemetryFile::open(&run.dir.telemetry(), &telemetry::run_columns()).ok();
+                let telemetry = RunTelemetry::open(&run.dir, Kinship::Own);
                 let on = tell::device_name(gpu, &self.devices, start.threads);
                 let (name, dir, why) = (run.name(), run.dir.clone(), start.why.clone());
                 let mut worker = Worker::new(Some(&*start), Some(slot), Some(handle), now);
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
+                worker.listener = Some(listener);
+                // Until now the device was others' alone.
+                self.gauges.settle(&mut self.runs, now);
                 self.runs[index].worker = Some(worker);
                 self.watch(dir.clone(), child);
                 self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}"));
@@ -170,11 +175,12 @@ impl Work<'_> {
         let slot = (0..self.slots.len())
             .find(|&slot| !taken(slot) && (gpu.is_none() || self.slots[slot].gpu == gpu));
         let run = &mut self.runs[index];
-        let (name, dir) = (run.name(), run.dir.clone());
+        let (name, dir, listener) = (run.name(), run.dir.clone(), run.listener());
         if let Some(worker) = &mut run.worker {
+            worker.listener = Some(listener);
             worker.slot = slot;
             worker.gpu = gpu;
-            worker.telemetry = TelemetryFile::open(&dir.telemetry(), &telemetry::run_columns()).ok();
+            worker.telemetry = RunTelemetry::open(&dir, Kinship::Adopted);
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
         self.view.say(&format!("adopted  {name}: its worker lives"));
@@ -187,7 +193,8 @@ impl Work<'_> {
         if !is_adopted || run.seen.status.is_running() {
             return;
         }
-        let Some(worker) = run.worker.take() else { return };
+        let Some(worker) = self.close_account(index) else { return };
+        let run = &mut self.runs[index];
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
             let witness = self.witness(&worker, false);
@@ -201,7 +208,8 @@ impl Work<'_> {
 
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
-        let Some(worker) = self.runs[index].worker.take() else { return };
+        self.hear_alerts(index);
+        let Some(worker) = self.close_account(index) else { return };
         let status = ended.status.ok();
         let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
@@ -211,6 +219,7 @@ impl Work<'_> {
         let badly = status.is_some_and(|status| !status.success() && killed.is_none());
         let witness = self.witness(&worker, badly);
         let end = starting::end(&ended.dir, worker.attempt, status, killed.as_ref(), &witness);
+        self.doubt_device(worker.gpu, end.code);
         let is_forgiven = killed.is_some_and(|killed| !killed.counts);
         self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven });
     }
@@ -253,7 +262,7 @@ impl Work<'_> {
         };
         let word = self.runs[index].seen.status.word();
         self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
-        self.retention.run_ended();
+        self.retention.run_ended(&dir);
         self.view.say(&line);
         let word = match &self.runs[index].seen.status {
             Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,

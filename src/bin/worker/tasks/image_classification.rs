@@ -3,6 +3,7 @@
 use super::prediction_sheet::prediction_sheet;
 use crate::data::{ImageData, spread};
 use crate::models::{Cnn, ImageModel, Mlp, Mode, Resnet18, Tensors};
+use crate::signals;
 use crate::task::{Asked, Measured, ModelTensor, Order, Rate, Sampled, Task, TaskError, TrainLoss, Watch};
 use overnight::data_files::ImageSplits;
 use overnight::experiment::settings::{Data, Model, Settings};
@@ -22,7 +23,7 @@ impl ImageClassification {
     pub fn new(settings: &Settings, base: &Path, device: Device) -> Result<Self, TaskError> {
         let splits = match &settings.data {
             Data::Idx(idx) => ImageSplits::from_idx(idx, base)?,
-            Data::Folder(folder) => ImageSplits::from_folder(folder, base)?,
+            Data::Folder(folder) => ImageSplits::from_folder(folder, base, &signals::asked_to_end)?,
             Data::Shapes(shapes) => ImageSplits::from_shapes(shapes)?,
             Data::Text(_) => return Err(TaskError::Data("text has no images to classify".to_owned())),
         };

@@ -5,9 +5,10 @@ use std::time::Instant;
 use overnight::run_dir::PROTOCOL;
 use overnight::run_dir::checkpoint::steps;
 use overnight::run_dir::records::{Phase, RunResult, What};
-use overnight::run_dir::scan;
 use overnight::run_dir::write::{Durability, replace_json};
+use overnight::run_dir::{requests, scan};
 
+use super::alerts::Wish;
 use super::due::Due;
 use super::{Outcome, Training};
 use crate::checkpoint::{self, Occasion};
@@ -28,6 +29,10 @@ impl Training<'_> {
 
     /// Ends where it stands: what is `due` at this step will be done when the run goes on.
     pub fn end_as_asked(&mut self, due: Due) -> Result<Outcome, Failure> {
+        self.end(due, "asked to end")
+    }
+
+    fn end(&mut self, due: Due, why: &str) -> Result<Outcome, Failure> {
         self.fetch_losses()?;
         if self.saved != Some(self.state.step) && self.state.step > 0 {
             self.save(due, Occasion::Interruption)?;
@@ -35,13 +40,22 @@ impl Training<'_> {
         let step = self.state.step;
         self.show_progress();
         self.progress.show();
-        self.journal.event(step, What::Ended { why: "asked to end".to_owned() })?;
-        self.journal.say(&format!("ends after step {step} of {}, as asked", self.record.steps))?;
+        self.journal.event(step, What::Ended { why: why.to_owned() })?;
+        self.journal.say(&format!("ends after step {step} of {} ({why})", self.record.steps))?;
         Ok(Outcome::Ended)
+    }
+
+    /// Ends because a rule wants it so. The request stands first: whoever looks at the run from then on,
+    /// also when this worker is killed here, finds it paused or stopped, and by whom.
+    pub fn end_by_alert(&mut self, wish: &Wish, due: Due) -> Result<Outcome, Failure> {
+        let who = requests::who(&wish.rule);
+        requests::ask(self.dir, who.clone(), wish.ask.clone())?;
+        self.end(due, &who)
     }
 
     /// Writes the result, as the last thing.
     pub fn finish(&mut self, stopped_early: Option<String>, attempt: u32) -> Result<Outcome, Failure> {
+        self.claim.check()?;
         let (step, state) = (self.state.step, &self.state);
         self.show_progress();
         self.progress.show();
@@ -74,9 +88,11 @@ impl Training<'_> {
     }
 
     fn save(&mut self, due: Due, occasion: Occasion) -> Result<(), Failure> {
+        self.claim.check()?;
         self.progress.phase(Phase::Checkpointing);
         let began = Instant::now();
         self.state.due = due.names();
+        self.state.alerts = self.alerts.memories().to_vec();
         self.state.metrics_length = self.journal.sync_metrics()?;
         self.state.elapsed_seconds = self.clock.elapsed_seconds();
         self.state.epoch = self.state.step as f64 / self.record.steps_per_epoch.max(1) as f64;

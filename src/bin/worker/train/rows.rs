@@ -43,11 +43,12 @@ impl Training<'_> {
 
     /// Writes the row of this step. Gives whether its evaluation is the best so far.
     pub fn write_row(&mut self, due: Due) -> Result<bool, Failure> {
+        self.claim.check()?;
         let mut cells = state::means(&mut self.state);
         if let Some(measured) = self.measured.take() {
             cells.extend(measured.metrics);
         }
-        cells.push(("lr", self.learner.learning_rate(self.state.step) * self.state.lr_factor));
+        cells.push(("lr", self.rate_of(self.state.step)));
         let steps_per_second = self.clock.lap_rate();
         if let Some(steps_per_second) = steps_per_second {
             let rate = self.learner.task.rate();
@@ -60,6 +61,7 @@ impl Training<'_> {
         }
         self.append(&cells)?;
         self.progress.row(&cells, steps_per_second);
+        self.watch_row(&cells)?;
         Ok(improved)
     }
 

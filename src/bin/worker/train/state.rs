@@ -5,7 +5,7 @@ use std::fmt;
 use overnight::experiment::metric::direction_of;
 use overnight::experiment::settings::Settings;
 use overnight::run_dir::PROTOCOL;
-use overnight::run_dir::checkpoint::{Best, State, Window, chained};
+use overnight::run_dir::checkpoint::{Best, Reduction, State, Window, chained};
 use overnight::run_dir::number::Number;
 
 use crate::journal::fp32;
@@ -26,6 +26,8 @@ pub fn fresh() -> State {
         stale_evaluations: 0,
         stop_best: None,
         lr_factor: 1.0,
+        reductions: Vec::new(),
+        alerts: Vec::new(),
         due: Vec::new(),
         window: Window::default(),
         last: Default::default(),
@@ -40,8 +42,8 @@ pub struct NotFinite {
     pub grad_norm: f32,
     /// The last loss that was finite.
     pub last_finite: Option<f64>,
-    /// The factor on the learning rate, for who takes the steps again.
-    pub lr_factor: f64,
+    /// When the learning rate was lowered, for who takes the steps again.
+    pub reductions: Vec<Reduction>,
     /// The first tensor that was not finite, in words, once somebody found it.
     suspect: Option<String>,
 }
@@ -81,7 +83,7 @@ pub fn absorb(state: &mut State, numbers: &[StepNumbers], examples_per_step: u64
                 loss: number.loss,
                 grad_norm: number.grad_norm,
                 last_finite: state.window.last_loss.or(this),
-                lr_factor: state.lr_factor,
+                reductions: state.reductions.clone(),
                 suspect: None,
             });
         }

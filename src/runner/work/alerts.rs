@@ -1,0 +1,76 @@
+//! Telling of alerts, and asking for what the rules of the runner's own say.
+
+use super::Work;
+use crate::experiment::alert::Action;
+use crate::run_dir::records::{Event, What};
+use crate::run_dir::write::{Durability, append_line};
+use crate::run_dir::{RunDir, requests, scan};
+use crate::runner::alerts::{self, Surroundings};
+use crate::runner::hooks::Occasion;
+use crate::runner::telemetry;
+
+/// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
+const UNRULED: &str = "none";
+
+impl Work<'_> {
+    /// Tells of the alerts that a live worker has written since the last time.
+    pub(super) fn hear_alerts(&mut self, index: usize) {
+        let run = &mut self.runs[index];
+        let Some(listener) = run.worker.as_mut().and_then(|worker| worker.listener.as_mut()) else { return };
+        let (dir, heard) = (run.dir.clone(), listener.hear(&run.dir));
+        for event in heard {
+            if let What::Alert { message, rule, action } = &event.what {
+                self.tell_alert(&dir, rule.as_deref(), Some(event.step), message, *action);
+            }
+        }
+    }
+
+    /// Looks at the rules over numbers of the machine. What they ask for is a request like any other, so
+    /// the next look at the run finds it.
+    pub(super) fn watch_machine(&mut self) {
+        let machine = self.gauges.machine().clone();
+        let gpus = self.gauges.gpu_samples();
+        for index in 0..self.runs.len() {
+            let run = &mut self.runs[index];
+            let Some(worker) = &mut run.worker else { continue };
+            let process = worker.handle.as_ref().map(|handle| handle.process);
+            let around = Surroundings {
+                machine: &machine,
+                gpu: worker.gpu.and_then(|gpu| gpus.get(gpu)),
+                process_memory_bytes: process.and_then(telemetry::process_memory_bytes),
+            };
+            let Some(listener) = &mut worker.listener else { continue };
+            let fired = listener.look(&around);
+            let (dir, attempt) = (run.dir.clone(), worker.attempt);
+            let step = run.seen.progress.as_ref().map_or(0, |progress| progress.step);
+            for fired in fired {
+                let (rule, action) = (Some(fired.rule.clone()), Some(fired.action));
+                let what = What::Alert { message: fired.message.clone(), rule, action };
+                let event = Event { time: scan::now(), attempt, step, what };
+                // A full disk is what a rule may be about: the action matters more than the diary.
+                drop(append_line(&dir.alerts(), &event, Durability::Rebuildable));
+                self.tell_alert(&dir, Some(&fired.rule), Some(step), &fired.message, action);
+                let Some(ask) = alerts::ask(fired.action) else { continue };
+                if let Err(error) = requests::ask(&dir, requests::who(&fired.rule), ask) {
+                    let why = format!("the alert could not ask for the end: {error}");
+                    self.batch.event("alert", Some(&dir), &why);
+                    self.view.say(&format!("alert    {}/{}: {why}", dir.experiment(), dir.name()));
+                }
+            }
+        }
+    }
+
+    fn tell_alert(
+        &mut self,
+        dir: &RunDir,
+        rule: Option<&str>,
+        step: Option<u64>,
+        message: &str,
+        action: Option<Action>,
+    ) {
+        let line = alerts::line(step, message, action);
+        self.batch.event("alert", Some(dir), &line);
+        self.view.say(&format!("alert    {}/{} {line}", dir.experiment(), dir.name()));
+        self.hooks.tell(&Occasion::alert(Some(dir), rule.unwrap_or(UNRULED), &line));
+    }
+}
