@@ -66,6 +66,11 @@ impl Terminal {
         self.screen.lines()
     }
 
+    /// How often the view has been drawn.
+    pub fn draws(&self) -> usize {
+        self.screen.draws
+    }
+
     #[track_caller]
     pub fn wait_for(&mut self, words: &str) {
         let mut last = Vec::new();
@@ -122,12 +127,13 @@ struct Screen {
     column: usize,
     escape: Option<String>,
     torn: Vec<u8>,
+    draws: usize,
 }
 
 impl Screen {
     fn new(columns: usize, height: usize) -> Screen {
         let rows = vec![(Vec::new(), false)];
-        Screen { columns, height, rows, row: 0, column: 0, escape: None, torn: Vec::new() }
+        Screen { columns, height, rows, row: 0, column: 0, escape: None, torn: Vec::new(), draws: 0 }
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -185,6 +191,7 @@ impl Screen {
                 self.rows[self.row].1 = false;
             }
             "[J" => {
+                self.draws += 1;
                 self.rows[self.row].0.truncate(self.column);
                 self.rows.truncate(self.row + 1);
                 // What was visible stays visible.

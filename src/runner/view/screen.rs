@@ -67,7 +67,8 @@ impl Screen {
     }
 
     /// To the first line of what is drawn. A terminal that was made narrower since has broken long lines
-    /// in two or more, so their rows are counted anew. One that cuts them instead loses a few lines above.
+    /// in two or more, so their rows are counted anew. One that cuts them instead loses a few lines above; what one that was made
+    /// lower has pushed out of sight stays there.
     fn to_the_top(&self) -> String {
         let columns = usize::from(self.terminal().0);
         let rows: usize = self.drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum();
