@@ -653,11 +653,15 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: Option<u32>,
+    /// Memory that the run takes of a GPU, in MiB, until an attempt has shown it; left out, a probe does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub gpu_memory_mib: Option<u32>,
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Resources { device: "auto".to_owned(), threads: None }
+        Resources { device: "auto".to_owned(), threads: None, gpu_memory_mib: None }
     }
 }
 

@@ -107,6 +107,8 @@ pub struct Ended<'a> {
     /// The end of its standard error.
     pub stderr: &'a str,
     pub newest: Option<u64>,
+    /// The most that it was seen to hold of a GPU.
+    pub device_memory_bytes: Option<u64>,
     /// Unix seconds.
     pub time: f64,
 }
@@ -132,14 +134,23 @@ pub fn end_line(ended: &Ended) -> End {
         }
         (None, None, None) => unseen(ended),
     };
-    End { attempt: ended.attempt, time: ended.time, code, signal, checkpoint: ended.newest, why }
+    End {
+        attempt: ended.attempt,
+        time: ended.time,
+        code,
+        signal,
+        checkpoint: ended.newest,
+        why,
+        device_memory_bytes: ended.device_memory_bytes,
+    }
 }
 
 /// The end of a worker that could not be started.
 pub fn not_started(attempt: u32, newest: Option<u64>, time: f64, error: &std::io::Error) -> End {
     let why = format!("the worker could not be started: {error}");
     // 127 is what a shell says of a program that cannot be started.
-    End { attempt, time, code: Some(127), signal: None, checkpoint: newest, why }
+    let device_memory_bytes = None;
+    End { attempt, time, code: Some(127), signal: None, checkpoint: newest, why, device_memory_bytes }
 }
 
 fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
@@ -228,6 +239,7 @@ mod tests {
             events: &[],
             stderr: "",
             newest: None,
+            device_memory_bytes: None,
             time: 20.0,
         }
     }

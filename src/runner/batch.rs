@@ -78,6 +78,13 @@ impl Batch {
         drop(replace_json(&self.dir.queue_json(), state, Durability::Rebuildable));
     }
 
+    /// Takes something into `batch.json` that was found out meanwhile. Where it cannot be written, the next
+    /// batch finds it out once more.
+    pub fn remember(&mut self, note: impl FnOnce(&mut Record)) {
+        note(&mut self.record);
+        drop(replace_json(&self.dir.batch_json(), &self.record, Durability::Synced));
+    }
+
     pub fn write_telemetry(&mut self, sample: &Sample) {
         drop(self.telemetry.append(&telemetry::batch_row(sample)));
     }
@@ -131,6 +138,8 @@ mod tests {
             slots: 1,
             threads_per_slot: 2,
             plan: Vec::new(),
+            divisions: Vec::new(),
+            device_memory: Vec::new(),
         }
     }
 

@@ -121,6 +121,7 @@ pub fn write_end(
     attempt: u32,
     status: Option<std::process::ExitStatus>,
     killed: Option<&Killed>,
+    device_memory_bytes: Option<u64>,
 ) -> io::Result<End> {
     let events = events(dir);
     let requests = read::lines(&dir.requests()).map(|lines| lines.records).unwrap_or_default();
@@ -132,6 +133,7 @@ pub fn write_end(
         events: &events,
         stderr: &read::tail(&dir.stderr_log(), LAST_WORDS_BYTES),
         newest: newest(dir, &requests, &events),
+        device_memory_bytes,
         time: scan::now(),
     });
     append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)?;
@@ -146,7 +148,7 @@ pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Res
     let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
     let seen = look_under_lock(dir, host);
     match (&seen.status, last_start(&seen.attempts)) {
-        (Status::Lost, Some(start)) => write_end(dir, start.attempt, None, killed).map(Some),
+        (Status::Lost, Some(start)) => write_end(dir, start.attempt, None, killed, None).map(Some),
         _ => Ok(None),
     }
 }

@@ -14,6 +14,7 @@ mod models;
 mod optimizer;
 mod order;
 mod orders;
+mod probe;
 mod progress;
 mod replay;
 mod schedule;
@@ -38,7 +39,8 @@ use journal::append_event;
 use orders::Orders;
 use train::{Outcome, train};
 
-const USAGE: &str = "usage: overnight-worker train RUN_DIR | --protocol | --version";
+const USAGE: &str = 
+    "usage: overnight-worker train RUN_DIR | probe RUN_DIR ORDERS | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [verb, path] if verb == "train" => ExitCode::from(work(Path::new(path)) as u8),
+        [verb, path, orders] if verb == "probe" => ExitCode::from(look(Path::new(path), orders) as u8),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(WRONG_USAGE)
@@ -93,6 +96,22 @@ fn work(path: &Path) -> i32 {
         eprintln!("overnight-worker: {error}");
     }
     code
+}
+
+/// Tries the run out and leaves its directory as it is. Gives the exit code.
+fn look(path: &Path, orders: &str) -> i32 {
+    let run = RunDir::new(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let tried = || {
+        let flag = flag_of_signals().map_err(|error| Failure::Orders(error.to_string()))?;
+        probe::probe(&run, orders, &|| flag.load(Ordering::Relaxed))
+    };
+    let result = catch_unwind(AssertUnwindSafe(tried))
+        .unwrap_or_else(|panic| Err(Failure::Panic(words_of(panic.as_ref()))));
+    match result {
+        Ok(Outcome::Finished) => exit::FINISHED,
+        Ok(Outcome::Ended) => exit::ENDED_AS_ASKED,
+        Err(failure) => say_failed(&run, None, &failure),
+    }
 }
 
 /// A flag that SIGTERM and SIGINT set.

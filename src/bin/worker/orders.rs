@@ -66,6 +66,7 @@ impl Orders {
             signal: None,
             checkpoint: checkpoint::steps(run).last().copied(),
             why: why.to_owned(),
+            device_memory_bytes: None,
         };
         append_line(&run.attempts(), &Attempt::End(end), Durability::Synced)
     }

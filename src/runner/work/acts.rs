@@ -177,7 +177,7 @@ impl Work<'_> {
         let Some(worker) = run.worker.take() else { return };
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref()) {
+            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref(), worker.device_memory.peak) {
                 Ok(end) => self.told_end(index, &end.why),
                 Err(error) => self.trouble(index, &error.to_string()),
             }
@@ -195,7 +195,7 @@ impl Work<'_> {
         let unheard = (worker.asked.is_some() && terminated)
             .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
         let killed = worker.killed.or(unheard);
-        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref()) {
+        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref(), worker.device_memory.peak) {
             Ok(end) => {
                 let further = end.checkpoint > worker.checkpoint;
                 let is_forgiven = killed.is_some_and(|killed| !killed.counts);
