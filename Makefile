@@ -27,6 +27,7 @@ lint: ## formatting and clippy, with the worker and without
 	scripts/with-libtorch $(CARGO) clippy --all-targets --features torch -- -D warnings
 
 bench: build ## how fast reports are built and models trained, on this machine
+	$(CARGO) build --release --example fake-worker
 	scripts/with-libtorch $(CARGO) bench --features torch
 
 gpu-check: build ## pack what a machine with an NVIDIA GPU needs, and run it if this is one

@@ -64,8 +64,8 @@ pub enum Verb {
     Clean(CleanArgs),
     /// Say whether this machine has what runs need, and what to do where it has not.
     Doctor(JsonArgs),
-    /// Print the JSON Schema of experiment files, for editors.
-    Schema,
+    /// Print the JSON Schema of experiment files or of overnight.toml, for editors.
+    Schema(SchemaArgs),
     /// Print completions for a shell.
     Completions {
         #[arg(value_enum)]
@@ -78,6 +78,21 @@ pub struct InitArgs {
     /// The folder to make the workspace in.
     #[arg(default_value = ".")]
     pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which file is described.
+    #[arg(value_enum, default_value = "experiment")]
+    pub of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Experiment files.
+    Experiment,
+    /// The workspace's overnight.toml.
+    Workspace,
 }
 
 #[derive(Debug, Args)]
@@ -127,7 +142,7 @@ pub struct RunArgs {
     /// Start failed and killed runs again, too.
     #[arg(long)]
     pub retry_failed: bool,
-    /// Runs at once; by default one for each GPU, or one on the processor.
+    /// Runs at once; by default what overnight.toml says, else one for each GPU, or one on the processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
     /// Start nothing before this time of the day, today or tomorrow.
@@ -139,9 +154,10 @@ pub struct RunArgs {
     /// When nothing is left, wait for what will be queued.
     #[arg(long)]
     pub forever: bool,
-    /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub breaker: u32,
+    /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does. By
+    /// default what overnight.toml says, else 5.
+    #[arg(long, value_name = "N")]
+    pub breaker: Option<u32>,
     /// Plain lines instead of a live view.
     #[arg(long)]
     pub plain: bool,
@@ -273,13 +289,14 @@ pub struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The port; by default 8990 or the next that is free.
+    /// The port; by default what overnight.toml says, else 8990 or the next that is free.
     #[arg(long)]
     pub port: Option<u16>,
-    /// The address to listen on. Anyone who reaches it can read the report.
-    #[arg(long, default_value = "127.0.0.1")]
-    pub address: IpAddr,
-    /// Further names that this server may be called by.
+    /// The address to listen on; by default what overnight.toml says, else 127.0.0.1. Anyone who
+    /// reaches it can read the report.
+    #[arg(long)]
+    pub address: Option<IpAddr>,
+    /// Further names that this server may be called by, beside those in overnight.toml.
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,
     /// Open it in a browser.

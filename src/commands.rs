@@ -20,13 +20,15 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, SchemaOf, Verb};
 use crate::exit::Exit;
+use crate::experiment::Rejected;
 use crate::experiment::schema::schema;
 use crate::queue::QueueError;
 use crate::queue::select::SelectError;
 use crate::run_dir::Workspace;
 use crate::runner::RunnerError;
+use crate::workspace_settings;
 
 /// Does what was typed. Errors are printed here, once.
 pub fn carry_out(cli: Cli) -> Exit {
@@ -49,7 +51,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
     let workspace = Workspace::new(std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")));
     match cli.verb {
         Verb::Init(args) => init::init(&args),
-        Verb::Check(args) => check::check(&args),
+        Verb::Check(args) => check::check(&workspace, &args),
         Verb::Plan(args) => plan::plan(&workspace, &args),
         Verb::Run(args) => run::run(&workspace, &args),
         Verb::Queue(args) => plan::queue(&workspace, &args),
@@ -65,8 +67,11 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
-        Verb::Schema => {
-            print_json(&schema())?;
+        Verb::Schema(args) => {
+            print_json(&match args.of {
+                SchemaOf::Experiment => schema(),
+                SchemaOf::Workspace => workspace_settings::schema::schema(),
+            })?;
             Ok(Exit::Success)
         }
         Verb::Completions { shell } => {
@@ -81,6 +86,9 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<SelectError>().is_some() {
         return Exit::NoRun;
+    }
+    if error.downcast_ref::<Rejected>().is_some() {
+        return Exit::Rejected;
     }
     if let Some(error) = error.downcast_ref::<RunnerError>() {
         return error.exit();

@@ -16,6 +16,7 @@
 //! | where | what | writer |
 //! |---|---|---|
 //! | `experiments/*.toml` | what a person wrote | a person; read by [`experiment`] |
+//! | `overnight.toml` | settings of the workspace | a person; read by [`workspace_settings`] |
 //! | `runs/<experiment>/<run>/` | one run: see [`run_dir::RunDir`] | queue, runner and worker, each its own files |
 //! | `runs/.runner.lock` | held by the one runner | [`runner`] |
 //! | `batches/<batch>/` | one life of the runner: see [`run_dir::BatchDir`] | [`runner`] |
@@ -44,3 +45,4 @@ pub mod runner;
 pub mod say;
 pub mod serve;
 pub mod watch;
+pub mod workspace_settings;

@@ -286,7 +286,9 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
-    append_request(&run.requests(), &Request { time: scan::now(), who: who(), ask })
+    append_request(&run.requests(), &Request { time: scan::now(), who: who(), ask })?;
+    scan::announce(run);
+    Ok(())
 }
 
 /// Asks the runner of this batch to end after its current runs.

@@ -16,6 +16,7 @@ pub mod hold;
 pub mod interrupt;
 pub mod outcome;
 pub mod program;
+pub mod rota;
 pub mod schedule;
 pub mod stack;
 pub mod starting;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{RunDir, Workspace};
+use crate::workspace_settings::WorkspaceSettings;
 
 pub use hold::Hold;
 pub use outcome::{LeftRun, Outcome};
@@ -84,6 +86,8 @@ pub struct RunnerOptions {
     pub until: Option<f64>,
     /// What becomes of the runner when nothing is left.
     pub afterwards: Afterwards,
+    /// What `overnight.toml` says beside what stands above.
+    pub settings: WorkspaceSettings,
 }
 
 /// What the runner does when nothing is left.
@@ -109,6 +113,7 @@ impl Default for RunnerOptions {
             at: None,
             until: None,
             afterwards: Afterwards::End,
+            settings: WorkspaceSettings::default(),
         }
     }
 }

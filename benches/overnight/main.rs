@@ -8,12 +8,13 @@
 mod made_up;
 mod pages;
 mod report;
+mod runner;
 mod training;
 mod workspace;
 
 use std::time::{Duration, Instant};
 
-const PARTS: [&str; 3] = ["report", "pages", "training"];
+const PARTS: [&str; 4] = ["report", "pages", "runner", "training"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +35,9 @@ fn main() -> anyhow::Result<()> {
         if all || is_named("pages") {
             pages::measure(&workspace)?;
         }
+    }
+    if all || is_named("runner") {
+        runner::measure()?;
     }
     if all || is_named("training") {
         training::measure()?;

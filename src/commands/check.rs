@@ -1,4 +1,4 @@
-//! `overnight check`: what is wrong with experiment files, and what they come to.
+//! `overnight check`: what is wrong with experiment files and `overnight.toml`, and what they come to.
 
 use serde_json::json;
 
@@ -6,10 +6,13 @@ use super::{print_json, text};
 use crate::cli::FilesArgs;
 use crate::exit::Exit;
 use crate::queue::{self, QueueError};
+use crate::run_dir::Workspace;
 use crate::say;
+use crate::workspace_settings::WorkspaceSettings;
 
-pub fn check(args: &FilesArgs) -> anyhow::Result<Exit> {
-    match queue::check(&args.files, &args.overrides.set) {
+pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
+    let settings = WorkspaceSettings::read(workspace).err();
+    match settings.map_or_else(|| queue::check(&args.files, &args.overrides.set), |wrong| Err(wrong.into())) {
         Ok(checked) if args.json.json => {
             let experiments: Vec<_> = checked
                 .iter()

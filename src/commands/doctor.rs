@@ -8,8 +8,10 @@ use crate::doctor::{Diagnosis, observe};
 use crate::exit::Exit;
 use crate::run_dir::Workspace;
 use crate::runner::devices::Devices;
+use crate::workspace_settings::WorkspaceSettings;
 
 pub fn doctor(workspace: &Workspace, args: &JsonArgs) -> anyhow::Result<Exit> {
+    WorkspaceSettings::read(workspace)?;
     let diagnosis = Diagnosis::of(observe(workspace.root(), &Devices::find()));
     if args.json {
         print_json(&diagnosis)?;

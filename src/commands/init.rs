@@ -10,6 +10,7 @@ use super::text;
 use crate::cli::InitArgs;
 use crate::exit::Exit;
 use crate::experiment::schema::schema;
+use crate::workspace_settings::template;
 
 const EXAMPLE: &str = include_str!("init/example.toml");
 
@@ -23,6 +24,7 @@ pub fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     let schema = serde_json::to_string_pretty(&schema()).unwrap_or_default() + "\n";
     write_new(&experiments.join("shapes.toml"), EXAMPLE)?;
     write_new(&experiments.join("experiment.schema.json"), &schema)?;
+    write_new(&folder.join("overnight.toml"), &template::template())?;
     write_new(&folder.join(".gitignore"), GITIGNORE)?;
     let change = if folder == Path::new(".") { String::new() } else { format!("-C {} ", folder.display()) };
     text::talk(format_args!("next: overnight {change}run experiments/shapes.toml"));

@@ -10,6 +10,7 @@ use crate::experiment::identity::short;
 use crate::queue::{self, Again, Entry};
 use crate::run_dir::{Workspace, scan};
 use crate::say;
+use crate::workspace_settings::WorkspaceSettings;
 
 pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     let entries = entries(workspace, args)?;
@@ -42,6 +43,7 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
 }
 
 pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
+    WorkspaceSettings::read(workspace)?;
     let entries = entries(workspace, args)?;
     queue::submit(workspace, &entries)?;
     if args.files.json.json {

@@ -1,6 +1,7 @@
 //! `overnight run`: queues files and works until their runs are done.
 
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use super::{serve, status, text};
 use crate::cli::RunArgs;
@@ -8,9 +9,11 @@ use crate::exit::Exit;
 use crate::queue::{self, Again};
 use crate::run_dir::{RunDir, Workspace, scan};
 use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
-use crate::serve::{Port, ServeOptions, Server};
+use crate::serve::Server;
+use crate::workspace_settings::{ServerSettings, WorkspaceSettings};
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
+    let settings = WorkspaceSettings::read(workspace)?;
     let hold;
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
@@ -25,25 +28,29 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         queue::submit(workspace, &entries)?;
         Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
     };
-    let server = args.serve.then(|| start_server(workspace)).transpose()?;
+    let server = args.serve.then(|| start_server(workspace, &settings.server)).transpose()?;
+    // `--serve` asks for a report to show, whatever the file says.
+    let keeps_report = !args.no_report && (settings.runner.report || args.serve);
     let options = RunnerOptions {
         selection,
-        slots: args.slots,
+        slots: args.slots.or(Some(settings.runner.slots).filter(|slots| *slots > 0)),
         failed: if args.retry_failed { FailedRuns::Retry } else { FailedRuns::Leave },
-        report: if args.no_report { Report::Leave } else { Report::Keep },
+        report: if keeps_report { Report::Keep } else { Report::Leave },
         style: if args.plain { view::Style::Plain } else { view::Style::Auto },
-        breaker: args.breaker,
+        patience: Duration::from_secs(u64::from(settings.runner.patience_seconds)),
+        breaker: args.breaker.unwrap_or(settings.runner.breaker),
         at: args.at.map(|time| time.next_after(scan::now())),
         // What should have ended by seven is meant to begin before: the first seven after the start.
         until: args
             .until
             .map(|time| time.next_after(args.at.map_or(scan::now(), |at| at.next_after(scan::now())))),
         afterwards: if args.forever { Afterwards::Wait } else { Afterwards::End },
+        settings,
         ..RunnerOptions::default()
     };
     let outcome = runner::run(workspace, hold, options)?;
     drop(server);
-    match conclude(workspace, args, &outcome) {
+    match conclude(workspace, keeps_report, &outcome) {
         // Whoever reads no further still wants to know by the exit code how it went.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         concluded => concluded?,
@@ -51,15 +58,15 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     Ok(outcome.exit())
 }
 
-fn start_server(workspace: &Workspace) -> anyhow::Result<Server> {
-    let options = ServeOptions { port: Port::FreeFrom(serve::PORT), ..ServeOptions::default() };
+fn start_server(workspace: &Workspace, settings: &ServerSettings) -> anyhow::Result<Server> {
+    let options = serve::options(settings);
     let server = Server::start(&workspace.reports(), options)?;
     text::talk(format_args!("live report: {}", server.url()));
     Ok(server)
 }
 
 /// What came of it: a line for each run, what is left and how to go on, and where the report lies.
-fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> io::Result<()> {
+fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io::Result<()> {
     let mut runs: Vec<RunDir> = outcome.finished.clone();
     runs.extend(outcome.left.iter().map(|left| left.dir.clone()));
     let shown = if runs.is_empty() {
@@ -73,7 +80,7 @@ fn conclude(workspace: &Workspace, args: &RunArgs, outcome: &Outcome) -> io::Res
     }
     shown?;
     let index = workspace.reports().join("index.html");
-    if !args.no_report && index.is_file() {
+    if keeps_report && index.is_file() {
         text::result(index.display())?;
     }
     Ok(())

@@ -5,22 +5,29 @@ use crate::cli::ServeArgs;
 use crate::exit::Exit;
 use crate::run_dir::Workspace;
 use crate::serve::{self, Port, ServeOptions};
+use crate::workspace_settings::{ServerSettings, WorkspaceSettings};
 
 /// The port that is tried first.
 pub const PORT: u16 = 8990;
 
+/// What `overnight.toml` says of the server.
+pub fn options(settings: &ServerSettings) -> ServeOptions {
+    let port = if settings.port == 0 { Port::FreeFrom(PORT) } else { Port::Exactly(settings.port) };
+    let hosts = settings.hosts.clone();
+    ServeOptions { address: settings.address, port, hosts, ..ServeOptions::default() }
+}
+
 pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
-    let options = ServeOptions {
-        address: args.address,
-        port: args.port.map_or(Port::FreeFrom(PORT), Port::Exactly),
-        hosts: args.hosts.clone(),
-        ..ServeOptions::default()
-    };
+    let mut options = options(&WorkspaceSettings::read(workspace)?.server);
+    options.address = args.address.unwrap_or(options.address);
+    options.port = args.port.map_or(options.port, Port::Exactly);
+    options.hosts.extend(args.hosts.iter().cloned());
+    let address = options.address;
     let ready = |server: &serve::Server| {
         // Who started it may not be listening; the address is the usual one then.
         drop(text::result(server.url()));
-        if !args.address.is_loopback() {
-            text::talk(format_args!("anyone who reaches {} can read this report", args.address));
+        if !address.is_loopback() {
+            text::talk(format_args!("anyone who reaches {address} can read this report"));
         }
         if args.open {
             fresh::open(&server.url());

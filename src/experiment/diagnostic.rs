@@ -1,6 +1,8 @@
-//! What is wrong with an experiment file: the thing, the place, and the way out.
+//! What is wrong with a file of settings: the thing, the place, and the way out.
 
 use std::fmt;
+use std::fs;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +78,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// An experiment file that cannot be used, with everything that is wrong with it.
+/// A file that cannot be used, with everything that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected(pub Vec<Diagnostic>);
 
@@ -94,7 +96,45 @@ impl fmt::Display for Rejected {
 
 impl std::error::Error for Rejected {}
 
-/// The text of an experiment file, to find places in.
+/// More is nothing that a person wrote, and reading it would take minutes and gigabytes.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Why there is no text to look at.
+#[derive(Debug)]
+pub enum Unread {
+    /// No file has that name.
+    Missing(Rejected),
+    Wrong(Rejected),
+}
+
+/// The text of a file that a person wrote.
+///
+/// # Errors
+/// It cannot be read (then `way_out` says what to do), is far too long, or is not UTF-8.
+pub fn read_text(path: &Path, way_out: &str) -> Result<String, Unread> {
+    let whole = |reason: String, way_out: &str| {
+        let source = Source::new(path, "");
+        Rejected(vec![source.diagnostic(None, reason, way_out.to_owned())])
+    };
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        let rejected = whole(format!("cannot be read: {error}"), way_out);
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        if is_missing { Unread::Missing(rejected) } else { Unread::Wrong(rejected) }
+    })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let reason = format!("is longer than {} MiB", MOST_BYTES >> 20);
+        let way_out = "is it the file that was meant? A sweep writes many runs in a few lines";
+        return Err(Unread::Wrong(whole(reason, way_out)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Unread::Wrong(whole(format!("is not UTF-8 from byte {at} on"), "save it as UTF-8"))
+    })
+}
+
+/// The text of such a file, to find places in.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub file: PathBuf,
@@ -106,6 +146,18 @@ impl Source {
     pub fn new(file: &Path, text: &str) -> Source {
         let document = toml_edit::Document::parse(text.to_owned()).ok();
         Source { file: file.to_owned(), text: text.to_owned(), document }
+    }
+
+    /// Its values.
+    ///
+    /// # Errors
+    /// It is no TOML, with the place.
+    pub fn table(&self) -> Result<toml::Table, Rejected> {
+        toml::from_str(&self.text).map_err(|error| {
+            let reason = error.message().trim_end().replace('\n', ", ");
+            let way_out = "see https://toml.io for the format".to_owned();
+            Rejected(vec![self.diagnostic(error.span(), reason, way_out)])
+        })
     }
 
     /// The problem with the place of its setting: the key if it is there, else the nearest table above.
@@ -166,8 +218,17 @@ impl Source {
         let mut found = None;
         let mut names = path.split('.').filter(|name| !name.is_empty()).peekable();
         while let Some(name) = names.next() {
+            let (name, index) = indexed(name);
             let Some((key, item)) = table.get_key_value(name) else { return found.map(|span| (span, false)) };
             let is_last = names.peek().is_none();
+            if let Some(element) = index.and_then(|index| Element::of(item, index)) {
+                found = element.span.or_else(|| key.span()).or(found);
+                match element.table {
+                    Some(below) => table = below,
+                    None => return found.map(|span| (span, is_last)),
+                }
+                continue;
+            }
             let span = if is_last && part == Part::Value && !item.is_table() {
                 item.span().or(key.span())
             } else {
@@ -180,6 +241,33 @@ impl Source {
             }
         }
         found.map(|span| (span, true))
+    }
+}
+
+/// One of several: of `[[hooks]]`, or of the values of an array.
+struct Element<'a> {
+    span: Option<Range<usize>>,
+    table: Option<&'a dyn toml_edit::TableLike>,
+}
+
+impl<'a> Element<'a> {
+    fn of(item: &'a toml_edit::Item, index: usize) -> Option<Element<'a>> {
+        if let Some(tables) = item.as_array_of_tables() {
+            let table = tables.get(index)?;
+            return Some(Element { span: table.span(), table: Some(table) });
+        }
+        let value = item.as_array()?.get(index)?;
+        let table = value.as_inline_table().map(|table| table as &dyn toml_edit::TableLike);
+        Some(Element { span: value.span(), table })
+    }
+}
+
+/// `hooks[1]` as its name and number.
+fn indexed(name: &str) -> (&str, Option<usize>) {
+    let split = name.strip_suffix(']').and_then(|name| name.split_once('['));
+    match split.and_then(|(name, index)| Some((name, index.parse().ok()?))) {
+        Some((name, index)) => (name, Some(index)),
+        None => (name, None),
     }
 }
 

@@ -1,14 +1,12 @@
 //! Reading an experiment file: one file in, the complete settings of all its runs out.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 use toml::{Table, Value};
 
-use super::diagnostic::{Diagnostic, Problem, Rejected, Source};
+use super::diagnostic::{self, Diagnostic, Problem, Rejected, Source, Unread};
 use super::settings::{Queue, Settings};
 use super::sweep::{Point, Sweep};
 use super::{parse, validate};
@@ -63,34 +61,15 @@ impl std::str::FromStr for Override {
     }
 }
 
-/// More is no experiment that a person wrote, and reading it would take minutes and gigabytes.
-const MOST_BYTES: u64 = 4 << 20;
-
 impl Experiment {
     /// Reads and checks one experiment file. Data files are not looked at.
     ///
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Experiment, Rejected> {
-        let whole = |reason: String, way_out: &str| {
-            let source = Source::new(path, "");
-            Rejected(vec![source.diagnostic(None, reason, way_out.to_owned())])
-        };
-        let mut bytes = Vec::new();
-        let read = fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-        read.map_err(|error| {
-            whole(
-                format!("cannot be read: {error}"),
-                "name a file that exists, for example experiments/NAME.toml",
-            )
-        })?;
-        if bytes.len() as u64 > MOST_BYTES {
-            let reason = format!("is longer than {} MiB", MOST_BYTES >> 20);
-            return Err(whole(reason, "is it an experiment file? A sweep writes many runs in a few lines"));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            whole(format!("is not UTF-8 from byte {at} on"), "save it as UTF-8")
+        let way_out = "name a file that exists, for example experiments/NAME.toml";
+        let text = diagnostic::read_text(path, way_out).map_err(|unread| match unread {
+            Unread::Missing(rejected) | Unread::Wrong(rejected) => rejected,
         })?;
         Experiment::from_text(path, &text, overrides)
     }
@@ -101,14 +80,7 @@ impl Experiment {
         let place = |problem: Problem| located(&source, overrides, problem);
         let one = |problem: Problem| Rejected(vec![place(problem)]);
         let name = name_of(path).map_err(one)?;
-        let mut table: Table = toml::from_str(text).map_err(|error| {
-            let reason = error.message().trim_end().replace('\n', ", ");
-            Rejected(vec![source.diagnostic(
-                error.span(),
-                reason,
-                "see https://toml.io for the format".to_owned(),
-            )])
-        })?;
+        let mut table: Table = source.table()?;
         for wanted in overrides {
             set(&mut table, &wanted.path, wanted.value.clone()).map_err(one)?;
         }

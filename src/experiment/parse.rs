@@ -37,7 +37,31 @@ pub fn settings(mut table: Table) -> Result<Settings, Problem> {
     };
     match table.keys().next() {
         None => Ok(settings),
-        Some(unknown) => Err(unknown_key("", unknown, TOP_LEVEL)),
+        Some(unknown) => Err(unknown_key(FileKind::Experiment, "", unknown, TOP_LEVEL)),
+    }
+}
+
+/// Which kind of file is read, for the sentences about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    Experiment,
+    Workspace,
+}
+
+impl FileKind {
+    fn name(self) -> &'static str {
+        match self {
+            FileKind::Experiment => "an experiment file",
+            FileKind::Workspace => "overnight.toml",
+        }
+    }
+
+    /// The command that describes all of its settings.
+    fn schema(self) -> &'static str {
+        match self {
+            FileKind::Experiment => "overnight schema",
+            FileKind::Workspace => "overnight schema workspace",
+        }
     }
 }
 
@@ -129,24 +153,33 @@ fn whole<T: DeserializeOwned>(path: &str, table: Table) -> Result<T, Problem> {
     read(path, Value::Table(table))
 }
 
-/// Reads `value`, which stands at the dotted `path`.
+/// Reads `value`, which stands at the dotted `path` of an experiment file.
 pub fn read<T: DeserializeOwned>(path: &str, value: Value) -> Result<T, Problem> {
+    read_of(FileKind::Experiment, path, value)
+}
+
+/// Reads `value`, which stands at the dotted `path` of such a file; an empty path is the whole of it.
+pub fn read_of<T: DeserializeOwned>(kind: FileKind, path: &str, value: Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let below = error.path().to_string();
         let message = error.inner().message().to_owned();
-        let at = if below == "." { path.to_owned() } else { format!("{path}.{below}") };
-        problem_of(&at, path, &message)
+        let at = match (path, below.as_str()) {
+            (_, ".") => path.to_owned(),
+            ("", _) => below,
+            _ => format!("{path}.{below}"),
+        };
+        problem_of(kind, &at, &message)
     })
 }
 
 /// Turns serde's sentence into ours. The names it lists are the ones that would have been right.
-fn problem_of(at: &str, section: &str, message: &str) -> Problem {
+fn problem_of(kind: FileKind, at: &str, message: &str) -> Problem {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if message.starts_with("unknown field") {
         let known = &quoted[1..];
         // serde_path_to_error counts the unknown key itself to the path.
         let parent = at.strip_suffix(quoted[0]).map_or(at, |parent| parent.trim_end_matches('.'));
-        return unknown_key(parent, quoted[0], known);
+        return unknown_key(kind, parent, quoted[0], known);
     }
     if message.starts_with("unknown variant") {
         let way_out = nearest(quoted[0], &quoted[1..])
@@ -155,18 +188,28 @@ fn problem_of(at: &str, section: &str, message: &str) -> Problem {
         return Problem::new(at, format!("{at} cannot be \"{}\"", quoted[0]), way_out);
     }
     let reason = message.trim_end().replace('\n', " ");
-    let way_out = format!("`overnight schema` describes every setting of [{section}]");
+    let section = section_name(at.split('.').next().unwrap_or_default());
+    let way_out = format!("`{}` describes every setting of {section}", kind.schema());
     Problem::new(at, format!("{at}: {reason}"), way_out)
 }
 
-fn unknown_key(parent: &str, key: &str, known: &[&str]) -> Problem {
+fn unknown_key(kind: FileKind, parent: &str, key: &str, known: &[&str]) -> Problem {
     let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
-    let place = if parent.is_empty() { "an experiment file".to_owned() } else { format!("[{parent}]") };
+    let place = if parent.is_empty() { kind.name().to_owned() } else { section_name(parent) };
     let way_out = match nearest(key, known) {
         Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "leave it out: nothing can be set here".to_owned(),
         None => format!("known are {}", known.join(", ")),
     };
     Problem { part: Part::Key, ..Problem::new(path, format!("{place} has no setting `{key}`"), way_out) }
+}
+
+/// `[train.optimizer]`; `[[hooks]]` for `hooks[0]`, as it is written.
+fn section_name(path: &str) -> String {
+    match path.split_once('[') {
+        Some((list, _)) => format!("[[{list}]]"),
+        None => format!("[{path}]"),
+    }
 }
 
 fn unknown_kind(path: &str, found: &str, kinds: &[&str]) -> Problem {

@@ -20,7 +20,8 @@ pub fn runs(workspace: &Workspace) -> Vec<RunDir> {
     runs
 }
 
-/// Notices cheaply whether runs came or went: a new directory moves the time of the folder above.
+/// Notices cheaply whether runs came or went, or were asked something: a new directory moves the time of
+/// the folder above, and so does [`announce`].
 #[derive(Debug, Default)]
 pub struct Comings {
     stamps: Vec<(PathBuf, Option<SystemTime>)>,
@@ -45,6 +46,20 @@ impl Comings {
         self.stamps = stamps;
         moved
     }
+}
+
+/// Hints at a request: moves the time of the experiment's folder, which [`Comings`] looks at. A hint that
+/// gets lost costs a little time only, so nothing is said about a folder that does not let itself be moved.
+pub fn announce(run: &RunDir) {
+    let folder = run.path().parent().map(fs::File::open);
+    if let Some(Ok(folder)) = folder {
+        drop(folder.set_modified(SystemTime::now()));
+    }
+}
+
+/// Whether a run has no result yet, or a worker is still at it.
+pub fn is_unfinished(run: &RunDir) -> bool {
+    !run.result().is_file() || lock::is_held(&run.alive_lock())
 }
 
 /// The run directories of one experiment, sorted by name.
@@ -199,6 +214,21 @@ mod tests {
         assert_eq!([comings.any(&workspace), comings.any(&workspace)], [true, false]);
         moved_at(SystemTime::now());
         assert_eq!([comings.any(&workspace), comings.any(&workspace)], [true, true], "the time may stand");
+    }
+
+    #[test]
+    fn a_request_is_noticed_without_looking_at_each_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let run = workspace.run("x", "s1");
+        fs::create_dir_all(run.path()).unwrap();
+        for settled in [workspace.runs(), workspace.runs().join("x")] {
+            fs::File::open(settled).unwrap().set_modified(SystemTime::now() - 10 * TICK).unwrap();
+        }
+        let mut comings = Comings::default();
+        assert_eq!([comings.any(&workspace), comings.any(&workspace)], [true, false]);
+        announce(&run);
+        assert!(comings.any(&workspace));
     }
 
     #[test]

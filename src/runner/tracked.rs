@@ -21,6 +21,8 @@ pub struct Tracked {
     pub worker: Option<Worker>,
     /// Attempts of this batch, in a row, that ended without a newer checkpoint.
     pub fruitless: u32,
+    /// Something was done about it, so its directory has to be looked at.
+    pub due: bool,
     /// Finished before this batch looked at it for the first time.
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
@@ -85,6 +87,7 @@ impl Tracked {
             seen,
             worker: None,
             fruitless: 0,
+            due: false,
             finished_before,
             trouble: None,
             skipped: None,
@@ -99,6 +102,7 @@ impl Tracked {
 
     /// Looks again, unless nothing can have changed: a result beats everything.
     pub fn look(&mut self, host: &str, now: Instant) {
+        self.due = false;
         if self.worker.is_none() && self.seen.status == Status::Finished {
             return;
         }

@@ -19,6 +19,7 @@ use super::hold::Hold;
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
 use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
@@ -32,8 +33,8 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Time between two looks of a runner that waits for work.
 const WAITING_TICK: Duration = Duration::from_millis(500);
-/// So many of them pass between two looks at runs that are there already: somebody may ask something.
-const WAITING_TICKS: u32 = 10;
+/// So many of them pass between two looks at runs that are there already, when nothing hints at a change.
+const WAITING_TICKS: u32 = 120;
 
 /// Works the selected runs; the workspace is held by the caller.
 ///
@@ -100,7 +101,8 @@ async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: 
         }
         ticks += 1;
         let is_due = comings.any(workspace) || ticks % WAITING_TICKS == 0;
-        if is_due && !is_idle(&selected(workspace, options, &host), options) {
+        let has_unfinished = || scan::runs(workspace).iter().any(scan::is_unfinished);
+        if is_due && has_unfinished() && !is_idle(&selected(workspace, options, &host), options) {
             return true;
         }
     }
@@ -126,6 +128,7 @@ struct Work<'a> {
     /// Runs that were there before and are not this batch's.
     left_out: HashSet<RunDir>,
     comings: scan::Comings,
+    rota: Rota,
     batch: Batch,
     report: Option<FreshReport>,
     sampler: Sampler,
@@ -195,6 +198,7 @@ impl<'a> Work<'a> {
             draining: false,
             left_out,
             comings: scan::Comings::default(),
+            rota: Rota::default(),
             batch,
             report,
             sampler: Sampler::new(workspace.root()),
@@ -235,7 +239,8 @@ impl<'a> Work<'a> {
 
     fn observe(&mut self) {
         let now = Instant::now();
-        if self.comings.any(self.workspace) {
+        let hinted = self.comings.any(self.workspace);
+        if hinted {
             // What was there before and is not among the chosen stays out; what is queued from now on
             // belongs to this batch.
             let all = scan::runs(self.workspace).into_iter();
@@ -246,8 +251,13 @@ impl<'a> Work<'a> {
             self.runs.extend(new);
         }
         self.look_for_drain();
+        let turn = self.rota.turn(self.runs.len(), now, TICK);
         for index in 0..self.runs.len() {
-            self.runs[index].look(&self.host, now);
+            let run = &mut self.runs[index];
+            if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
+                continue;
+            }
+            run.look(&self.host, now);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
                 self.adopt(index, now);
@@ -331,6 +341,11 @@ impl<'a> Work<'a> {
 
     /// Whether the directories must be looked at again before waiting for news.
     async fn carry_out(&mut self, action: Action) -> bool {
+        let (Action::Start { run, .. }
+        | Action::AskToEnd { run }
+        | Action::Kill { run, .. }
+        | Action::Close { run }) = action;
+        self.runs[run].due = true;
         match action {
             Action::Start { run, slot } => self.start(run, slot).await,
             Action::AskToEnd { run } => self.ask_to_end(run),

@@ -1,0 +1,43 @@
+//! `[runner]`: how runs are worked off, where the command line does not say otherwise.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::out_of_range;
+use crate::experiment::Problem;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunnerSettings {
+    /// Runs at once, 1 to 1,024; 0 is one for each GPU, or one on the processor. Default: 0.
+    #[schemars(range(max = 1024))]
+    pub slots: u32,
+    /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does.
+    /// Default: 5.
+    pub breaker: u32,
+    /// Seconds that a worker which was asked to end may go without a step before it is killed,
+    /// 1 to 86,400. Default: 60.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub patience_seconds: u32,
+    /// Whether the report is kept fresh meanwhile; `--no-report` leaves it out. Default: true.
+    pub report: bool,
+}
+
+impl Default for RunnerSettings {
+    fn default() -> Self {
+        RunnerSettings { slots: 0, breaker: 5, patience_seconds: 60, report: true }
+    }
+}
+
+impl RunnerSettings {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.slots > 1024 {
+            problems.push(out_of_range("runner.slots", self.slots, "1 to 1024, or 0 to let it be found"));
+        }
+        if !(1..=86_400).contains(&self.patience_seconds) {
+            problems.push(out_of_range("runner.patience_seconds", self.patience_seconds, "1 to 86400"));
+        }
+        problems
+    }
+}
