@@ -5,16 +5,20 @@
 //! to workers through `attempts.jsonl`, news come from the files that workers write. It can die at any
 //! moment; the next one goes on from what the directories say.
 
+pub mod admission;
 pub mod attempt;
 pub mod batch;
 pub mod breaker;
 pub mod child;
 pub mod devices;
+pub mod division;
 pub mod estimate;
 pub mod fresh_report;
+pub mod gpu_memory;
 pub mod hold;
 pub mod interrupt;
 pub mod outcome;
+pub mod probing;
 pub mod program;
 pub mod rota;
 pub mod schedule;
@@ -69,7 +73,7 @@ pub enum Report {
 #[derive(Clone, Debug)]
 pub struct RunnerOptions {
     pub selection: Selection,
-    /// Runs at once; by default one a GPU, or one on the processor.
+    /// Runs at once; by default as many as GPUs have room for, and on the processor as many as end soonest.
     pub slots: Option<u32>,
     pub failed: FailedRuns,
     pub report: Report,

@@ -259,7 +259,15 @@ mod tests {
 
     fn end(attempt: u32, code: Option<i32>, signal: Option<i32>, checkpoint: Option<u64>) -> Attempt {
         let time = f64::from(attempt) * 10.0 + 5.0;
-        Attempt::End(End { attempt, time, code, signal, checkpoint, why: String::new() })
+        Attempt::End(End {
+            attempt,
+            time,
+            code,
+            signal,
+            checkpoint,
+            why: String::new(),
+            device_memory_bytes: None,
+        })
     }
 
     fn ask(time: f64, ask: Ask) -> Request {

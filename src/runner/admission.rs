@@ -1,7 +1,20 @@
 //! Whether a run may start on a GPU that others use too. Pure: what the driver reports, what was promised
 //! and what the run takes go in, a verdict with its reason comes out. All amounts are bytes.
 
+use super::division::Processor;
 use crate::say;
+use crate::workspace_settings::DeviceSettings;
+
+/// What of this machine's devices is left, as far as a decision needs to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// By position of the GPU; none where the driver does not tell its memory.
+    pub gpus: Vec<Option<GpuMemory>>,
+    pub rules: Rules,
+    pub processor: Processor,
+    /// Threads that runs on the processor may have together; none where a person has divided them.
+    pub cores: Option<u32>,
+}
 
 /// What a person allows, from the workspace's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,16 +25,25 @@ pub struct Rules {
     pub margin: u64,
 }
 
+impl Rules {
+    pub fn of(settings: &DeviceSettings) -> Rules {
+        Rules { share: settings.share, margin: u64::from(settings.margin_mib) << 20 }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { share: true, margin: 512 << 20 }
+        Rules::of(&DeviceSettings::default())
     }
 }
 
 /// What a run takes of a GPU's memory at its peak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    Known { bytes: u64, source: Source },
+    Known {
+        bytes: u64,
+        source: Source,
+    },
     /// A probe was given so much and it was not enough.
     MoreThan(u64),
     Unknown(Probing),
@@ -119,6 +141,14 @@ pub fn admit(need: Need, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdic
         )),
         Need::Unknown(_) if gpu.returning > 0 => given_back(gpu),
         Need::Unknown(probing) => unknown(probing, gpu, rules, several),
+    }
+}
+
+/// What a run that starts will take at its peak, where that is known.
+pub fn expected(need: Need) -> Option<u64> {
+    match need {
+        Need::Known { bytes, .. } => Some(bytes),
+        Need::MoreThan(_) | Need::Unknown(_) => None,
     }
 }
 

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::telemetry::{self, Sample, TelemetryFile};
 use crate::exit::Exit;
-use crate::run_dir::records::{Batch as Record, BatchEvent, QueueState};
+use crate::run_dir::records::{Batch as Record, BatchEvent, MeasuredDivision, MeasuredMemory, QueueState};
 use crate::run_dir::write::{Durability, append_line, at, replace_json};
-use crate::run_dir::{BatchDir, RunDir, Workspace, scan};
+use crate::run_dir::{BatchDir, RunDir, Workspace, read, scan};
 
 /// Shortest time between two states of the queue.
 const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many batches are asked for what they measured.
+const REMEMBERED_BATCHES: usize = 50;
 
 /// The open batch.
 pub struct Batch {
@@ -102,6 +105,27 @@ impl Batch {
     }
 }
 
+/// What earlier batches of this workspace measured, the oldest first.
+#[derive(Debug, Default)]
+pub struct FoundBefore {
+    pub divisions: Vec<MeasuredDivision>,
+    pub device_memory: Vec<MeasuredMemory>,
+}
+
+impl FoundBefore {
+    /// Reads the newest batches; one that cannot be read found nothing.
+    pub fn read(workspace: &Workspace) -> FoundBefore {
+        let mut found = FoundBefore::default();
+        let batches = scan::batches(workspace);
+        for dir in &batches[batches.len().saturating_sub(REMEMBERED_BATCHES)..] {
+            let Ok(record) = read::json::<Record>(&dir.batch_json()) else { continue };
+            found.divisions.extend(record.divisions);
+            found.device_memory.extend(record.device_memory);
+        }
+        found
+    }
+}
+
 /// Names sort as batches began: the time stands in front, in UTC, which never goes back by an hour, and
 /// the four digits are the part of a second.
 fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
@@ -124,7 +148,7 @@ fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_dir::{PROTOCOL, read};
+    use crate::run_dir::PROTOCOL;
 
     fn record() -> Record {
         Record {

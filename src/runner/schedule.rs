@@ -4,8 +4,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::admission::{Need, Room};
 use super::interrupt::Ending;
 use crate::run_dir::records::{Device, Start};
+
+mod placement;
+
+use placement::Places;
+pub use placement::{fits, slots};
 
 /// A place for one run at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +54,10 @@ pub struct Run {
     pub held: Option<String>,
     /// Seconds it will probably take, where anything is known.
     pub seconds: Option<f64>,
+    /// What it takes of a GPU.
+    pub need: Need,
+    /// Threads that an earlier attempt or its settings have fixed.
+    pub threads: Option<u32>,
 }
 
 /// What can be done about a run.
@@ -91,6 +101,7 @@ pub struct Observation<'a> {
     pub gate: Gate,
     /// Nothing is started that would not end within so many seconds.
     pub seconds_left: Option<f64>,
+    pub room: &'a Room,
 }
 
 /// Whether anything new may start, and why not.
@@ -110,6 +121,16 @@ pub enum Action {
     Start {
         run: usize,
         slot: usize,
+    },
+    /// Find out what a run like this takes of the GPU, by position.
+    Probe {
+        run: usize,
+        gpu: usize,
+    },
+    /// Find out how the processor is best divided among so many runs like this.
+    Divide {
+        run: usize,
+        runs: usize,
     },
     /// SIGTERM: checkpoint and end.
     AskToEnd {
@@ -165,31 +186,32 @@ pub struct Decision {
 
 pub fn decide(seen: &Observation) -> Decision {
     let mut decision = Decision::default();
-    let mut taken: Vec<bool> = vec![false; seen.slots.len()];
     let mut live: Vec<&str> = Vec::new();
     for run in seen.runs {
-        if let Standing::Live(worker) = &run.standing {
+        if let Standing::Live(_) = &run.standing {
             live.push(&run.experiment);
-            if let Some(slot) = worker.slot.and_then(|slot| taken.get_mut(slot)) {
-                *slot = true;
-            }
         }
     }
+    let mut places = Places::new(seen, |run| hindrance(run, seen, &live).is_none());
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
             Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
-            Standing::Waiting => match hindrance(run, seen, &live) {
-                Some(reason) => decision.waiting.push((index, reason)),
-                None => match free_slot(&run.wish, seen, &taken) {
-                    Some(slot) => {
-                        taken[slot] = true;
-                        live.push(&run.experiment);
-                        decision.actions.push(Action::Start { run: index, slot });
+            Standing::Waiting => {
+                let placed = match hindrance(run, seen, &live) {
+                    Some(reason) => Err(reason),
+                    None => places.place(index, run),
+                };
+                match placed {
+                    Ok(action) => {
+                        if let Action::Start { .. } = action {
+                            live.push(&run.experiment);
+                        }
+                        decision.actions.push(action);
                     }
-                    None => decision.waiting.push((index, waiting_for(&run.wish))),
-                },
-            },
+                    Err(reason) => decision.waiting.push((index, reason)),
+                }
+            }
             Standing::Finished | Standing::Left => {}
         }
     }
@@ -201,7 +223,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let opens_later = matches!(seen.gate, Gate::NotYet(_)) && !decision.waiting.is_empty();
     decision.done = !seen.runs.iter().any(is_waited_for)
         && decision.actions.is_empty()
-        && !(opens_later && seen.ending.is_open());
+        && !((opens_later || places.wait_for_others) && seen.ending.is_open());
     decision
 }
 
@@ -220,24 +242,6 @@ pub fn wish(device: &str, last: Option<&Start>, gpus: usize) -> Wish {
             Some(position) => Wish::Gpu(position),
             None => Wish::AnyGpu,
         },
-    }
-}
-
-/// One slot a GPU, or one on the processor; `wanted` slots go round the GPUs. The processor's
-/// threads are divided evenly.
-pub fn slots(wanted: Option<u32>, gpus: usize, cpus: usize) -> Vec<Slot> {
-    let count = wanted.map_or(gpus, |wanted| wanted as usize).max(1);
-    let threads = u32::try_from(cpus / count).unwrap_or(1).max(1);
-    (0..count).map(|slot| Slot { gpu: (gpus > 0).then(|| slot % gpus), threads }).collect()
-}
-
-/// Whether a run on this device may take this slot.
-pub fn fits(wish: &Wish, slot: &Slot, gpus: &[String]) -> bool {
-    match wish {
-        Wish::Cpu => true,
-        Wish::AnyGpu => slot.gpu.is_some(),
-        Wish::Gpu(position) => slot.gpu == Some(*position),
-        Wish::Model(name) => slot.gpu.and_then(|gpu| gpus.get(gpu)) == Some(name),
     }
 }
 
@@ -280,7 +284,7 @@ fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<Reason> {
             run.fruitless
         )));
     }
-    if !seen.slots.iter().any(|slot| fits(&run.wish, slot, seen.gpus)) {
+    if !seen.slots.iter().any(|slot| fits(&run.wish, slot, seen)) {
         return Some(missing(&run.wish));
     }
     if let Some(need) = run.needs.iter().find(|need| !is_met(need, run, seen.runs)) {
@@ -303,10 +307,6 @@ fn is_met(need: &str, run: &Run, runs: &[Run]) -> bool {
     };
     // A need outside of this batch's view is not our business: whoever queued it checked it.
     runs.iter().filter(named).all(|other| other.standing == Standing::Finished)
-}
-
-fn free_slot(wish: &Wish, seen: &Observation, taken: &[bool]) -> Option<usize> {
-    (0..seen.slots.len()).find(|&slot| !taken[slot] && fits(wish, &seen.slots[slot], seen.gpus))
 }
 
 fn waiting_for(wish: &Wish) -> Reason {

@@ -6,8 +6,8 @@ use super::schedule::{Decision, Reason, Slot, Standing};
 use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
 use super::view::{BatchLine, RunLine};
-use crate::run_dir::{Status, machine};
 use crate::run_dir::records::{Phase, QueueState, RunResult, WaitingRun};
+use crate::run_dir::{Status, machine};
 use crate::say;
 
 /// The state of the queue, with estimates as far as steps were measured. `now` is Unix seconds.
@@ -76,8 +76,7 @@ pub fn batch_line(runs: &[Tracked], standings: &[Standing], left: Option<f64>) -
 pub fn write_run_telemetry(runs: &mut [Tracked], sample: &Sample) {
     for worker in runs.iter_mut().filter_map(|run| run.worker.as_mut()) {
         let Some(file) = &mut worker.telemetry else { continue };
-        let memory =
-            worker.handle.as_ref().and_then(|handle| machine::process_memory_bytes(handle.process));
+        let memory = worker.handle.as_ref().and_then(|handle| machine::process_memory_bytes(handle.process));
         let gpu = worker.gpu.and_then(|gpu| sample.gpus.get(gpu));
         drop(file.append(&telemetry::run_row(&sample.machine, memory, gpu)));
     }

@@ -1,18 +1,25 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
+use std::cell::OnceCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
+use super::admission::{Need, Probing};
 use super::child::Handle;
+use super::gpu_memory::Takings;
 use super::schedule::{self, Live, Standing};
 use super::telemetry::TelemetryFile;
+use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, last_start};
 use crate::run_dir::{RunDir, lock, read};
+
+/// An attempt takes at least so many steps before what it holds is all that it will take.
+const SETTLING_STEPS: u64 = 10;
 
 /// A run of the batch.
 pub struct Tracked {
@@ -31,6 +38,8 @@ pub struct Tracked {
     pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
+    /// What of its settings decides speed and memory.
+    key: OnceCell<String>,
 }
 
 /// A run that may not start until a person has seen to it.
@@ -55,6 +64,8 @@ pub struct Worker {
     /// Why this runner killed it.
     pub killed: Option<Killed>,
     pub telemetry: Option<TelemetryFile>,
+    /// What it holds of its GPU.
+    pub takings: Takings,
     last_step: u64,
     moved: Instant,
     last_sign: f64,
@@ -92,6 +103,7 @@ impl Tracked {
             trouble: None,
             skipped: None,
             held: None,
+            key: OnceCell::new(),
         }
     }
 
@@ -186,7 +198,44 @@ impl Tracked {
                 .filter(|held| held.requests == self.seen.requests.len())
                 .map(|held| held.reason.clone()),
             seconds,
+            need: Need::Unknown(Probing::Possible),
+            threads: last_start(&self.seen.attempts)
+                .map(|start| start.threads)
+                .or_else(|| record.and_then(|record| record.settings.resources.threads)),
         }
+    }
+
+    /// What of its settings decides how fast it is and how much memory it takes, as a hash, and how its
+    /// next attempt would split a batch.
+    pub fn settings_key(&self) -> String {
+        let train = self.seen.record.as_ref().ok().map(|record| &record.settings.train);
+        let (micro_batch, accumulate) = last_start(&self.seen.attempts)
+            .map(|start| (start.micro_batch, start.accumulate))
+            .or_else(|| train.map(|train| (train.batch_size, train.accumulate)))
+            .unwrap_or_default();
+        self.key_with(micro_batch, accumulate)
+    }
+
+    /// The same for another split.
+    pub fn key_with(&self, micro_batch: u32, accumulate: u32) -> String {
+        let key = self.key.get_or_init(|| match &self.seen.record {
+            Ok(record) => key_of(&record.settings),
+            Err(_) => String::new(),
+        });
+        format!("{key}-{micro_batch}x{accumulate}")
+    }
+
+    /// Whether its live attempt has shown what it takes: it has trained and evaluated.
+    pub fn is_settled(&self) -> bool {
+        let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };
+        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
+        let taken = progress.map_or(0, |p| p.step.saturating_sub(worker.checkpoint.unwrap_or(0)));
+        let until_evaluated = match record.settings.evaluate.every {
+            Every::Steps(steps) => steps,
+            Every::Epoch => record.steps_per_epoch,
+            Every::Never => 0,
+        };
+        taken > until_evaluated.max(SETTLING_STEPS)
     }
 
     /// Higher ones start first: what was asked for last, else what the file says.
@@ -229,6 +278,7 @@ impl Worker {
             asked: None,
             killed: None,
             telemetry: None,
+            takings: Takings::default(),
             last_step: 0,
             moved: now,
             last_sign: 0.0,
@@ -245,6 +295,16 @@ impl Worker {
     pub fn quiet(&self, now: Instant) -> Duration {
         now.duration_since(self.moved)
     }
+}
+
+/// Hash of what decides how fast a run of these settings is and how much memory it takes: neither its seed
+/// nor its rates, but data, model, kind of optimizer and precision.
+fn key_of(settings: &Settings) -> String {
+    let train = &settings.train;
+    let optimizer = serde_json::to_value(&train.optimizer).ok().and_then(|value| value.get("kind").cloned());
+    let deciding = serde_json::json!([settings.data, settings.model, optimizer, train.precision]);
+    let hash = blake3::hash(deciding.to_string().as_bytes()).to_hex();
+    hash[..16].to_owned()
 }
 
 /// Puts runs into the order in which they were queued.

@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod measure;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
@@ -10,11 +11,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
-use super::batch::Batch;
+use super::admission::{Need, Probing, Room, Rules};
+use super::batch::{Batch, FoundBefore};
 use super::breaker::Breaker;
 use super::devices::{self, Devices};
+use super::division::Processor;
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
+use super::gpu_memory::GpuMemories;
 use super::hold::Hold;
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
@@ -27,6 +31,7 @@ use super::view::View;
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
 use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
+use measure::News;
 
 /// Time between two looks at the run directories.
 const TICK: Duration = Duration::from_millis(500);
@@ -119,6 +124,10 @@ struct Work<'a> {
     /// Model names of the GPUs, by position.
     gpus: Vec<String>,
     slots: Vec<Slot>,
+    memories: GpuMemories,
+    processor: Processor,
+    /// What earlier batches measured.
+    found: FoundBefore,
     runs: Vec<Tracked>,
     rates: Rates,
     ending: Ending,
@@ -135,6 +144,7 @@ struct Work<'a> {
     sampled: Option<Instant>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    news: (UnboundedSender<News>, UnboundedReceiver<News>),
 }
 
 /// A child of ours has ended.
@@ -152,7 +162,16 @@ impl<'a> Work<'a> {
         program: Program,
         devices: Devices,
     ) -> Result<Work<'a>, RunnerError> {
-        let slots = schedule::slots(options.slots, devices.gpus().len(), devices::cpu_count());
+        let on_devices = &options.settings.devices;
+        let per_gpu = if on_devices.share { on_devices.runs_per_gpu as usize } else { 1 };
+        let cores = devices::cpu_count();
+        let slots = schedule::slots(options.slots, devices.gpus().len(), cores, per_gpu);
+        let found = FoundBefore::read(workspace);
+        let mut memories = GpuMemories::new(devices.gpus().len());
+        memories.recall(devices.gpus(), found.device_memory.iter().cloned());
+        runs.iter().for_each(|run| memories.learn(run));
+        // A person who says how many runs there are at once has divided the processor.
+        let divides = options.slots.is_none() && cores > 1;
         let mut rates = Rates::default();
         for run in &runs {
             if let Some(result) = run.result() {
@@ -170,6 +189,8 @@ impl<'a> Work<'a> {
             slots: slots.len() as u32,
             threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
             plan: runs.iter().filter_map(|run| plan_entry(run, &rates)).collect(),
+            divisions: Vec::new(),
+            device_memory: Vec::new(),
         };
         let left_out = match &options.selection {
             Selection::All => HashSet::new(),
@@ -191,6 +212,9 @@ impl<'a> Work<'a> {
             gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
             devices,
             slots,
+            memories,
+            processor: if divides { Processor::Open } else { Processor::Settled },
+            found,
             runs,
             rates,
             ending: Ending::Open,
@@ -205,6 +229,7 @@ impl<'a> Work<'a> {
             sampled: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
+            news: unbounded_channel(),
         })
     }
 
@@ -230,6 +255,7 @@ impl<'a> Work<'a> {
             }
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
+                Some(news) = self.news.1.recv() => self.heard(news),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 _ = tick.tick() => {}
             }
@@ -248,6 +274,7 @@ impl<'a> Work<'a> {
             let new = all.filter(|dir| !known.contains(dir) && !self.left_out.contains(dir));
             let mut new: Vec<Tracked> = new.map(|dir| Tracked::new(dir, &self.host)).collect();
             tracked::in_order_of_age(&mut new);
+            new.iter().for_each(|run| self.memories.learn(run));
             self.runs.extend(new);
         }
         self.look_for_drain();
@@ -263,6 +290,7 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
+        self.memories.look(&self.devices, &mut self.runs, now);
         self.skip();
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
@@ -298,7 +326,11 @@ impl<'a> Work<'a> {
             .zip(standings)
             .map(|(run, standing)| {
                 let seconds = tell::seconds_left(run, &self.rates);
-                run.scheduled(standing.clone(), self.gpus.len(), seconds)
+                let need = match standing {
+                    Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
+                    _ => Need::Unknown(Probing::Possible),
+                };
+                schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds) }
             })
             .collect();
         schedule::decide(&Observation {
@@ -309,7 +341,18 @@ impl<'a> Work<'a> {
             patience: self.options.patience,
             gate: self.gate(),
             seconds_left: self.options.until.map(|until| until - scan::now()),
+            room: &self.room(),
         })
+    }
+
+    /// What is left of the devices at this moment.
+    fn room(&self) -> Room {
+        Room {
+            gpus: self.memories.gpus(self.devices.gpus(), &self.runs),
+            rules: Rules::of(&self.options.settings.devices),
+            processor: self.processor,
+            cores: self.options.slots.is_none().then(|| u32::try_from(devices::cpu_count()).unwrap_or(1)),
+        }
     }
 
     fn gate(&self) -> Gate {
@@ -343,11 +386,15 @@ impl<'a> Work<'a> {
     async fn carry_out(&mut self, action: Action) -> bool {
         let (Action::Start { run, .. }
         | Action::AskToEnd { run }
+        | Action::Probe { run, .. }
+        | Action::Divide { run, .. }
         | Action::Kill { run, .. }
         | Action::Close { run }) = action;
         self.runs[run].due = true;
         match action {
             Action::Start { run, slot } => self.start(run, slot).await,
+            Action::Probe { run, gpu } => self.probe(run, gpu),
+            Action::Divide { run, runs } => self.divide(run, runs),
             Action::AskToEnd { run } => self.ask_to_end(run),
             Action::Kill { run, cause } => self.kill(run, cause),
             Action::Close { run } => self.close(run).await,

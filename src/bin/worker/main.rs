@@ -39,8 +39,7 @@ use journal::append_event;
 use orders::Orders;
 use train::{Outcome, train};
 
-const USAGE: &str = 
-    "usage: overnight-worker train RUN_DIR | probe RUN_DIR ORDERS | --protocol | --version";
+const USAGE: &str = "usage: overnight-worker train RUN_DIR | probe RUN_DIR ORDERS | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {

@@ -101,9 +101,8 @@ fn a_run_larger_than_the_gpu_is_never_started_there() {
 
 #[test]
 fn what_nobody_knows_is_probed_when_it_would_share_and_tried_when_it_is_alone() {
-    let unknown = |probing, gpu: &GpuMemory, several| {
-        admit(Need::Unknown(probing), gpu, Rules::default(), several)
-    };
+    let unknown =
+        |probing, gpu: &GpuMemory, several| admit(Need::Unknown(probing), gpu, Rules::default(), several);
     let table = [
         // An empty GPU: alone at once, among several after a probe, beside a probe elsewhere at once.
         (Probing::Possible, gpu(23.8), false, "Fits"),

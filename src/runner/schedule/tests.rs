@@ -1,4 +1,5 @@
 use super::*;
+use crate::runner::admission::Probing;
 use crate::runner::interrupt::Interrupt;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,6 +17,8 @@ fn run(name: &str, standing: Standing) -> Run {
         hang: Some(Duration::from_secs(1800)),
         held: None,
         seconds: None,
+        need: Need::Unknown(Probing::Possible),
+        threads: None,
     }
 }
 
@@ -41,6 +44,7 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         patience: PATIENCE,
         gate: Gate::Open,
         seconds_left: None,
+        room: &Room::default(),
     })
 }
 
@@ -49,7 +53,7 @@ fn waits(reason: &str) -> Reason {
 }
 
 fn cpu(count: usize) -> Vec<Slot> {
-    slots(Some(count as u32), 0, 4)
+    slots(Some(count as u32), 0, 4, 4)
 }
 
 #[test]
@@ -128,8 +132,8 @@ fn a_run_that_never_gets_further_is_held() {
 
 #[test]
 fn runs_wait_for_the_gpu_they_need_and_others_pass() {
-    let slots = slots(None, 2, 8);
-    assert_eq!(slots.len(), 2);
+    let slots = slots(None, 2, 8, 1);
+    assert_eq!(slots.len(), 3, "one on the processor");
     assert_eq!(slots[0].threads, 4);
     let mut runs = [
         run("a", Standing::Live(live(1))),
@@ -175,11 +179,13 @@ fn the_device_is_that_of_the_attempt_before() {
 
 #[test]
 fn threads_are_divided_and_never_none() {
-    assert_eq!(slots(Some(3), 0, 8).iter().map(|slot| slot.threads).collect::<Vec<_>>(), [2; 3]);
-    assert_eq!(slots(Some(8), 0, 2)[7].threads, 1);
-    assert_eq!(slots(None, 0, 2), [Slot { gpu: None, threads: 2 }]);
-    let shared: Vec<_> = slots(Some(3), 2, 6).iter().map(|slot| slot.gpu).collect();
-    assert_eq!(shared, [Some(0), Some(1), Some(0)]);
+    assert_eq!(slots(Some(3), 0, 8, 1).iter().map(|slot| slot.threads).collect::<Vec<_>>(), [2; 3]);
+    assert_eq!(slots(Some(8), 0, 2, 1)[7].threads, 1);
+    assert_eq!(slots(None, 0, 2, 4), [Slot { gpu: None, threads: 2 }]);
+    let on = |slots: Vec<Slot>| slots.iter().map(|slot| (slot.gpu, slot.threads)).collect::<Vec<_>>();
+    assert_eq!(on(slots(Some(3), 2, 6, 1)), [(Some(0), 2), (Some(1), 2), (Some(0), 2)]);
+    let shared = [(Some(0), 2), (Some(1), 2), (Some(0), 2), (Some(1), 2), (None, 6)];
+    assert_eq!(on(slots(None, 2, 8, 2)), shared);
 }
 
 #[test]
@@ -206,6 +212,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             patience: PATIENCE,
             gate,
             seconds_left: None,
+            room: &Room::default(),
         };
         decide(&seen)
     };
@@ -228,6 +235,7 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             patience: PATIENCE,
             gate: Gate::Open,
             seconds_left: Some(600.0),
+            room: &Room::default(),
         })
     };
     let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.to_string());

@@ -11,6 +11,7 @@ use super::{Ended, Work};
 use crate::run_dir::records::exit;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, scan};
+use crate::runner::admission::Rules;
 use crate::runner::attempt::Place;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
 use crate::runner::stack;
@@ -50,11 +51,13 @@ impl Work<'_> {
                 let mut worker = Worker::new(Some(&*start), Some(slot), Some(handle), now);
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
+                worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
+                let beside = self.beside(gpu);
                 self.runs[index].worker = Some(worker);
                 self.watch(dir.clone(), child);
-                self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}"));
+                self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}{beside}"));
                 let why = if start.attempt == 1 { String::new() } else { format!(", {why}") };
-                self.view.say(&format!("started  {name} on {on}{why}"));
+                self.view.say(&format!("started  {name} on {on}{beside}{why}"));
                 false
             }
             Ok(Beginning::Occupied | Beginning::Obsolete) => true,
@@ -74,6 +77,22 @@ impl Work<'_> {
                 self.trouble(index, &error.to_string());
                 true
             }
+        }
+    }
+
+    /// Who else is on that GPU, in words: nothing starts on one that somebody else fills in silence.
+    fn beside(&self, gpu: Option<usize>) -> String {
+        let memories = self.memories.gpus(self.devices.gpus(), &self.runs);
+        let Some(memory) = gpu.and_then(|gpu| memories.into_iter().nth(gpu).flatten()) else {
+            return String::new();
+        };
+        let ours = match memory.tenants.len() {
+            0 => String::new(),
+            count => format!(", beside {}", say::counted(count, "other run", "other runs")),
+        };
+        match memory.is_crowded(Rules::of(&self.options.settings.devices)) {
+            true => format!("{ours}, where other processes hold {}", say::bytes(memory.others())),
+            false => ours,
         }
     }
 
@@ -154,13 +173,16 @@ impl Work<'_> {
         let taken = |slot: usize| {
             self.runs.iter().filter_map(|run| run.worker.as_ref()).any(|worker| worker.slot == Some(slot))
         };
-        let slot = (0..self.slots.len())
-            .find(|&slot| !taken(slot) && (gpu.is_none() || self.slots[slot].gpu == gpu));
+        let free = || (0..self.slots.len()).filter(|&slot| !taken(slot));
+        let slot = free()
+            .find(|&slot| self.slots[slot].gpu == gpu)
+            .or_else(|| free().next().filter(|_| gpu.is_none()));
         let run = &mut self.runs[index];
         let (name, dir) = (run.name(), run.dir.clone());
         if let Some(worker) = &mut run.worker {
             worker.slot = slot;
             worker.gpu = gpu;
+            worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
             worker.telemetry = TelemetryFile::open(&dir.telemetry(), &telemetry::run_columns()).ok();
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
@@ -175,9 +197,16 @@ impl Work<'_> {
             return;
         }
         let Some(worker) = run.worker.take() else { return };
+        self.memories.ended(worker.gpu, &worker.takings, Instant::now());
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            match starting::write_end(&dir, worker.attempt, None, worker.killed.as_ref(), worker.device_memory.peak) {
+            match starting::write_end(
+                &dir,
+                worker.attempt,
+                None,
+                worker.killed.as_ref(),
+                worker.takings.peak(),
+            ) {
                 Ok(end) => self.told_end(index, &end.why),
                 Err(error) => self.trouble(index, &error.to_string()),
             }
@@ -189,13 +218,15 @@ impl Work<'_> {
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
         let Some(worker) = self.runs[index].worker.take() else { return };
+        self.memories.ended(worker.gpu, &worker.takings, Instant::now());
         let status = ended.status.ok();
         let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
         let unheard = (worker.asked.is_some() && terminated)
             .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
         let killed = worker.killed.or(unheard);
-        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref(), worker.device_memory.peak) {
+        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref(), worker.takings.peak())
+        {
             Ok(end) => {
                 let further = end.checkpoint > worker.checkpoint;
                 let is_forgiven = killed.is_some_and(|killed| !killed.counts);
@@ -218,6 +249,7 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         run.look(&host, Instant::now());
         let (name, dir) = (run.name(), run.dir.clone());
+        self.memories.learn(run);
         let result = run.result();
         if let Some(result) = &result {
             self.rates.add(&dir.experiment(), result.elapsed_seconds, result.step);
