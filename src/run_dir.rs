@@ -14,6 +14,7 @@ pub mod number;
 pub mod read;
 pub mod records;
 pub mod scan;
+pub mod split;
 pub mod status;
 pub mod write;
 

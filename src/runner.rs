@@ -16,6 +16,7 @@ pub mod estimate;
 pub mod fresh_report;
 pub mod gpu_memory;
 pub mod hold;
+pub mod hooks;
 pub mod interrupt;
 pub mod outcome;
 pub mod probing;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use overnight::run_dir::checkpoint::{State, Window};
+use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{
@@ -48,6 +48,8 @@ enum Trick {
     Deaf,
     /// End with code 0 and no result.
     Vanish,
+    /// Be out of device memory with more examples at once than this: `oom2@3`.
+    OutOfMemory { fits: u32 },
 }
 
 fn main() -> ExitCode {
@@ -160,7 +162,12 @@ impl Worker<'_> {
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
                 Some(Trick::Deaf) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
-                None => {}
+                Some(Trick::OutOfMemory { fits }) if self.start.micro_batch > fits => {
+                    let message = "CUDA out of memory. Tried to allocate 2.00 GiB".to_owned();
+                    self.event(step, What::Failed { kind: FailureKind::OutOfDeviceMemory, message })?;
+                    return Ok(exit::OUT_OF_DEVICE_MEMORY);
+                }
+                Some(Trick::OutOfMemory { .. }) | None => {}
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
             if step == steps || due {
@@ -199,7 +206,7 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
-                _ => return None,
+                other => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
             };
             (at.parse() == Ok(step)).then_some(trick)
         })
@@ -285,9 +292,9 @@ impl Worker<'_> {
             elapsed_seconds: step as f64 / 100.0,
             stopped_early: None,
             last: BTreeMap::from([("train/loss".to_string(), Number(self.loss(step)))]),
-            best: None,
+            best: Some(Best { metric: "val/loss".to_owned(), value: self.loss(step), step }),
             last_checkpoint: step,
-            best_checkpoint: None,
+            best_checkpoint: Some(step),
             history: format!("{step:x}"),
             attempts: self.start.attempt,
         };

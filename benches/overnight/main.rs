@@ -6,6 +6,7 @@
 #[path = "../made_up.rs"]
 #[allow(dead_code)] // Tests use the rest of it.
 mod made_up;
+mod night;
 mod pages;
 mod report;
 mod runner;
@@ -14,7 +15,7 @@ mod workspace;
 
 use std::time::{Duration, Instant};
 
-const PARTS: [&str; 4] = ["report", "pages", "runner", "training"];
+const PARTS: [&str; 5] = ["report", "pages", "runner", "night", "training"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +39,9 @@ fn main() -> anyhow::Result<()> {
     }
     if all || is_named("runner") {
         runner::measure()?;
+    }
+    if all || is_named("night") {
+        night::measure()?;
     }
     if all || is_named("training") {
         training::measure()?;

@@ -16,7 +16,7 @@ use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{QueueState, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
-use crate::run_dir::{RunDir, Status, Workspace, read};
+use crate::run_dir::{RunDir, Status, Workspace, read, split};
 use crate::say;
 
 /// One run, for programs.
@@ -136,6 +136,8 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
             Waiting::Interrupted => "goes on from its last checkpoint".to_owned(),
             Waiting::Retry { left } => format!("was killed, may start {left} times more"),
             Waiting::Asked => "asked to run again".to_owned(),
+            Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
+            Waiting::BatchNorm => format!("held: {}", split::HELD),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),

@@ -246,6 +246,24 @@ impl Model {
             Model::Resnet18(_) => "resnet18",
         }
     }
+
+    /// Whether an example's output depends on which others are computed with it, as under batch norm.
+    pub fn looks_across_the_batch(&self) -> bool {
+        match self {
+            Model::Resnet18(_) => true,
+            Model::Gpt(_) | Model::Mlp(_) | Model::Cnn(_) => false,
+        }
+    }
+
+    /// Probability of dropping a value while training.
+    pub fn dropout(&self) -> f64 {
+        match self {
+            Model::Gpt(gpt) => gpt.dropout,
+            Model::Mlp(mlp) => mlp.dropout,
+            Model::Cnn(cnn) => cnn.dropout,
+            Model::Resnet18(_) => 0.0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -657,12 +675,32 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub gpu_memory_mib: Option<u32>,
+    /// What becomes of a run that is out of device memory: `auto` halves the examples of one forward
+    /// pass and doubles the passes of a step where no layer looks across the batch, `always` also
+    /// with batch norm, `never` lets it fail.
+    pub split_on_out_of_memory: SplitRule,
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Resources { device: "auto".to_owned(), threads: None, gpu_memory_mib: None }
+        Resources {
+            device: "auto".to_owned(),
+            threads: None,
+            gpu_memory_mib: None,
+            split_on_out_of_memory: SplitRule::Auto,
+        }
     }
+}
+
+/// When a run that is out of device memory may go on with fewer examples at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitRule {
+    /// Where every example is computed by itself.
+    Auto,
+    /// Also where batch norm then measures fewer examples.
+    Always,
+    Never,
 }
 
 /// How the runs of an experiment stand in the queue. Not part of a run's identity.

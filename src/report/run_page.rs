@@ -2,6 +2,7 @@
 
 mod curves;
 mod settings;
+mod splits;
 mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
@@ -176,6 +177,7 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }
+    said.extend(splits::sentences(files));
     for event in files.standing_events() {
         if let What::Alert { message } = &event.what {
             said.push(format!("Alert at step {}: {message}.", count(event.step)));
@@ -282,6 +284,8 @@ fn environment(files: &RunFiles) -> Vec<(String, String)> {
         row("host", start.host.clone());
         row("threads", start.threads.to_string());
         row("precision", say::setting(&serde_json::to_value(start.precision).unwrap_or_default()));
+        let passes = say::counted(start.accumulate as usize, "pass", "passes");
+        row("a step", format!("{passes} of {} at once", count(u64::from(start.micro_batch))));
         row("libtorch", start.libtorch.clone());
     }
     if let Some(environment) = &files.environment {

@@ -13,7 +13,7 @@ use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, FailureKind, What, exit};
 use crate::run_dir::status::Waiting;
-use crate::run_dir::{RunDir, Status};
+use crate::run_dir::{RunDir, Status, split};
 use crate::say;
 
 /// A run, as the lists, the experiment's page and the first page show it.
@@ -211,6 +211,7 @@ fn state(status: &Status) -> State {
         Status::Running { .. } => ("running", None),
         Status::Stopped | Status::Paused => ("held", None),
         Status::Skipped { need } => ("held", Some(format!("{need} did not finish"))),
+        Status::Waiting { because: because @ Waiting::BatchNorm } => ("held", Some(waiting(*because))),
         Status::Waiting { because } => ("waiting", Some(waiting(*because))),
         Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
         Status::Failed { code } => ("failed", Some(format!("exit code {code}"))),
@@ -227,6 +228,8 @@ fn waiting(because: Waiting) -> String {
             format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
         }
         Waiting::Asked => "asked to try again".into(),
+        Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
+        Waiting::BatchNorm => split::HELD.into(),
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::read::ReadError;
 use super::records::{Ask, Attempt, End, Event, Progress, Request, RunRecord, Start, What, exit};
+use super::split::{self, Next, Split};
 
 /// The state of a run. Derived, never stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +60,10 @@ pub enum Waiting {
     Retry { left: u32 },
     /// Asked for by a person after it had ended.
     Asked,
+    /// Was out of device memory; goes on with so many examples at once.
+    Smaller { micro_batch: u32 },
+    /// Was out of device memory, and its batch norm looks across the batch: a person must decide.
+    BatchNorm,
 }
 
 impl Status {
@@ -145,7 +150,22 @@ pub fn status(seen: &Observation) -> Status {
         (Some(_), Some(_)) if matches!(asked, Some(Ask::Retry { .. })) => {
             Status::Waiting { because: Waiting::Asked }
         }
+        (Some(start), Some(end)) if end.code == Some(exit::OUT_OF_DEVICE_MEMORY) => {
+            out_of_memory(record, start)
+        }
         (Some(_), Some(end)) => after(end, retries_left(record, seen.attempts)),
+    }
+}
+
+/// The state after an attempt that was out of device memory. Halving uses up no retries: it comes to
+/// its end by itself, at one example.
+fn out_of_memory(record: &RunRecord, start: &Start) -> Status {
+    match split::after_out_of_memory(&record.settings, start) {
+        Next::Smaller(Split { micro_batch, .. }) => {
+            Status::Waiting { because: Waiting::Smaller { micro_batch } }
+        }
+        Next::Held => Status::Waiting { because: Waiting::BatchNorm },
+        Next::Failed => Status::Failed { code: exit::OUT_OF_DEVICE_MEMORY },
     }
 }
 

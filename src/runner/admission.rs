@@ -128,6 +128,9 @@ pub fn admit(need: Need, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdic
         return Verdict::Waits(format!("GPU {index}: nobody knows yet what {name} takes of it"));
     }
     let is_empty = gpu.tenants.is_empty();
+    if !is_empty && !rules.share {
+        return Verdict::Waits("for a free GPU".to_owned());
+    }
     match need {
         Need::Known { bytes, source } => known(bytes, source, gpu, rules),
         // A later probe would end as that one did: only more room, or the whole GPU, can help.

@@ -8,6 +8,7 @@ use super::devices::Gpu;
 use super::tracked::Killed;
 use crate::experiment::settings::Precision;
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
+use crate::run_dir::split::{self, Split};
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
 
@@ -47,6 +48,8 @@ pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>,
         (None, Precision::Auto) => Precision::Fp32,
         (None, chosen) => chosen,
     };
+    let whole = Split { micro_batch: settings.train.batch_size, accumulate: settings.train.accumulate };
+    let split = split::next(settings, attempts).unwrap_or(whole);
     let threads = before.map_or(settings.resources.threads.unwrap_or(place.threads), |start| start.threads);
     let mut start = Start {
         attempt: before.map_or(0, |start| start.attempt) + 1,
@@ -57,13 +60,13 @@ pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>,
         device,
         precision,
         threads,
-        micro_batch: before.map_or(settings.train.batch_size, |start| start.micro_batch),
-        accumulate: before.map_or(settings.train.accumulate, |start| start.accumulate),
+        micro_batch: split.micro_batch,
+        accumulate: split.accumulate,
         libtorch: place.libtorch.to_owned(),
         checkpoint: newest,
         why: String::new(),
     };
-    start.why = why(before, attempts, &start);
+    start.why = why(before, attempts, &start) + &split::difference(settings, before, &start);
     start
 }
 

@@ -10,7 +10,7 @@ use super::admission::{GpuMemory, Need, Probing, Source, Tenant, expected};
 use super::devices::memory::DeviceMemory;
 use super::devices::{Devices, Gpu};
 use super::tracked::Tracked;
-use crate::run_dir::records::{Attempt, MeasuredMemory};
+use crate::run_dir::records::{Attempt, MeasuredMemory, exit};
 
 pub use takings::{Held, Takings};
 
@@ -56,7 +56,9 @@ pub struct Probe {
 #[derive(Default)]
 struct Looked {
     memory: Option<DeviceMemory>,
-    /// What nobody of ours held when all of ours were told apart.
+    /// What is held by nobody whose use the driver tells.
+    untold: u64,
+    /// The same when all of ours were told apart.
     others: u64,
     /// By how much that grew since.
     grown: u64,
@@ -87,9 +89,13 @@ impl GpuMemories {
 
     /// Takes in what the attempts of a run were measured to take.
     pub fn learn(&mut self, run: &Tracked) {
-        for (settings, bytes) in measured(run) {
-            let known = self.measured.entry(settings).or_default();
-            *known = bytes.max(*known);
+        for Measured { settings, bytes, sufficed } in measured(run) {
+            if sufficed {
+                let known = self.measured.entry(settings).or_default();
+                *known = bytes.max(*known);
+            } else {
+                self.probed.insert(settings, Probed::MoreThan(bytes));
+            }
         }
     }
 
@@ -118,14 +124,14 @@ impl GpuMemories {
                     None => untold.push(takings),
                 }
             }
-            let others = memory.held().saturating_sub(told);
+            looked.untold = memory.held().saturating_sub(told);
             if untold.is_empty() {
-                looked.others = others;
+                looked.others = looked.untold;
             }
-            looked.grown = others.saturating_sub(looked.others);
+            looked.grown = looked.untold.saturating_sub(looked.others);
             let alone = untold.len() == 1;
             for takings in untold {
-                takings.untold(others, alone, memory.free);
+                takings.untold(looked.untold, alone, memory.free);
             }
             let free = memory.free;
             looked.returning.retain(|returning| {
@@ -149,9 +155,12 @@ impl GpuMemories {
     pub fn need(&self, run: &Tracked) -> Need {
         let settings = run.settings_key();
         let own = measured(run);
-        let same_split = own.iter().filter(|(of, _)| *of == settings).map(|(_, bytes)| *bytes).max();
-        if let Some(bytes) = same_split.or_else(|| own.last().map(|(_, bytes)| *bytes)) {
-            return Need::Known { bytes, source: Source::LastTime };
+        let of_this_split = own.iter().rev().find(|attempt| attempt.settings == settings);
+        match of_this_split.or(own.last()) {
+            Some(last) if !last.sufficed && last.settings == settings => return Need::MoreThan(last.bytes),
+            // A smaller split takes no more than the one before.
+            Some(last) => return Need::Known { bytes: last.bytes, source: Source::LastTime },
+            None => {}
         }
         if let Some(bytes) = self.measured.get(&settings) {
             return Need::Known { bytes: *bytes, source: Source::Alike };
@@ -228,7 +237,7 @@ impl GpuMemories {
     pub fn takings(&self, gpu: usize) -> Takings {
         let before = self.gpus.get(gpu).map_or(0, |looked| {
             let returning: u64 = looked.returning.iter().map(|returning| returning.bytes).sum();
-            looked.others.saturating_sub(returning)
+            looked.untold.saturating_sub(returning)
         });
         Takings::new(before)
     }
@@ -241,17 +250,27 @@ impl Probe {
     }
 }
 
-/// What each attempt of a run was measured to take, under the settings and the split it had.
-fn measured(run: &Tracked) -> Vec<(String, u64)> {
-    let mut split = None;
+/// What one attempt was measured to take.
+struct Measured {
+    /// The settings with the split that it had.
+    settings: String,
+    bytes: u64,
+    /// Otherwise it was out of memory with so much.
+    sufficed: bool,
+}
+
+fn measured(run: &Tracked) -> Vec<Measured> {
+    let mut orders = None;
     let mut found = Vec::new();
     for line in &run.seen.attempts {
         match line {
-            Attempt::Start(start) => split = Some((start.attempt, start.micro_batch, start.accumulate)),
+            Attempt::Start(start) => orders = Some(start),
             Attempt::End(end) => {
-                let of = split.filter(|(attempt, ..)| *attempt == end.attempt);
-                if let (Some((_, micro_batch, accumulate)), Some(bytes)) = (of, end.device_memory_bytes) {
-                    found.push((run.key_with(micro_batch, accumulate), bytes));
+                let start = orders.filter(|start| start.attempt == end.attempt);
+                if let (Some(start), Some(bytes)) = (start, end.device_memory_bytes) {
+                    let settings = run.key_with(start.micro_batch, start.accumulate);
+                    let sufficed = end.code != Some(exit::OUT_OF_DEVICE_MEMORY);
+                    found.push(Measured { settings, bytes, sufficed });
                 }
             }
         }

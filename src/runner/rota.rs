@@ -17,17 +17,17 @@ pub struct Rota {
 }
 
 impl Rota {
-    /// Positions of the runs whose turn it is now, out of `count`; nobody's when the last turn was less
-    /// than `interval` ago.
-    pub fn turn(&mut self, count: usize, now: Instant, interval: Duration) -> Range<usize> {
+    /// Positions of the runs whose turn it is now, out of `count`; none when the last turn was less than
+    /// `interval` ago.
+    pub fn turn(&mut self, count: usize, now: Instant, interval: Duration) -> Option<Range<usize>> {
         if self.last.is_some_and(|last| now.duration_since(last) < interval) {
-            return 0..0;
+            return None;
         }
         self.last = Some(now);
         let begin = if self.next < count { self.next } else { 0 };
         let end = count.min(begin + LEAST.max(count.div_ceil(TURNS)));
         self.next = end;
-        begin..end
+        Some(begin..end)
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
 
     fn turns(count: usize, many: u32) -> Vec<Range<usize>> {
         let (mut rota, begun) = (Rota::default(), Instant::now());
-        (0..many).map(|turn| rota.turn(count, begun + turn * TICK, TICK)).collect()
+        (0..many).filter_map(|turn| rota.turn(count, begun + turn * TICK, TICK)).collect()
     }
 
     #[test]
@@ -59,14 +59,14 @@ mod tests {
     #[test]
     fn nobody_has_a_turn_between_two_ticks() {
         let (mut rota, now) = (Rota::default(), Instant::now());
-        assert_eq!(rota.turn(40, now, TICK), 0..40);
-        assert_eq!(rota.turn(40, now + TICK / 2, TICK), 0..0);
+        assert_eq!(rota.turn(40, now, TICK), Some(0..40));
+        assert_eq!(rota.turn(40, now + TICK / 2, TICK), None);
     }
 
     #[test]
     fn runs_that_went_take_no_turn() {
         let (mut rota, now) = (Rota::default(), Instant::now());
-        assert_eq!(rota.turn(100, now, TICK), 0..50);
-        assert_eq!(rota.turn(20, now + TICK, TICK), 0..20);
+        assert_eq!(rota.turn(100, now, TICK), Some(0..50));
+        assert_eq!(rota.turn(20, now + TICK, TICK), Some(0..20));
     }
 }

@@ -15,8 +15,8 @@ use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Stage, Status, last_start};
-use crate::run_dir::{RunDir, lock, read};
+use crate::run_dir::status::{Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, lock, read, split};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;
@@ -170,9 +170,20 @@ impl Tracked {
         standing(&self.seen, batch, failed)
     }
 
+    /// Whether it ended without coming further once more than its retries allow.
+    pub fn has_no_retries_left(&self) -> bool {
+        self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
+    }
+
+    /// Why its files alone say that it waits for a person.
+    fn held_by_its_files(&self) -> Option<String> {
+        let Status::Waiting { because: Waiting::BatchNorm } = self.seen.status else { return None };
+        Some(format!("{} ({})", split::HELD, split::WAY_OUT))
     }
 
     /// The run in the schedule's words. `seconds` is what it will probably take.
@@ -196,7 +207,8 @@ impl Tracked {
                 .held
                 .as_ref()
                 .filter(|held| held.requests == self.seen.requests.len())
-                .map(|held| held.reason.clone()),
+                .map(|held| held.reason.clone())
+                .or_else(|| self.held_by_its_files()),
             seconds,
             need: Need::Unknown(Probing::Possible),
             threads: last_start(&self.seen.attempts)
@@ -208,10 +220,11 @@ impl Tracked {
     /// What of its settings decides how fast it is and how much memory it takes, as a hash, and how its
     /// next attempt would split a batch.
     pub fn settings_key(&self) -> String {
-        let train = self.seen.record.as_ref().ok().map(|record| &record.settings.train);
-        let (micro_batch, accumulate) = last_start(&self.seen.attempts)
-            .map(|start| (start.micro_batch, start.accumulate))
-            .or_else(|| train.map(|train| (train.batch_size, train.accumulate)))
+        let settings = self.seen.record.as_ref().ok().map(|record| &record.settings);
+        let (micro_batch, accumulate) = settings
+            .and_then(|settings| split::next(settings, &self.seen.attempts))
+            .map(|split| (split.micro_batch, split.accumulate))
+            .or_else(|| settings.map(|settings| (settings.train.batch_size, settings.train.accumulate)))
             .unwrap_or_default();
         self.key_with(micro_batch, accumulate)
     }

@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod keeping;
 mod measure;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use super::estimate::Rates;
 use super::fresh_report::FreshReport;
 use super::gpu_memory::GpuMemories;
 use super::hold::Hold;
+use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
@@ -28,7 +30,7 @@ use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing}
 use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
 use super::view::View;
-use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell};
+use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
 use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
 use measure::News;
@@ -140,6 +142,8 @@ struct Work<'a> {
     rota: Rota,
     batch: Batch,
     report: Option<FreshReport>,
+    hooks: Hooks,
+    begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
     view: View,
@@ -201,6 +205,8 @@ impl<'a> Work<'a> {
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
         batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
+        let place = hooks::Place { workspace: workspace.clone(), host: host.clone(), batch: batch.name() };
+        let hooks = Hooks::new(&options.settings.hooks, place);
         let report = (options.report == Report::Keep).then(|| FreshReport::start(workspace, &mut batch));
         Ok(Work {
             workspace,
@@ -225,6 +231,8 @@ impl<'a> Work<'a> {
             rota: Rota::default(),
             batch,
             report,
+            hooks,
+            begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
             view: View::open(options.style),
@@ -257,6 +265,7 @@ impl<'a> Work<'a> {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 Some(news) = self.news.1.recv() => self.heard(news),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
+                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -265,7 +274,9 @@ impl<'a> Work<'a> {
 
     fn observe(&mut self) {
         let now = Instant::now();
-        let hinted = self.comings.any(self.workspace);
+        let turn = self.rota.turn(self.runs.len(), now, TICK);
+        let hinted = turn.is_some() && self.comings.any(self.workspace);
+        let turn = turn.unwrap_or_default();
         if hinted {
             // What was there before and is not among the chosen stays out; what is queued from now on
             // belongs to this batch.
@@ -278,7 +289,6 @@ impl<'a> Work<'a> {
             self.runs.extend(new);
         }
         self.look_for_drain();
-        let turn = self.rota.turn(self.runs.len(), now, TICK);
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
             if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
@@ -427,7 +437,12 @@ impl<'a> Work<'a> {
             self.batch.write_telemetry(&sample);
             tell::write_run_telemetry(&mut self.runs, &sample);
         }
-        if self.batch.queue_is_due(now) || decision.done {
+        // What is asked of a probe changes the reasons at once.
+        let is_passing = decision
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Probe { .. } | Action::Divide { .. }));
+        if (self.batch.queue_is_due(now) && !is_passing) || decision.done {
             let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
@@ -447,7 +462,8 @@ impl<'a> Work<'a> {
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
-        drop(self.view);
+        // Its live lines end; what hooks have to tell is still to come.
+        self.view = View::open(view::Style::Plain);
         self.batch.end(outcome.exit())?;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
@@ -458,6 +474,7 @@ impl<'a> Work<'a> {
             },
             None => {}
         }
+        self.tell_of_the_end(&outcome, interrupts).await;
         Ok(outcome)
     }
 }

@@ -2,7 +2,9 @@
 
 mod command_line;
 mod gpus;
+mod hooks;
 mod live;
+mod out_of_memory;
 mod report;
 mod requests;
 mod runner;

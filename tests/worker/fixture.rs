@@ -187,7 +187,7 @@ pub fn language_model() -> Settings {
         checkpoint: Checkpoint { every: Every::Steps(10), keep: 2, best: "val/loss".to_owned() },
         sample: Sample { every: Every::Never, ..Sample::default() },
         stop: None,
-        resources: Resources { device: "cpu".to_owned(), threads: Some(1) },
+        resources: Resources { device: "cpu".to_owned(), threads: Some(1), ..Resources::default() },
     }
 }
 

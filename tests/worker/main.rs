@@ -10,3 +10,4 @@ mod linkage;
 mod orders;
 mod real_data;
 mod resume;
+mod split;

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use overnight::experiment::settings::Precision;
 use overnight::run_dir::records::{Attempt, Device, End, RunRecord, Start};
+use overnight::run_dir::split::{self, Split};
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line};
 use overnight::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
@@ -105,6 +106,8 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         (None, Precision::Auto) => Precision::Fp32,
         (None, chosen) => chosen,
     };
+    let whole = Split { micro_batch: settings.train.batch_size, accumulate: settings.train.accumulate };
+    let split = split::next(settings, attempts).unwrap_or(whole);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     Start {
         attempt: before.map_or(0, |start| start.attempt) + 1,
@@ -115,8 +118,8 @@ fn own_orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Start {
         device,
         precision,
         threads: before.map_or(settings.resources.threads.unwrap_or(cores), |start| start.threads),
-        micro_batch: before.map_or(settings.train.batch_size, |start| start.micro_batch),
-        accumulate: before.map_or(settings.train.accumulate, |start| start.accumulate),
+        micro_batch: split.micro_batch,
+        accumulate: split.accumulate,
         libtorch: LIBTORCH_VERSION.to_owned(),
         checkpoint: checkpoint::steps(run).last().copied(),
         why: "started by hand".to_owned(),

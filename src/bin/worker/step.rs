@@ -82,6 +82,11 @@ impl Learner {
         learning_rate(&train.schedule, train.optimizer.lr(), step, self.plan.steps)
     }
 
+    /// Examples of one forward pass.
+    pub fn at_once(&self) -> usize {
+        usize::try_from(self.plan.micro_batch).unwrap_or(1).max(1)
+    }
+
     /// Takes `step` (counted from 1).
     pub fn step(&mut self, step: u64, lr: f64, watch: Watch) -> Result<Taken, TaskError> {
         torch_ext::drop_gradients(self.optimizer.parameters())?;

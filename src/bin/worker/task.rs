@@ -32,10 +32,9 @@ pub trait Task {
     /// The forward pass in training mode over `examples` (int64, `[n]`, on the device).
     fn train_loss(&self, examples: &Tensor, watch: Watch) -> Result<TrainLoss, TaskError>;
 
-    /// Measures the model on the first `batches` validation batches, or on all of them. Looks at
-    /// `ended` before every batch and gives `None` when it says so.
-    fn evaluate(&self, batches: Option<u32>, ended: &dyn Fn() -> bool)
-    -> Result<Option<Measured>, TaskError>;
+    /// Measures the model on `asked`. Looks at `ended` before every forward pass and gives `None` when
+    /// it says so.
+    fn evaluate(&self, asked: Asked, ended: &dyn Fn() -> bool) -> Result<Option<Measured>, TaskError>;
 
     /// What the model produces now. Looks at `ended` between tokens and gives `None` when it says
     /// so; `Some` of no items when the settings ask for nothing.
@@ -43,6 +42,16 @@ pub trait Task {
 
     /// What `model.json` says: layers, shapes, parameter counts, vocabulary or class names.
     fn model_record(&self) -> ModelRecord;
+}
+
+/// What an evaluation looks at, and how much of it in one forward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Validation batches of the settings' size; `None` is the whole validation data.
+    pub batches: Option<u32>,
+    /// Examples in one forward pass, at least 1: no more than training has at once, so that a run
+    /// that was short of memory is not short of it again.
+    pub at_once: usize,
 }
 
 /// How training examples follow each other.

@@ -145,9 +145,11 @@ fn a_probe_that_had_too_little_lets_the_run_have_the_gpu_alone() {
 }
 
 #[test]
-fn without_sharing_a_run_alone_is_not_probed() {
+fn without_sharing_a_run_has_its_gpu_alone_and_is_not_probed() {
     let rules = Rules { share: false, ..Rules::default() };
     assert_eq!(admit(Need::Unknown(Probing::Possible), &gpu(23.8), rules, true), Verdict::Fits);
+    let taken = with(20.0, &[tenant(Some(3.0), Some(3.0))]);
+    assert_eq!(admit(last_time(1.0), &taken, rules, true), Verdict::Waits("for a free GPU".into()));
 }
 
 #[test]

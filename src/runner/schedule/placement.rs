@@ -73,9 +73,11 @@ impl<'a> Places<'a> {
         };
         let gpus = seen.room.gpus.to_vec();
         let empty = gpus.iter().flatten().filter(|gpu| gpu.tenants.is_empty()).count();
+        let places = seen.slots.iter().filter(|slot| slot.gpu.is_some()).count();
+        let may_share = places > seen.gpus.len();
         let on_processor = waiting(|wish| *wish == Wish::Cpu).filter(|run| run.threads.is_none());
         Places {
-            several: waiting(|wish| *wish != Wish::Cpu).count() > empty,
+            several: may_share && waiting(|wish| *wish != Wish::Cpu).count() > empty,
             divisible: at_once(on_processor),
             seen,
             taken,

@@ -9,10 +9,11 @@ use tokio::process::Child;
 
 use super::{Ended, Work};
 use crate::run_dir::records::exit;
-use crate::run_dir::status::last_start;
-use crate::run_dir::{RunDir, Status, scan};
+use crate::run_dir::status::{Waiting, last_start};
+use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::admission::Rules;
 use crate::runner::attempt::Place;
+use crate::runner::hooks::Occasion;
 use crate::runner::schedule::{self, Cause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
@@ -67,6 +68,7 @@ impl Work<'_> {
                 run.hold(why.clone());
                 self.batch.event("held", Some(&dir), &why);
                 self.view.say(&format!("held     {name}: {why}"));
+                self.hooks.tell(&Occasion::run_ended(&dir, "held", &why, None));
                 true
             }
             Ok(Beginning::Failed { why }) => {
@@ -231,10 +233,19 @@ impl Work<'_> {
                 let further = end.checkpoint > worker.checkpoint;
                 let is_forgiven = killed.is_some_and(|killed| !killed.counts);
                 let run = &mut self.runs[index];
-                run.fruitless = if further || is_forgiven { 0 } else { run.fruitless + 1 };
+                run.look(&self.host, Instant::now());
+                // What can go on with fewer examples at once, or with a person's word, has not failed.
+                let is_split = matches!(
+                    run.seen.status,
+                    Status::Waiting { because: Waiting::Smaller { .. } | Waiting::BatchNorm }
+                );
+                run.fruitless = match further || is_forgiven {
+                    true => 0,
+                    false => run.fruitless + u32::from(!is_split),
+                };
                 if further || end.code == Some(exit::FINISHED) {
                     self.breaker.reset();
-                } else if !is_forgiven && end.code != Some(exit::ENDED_AS_ASKED) {
+                } else if !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED) {
                     self.breaker.count(&ended.dir, &end.why);
                 }
                 self.told_end(index, &end.why);
@@ -256,10 +267,13 @@ impl Work<'_> {
         }
         let line = match &run.seen.status {
             Status::Finished => {
-                format!("finished {name}{}", result.map(|r| tell::achieved(&r)).unwrap_or_default())
+                format!("finished {name}{}", result.as_ref().map(tell::achieved).unwrap_or_default())
             }
             Status::Failed { code } => {
                 let hint = match *code {
+                    exit::OUT_OF_DEVICE_MEMORY if split::is_at_one(&run.seen.attempts) => {
+                        ", with already one example at once (it needs a device with more memory, or a smaller model)"
+                    }
                     exit::OUT_OF_DEVICE_MEMORY => {
                         "; a smaller train.batch_size with a larger train.accumulate takes less"
                     }
@@ -274,11 +288,24 @@ impl Work<'_> {
                     say::signal(*signal)
                 )
             }
+            Status::Waiting { because: Waiting::Smaller { micro_batch } } => {
+                format!("ended    {name}: {why}; it {}", split::goes_on_with(*micro_batch))
+            }
+            Status::Waiting { because: Waiting::BatchNorm } => {
+                format!("held     {name}: {} ({})", split::HELD, split::WAY_OUT)
+            }
             Status::Waiting { .. } => format!("ended    {name}: {why}; it goes on from its last checkpoint"),
             other => format!("{:8} {name}: {why}", other.word()),
         };
-        self.batch.event("run-ended", Some(&dir), &format!("{}: {why}", self.runs[index].seen.status.word()));
+        let word = self.runs[index].seen.status.word();
+        self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
         self.view.say(&line);
+        let word = match &self.runs[index].seen.status {
+            Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
+            Status::Waiting { .. } if self.runs[index].has_no_retries_left() => "held",
+            _ => return,
+        };
+        self.hooks.tell(&Occasion::run_ended(&dir, word, why, result.as_ref()));
     }
 
     /// Leaves a run alone for the rest of the batch.
@@ -288,5 +315,6 @@ impl Work<'_> {
         let (name, dir) = (run.name(), run.dir.clone());
         self.batch.event("left-alone", Some(&dir), why);
         self.view.say(&format!("left     {name}: {why}"));
+        self.hooks.tell(&Occasion::run_ended(&dir, "left alone", why, None));
     }
 }

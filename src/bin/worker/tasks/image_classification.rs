@@ -3,7 +3,7 @@
 use super::prediction_sheet::prediction_sheet;
 use crate::data::{ImageData, spread};
 use crate::models::{Cnn, ImageModel, Mlp, Mode, Resnet18, Tensors};
-use crate::task::{Measured, ModelTensor, Order, Rate, Sampled, Task, TaskError, TrainLoss, Watch};
+use crate::task::{Asked, Measured, ModelTensor, Order, Rate, Sampled, Task, TaskError, TrainLoss, Watch};
 use overnight::data_files::ImageSplits;
 use overnight::experiment::settings::{Data, Model, Settings};
 use overnight::run_dir::records::{ClassEvaluation, ModelRecord, SampleItem};
@@ -85,15 +85,11 @@ impl Task for ImageClassification {
         Ok(TrainLoss { loss, correct: Some(correct) })
     }
 
-    fn evaluate(
-        &self,
-        batches: Option<u32>,
-        ended: &dyn Fn() -> bool,
-    ) -> Result<Option<Measured>, TaskError> {
-        let numbers = self.evaluation_images(batches);
+    fn evaluate(&self, asked: Asked, ended: &dyn Fn() -> bool) -> Result<Option<Measured>, TaskError> {
+        let numbers = self.evaluation_images(asked.batches);
         let mut sum = Tensor::f_zeros([], (Kind::Double, self.device))?;
         let (mut predicted, mut actual) = (Vec::new(), Vec::new());
-        for batch in numbers.chunks(self.settings.train.batch_size as usize) {
+        for batch in numbers.chunks(asked.at_once) {
             if ended() {
                 return Ok(None);
             }
@@ -181,6 +177,8 @@ mod tests {
         ImageClassification::new(&settings, Path::new("/"), Device::Cpu).unwrap()
     }
 
+    const ALL: Asked = Asked { batches: None, at_once: 3 };
+
     fn loss(measured: &Measured) -> f64 {
         measured.metrics[0].1
     }
@@ -188,7 +186,7 @@ mod tests {
     #[test]
     fn classes_confusion_and_accuracy_are_of_one_count() {
         let _generator = seeded(1);
-        let measured = task("").evaluate(None, &|| false).unwrap().unwrap();
+        let measured = task("").evaluate(ALL, &|| false).unwrap().unwrap();
         assert_eq!(measured.confusion.iter().flatten().sum::<u64>(), 12);
         assert_eq!(measured.classes.iter().map(|class| class.examples).collect::<Vec<_>>(), [4, 4, 4]);
         let right: f64 = measured.classes.iter().map(|class| class.accuracy * class.examples as f64).sum();
@@ -212,7 +210,7 @@ mod tests {
             let training = task.train_loss(&examples, Watch::NOBODY).unwrap();
             let correct = f64::try_from(training.correct.unwrap()).unwrap();
             assert!((0.0..=4.0).contains(&correct));
-            let measured = task.evaluate(None, &|| false).unwrap().unwrap();
+            let measured = task.evaluate(ALL, &|| false).unwrap().unwrap();
             (f64::try_from(training.loss).unwrap(), loss(&measured))
         });
         assert_ne!(both[0].0, both[1].0);
@@ -227,7 +225,19 @@ mod tests {
         assert_eq!(task.evaluation_images(Some(99)), (0..12).collect::<Vec<i64>>());
         let asked = std::cell::Cell::new(0);
         let ended = || asked.replace(asked.get() + 1) == 2;
-        assert!(task.evaluate(None, &ended).unwrap().is_none());
+        assert!(task.evaluate(ALL, &ended).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_evaluation_is_the_same_however_much_of_it_is_computed_at_once() {
+        let _generator = seeded(1);
+        let task = task("");
+        let measured = [1, 5, 100]
+            .map(|at_once| task.evaluate(Asked { batches: None, at_once }, &|| false).unwrap().unwrap());
+        assert_eq!(measured[0].confusion, measured[2].confusion);
+        for other in &measured[..2] {
+            assert!((loss(other) - loss(&measured[2])).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::data::{TextData, spread};
 use crate::generate::generate;
 use crate::models::{Gpt, Mode, Tensors};
-use crate::task::{Measured, ModelTensor, Order, Rate, Sampled, Task, TaskError, TrainLoss, Watch};
+use crate::task::{Asked, Measured, ModelTensor, Order, Rate, Sampled, Task, TaskError, TrainLoss, Watch};
 use overnight::data_files::{Text, expand};
 use overnight::experiment::settings::{Data, Model, Settings};
 use overnight::run_dir::records::{ModelRecord, SampleItem};
@@ -86,14 +86,10 @@ impl Task for LanguageModel {
         Ok(TrainLoss { loss, correct: None })
     }
 
-    fn evaluate(
-        &self,
-        batches: Option<u32>,
-        ended: &dyn Fn() -> bool,
-    ) -> Result<Option<Measured>, TaskError> {
-        let starts = self.evaluation_starts(batches);
+    fn evaluate(&self, asked: Asked, ended: &dyn Fn() -> bool) -> Result<Option<Measured>, TaskError> {
+        let starts = self.evaluation_starts(asked.batches);
         let mut sum = Tensor::f_zeros([], (Kind::Double, self.device))?;
-        for batch in starts.chunks(self.settings.train.batch_size as usize) {
+        for batch in starts.chunks(asked.at_once) {
             if ended() {
                 return Ok(None);
             }
@@ -170,8 +166,12 @@ mod tests {
         measured.metrics.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
+    fn asked(batches: Option<u32>, task: &LanguageModel) -> Asked {
+        Asked { batches, at_once: task.settings.train.batch_size as usize }
+    }
+
     fn evaluate(task: &LanguageModel, batches: Option<u32>) -> Measured {
-        task.evaluate(batches, &|| false).unwrap().unwrap()
+        task.evaluate(asked(batches, task), &|| false).unwrap().unwrap()
     }
 
     #[test]
@@ -218,9 +218,9 @@ mod tests {
             left.set(left.get() - 1);
             left.get() < 0
         };
-        assert!(task.evaluate(Some(3), &ended).unwrap().is_none());
+        assert!(task.evaluate(asked(Some(3), &task), &ended).unwrap().is_none());
         left.set(2);
-        assert!(task.evaluate(Some(2), &ended).unwrap().is_some());
+        assert!(task.evaluate(asked(Some(2), &task), &ended).unwrap().is_some());
         left.set(4);
         assert!(task.sample(&ended).unwrap().is_none());
     }

@@ -14,6 +14,7 @@ use super::due::Due;
 use super::state::{self, NotFinite};
 use crate::failure::Failure;
 use crate::order::derived_seed;
+use crate::task::Asked;
 use crate::torch_ext;
 
 /// Columns that say when and where, and are no result.
@@ -24,7 +25,8 @@ impl Training<'_> {
     pub fn evaluate(&mut self, ended: &dyn Fn() -> bool) -> Result<bool, Failure> {
         self.progress.phase(Phase::Evaluating);
         let batches = self.record.settings.evaluation_batches();
-        self.measured = self.learner.without_gradients(|task| task.evaluate(batches, ended))?;
+        let asked = Asked { batches, at_once: self.learner.at_once() };
+        self.measured = self.learner.without_gradients(|task| task.evaluate(asked, ended))?;
         let Some(measured) = &self.measured else { return Ok(false) };
         let metrics: BTreeMap<String, Number> =
             measured.metrics.iter().map(|(name, value)| ((*name).to_owned(), Number(*value))).collect();

@@ -1,0 +1,66 @@
+//! What the loop does for others than the runs: telling hooks of the batch's end.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::Work;
+use crate::experiment::metric::direction_of;
+use crate::run_dir::records::RunResult;
+use crate::run_dir::{RunDir, Status};
+use crate::runner::hooks::Occasion;
+use crate::runner::interrupt::{Ending, Interrupts};
+use crate::runner::tracked::Tracked;
+use crate::runner::{Outcome, Report};
+
+impl Work<'_> {
+    /// Tells hooks that the batch is over and waits for those at work, no longer than their timeout;
+    /// a signal ends the waiting.
+    pub(super) async fn tell_of_the_end(mut self, outcome: &Outcome, interrupts: &mut Interrupts) {
+        let is_in_a_hurry = matches!(self.ending, Ending::Now(_));
+        if !is_in_a_hurry {
+            let best = best(&self.runs);
+            let report = (self.options.report == Report::Keep)
+                .then(|| self.workspace.reports().join("index.html"))
+                .filter(|index| index.is_file());
+            let best = best.as_ref().map(|(run, result)| (*run, result));
+            let seconds = self.begun.elapsed().as_secs_f64();
+            self.hooks.tell(&Occasion::batch_finished(outcome, best, seconds, report.as_deref()));
+        }
+        let latest = Instant::now() + self.hooks.longest();
+        while !self.hooks.is_done() && !is_in_a_hurry {
+            tokio::select! {
+                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                _ = interrupts.next() => break,
+                () = tokio::time::sleep_until(latest.into()) => break,
+            }
+        }
+        let left = self.hooks.abandon();
+        if left > 0 {
+            let words = format!("{left} of the hooks were not carried out to their end");
+            self.batch.event("hooks-left", None, &words);
+            self.view.say(&words);
+        }
+    }
+}
+
+/// The best of the runs that finished in this batch, by the metric that most of them are judged by.
+fn best(runs: &[Tracked]) -> Option<(&RunDir, RunResult)> {
+    let finished = runs.iter().filter(|run| run.seen.status == Status::Finished && !run.finished_before);
+    let judged = finished.filter_map(|run| Some((&run.dir, run.result()?)));
+    of_the_commonest_metric(judged.collect())
+}
+
+fn of_the_commonest_metric(runs: Vec<(&RunDir, RunResult)>) -> Option<(&RunDir, RunResult)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for best in runs.iter().filter_map(|(_, result)| result.best.as_ref()) {
+        *counts.entry(&best.metric).or_default() += 1;
+    }
+    // Of those that are as common the first by name.
+    let commonest = counts.into_iter().rev().max_by_key(|(_, count)| *count)?.0.to_owned();
+    let direction = direction_of(&commonest);
+    let value = |result: &RunResult| result.best.as_ref().map_or(f64::NAN, |best| best.value);
+    let is_judged_by_it =
+        |result: &RunResult| result.best.as_ref().is_some_and(|best| best.metric == commonest);
+    let judged = runs.into_iter().filter(|(_, result)| is_judged_by_it(result));
+    judged.reduce(|best, run| if direction.is_better(value(&run.1), value(&best.1)) { run } else { best })
+}

@@ -1,0 +1,269 @@
+//! What others are told of a batch, and that they can harm none.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::Value;
+
+use crate::workspace::{Workspace, wait_until};
+
+const X: &str = "experiments/x.toml";
+
+fn with_hooks(workspace: Workspace, hooks: &str) -> Workspace {
+    workspace.file("overnight.toml", hooks)
+}
+
+fn names(workspace: &Workspace) -> Vec<String> {
+    workspace.events().into_iter().map(|event| event.event).collect()
+}
+
+fn message(workspace: &Workspace, name: &str) -> String {
+    let found = workspace.events().into_iter().find(|event| event.event == name);
+    found.unwrap_or_else(|| panic!("no event {name}: {:?}", names(workspace))).message
+}
+
+#[test]
+fn a_command_is_told_by_its_environment_and_its_standard_input() {
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 4, &[1, 2], "s2:fail@3"),
+        "[[hooks]]\non = [\"run-finished\", \"run-failed\", \"batch-finished\"]\n\
+         command = 'env | grep ^OVERNIGHT_ > told/$OVERNIGHT_EVENT.env; cat > told/$OVERNIGHT_EVENT.json'\n",
+    )
+    .file("told/here", "");
+    workspace.run(&[X]).code(100);
+    let facts = |event: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(workspace.path(&format!("told/{event}.json"))).unwrap())
+            .unwrap()
+    };
+    let variables = |event: &str| fs::read_to_string(workspace.path(&format!("told/{event}.env"))).unwrap();
+    let finished = workspace.seed("x", 1);
+    let told = facts("run-finished");
+    assert_eq!(told["run"], format!("x/{}", finished.name()));
+    assert_eq!(told["directory"], finished.path().canonicalize().unwrap().to_str().unwrap());
+    assert_eq!((&told["event"], &told["status"]), (&"run-finished".into(), &"finished".into()));
+    assert_eq!(told["best"]["metric"], "val/loss");
+    assert_eq!(told["batch"], workspace.batch().name());
+    let lines = variables("run-finished");
+    for expected in [
+        "OVERNIGHT_EVENT=run-finished",
+        &format!("OVERNIGHT_RUN=x/{}", finished.name()),
+        "OVERNIGHT_BEST_METRIC=val/loss",
+    ] {
+        assert!(lines.lines().any(|line| line == expected), "{expected} is not in\n{lines}");
+    }
+    let told = facts("run-failed");
+    assert_eq!((&told["status"], &told["why"]), (&"failed".into(), &"told to fail at step 3".into()));
+    let told = facts("batch-finished");
+    assert_eq!(told["counts"], serde_json::json!({ "finished": 1, "failed": 1 }));
+    assert_eq!(
+        (&told["exit_code"], &told["best"]["run"]),
+        (&100.into(), &format!("x/{}", finished.name()).into())
+    );
+    assert!(told.get("report").is_none(), "there is none: {told}");
+    assert!(variables("batch-finished").contains("OVERNIGHT_COUNTS_FAILED=1\n"));
+    assert_eq!(names(&workspace).iter().filter(|name| *name == "hook").count(), 3);
+}
+
+#[test]
+fn the_end_is_told_when_its_report_is_there() {
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 2, &[1], ""),
+        "[[hooks]]\non = [\"batch-finished\"]\ncommand = 'grep -c finished \"$OVERNIGHT_REPORT\" > seen'\n",
+    );
+    workspace.spawn(&["run", "--plain", X]).wait().code(0);
+    assert_eq!(message(&workspace, "hook").split(' ').next(), Some("command"));
+    assert!(fs::read_to_string(workspace.path("seen")).unwrap().trim().parse::<u32>().unwrap() > 0);
+}
+
+#[test]
+fn a_hook_that_hangs_is_ended_with_all_it_started_and_harms_no_run() {
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 2, &[1, 2, 3], ""),
+        "[[hooks]]\non = [\"run-finished\"]\ntimeout_seconds = 1\n\
+         command = 'echo $$ >> hung; sleep 600 & echo $! >> hung; wait'\n",
+    );
+    workspace.run(&[X]).code(0).says("hook     command echo $$ >> hung; sleep 600 & echo $! >> hung; wait, on run-finished failed: ended after 1.0 s: it hung");
+    assert_eq!(workspace.words("x"), ["finished"; 3]);
+    let order = names(&workspace);
+    let place = |name: &str| order.iter().position(|event| event == name).unwrap();
+    let started = order.iter().rposition(|event| event == "run-started").unwrap();
+    assert!(started < place("hook-failed"), "no run waited for a hook: {order:?}");
+    let processes = fs::read_to_string(workspace.path("hung")).unwrap();
+    assert_eq!(processes.lines().count(), 6);
+    for process in processes.lines() {
+        wait_until("all of the hook is gone", || !is_alive(process));
+    }
+}
+
+/// Whether a process is there and no zombie.
+fn is_alive(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn hooks_beyond_what_can_wait_are_left_out_at_the_end() {
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 2, &[1, 2, 3, 4, 5, 6], ""),
+        "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3\ncommand = [\"sleep\", \"600\"]\n",
+    );
+    workspace.run(&[X]).code(0).says("of the hooks were not carried out to their end");
+    assert_eq!(workspace.words("x"), ["finished"; 6]);
+}
+
+#[test]
+fn a_hook_that_fails_is_logged_with_its_last_words() {
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 2, &[1], ""),
+        "[[hooks]]\non = [\"run-finished\"]\ncommand = [\"sh\", \"-c\", \"echo first; echo no such room >&2; exit 3\"]\n\
+         [[hooks]]\non = [\"run-finished\"]\ncommand = [\"overnight-no-such-program\"]\n",
+    );
+    let output = workspace.run(&[X]).code(0);
+    let log = fs::read_to_string(workspace.batch().runner_log()).unwrap();
+    for expected in [
+        "exit 3, on run-finished failed: exit code 3: no such room",
+        "command overnight-no-such-program, on run-finished failed: overnight-no-such-program is not there",
+    ] {
+        assert!(output.stderr.contains(expected), "{expected} is not in\n{}", output.stderr);
+        let logged = expected.replacen(" failed: ", ": ", 1);
+        assert!(log.contains(&logged), "{logged} is not in\n{log}");
+    }
+}
+
+#[test]
+fn what_a_run_is_called_or_noted_with_is_never_run_by_the_shell() {
+    let notes = r#"'; touch broken-in; echo \"$(touch broken-in)\n`touch broken-in`"#;
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 2, &[1], notes),
+        "[[hooks]]\non = [\"run-finished\"]\ncommand = 'printf %s \"$OVERNIGHT_NOTES\" > notes'\n",
+    );
+    workspace.run(&[X]).code(0);
+    let noted = fs::read_to_string(workspace.path("notes")).unwrap();
+    assert_eq!(noted, "'; touch broken-in; echo \"$(touch broken-in)\n`touch broken-in`");
+    assert!(!workspace.path("broken-in").exists());
+}
+
+/// A server that answers each request with 200 and hands it over: its head and its body.
+fn server() -> (u16, Receiver<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, requests) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            if sender.send(request(stream.unwrap())).is_err() {
+                return;
+            }
+        }
+    });
+    (port, requests)
+}
+
+fn request(mut stream: TcpStream) -> (String, String) {
+    let mut bytes = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
+            });
+            if body.len() >= length.unwrap_or(0) {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .unwrap();
+                return (head.to_lowercase(), body.to_owned());
+            }
+        }
+        let count = stream.read(&mut part).unwrap();
+        assert!(count > 0, "the request was cut off: {text}");
+        bytes.extend_from_slice(&part[..count]);
+    }
+}
+
+#[test]
+fn a_webhook_is_sent_json_or_what_ntfy_and_slack_take() {
+    let (port, requests) = server();
+    let hook = |path: &str, rest: &str| {
+        format!(
+            "[[hooks]]\non = [\"batch-finished\"]\nwebhook = \"http://127.0.0.1:{port}/{path}\"\n{rest}\n"
+        )
+    };
+    let hooks = [
+        hook("json", ""),
+        hook("ntfy", "form = \"ntfy\"\nheaders = { Authorization = \"Bearer ${TEST_TOKEN}\" }"),
+        hook("slack", "form = \"slack\""),
+    ];
+    let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1], ""), &hooks.concat())
+        .variable("TEST_TOKEN", "a-secret");
+    let output = workspace.run(&[X]).code(0);
+    let mut received: Vec<(String, String)> = (0..3).map(|_| requests.recv().unwrap()).collect();
+    received.sort();
+    let [(json_head, json), (ntfy_head, ntfy), (slack_head, slack)] = &received[..] else { panic!() };
+    assert!(
+        json_head.starts_with("post /json http/1.1") && json_head.contains("content-type: application/json"),
+        "{json_head}"
+    );
+    let told: Value = serde_json::from_str(json).unwrap();
+    assert_eq!((&told["event"], &told["exit_code"]), (&"batch-finished".into(), &0.into()));
+    assert_eq!(told["counts"]["finished"], 1);
+    let message = told["message"].as_str().unwrap();
+    assert!(message.starts_with("1 finished in "), "{message}");
+    for header in
+        ["title: batch finished", "priority: default", "tags: sunrise", "authorization: bearer a-secret"]
+    {
+        assert!(ntfy_head.lines().any(|line| line == header), "{header} is not in\n{ntfy_head}");
+    }
+    assert_eq!(ntfy, message);
+    assert!(slack_head.contains("content-type: application/json"));
+    let text: Value = serde_json::from_str(slack).unwrap();
+    assert_eq!(text, serde_json::json!({ "text": format!("*batch finished*\n{message}") }));
+    assert_eq!(names(&workspace).iter().filter(|name| *name == "hook").count(), 3, "{}", output.stderr);
+    let log = fs::read_to_string(workspace.batch().runner_log()).unwrap();
+    assert!(!log.contains("a-secret") && !output.stderr.contains("a-secret"));
+}
+
+#[test]
+fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
+    // It takes connections and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hook = |port: u16, rest: &str| {
+        format!(
+            "[[hooks]]\non = [\"run-finished\"]\nwebhook = \"http://127.0.0.1:{port}/\"\ntimeout_seconds = 1\n{rest}\n"
+        )
+    };
+    let hooks =
+        [hook(port, ""), hook(nobody, ""), hook(port, "headers = { Authorization = \"${NO_SUCH_TOKEN}\" }")];
+    let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1, 2], ""), &hooks.concat());
+    let output = workspace.run(&[X]).code(0);
+    for expected in ["no answer within 1 s", "onnection refused", "the variable NO_SUCH_TOKEN is not set"] {
+        assert!(output.stderr.contains(expected), "{expected} is not in\n{}", output.stderr);
+    }
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    let order = names(&workspace);
+    let started = order.iter().rposition(|event| event == "run-started").unwrap();
+    assert_eq!(order.iter().filter(|name| *name == "hook-failed").count(), 6);
+    assert!(order[started..].iter().any(|name| name == "hook-failed"), "{order:?}");
+}
+
+#[test]
+fn a_second_signal_waits_for_no_hook() {
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 4, &[1, 2], "s2:hold@2"),
+        "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3600\ncommand = 'echo $$ >> hung; exec sleep 3600'\n",
+    );
+    let runner = workspace.start(&[X]);
+    wait_until("a hook hangs and the second run is at work", || {
+        workspace.path("hung").exists() && crate::workspace::step(&workspace.seed("x", 2)) == 2
+    });
+    runner.signal(rustix::process::Signal::INT);
+    wait_until("the first signal is seen", || runner.said().contains("starting nothing new"));
+    runner.signal(rustix::process::Signal::INT);
+    runner.wait().code(130).says("1 of the hooks were not carried out to their end");
+    let processes = fs::read_to_string(workspace.path("hung")).unwrap();
+    wait_until("it is gone", || !is_alive(processes.trim()));
+}
