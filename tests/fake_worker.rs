@@ -5,7 +5,7 @@
 //! `FAKE_STILLBORN` it is killed before it has loaded anything, from the attempt of that number on.
 //! With `FAKE_GPU_MIB` it lets the stand-in for NVIDIA's library know that it holds so much of its GPU.
 //! Its probe is as fast as `FAKE_RATES` says for its number of threads (`1:121,2:200`, steps per second),
-//! and fails where `FAKE_PROBE` says so.
+//! and fails, or says nothing, where `FAKE_PROBE` says so.
 
 use std::collections::BTreeMap;
 use std::fs;

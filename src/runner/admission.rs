@@ -127,6 +127,12 @@ pub fn admit(need: Need, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdic
         let name = &tenant.name;
         return Verdict::Waits(format!("GPU {index}: nobody knows yet what {name} takes of it"));
     }
+    if gpu.returning > 0 {
+        let returning = say::bytes(gpu.returning);
+        return Verdict::Waits(format!(
+            "GPU {index}: waiting for {returning} of ended runs to be given back"
+        ));
+    }
     let is_empty = gpu.tenants.is_empty();
     if !is_empty && !rules.share {
         return Verdict::Waits("for a free GPU".to_owned());
@@ -142,7 +148,6 @@ pub fn admit(need: Need, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdic
             say::bytes(gpu.available()),
             say::bytes(bytes)
         )),
-        Need::Unknown(_) if gpu.returning > 0 => given_back(gpu),
         Need::Unknown(probing) => unknown(probing, gpu, rules, several),
     }
 }
@@ -197,9 +202,6 @@ fn known(bytes: u64, source: Source, gpu: &GpuMemory, rules: Rules) -> Verdict {
     if bytes <= gpu.spare(rules) || (is_alone && bytes <= gpu.free) {
         return Verdict::Fits;
     }
-    if gpu.returning > 0 && bytes <= gpu.spare(rules) + gpu.returning {
-        return given_back(gpu);
-    }
     let (index, available) = (gpu.index, say::bytes(gpu.available()));
     let promised = match gpu.promised() {
         0 => String::new(),
@@ -228,11 +230,6 @@ fn unknown(probing: Probing, gpu: &GpuMemory, rules: Rules, several: bool) -> Ve
             say::bytes(gpu.available())
         )),
     }
-}
-
-fn given_back(gpu: &GpuMemory) -> Verdict {
-    let returning = say::bytes(gpu.returning);
-    Verdict::Waits(format!("GPU {}: waiting for {returning} of ended runs to be given back", gpu.index))
 }
 
 fn took(bytes: u64, source: Source) -> String {

@@ -56,7 +56,7 @@ pub struct Probe {
 #[derive(Default)]
 struct Looked {
     memory: Option<DeviceMemory>,
-    /// What is held by nobody whose use the driver tells.
+    /// What is held by nobody of ours whose use the driver tells, and is not on its way back.
     untold: u64,
     /// The same when all of ours were told apart.
     others: u64,
@@ -68,8 +68,8 @@ struct Looked {
 /// Memory that an ended run held.
 struct Returning {
     bytes: u64,
-    /// Free memory of the device once it is given back.
-    expected_free: u64,
+    /// Of [`Held::expected`].
+    expected: u64,
     since: Instant,
 }
 
@@ -105,8 +105,6 @@ impl GpuMemories {
             let Some(looked) = self.gpus.get_mut(position) else { continue };
             looked.memory = devices.memory(&gpu.uuid);
             let Some(memory) = &looked.memory else { continue };
-            let mut told = 0;
-            let mut untold: Vec<&mut Takings> = Vec::new();
             let workers = runs.iter_mut().filter_map(|run| run.worker.as_mut());
             let workers = workers.filter(|worker| worker.gpu == Some(position));
             let mut holders: Vec<(Option<u32>, &mut Takings)> = workers
@@ -115,40 +113,40 @@ impl GpuMemories {
             if let Some(probe) = self.probe.as_mut().filter(|probe| probe.gpu == position) {
                 holders.push((probe.process, &mut probe.takings));
             }
+            let told_of = |process: Option<u32>| process.and_then(|process| memory.of(process));
+            let told: u64 = holders.iter().filter_map(|(process, _)| told_of(*process)).sum();
+            // What would be free if those told of were gone: no growth of theirs changes it.
+            let net = memory.free + told;
+            looked.returning.retain(|returning| {
+                // A little may have been taken by others meanwhile.
+                let is_back = net + returning.bytes / 20 >= returning.expected;
+                !is_back && now.duration_since(returning.since) < GIVING_BACK
+            });
+            let returning: u64 = looked.returning.iter().map(|returning| returning.bytes).sum();
+            looked.untold = memory.held().saturating_sub(told + returning);
+            let mut untold: Vec<&mut Takings> = Vec::new();
             for (process, takings) in holders {
-                match process.and_then(|process| memory.of(process)) {
-                    Some(bytes) => {
-                        told += bytes;
-                        takings.told(bytes, memory.free);
-                    }
+                match told_of(process) {
+                    Some(bytes) => takings.told(bytes, net),
                     None => untold.push(takings),
                 }
             }
-            looked.untold = memory.held().saturating_sub(told);
             if untold.is_empty() {
                 looked.others = looked.untold;
             }
             looked.grown = looked.untold.saturating_sub(looked.others);
             let alone = untold.len() == 1;
             for takings in untold {
-                takings.untold(looked.untold, alone, memory.free);
+                takings.untold(looked.untold, alone, net);
             }
-            let free = memory.free;
-            looked.returning.retain(|returning| {
-                // A little may have been taken by others meanwhile.
-                let is_back = free + returning.bytes / 20 >= returning.expected_free;
-                !is_back && now.duration_since(returning.since) < GIVING_BACK
-            });
         }
     }
 
     /// A run on this GPU has ended, and held so much at the last look.
     pub fn ended(&mut self, gpu: Option<usize>, takings: &Takings, now: Instant) {
         let Some(looked) = gpu.and_then(|gpu| self.gpus.get_mut(gpu)) else { return };
-        let Some(Held { bytes, then_free }) = takings.last() else { return };
-        // Where several have ended, each gives back its own.
-        let before: u64 = looked.returning.iter().map(|returning| returning.bytes).sum();
-        looked.returning.push(Returning { bytes, expected_free: then_free + before, since: now });
+        let Some(Held { bytes, expected }) = takings.last() else { return };
+        looked.returning.push(Returning { bytes, expected, since: now });
     }
 
     /// What this run takes of a GPU, from the surest source that says anything.
@@ -235,10 +233,7 @@ impl GpuMemories {
 
     /// What is to be seen of a process that begins there now.
     pub fn takings(&self, gpu: usize) -> Takings {
-        let before = self.gpus.get(gpu).map_or(0, |looked| {
-            let returning: u64 = looked.returning.iter().map(|returning| returning.bytes).sum();
-            looked.untold.saturating_sub(returning)
-        });
+        let before = self.gpus.get(gpu).map_or(0, |looked| looked.untold);
         Takings::new(before)
     }
 }

@@ -56,8 +56,28 @@ pub struct Run {
     pub seconds: Option<f64>,
     /// What it takes of a GPU.
     pub need: Need,
-    /// Threads that an earlier attempt or its settings have fixed.
-    pub threads: Option<u32>,
+    pub threads: Threads,
+}
+
+/// Threads of a run's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as its slot has.
+    Open,
+    /// As many as its first attempt had, so that it ends at the same bits.
+    Begun(u32),
+    /// `resources.threads`.
+    Given(u32),
+}
+
+impl Threads {
+    /// In a slot of so many.
+    pub fn in_slot(self, slot: u32) -> u32 {
+        match self {
+            Threads::Open => slot,
+            Threads::Begun(threads) | Threads::Given(threads) => threads,
+        }
+    }
 }
 
 /// What can be done about a run.
@@ -127,7 +147,7 @@ pub enum Action {
         run: usize,
         gpu: usize,
     },
-    /// Find out how the processor is best divided among so many runs like this.
+    /// Divide the processor among so many runs like this, as is best.
     Divide {
         run: usize,
         runs: usize,

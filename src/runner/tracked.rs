@@ -9,7 +9,7 @@ use super::FailedRuns;
 use super::admission::{Need, Probing};
 use super::child::Handle;
 use super::gpu_memory::Takings;
-use super::schedule::{self, Live, Standing};
+use super::schedule::{self, Live, Standing, Threads};
 use super::telemetry::TelemetryFile;
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::needs::{self, Fate};
@@ -189,11 +189,12 @@ impl Tracked {
     /// The run in the schedule's words. `seconds` is what it will probably take.
     pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
+        let last = last_start(&self.seen.attempts);
         let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
         schedule::Run {
             experiment: self.dir.experiment(),
             name: self.dir.name(),
-            wish: schedule::wish(device, last_start(&self.seen.attempts), gpus),
+            wish: schedule::wish(device, last, gpus),
             standing,
             needs: record.map(|record| record.queue.needs.clone()).unwrap_or_default(),
             limit: record.and_then(|record| record.queue.limit),
@@ -211,9 +212,11 @@ impl Tracked {
                 .or_else(|| self.held_by_its_files()),
             seconds,
             need: Need::Unknown(Probing::Possible),
-            threads: last_start(&self.seen.attempts)
-                .map(|start| start.threads)
-                .or_else(|| record.and_then(|record| record.settings.resources.threads)),
+            threads: match (record.and_then(|record| record.settings.resources.threads), last) {
+                (Some(given), last) => Threads::Given(last.map_or(given, |start| start.threads)),
+                (None, Some(start)) => Threads::Begun(start.threads),
+                (None, None) => Threads::Open,
+            },
         }
     }
 

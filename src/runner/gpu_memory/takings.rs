@@ -20,8 +20,8 @@ pub struct Takings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     pub bytes: u64,
-    /// Free on the device once these are given back.
-    pub then_free: u64,
+    /// What is free and what processes hold that the driver tells of, together, once these are given back.
+    pub expected: u64,
 }
 
 impl Takings {
@@ -30,26 +30,28 @@ impl Takings {
         Takings { before, ..Takings::default() }
     }
 
-    /// The driver says that it holds so much, while so much is `free`.
-    pub fn told(&mut self, bytes: u64, free: u64) {
+    /// The driver says that it holds so much. `net` is what is free and what those hold together whom the
+    /// driver tells of.
+    pub fn told(&mut self, bytes: u64, net: u64) {
         self.was_told = true;
         self.now = Some(bytes);
-        self.saw(bytes, free);
+        self.saw(bytes, net);
     }
 
     /// The driver says nothing of it; `others` is what nobody of known use holds.
-    pub fn untold(&mut self, others: u64, alone: bool, free: u64) {
+    pub fn untold(&mut self, others: u64, alone: bool, net: u64) {
         self.now = None;
         self.mixed |= !alone;
         // One that was told of has let its memory go, which is no reason to look for it elsewhere.
         if !self.mixed && !self.was_told {
-            self.saw(others.saturating_sub(self.before), free);
+            let grown = others.saturating_sub(self.before);
+            self.saw(grown, net + grown);
         }
     }
 
-    fn saw(&mut self, bytes: u64, free: u64) {
+    fn saw(&mut self, bytes: u64, expected: u64) {
         if bytes > 0 {
-            self.last = Some(Held { bytes, then_free: free + bytes });
+            self.last = Some(Held { bytes, expected });
             self.peak = self.peak.max(Some(bytes));
         }
     }
@@ -81,10 +83,10 @@ mod tests {
     fn what_the_driver_tells_counts_and_its_peak_is_kept() {
         let mut takings = Takings::new(100);
         for bytes in [10, 50, 30] {
-            takings.told(bytes, 1000 - bytes);
+            takings.told(bytes, 1000);
         }
         assert_eq!(bytes(&takings), (Some(30), Some(30), Some(50)));
-        assert_eq!(takings.last(), Some(Held { bytes: 30, then_free: 1000 }));
+        assert_eq!(takings.last(), Some(Held { bytes: 30, expected: 1000 }));
     }
 
     #[test]
@@ -94,6 +96,7 @@ mod tests {
         assert_eq!(bytes(&takings), (None, None, None), "it has taken nothing yet");
         takings.untold(160, true, 840);
         assert_eq!(bytes(&takings), (None, Some(60), Some(60)));
+        assert_eq!(takings.last(), Some(Held { bytes: 60, expected: 900 }));
         takings.untold(400, false, 600);
         takings.untold(300, true, 700);
         assert_eq!(takings.peak(), Some(60), "another was beside it");
@@ -102,9 +105,9 @@ mod tests {
     #[test]
     fn a_process_that_was_told_of_is_not_looked_for_in_the_devices_growth() {
         let mut takings = Takings::new(100);
-        takings.told(40, 860);
+        takings.told(40, 900);
         takings.untold(500, true, 500);
         assert_eq!(bytes(&takings), (None, Some(40), Some(40)));
-        assert_eq!(takings.last().unwrap().then_free, 900);
+        assert_eq!(takings.last().unwrap().expected, 900);
     }
 }

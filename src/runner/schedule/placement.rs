@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Observation, Reason, Run, Slot, Standing, Wish, waiting_for};
+use super::{Action, Observation, Reason, Run, Slot, Standing, Threads, Wish, waiting_for};
 use crate::runner::admission::{self, GpuMemory, Tenant, Verdict};
 use crate::runner::division::Processor;
 
@@ -42,8 +42,8 @@ pub(super) struct Places<'a> {
     several: bool,
     /// Threads of runs at work on the processor.
     busy_threads: u32,
-    /// Runs that may start on the processor and whose threads are not fixed.
-    divisible: usize,
+    /// The run whose like the processor is to be divided among, and how many there are.
+    divisible: Option<(usize, usize)>,
     /// A probe was asked for: what it finds out changes where the next ones go.
     probes: bool,
     /// A division of the processor was asked for: while it is measured nothing else may use it.
@@ -63,22 +63,22 @@ impl<'a> Places<'a> {
                 taken[slot] = true;
             }
             if run.wish == Wish::Cpu {
-                busy_threads += run.threads.unwrap_or(1);
+                busy_threads += run.threads.in_slot(1);
             }
         }
-        let may_start = &may_start;
-        let waiting = |on: fn(&Wish) -> bool| {
-            let runs = seen.runs.iter().filter(move |run| run.standing == Standing::Waiting && on(&run.wish));
-            runs.filter(|run| may_start(run))
-        };
+        let waiting: Vec<(usize, &Run)> = seen
+            .runs
+            .iter()
+            .enumerate()
+            .filter(|(_, run)| run.standing == Standing::Waiting && may_start(run))
+            .collect();
         let gpus = seen.room.gpus.to_vec();
         let empty = gpus.iter().flatten().filter(|gpu| gpu.tenants.is_empty()).count();
         let places = seen.slots.iter().filter(|slot| slot.gpu.is_some()).count();
         let may_share = places > seen.gpus.len();
-        let on_processor = waiting(|wish| *wish == Wish::Cpu).filter(|run| run.threads.is_none());
         Places {
-            several: may_share && waiting(|wish| *wish != Wish::Cpu).count() > empty,
-            divisible: at_once(on_processor),
+            several: may_share && waiting.iter().filter(|(_, run)| run.wish != Wish::Cpu).count() > empty,
+            divisible: divisible(&waiting),
             seen,
             taken,
             gpus,
@@ -105,14 +105,16 @@ impl<'a> Places<'a> {
                 return Err(measures);
             }
             Processor::Open if self.divides => return Err(measures),
-            Processor::Open if self.busy_threads == 0 && self.divisible > 1 && run.threads.is_none() => {
-                self.divides = true;
-                return Ok(Action::Divide { run: index, runs: self.divisible });
+            Processor::Open if self.busy_threads == 0 => {
+                if let Some((run, runs)) = self.divisible {
+                    self.divides = true;
+                    return Ok(Action::Divide { run, runs });
+                }
             }
             _ => {}
         }
         let slot = self.free_slot(&run.wish).ok_or_else(|| waiting_for(&run.wish))?;
-        let threads = run.threads.unwrap_or(self.seen.slots[slot].threads);
+        let threads = run.threads.in_slot(self.seen.slots[slot].threads);
         let fits = self.seen.room.cores.is_none_or(|cores| self.busy_threads + threads <= cores);
         // More threads than cores wait for each other; alone a run may have what it had before.
         if !fits && self.busy_threads > 0 {
@@ -187,6 +189,17 @@ impl<'a> Places<'a> {
         let slots = &self.seen.slots;
         (0..slots.len()).find(|&slot| !self.taken[slot] && fits(wish, &slots[slot], self.seen))
     }
+}
+
+/// The run to divide the processor by, and how many like it wait: one that has not begun, where there are
+/// several, because those that have keep their threads.
+fn divisible(waiting: &[(usize, &Run)]) -> Option<(usize, usize)> {
+    let of = |may: fn(Threads) -> bool| {
+        let runs = waiting.iter().filter(move |(_, run)| run.wish == Wish::Cpu && may(run.threads));
+        let count = at_once(runs.clone().map(|(_, run)| *run));
+        runs.map(|(index, _)| (*index, count)).next().filter(|(_, count)| *count > 1)
+    };
+    of(|threads| threads == Threads::Open).or_else(|| of(|threads| !matches!(threads, Threads::Given(_))))
 }
 
 /// How many of these runs their experiments' limits let work at once.

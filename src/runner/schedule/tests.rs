@@ -18,7 +18,7 @@ fn run(name: &str, standing: Standing) -> Run {
         held: None,
         seconds: None,
         need: Need::Unknown(Probing::Possible),
-        threads: None,
+        threads: Threads::Open,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Work;
 use crate::run_dir::records::{DivisionRate, MeasuredDivision, MeasuredMemory, Start};
+use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, scan};
 use crate::runner::admission::Rules;
 use crate::runner::attempt::{self, Place};
@@ -73,12 +74,17 @@ impl Work<'_> {
         true
     }
 
-    /// Finds out how the processor is divided best among `runs` runs like this one: from an earlier batch,
-    /// else by measuring, where that pays.
+    /// Divides the processor among `runs` runs like this one: as it was for one that has begun, else as an
+    /// earlier batch found it best, else as measuring shows, where that pays.
     pub(super) fn divide(&mut self, index: usize, runs: usize) -> bool {
         self.processor = Processor::Settled;
         let run = &self.runs[index];
         let cores = u32::try_from(devices::cpu_count()).unwrap_or(1);
+        if let Some(start) = last_start(&run.seen.attempts) {
+            let threads = start.threads.clamp(1, cores);
+            self.set_slots(cores / threads, threads);
+            return true;
+        }
         let of =
             Divided { settings: run.settings_key(), name: run.name(), runs, steps: run.steps_left(), cores };
         let same = |known: &MeasuredDivision| {
@@ -151,14 +157,21 @@ impl Work<'_> {
     /// Divides the processor as the rates say, and tells it.
     fn settle(&mut self, of: &Divided, rates: &[DivisionRate], when: &str) {
         let Some(best) = division::best(rates, of.runs, of.steps) else { return };
-        self.slots.retain(|slot| slot.gpu.is_some());
-        let one = Slot { gpu: None, threads: best.threads };
-        self.slots.extend(std::iter::repeat_n(one, best.runs as usize));
-        let slots = self.slots.len() as u32;
-        self.batch.remember(|batch| (batch.slots, batch.threads_per_slot) = (slots, best.threads));
+        self.set_slots(best.runs, best.threads);
         let words = division::words(&best, rates).replace("(measured)", &format!("(measured{when})"));
         self.batch.event("divided", None, &words);
         self.view.say(&format!("divided  {words}"));
+    }
+
+    /// Nothing is at work on the processor, so its slots may change.
+    fn set_slots(&mut self, runs: u32, threads: u32) {
+        let before = self.slots.len();
+        self.slots.retain(|slot| slot.gpu.is_some());
+        self.slots.extend(std::iter::repeat_n(Slot { gpu: None, threads }, runs as usize));
+        let slots = self.slots.len();
+        if slots != before {
+            self.batch.remember(|batch| (batch.slots, batch.threads_per_slot) = (slots as u32, threads));
+        }
     }
 
     /// What the run's next attempt would be told, or the processor's, where no GPU is given.
