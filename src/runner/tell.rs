@@ -1,8 +1,10 @@
 //! What the runner lets others know while it works: `queue.json`, telemetry and the terminal.
 
+use std::collections::BTreeMap;
+
 use super::devices::Devices;
 use super::estimate::{Rates, simulate};
-use super::schedule::{Decision, Reason, Slot, Standing};
+use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
 use super::view::{BatchLine, RunLine};
@@ -10,15 +12,24 @@ use crate::run_dir::records::{Phase, QueueState, RunResult, WaitingRun};
 use crate::run_dir::{Status, machine};
 use crate::say;
 
+/// The places that runs can be expected to get.
+pub struct Places<'a> {
+    pub slots: &'a [Slot],
+    /// By slot: whether there is room for a run.
+    pub usable: Vec<bool>,
+    /// How many GPUs may be used.
+    pub gpus: usize,
+}
+
 /// The state of the queue, with estimates as far as steps were measured. `now` is Unix seconds.
 pub fn queue_state(
     runs: &[Tracked],
-    slots: &[Slot],
+    places: &Places,
     decision: &Decision,
     rates: &Rates,
     now: f64,
 ) -> QueueState {
-    let mut free: Vec<Option<f64>> = vec![Some(0.0); slots.len()];
+    let mut free: Vec<Option<f64>> = vec![Some(0.0); places.slots.len()];
     let mut last_end = Some(0.0);
     for run in runs {
         let Some(worker) = &run.worker else { continue };
@@ -31,13 +42,22 @@ pub fn queue_state(
     // A run that is held starts when a person has seen to it: it has no time, and takes no slot's.
     let is_held = |reason: &Reason| matches!(reason, Reason::Held(_));
     let startable = decision.waiting.iter().filter(|(_, reason)| !is_held(reason));
-    let lengths: Vec<Option<f64>> = startable.map(|(run, _)| seconds_left(&runs[*run], rates)).collect();
-    let times = simulate(&free, &lengths);
-    let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
-    let mut times = times.into_iter();
+    let startable: Vec<usize> = startable.map(|(run, _)| *run).collect();
+    let on_gpu = |run: &usize| runs[*run].wish(places.gpus) != Wish::Cpu;
+    let has_processor = places.slots.iter().any(|slot| slot.gpu.is_none());
+    let mut times: BTreeMap<usize, (Option<f64>, Option<f64>)> = BTreeMap::new();
+    for gpu in [true, false] {
+        let group: Vec<usize> = startable.iter().copied().filter(|run| on_gpu(run) == gpu).collect();
+        let is_theirs = |slot: &usize| {
+            places.usable[*slot] && (places.slots[*slot].gpu.is_some() == gpu || !has_processor)
+        };
+        let free: Vec<Option<f64>> = (0..free.len()).filter(is_theirs).map(|slot| free[slot]).collect();
+        let lengths: Vec<Option<f64>> = group.iter().map(|run| seconds_left(&runs[*run], rates)).collect();
+        times.extend(group.into_iter().zip(simulate(&free, &lengths)));
+    }
+    let end = times.values().fold(last_end, |last, (_, end)| later(last, *end));
     let waiting = decision.waiting.iter().map(|(run, reason)| {
-        let time = if is_held(reason) { None } else { times.next() };
-        let (start, end) = time.unwrap_or_default();
+        let (start, end) = times.get(run).copied().unwrap_or_default();
         WaitingRun {
             experiment: runs[*run].dir.experiment(),
             run: runs[*run].dir.name(),
@@ -174,7 +194,8 @@ mod tests {
             vec![(0, Reason::Held("no GPU".to_owned())), (1, Reason::Waits("for a free slot".to_owned()))];
         let decision = Decision { waiting, ..Decision::default() };
         let slots = [Slot { gpu: None, threads: 1 }];
-        let state = queue_state(&runs, &slots, &decision, &rates, 1000.0);
+        let places = Places { slots: &slots, usable: vec![true], gpus: 0 };
+        let state = queue_state(&runs, &places, &decision, &rates, 1000.0);
         let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
         assert_eq!(state.end, Some(1100.0));

@@ -186,15 +186,21 @@ impl Tracked {
         Some(format!("{} ({})", split::HELD, split::WAY_OUT))
     }
 
+    /// The device it must have.
+    pub fn wish(&self, gpus: usize) -> schedule::Wish {
+        let record = self.seen.record.as_ref().ok();
+        let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
+        schedule::wish(device, last_start(&self.seen.attempts), gpus)
+    }
+
     /// The run in the schedule's words. `seconds` is what it will probably take.
     pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
         let last = last_start(&self.seen.attempts);
-        let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
         schedule::Run {
             experiment: self.dir.experiment(),
             name: self.dir.name(),
-            wish: schedule::wish(device, last, gpus),
+            wish: self.wish(gpus),
             standing,
             needs: record.map(|record| record.queue.needs.clone()).unwrap_or_default(),
             limit: record.and_then(|record| record.queue.limit),

@@ -2,6 +2,7 @@
 //! [`schedule`](super::schedule); all that is remembered here can be found again on disk.
 
 mod acts;
+mod deciding;
 mod keeping;
 mod measure;
 
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
-use super::admission::{Need, Probing, Room, Rules};
 use super::batch::{Batch, FoundBefore};
 use super::breaker::Breaker;
 use super::devices::{self, Devices};
@@ -26,7 +26,7 @@ use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
 use super::rota::Rota;
-use super::schedule::{self, Action, Decision, Gate, Observation, Slot, Standing};
+use super::schedule::{self, Action, Decision, Slot, Standing};
 use super::telemetry::{self, Sampler};
 use super::tracked::{self, Tracked};
 use super::view::View;
@@ -329,52 +329,6 @@ impl<'a> Work<'a> {
         run.standing(now, Some(&self.batch.name()), self.options.failed)
     }
 
-    fn decide(&self, standings: &[Standing]) -> Decision {
-        let runs: Vec<schedule::Run> = self
-            .runs
-            .iter()
-            .zip(standings)
-            .map(|(run, standing)| {
-                let seconds = tell::seconds_left(run, &self.rates);
-                let need = match standing {
-                    Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
-                    _ => Need::Unknown(Probing::Possible),
-                };
-                schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds) }
-            })
-            .collect();
-        schedule::decide(&Observation {
-            runs: &runs,
-            slots: &self.slots,
-            gpus: &self.gpus,
-            ending: self.ending,
-            patience: self.options.patience,
-            gate: self.gate(),
-            seconds_left: self.options.until.map(|until| until - scan::now()),
-            room: &self.room(),
-        })
-    }
-
-    /// What is left of the devices at this moment.
-    fn room(&self) -> Room {
-        Room {
-            gpus: self.memories.gpus(self.devices.gpus(), &self.runs),
-            rules: Rules::of(&self.options.settings.devices),
-            processor: self.processor,
-            cores: self.options.slots.is_none().then(|| u32::try_from(devices::cpu_count()).unwrap_or(1)),
-        }
-    }
-
-    fn gate(&self) -> Gate {
-        let now = scan::now();
-        match (self.breaker.tripped(), self.options.at) {
-            (Some(why), _) => Gate::Shut(why),
-            (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
-            (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", super::clock(at))),
-            _ => Gate::Open,
-        }
-    }
-
     /// Reads what people ask of the batch as a whole.
     fn look_for_drain(&mut self) {
         if self.draining {
@@ -443,7 +397,8 @@ impl<'a> Work<'a> {
             .iter()
             .any(|action| matches!(action, Action::Probe { .. } | Action::Divide { .. }));
         if (self.batch.queue_is_due(now) && !is_passing) || decision.done {
-            let mut state = tell::queue_state(&self.runs, &self.slots, decision, &self.rates, scan::now());
+            let mut state =
+                tell::queue_state(&self.runs, &self.places(decision), decision, &self.rates, scan::now());
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);

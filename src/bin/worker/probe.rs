@@ -13,7 +13,7 @@ use crate::device;
 use crate::failure::Failure;
 use crate::losses::LossBuffer;
 use crate::step::Learner;
-use crate::task::Watch;
+use crate::task::{Asked, Watch};
 use crate::torch_ext;
 use crate::train::Outcome;
 
@@ -43,7 +43,8 @@ pub fn probe(run: &RunDir, orders: &str, ended: &dyn Fn() -> bool) -> Result<Out
         }
     }
     // A batch that is evaluated can take more memory than a step.
-    if steps.learner.without_gradients(|task| task.evaluate(Some(1), ended))?.is_none() {
+    let asked = Asked { batches: Some(1), at_once: steps.learner.at_once() };
+    if steps.learner.without_gradients(|task| task.evaluate(asked, ended))?.is_none() {
         return Ok(Outcome::Ended);
     }
     steps.wait()?;

@@ -26,7 +26,7 @@ impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
         let Slot { gpu, threads } = self.slots[slot].clone();
         let run = &self.runs[index];
-        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len(), None).wish == schedule::Wish::Cpu;
+        let is_cpu_run = run.wish(self.gpus.len()) == schedule::Wish::Cpu;
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
