@@ -209,6 +209,8 @@ fn history(dir: &RunDir, made_up: &MadeUp, record: &RunRecord, number: u32, stan
         checkpoint: Some(steps),
         why: String::new(),
         device_memory_bytes: None,
+        cause: None,
+        seconds: None,
     };
     append_line(&dir.attempts(), &Attempt::End(ended), Durability::Rebuildable)?;
     let checkpoint = dir.checkpoint(steps);

@@ -56,6 +56,8 @@ pub enum Verb {
     Priority(PriorityArgs),
     /// Let the runner at work end after its current runs.
     Drain,
+    /// Train a part of a run again and say whether the bits are the same.
+    Verify(VerifyArgs),
     /// Build the report from the run directories.
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
@@ -78,6 +80,9 @@ pub struct InitArgs {
     /// The folder to make the workspace in.
     #[arg(default_value = ".")]
     pub folder: PathBuf,
+    /// Write a systemd user unit instead, which works the queue of the workspace that is there.
+    #[arg(long)]
+    pub systemd: bool,
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +163,12 @@ pub struct RunArgs {
     /// default what overnight.toml says, else 5.
     #[arg(long, value_name = "N")]
     pub breaker: Option<u32>,
+    /// Go on in the background, also when this terminal is closed; say how to watch and end it.
+    #[arg(long)]
+    pub detach: bool,
+    /// Be the one in the background.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub detached: bool,
     /// Plain lines instead of a live view.
     #[arg(long)]
     pub plain: bool,
@@ -258,18 +269,52 @@ pub struct PriorityArgs {
 
 #[derive(Debug, Args)]
 pub struct CleanArgs {
-    /// Runs or experiments to delete whole. Without any: checkpoints that nobody keeps.
+    /// Runs or experiments to delete whole, and nothing else. Without any: what the rules in
+    /// overnight.toml come to, checkpoints that nobody keeps, and what killed processes left.
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
     /// Also runs that ended and were not touched for so many days.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = days)]
     pub older_than: Option<f64>,
-    /// Also all finished runs of each experiment but the best.
-    #[arg(long)]
-    pub all_but_best: bool,
+    /// Also all finished runs of each experiment but the N with the best values.
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub all_but_best: Option<u32>,
+    /// Also checkpoints of each run but the newest N and the best.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoints: Option<u32>,
     /// Delete what is shown.
     #[arg(long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+fn days(text: &str) -> Result<f64, String> {
+    let days = text.parse().ok().filter(|days: &f64| days.is_finite() && *days >= 0.0);
+    days.ok_or_else(|| "write a number of days, such as 30".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A run: its name, the beginning of it, or `latest`.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+    /// The step to begin after: 0, or one whose checkpoint is still there. By default the last but one.
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// The step to compare at: one that had a checkpoint. By default the next one, or the last.
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<u64>,
+    /// From the beginning to the last checkpoint, comparing at every one that ever was.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub all: bool,
     #[command(flatten)]
     pub json: JsonArgs,
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod clean;
+mod detach;
 mod doctor;
 mod fresh;
 mod init;
@@ -14,6 +15,8 @@ mod run;
 mod serve;
 mod status;
 mod text;
+mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -44,6 +47,9 @@ pub fn carry_out(cli: Cli) -> Exit {
 }
 
 fn verb(cli: Cli) -> anyhow::Result<Exit> {
+    if matches!(&cli.verb, Verb::Run(args) if args.detach) {
+        return detach::detach(&cli);
+    }
     if let Some(directory) = &cli.directory {
         std::env::set_current_dir(directory)
             .map_err(|error| anyhow::anyhow!("cannot work in {}: {error}", directory.display()))?;
@@ -63,6 +69,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
         Verb::Drain => requests::drain(&workspace),
+        Verb::Verify(args) => verify::verify(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),

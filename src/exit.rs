@@ -13,7 +13,7 @@ pub enum Exit {
     NoRun = 4,
     /// Not done, run me again: interrupted with checkpoints, or another runner is at work.
     TryAgain = 75,
-    /// An experiment file is wrong.
+    /// An experiment file or overnight.toml is wrong.
     Rejected = 78,
     /// Some runs failed.
     RunsFailed = 100,
@@ -21,6 +21,15 @@ pub enum Exit {
     Interrupted = 130,
     /// Ended at once by a second SIGTERM.
     Terminated = 143,
+}
+
+impl Exit {
+    /// The one with this code.
+    pub fn of(code: i32) -> Option<Exit> {
+        use Exit::*;
+        let all = [Success, Failure, Usage, NoRun, TryAgain, Rejected, RunsFailed, Interrupted, Terminated];
+        all.into_iter().find(|exit| *exit as i32 == code)
+    }
 }
 
 impl From<Exit> for std::process::ExitCode {

@@ -18,6 +18,7 @@
 //! | `experiments/*.toml` | what a person wrote | a person; read by [`experiment`] |
 //! | `overnight.toml` | settings of the workspace | a person; read by [`workspace_settings`] |
 //! | `runs/<experiment>/<run>/` | one run: see [`run_dir::RunDir`] | queue, runner and worker, each its own files |
+//! | `runs/<experiment>/.verify-*/` | a replay while it goes on; its verdict goes to the run's `verify.jsonl` | [`verify`] |
 //! | `runs/.runner.lock` | held by the one runner | [`runner`] |
 //! | `batches/<batch>/` | one life of the runner: see [`run_dir::BatchDir`] | [`runner`] |
 //! | `reports/` | the generated site | [`report`] |
@@ -44,5 +45,6 @@ pub mod run_dir;
 pub mod runner;
 pub mod say;
 pub mod serve;
+pub mod verify;
 pub mod watch;
 pub mod workspace_settings;

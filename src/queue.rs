@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 
 use crate::data_files::DataFacts;
 use crate::experiment::{Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
-use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, Request, RunRecord};
+use crate::run_dir::records::{
+    Ask, Attempt, BatchAsk, BatchRequest, Environment, Fingerprint, Request, RunRecord,
+};
+use crate::run_dir::status::last_start;
 use crate::run_dir::write::{self, Durability};
 use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, lock, read, scan};
 
@@ -286,7 +289,9 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
-    append_request(&run.requests(), &Request { time: scan::now(), who: who(), ask })?;
+    let attempts: Vec<Attempt> = read::lines(&run.attempts()).map(|lines| lines.records).unwrap_or_default();
+    let attempt = Some(last_start(&attempts).map_or(0, |start| start.attempt));
+    append_request(&run.requests(), &Request { time: scan::now(), who: who(), attempt, ask })?;
     scan::announce(run);
     Ok(())
 }

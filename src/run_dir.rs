@@ -5,6 +5,8 @@
 //! ([`write::replace`]), logs and metrics only grow ([`write::append_line`]), a checkpoint is a folder
 //! renamed into place. Status is derived ([`status::status`]), never stored.
 
+pub mod cause;
+pub mod certificate;
 pub mod checkpoint;
 pub mod lock;
 pub mod machine;
@@ -16,6 +18,7 @@ pub mod records;
 pub mod scan;
 pub mod split;
 pub mod status;
+pub mod verdict;
 pub mod write;
 
 use std::path::{Path, PathBuf};
@@ -200,6 +203,11 @@ impl RunDir {
         checkpoint::CheckpointDir::new(self.checkpoints().join(step_name(step)))
     }
 
+    /// `overnight verify`: [`verdict::Verdict`] lines.
+    pub fn verify(&self) -> PathBuf {
+        self.path.join("verify.jsonl")
+    }
+
     /// Worker, last act of a run that finished, and only then: [`records::RunResult`].
     pub fn result(&self) -> PathBuf {
         self.path.join("result.json")
@@ -253,6 +261,11 @@ impl BatchDir {
     /// Runner: what a person would read.
     pub fn runner_log(&self) -> PathBuf {
         self.path.join("runner.log")
+    }
+
+    /// Runner without a terminal: what it would have shown there.
+    pub fn terminal_log(&self) -> PathBuf {
+        self.path.join("terminal.log")
     }
 }
 

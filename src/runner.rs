@@ -18,15 +18,19 @@ pub mod gpu_memory;
 pub mod hold;
 pub mod hooks;
 pub mod interrupt;
+pub mod kernel;
 pub mod outcome;
 pub mod probing;
 pub mod program;
+pub mod retention;
+pub mod room;
 pub mod rota;
 pub mod schedule;
 pub mod stack;
 pub mod starting;
 pub mod telemetry;
 pub mod tell;
+pub mod terminal;
 pub mod tracked;
 pub mod view;
 pub mod work;
@@ -36,7 +40,7 @@ use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
-use crate::run_dir::{RunDir, Workspace};
+use crate::run_dir::{RunDir, Workspace, scan};
 use crate::workspace_settings::WorkspaceSettings;
 
 pub use hold::Hold;
@@ -91,6 +95,8 @@ pub struct RunnerOptions {
     pub until: Option<f64>,
     /// What becomes of the runner when nothing is left.
     pub afterwards: Afterwards,
+    /// What becomes of the terminal it was started in.
+    pub terminal: terminal::Tie,
     /// What `overnight.toml` says beside what stands above.
     pub settings: WorkspaceSettings,
 }
@@ -118,6 +124,7 @@ impl Default for RunnerOptions {
             at: None,
             until: None,
             afterwards: Afterwards::End,
+            terminal: terminal::Tie::Kept,
             settings: WorkspaceSettings::default(),
         }
     }
@@ -167,20 +174,5 @@ pub fn run(workspace: &Workspace, mut hold: Hold, options: RunnerOptions) -> Res
 
 /// A time of today as `23:10`, another with its date; `unix_seconds` in the machine's time zone.
 pub(crate) fn clock(unix_seconds: f64) -> String {
-    let Ok(time) = jiff::Timestamp::from_second(unix_seconds as i64) else { return "an unknown time".into() };
-    let time = time.to_zoned(jiff::tz::TimeZone::system());
-    let format = if time.date() == jiff::Zoned::now().date() { "%H:%M" } else { "%F %H:%M" };
-    time.strftime(format).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run_dir::scan;
-
-    #[test]
-    fn times_of_other_days_have_their_date() {
-        assert!(clock(0.0).starts_with("19"), "{}", clock(0.0));
-        assert_eq!(clock(scan::now()).len(), "23:10".len());
-    }
+    view::clock(unix_seconds, scan::now(), &jiff::tz::TimeZone::system())
 }

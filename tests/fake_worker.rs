@@ -1,7 +1,7 @@
 //! A worker that obeys the protocol and trains nothing: it counts steps, needs no libtorch, and does
 //! what the run's notes say: `fail@3`, `kill@3`, ... each at the end of that step, for all runs of the
 //! experiment or, as `s2:fail@3`, for the run with that seed. With `FAKE_PROTOCOL` it claims another
-//! protocol, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
+//! protocol, with `FAKE_DRIFT` it gives other numbers from that step on, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
 //! `FAKE_STILLBORN` it is killed before it has loaded anything, from the attempt of that number on.
 //! With `FAKE_GPU_MIB` it lets the stand-in for NVIDIA's library know that it holds so much of its GPU.
 //! Its probe is as fast as `FAKE_RATES` says for its number of threads (`1:121,2:200`, steps per second),
@@ -49,7 +49,21 @@ enum Trick {
     /// End with code 0 and no result.
     Vanish,
     /// Be out of device memory with more examples at once than this: `oom2@3`.
-    OutOfMemory { fits: u32 },
+    OutOfMemory {
+        fits: u32,
+    },
+    /// Write where no memory is.
+    Segfault,
+    /// Execute what no processor knows.
+    IllegalInstruction,
+    Abort,
+    /// Fill memory until somebody objects.
+    Eat,
+    /// Fill the disk, in the first attempt only.
+    Fill,
+    /// End as a worker does whose GPU went wrong, and whose GPU is gone.
+    CudaError,
+    LoseDevice,
 }
 
 fn main() -> ExitCode {
@@ -60,18 +74,24 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["probe", _, orders] => ExitCode::from(probe::probe(orders) as u8),
-        ["train", path] => match work(Path::new(path)) {
-            Ok(code) => ExitCode::from(code as u8),
-            Err(error) => {
-                eprintln!("fake-worker: {error}");
-                ExitCode::from(exit::FAILED as u8)
-            }
-        },
+        ["train", path] => train(path, None),
+        ["train", path, "--until", step] => train(path, step.parse().ok()),
         _ => ExitCode::from(2),
     }
 }
 
-fn work(path: &Path) -> io::Result<i32> {
+fn train(path: &str, until: Option<u64>) -> ExitCode {
+    match work(Path::new(path), until) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(error) => {
+            eprintln!("fake-worker: {error}");
+            let is_full = error.kind() == io::ErrorKind::StorageFull;
+            ExitCode::from(if is_full { exit::CANNOT_WRITE } else { exit::FAILED } as u8)
+        }
+    }
+}
+
+fn work(path: &Path, until: Option<u64>) -> io::Result<i32> {
     let run = RunDir::new(path);
     let record = read::run_record(&run).map_err(io::Error::other)?;
     // The lock came as standard input.
@@ -90,7 +110,7 @@ fn work(path: &Path) -> io::Result<i32> {
         kill_process(getpid(), Signal::KILL)?;
     }
     let _held = probe::GpuMemory::hold(start);
-    Worker { run: &run, record: &record, start, ended: asked_to_end() }.train()
+    Worker { run: &run, record: &record, start, until, ended: asked_to_end() }.train()
 }
 
 /// Set by SIGTERM.
@@ -117,10 +137,17 @@ fn asked_to_end() -> Arc<AtomicBool> {
     asked
 }
 
+/// Whether this worker gives other numbers than others do, from the step on that `FAKE_DRIFT` says.
+fn has_drifted(step: u64) -> bool {
+    let from = std::env::var("FAKE_DRIFT").ok().and_then(|from| from.parse().ok());
+    from.is_some_and(|from: u64| step >= from)
+}
+
 struct Worker<'a> {
     run: &'a RunDir,
     record: &'a RunRecord,
     start: &'a Start,
+    until: Option<u64>,
     ended: Arc<AtomicBool>,
 }
 
@@ -143,7 +170,7 @@ impl Worker<'_> {
         )?;
         self.progress(step)?;
         while step < steps {
-            if self.is_asked() {
+            if self.is_asked() || self.until.is_some_and(|until| step >= until) {
                 self.checkpoint(step, &rows)?;
                 self.event(step, What::Ended { why: "asked to end".into() })?;
                 return Ok(exit::ENDED_AS_ASKED);
@@ -167,6 +194,17 @@ impl Worker<'_> {
                     self.event(step, What::Failed { kind: FailureKind::OutOfDeviceMemory, message })?;
                     return Ok(exit::OUT_OF_DEVICE_MEMORY);
                 }
+                Some(Trick::Segfault) => crash::segfault(),
+                Some(Trick::IllegalInstruction) => crash::illegal_instruction(),
+                Some(Trick::Abort) => std::process::abort(),
+                Some(Trick::Eat) => crash::eat(),
+                Some(Trick::Fill) => crash::fill(&self.run.workspace().root().join("ballast"))?,
+                Some(Trick::CudaError) => {
+                    return self.lose("CUDA error: an illegal memory access was encountered", step);
+                }
+                Some(Trick::LoseDevice) => {
+                    return self.lose("CUDA error: uncorrectable ECC error encountered", step);
+                }
                 Some(Trick::OutOfMemory { .. }) | None => {}
             }
             let due = self.record.settings.checkpoint.every.is_due(step, self.record.steps_per_epoch);
@@ -175,6 +213,12 @@ impl Worker<'_> {
             }
         }
         self.finish(step)
+    }
+
+    fn lose(&self, message: &str, step: u64) -> io::Result<i32> {
+        eprintln!("{message}");
+        self.event(step, What::Failed { kind: FailureKind::DeviceLost, message: message.to_owned() })?;
+        Ok(exit::DEVICE_LOST)
     }
 
     fn is_asked(&self) -> bool {
@@ -189,6 +233,10 @@ impl Worker<'_> {
     }
 
     fn trick(&self, step: u64) -> Option<Trick> {
+        if self.until.is_some() {
+            // A replay meets none of the accidents.
+            return None;
+        }
         let seed = format!("s{}", self.record.settings.train.seed);
         let first = self.start.attempt == 1;
         self.record.notes.split_whitespace().find_map(|note| {
@@ -206,6 +254,13 @@ impl Worker<'_> {
                 "hold" if first => Trick::Hold,
                 "deaf" => Trick::Deaf,
                 "vanish" => Trick::Vanish,
+                "segfault" => Trick::Segfault,
+                "illegal" => Trick::IllegalInstruction,
+                "abort" => Trick::Abort,
+                "eat" => Trick::Eat,
+                "fill" if first => Trick::Fill,
+                "cuda" => Trick::CudaError,
+                "lose" => Trick::LoseDevice,
                 other => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
             };
             (at.parse() == Ok(step)).then_some(trick)
@@ -214,7 +269,14 @@ impl Worker<'_> {
 
     /// The loss is a function of seed and step, as a real worker's is.
     fn loss(&self, step: u64) -> f64 {
-        self.record.settings.train.seed as f64 + 1.0 / step.max(1) as f64
+        let drift = if has_drifted(step) { 0.25 } else { 0.0 };
+        self.record.settings.train.seed as f64 + 1.0 / step.max(1) as f64 + drift
+    }
+
+    /// Stands for the losses so far.
+    fn history(&self, step: u64) -> String {
+        let drift = if has_drifted(step) { "-drifted" } else { "" };
+        format!("{step:x}{drift}")
     }
 
     fn row(&self, step: u64, columns: &[&str]) -> Vec<Option<f64>> {
@@ -258,17 +320,19 @@ impl Worker<'_> {
         let building = self.run.checkpoints().join(format!(".new-{}", step_name(step)));
         drop(fs::remove_dir_all(&building));
         fs::create_dir_all(&building)?;
-        fs::write(building.join("model.safetensors"), format!("weights of step {step}"))?;
-        fs::write(building.join("optimizer.safetensors"), "averages")?;
+        let (weights, averages) = (format!("weights of step {step}"), "averages");
+        let hash = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+        fs::write(building.join("model.safetensors"), &weights)?;
+        fs::write(building.join("optimizer.safetensors"), averages)?;
         let state = State {
             protocol: PROTOCOL,
             step,
             epoch: 0.0,
-            model_hash: String::new(),
-            optimizer_hash: String::new(),
+            model_hash: hash(&weights),
+            optimizer_hash: hash(averages),
             metrics_length: rows.length(),
             elapsed_seconds: step as f64 / 100.0,
-            history: format!("{step:x}"),
+            history: self.history(step),
             best: None,
             stale_evaluations: 0,
             stop_best: None,
@@ -279,7 +343,8 @@ impl Worker<'_> {
         };
         replace_json(&building.join("state.json"), &state, Durability::Synced)?;
         fs::rename(&building, target.path())?;
-        self.event(step, What::Checkpointed { bytes: 1, seconds: 0.0 })
+        let (history, weights) = (self.history(step), hash(&weights));
+        self.event(step, What::Checkpointed { bytes: 1, seconds: 0.0, history, weights })
     }
 
     fn finish(&self, step: u64) -> io::Result<i32> {
@@ -295,10 +360,49 @@ impl Worker<'_> {
             best: Some(Best { metric: "val/loss".to_owned(), value: self.loss(step), step }),
             last_checkpoint: step,
             best_checkpoint: Some(step),
-            history: format!("{step:x}"),
+            history: self.history(step),
             attempts: self.start.attempt,
         };
         replace_json(&self.run.result(), &result, Durability::Synced)?;
         Ok(exit::FINISHED)
+    }
+}
+
+/// Ends that no program means to have.
+mod crash {
+    pub fn segfault() -> ! {
+        let nowhere = std::ptr::without_provenance_mut::<u8>(16);
+        // SAFETY: none is wanted: the first page of memory is nobody's.
+        unsafe { nowhere.write_volatile(1) };
+        unreachable!("the kernel lets nobody write there")
+    }
+
+    pub fn illegal_instruction() -> ! {
+        // SAFETY: none is wanted: this instruction is defined to be undefined.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            std::arch::asm!("ud2", options(noreturn))
+        }
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            std::arch::asm!("udf #0", options(noreturn))
+        }
+    }
+
+    /// The test takes the file away again.
+    pub fn fill(path: &std::path::Path) -> std::io::Result<()> {
+        use std::io::Write;
+        let mut file = std::fs::File::create(path)?;
+        while file.write_all(&[1; 4096]).is_ok() {}
+        Ok(())
+    }
+
+    pub fn eat() -> ! {
+        let mut eaten: Vec<Vec<u8>> = Vec::new();
+        loop {
+            // Written to, because untouched memory costs nothing.
+            eaten.push(vec![1; 1 << 20]);
+            assert!(eaten.len() < 4096, "nobody objects to 4 GiB");
+        }
     }
 }

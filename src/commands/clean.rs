@@ -1,57 +1,92 @@
 //! `overnight clean`: what could go, why, and how much that is; deletes only with `--yes`.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
 
 use super::print_json;
-use super::text::{Cell, Table};
-use crate::clean::{self, Rules};
+use super::text::{self, Cell, Table};
+use crate::clean::{self, Carried, Decision, Parts, Rules};
 use crate::cli::CleanArgs;
 use crate::exit::Exit;
 use crate::queue::select;
-use crate::run_dir::Workspace;
+use crate::run_dir::{Workspace, scan};
 use crate::say;
+use crate::workspace_settings::WorkspaceSettings;
 
 pub fn clean(workspace: &Workspace, args: &CleanArgs) -> anyhow::Result<Exit> {
-    let mut rules =
-        Rules { older_than_days: args.older_than, all_but_best: args.all_but_best, ..Rules::default() };
-    for selection in &args.runs {
-        rules.runs.extend(select::runs(workspace, selection)?);
-    }
-    let removals = clean::decide(&clean::observe(workspace), &rules);
-    let bytes: u64 = removals.iter().map(|removal| removal.bytes).sum();
+    let rules = rules(workspace, args)?;
+    let outside = clean::leftovers(workspace, scan::now());
+    let decision = clean::decide(&clean::observe(workspace), &outside, &rules);
+    let bytes: u64 = decision.removals.iter().map(|removal| removal.bytes).sum();
     if args.json.json {
-        print_json(&serde_json::json!({ "removals": removals, "bytes": bytes, "deleted": args.yes }))?;
+        let Decision { removals, kept } = &decision;
+        let shown =
+            serde_json::json!({ "removals": removals, "kept": kept, "bytes": bytes, "deleted": args.yes });
+        print_json(&shown)?;
     } else {
-        let mut table = Table::new(&["size>", "what", "why"]);
-        for removal in &removals {
-            let path = removal.path.strip_prefix(workspace.root()).unwrap_or(&removal.path);
-            table.row(vec![
-                Cell::new(say::bytes(removal.bytes)),
-                Cell::new(path.to_string_lossy()),
-                Cell::new(&removal.reason),
-            ]);
-        }
-        let mut out = anstream::stdout().lock();
-        if removals.is_empty() {
-            writeln!(out, "nothing to clean")?;
-        } else {
-            table.print(&mut out)?;
-        }
+        print(workspace, &decision)?;
+    }
+    for kept in &decision.kept {
+        text::talk(format_args!("{} stays: {}", shown(workspace, &kept.path), kept.reason));
     }
     if !args.yes {
-        if !removals.is_empty() {
-            anstream::eprintln!("{} could go; nothing was deleted (--yes deletes)", say::bytes(bytes));
+        if !decision.removals.is_empty() {
+            text::talk(format_args!("{} could go; nothing was deleted (--yes deletes)", say::bytes(bytes)));
         }
         return Ok(Exit::Success);
     }
     let mut freed = 0;
-    for removal in &removals {
-        if clean::carry_out(removal)? {
-            freed += removal.bytes;
-        } else {
-            anstream::eprintln!("{} stays: a worker lives there", removal.path.display());
-        }
+    for removal in &decision.removals {
+        let why = match clean::carry_out(removal, &rules)? {
+            Carried::Gone => {
+                freed += removal.bytes;
+                continue;
+            }
+            Carried::Alive => "a worker lives there",
+            Carried::Obsolete => "it has changed just now",
+        };
+        text::talk(format_args!("{} stays: {why}", shown(workspace, &removal.path)));
     }
-    anstream::eprintln!("{} freed", say::bytes(freed));
+    text::talk(format_args!("{} freed", say::bytes(freed)));
     Ok(Exit::Success)
+}
+
+/// What the command line asks for stands above what `overnight.toml` says. Who names runs means these.
+fn rules(workspace: &Workspace, args: &CleanArgs) -> anyhow::Result<Rules> {
+    let settings = WorkspaceSettings::read(workspace)?;
+    let mut rules = if args.runs.is_empty() {
+        Rules::from(&settings.retention)
+    } else {
+        Rules { parts: Parts::Stay, ..Rules::default() }
+    };
+    for selection in &args.runs {
+        rules.runs.extend(select::runs(workspace, selection)?);
+    }
+    rules.older_than_days = args.older_than.or(rules.older_than_days);
+    rules.best = args.all_but_best.map(|best| best as usize).or(rules.best);
+    if let Some(count) = args.checkpoints {
+        rules.checkpoints = Some(count as usize);
+        rules.parts = Parts::Go;
+    }
+    Ok(rules)
+}
+
+fn print(workspace: &Workspace, decision: &Decision) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    if decision.removals.is_empty() {
+        return writeln!(out, "nothing to clean");
+    }
+    let mut table = Table::new(&["size>", "what", "why"]);
+    for removal in &decision.removals {
+        table.row(vec![
+            Cell::new(say::bytes(removal.bytes)),
+            Cell::new(shown(workspace, &removal.path)),
+            Cell::new(&removal.reason),
+        ]);
+    }
+    table.print(&mut out)
+}
+
+fn shown(workspace: &Workspace, path: &Path) -> String {
+    path.strip_prefix(workspace.root()).unwrap_or(path).to_string_lossy().into_owned()
 }

@@ -1,5 +1,7 @@
 //! `overnight init`: a workspace with one example that runs as it stands.
 
+mod unit;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -19,6 +21,9 @@ const GITIGNORE: &str =
 
 pub fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     let folder = &args.folder;
+    if args.systemd {
+        return unit::write(folder);
+    }
     let experiments = folder.join("experiments");
     fs::create_dir_all(&experiments).with_context(|| format!("cannot make {}", experiments.display()))?;
     let schema = serde_json::to_string_pretty(&schema()).unwrap_or_default() + "\n";

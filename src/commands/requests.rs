@@ -9,7 +9,7 @@ use crate::run_dir::records::{Ask, RunnerLock};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Status, last_start};
 use crate::run_dir::{BatchDir, Workspace, checkpoint, lock, read};
-use crate::runner::tracked;
+use crate::runner::{hold, tracked};
 
 pub fn pause(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
     ask_each(workspace, args, &Ask::Pause, |status| match status {
@@ -65,6 +65,10 @@ pub fn priority(workspace: &Workspace, args: &PriorityArgs) -> anyhow::Result<Ex
 }
 
 pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
+    if hold::end_waiting_runner(workspace)? {
+        text::talk("the runner waited for work, and ends");
+        return Ok(Exit::Success);
+    }
     let batch = batch_at_work(workspace).map(|batch| BatchDir::new(workspace.batches().join(batch)));
     let Some(batch) = batch.filter(|batch| batch.batch_json().is_file()) else {
         anyhow::bail!("no runner is at work here, so there is nothing to drain");

@@ -3,16 +3,20 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::{serve, status, text};
+use super::{detach, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again};
 use crate::run_dir::{RunDir, Workspace, scan};
+use crate::runner::terminal::Tie;
 use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
 use crate::serve::Server;
 use crate::workspace_settings::{ServerSettings, WorkspaceSettings};
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
+    if args.detached {
+        detach::leave_session();
+    }
     let settings = WorkspaceSettings::read(workspace)?;
     let hold;
     let selection = if args.files.is_empty() {
@@ -44,6 +48,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         until: args
             .until
             .map(|time| time.next_after(args.at.map_or(scan::now(), |at| at.next_after(scan::now())))),
+        terminal: if args.detached { Tie::Cut } else { Tie::Kept },
         afterwards: if args.forever { Afterwards::Wait } else { Afterwards::End },
         settings,
         ..RunnerOptions::default()
@@ -68,12 +73,14 @@ fn start_server(workspace: &Workspace, settings: &ServerSettings) -> anyhow::Res
 /// What came of it: a line for each run, what is left and how to go on, and where the report lies.
 fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io::Result<()> {
     let mut runs: Vec<RunDir> = outcome.finished.clone();
+    // Those that the workspace's rules let go are gone by now.
+    runs.retain(|run| run.path().is_dir());
     runs.extend(outcome.left.iter().map(|left| left.dir.clone()));
     let shown = if runs.is_empty() {
         text::talk("nothing waits (overnight run experiments/NAME.toml queues an experiment)");
         Ok(())
     } else {
-        status::print(&status::lines_of(workspace, &runs), &mut anstream::stdout().lock())
+        status::lines_of(workspace, &runs).print(&mut anstream::stdout().lock())
     };
     for line in outcome.lines() {
         text::talk(crate::say::plain(&line));

@@ -1,23 +1,28 @@
 //! `overnight status`: where every run stands, and why it waits.
 
+mod shown;
+
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::print_json;
-use super::text::{self, Cell, Table};
+use super::{print_json, watch};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::queue::select;
+use crate::run_dir::cause::{self, Cause};
+use crate::run_dir::certificate::Certificate;
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{QueueState, RunResult};
+use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
 use crate::run_dir::{RunDir, Status, Workspace, read, split};
+use crate::runner::room::Space;
+use crate::runner::tracked;
 use crate::say;
+
+pub use shown::Shown;
 
 /// One run, for programs.
 #[derive(Debug, Serialize)]
@@ -31,35 +36,54 @@ pub struct Line {
     loss: Option<crate::run_dir::number::Number>,
     best: Option<crate::run_dir::checkpoint::Best>,
     remaining_seconds: Option<f64>,
+    /// When it will probably start and have ended, in Unix seconds.
+    start: Option<f64>,
+    end: Option<f64>,
     attempts: u32,
+    /// How it was resumed, and whether a replay gave the same bits.
+    certificate: Option<Certificate>,
     /// Why it waits or how it ended, as a person would say it.
     note: String,
+    /// Of a run whose last attempt ended badly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble>,
     warnings: Vec<String>,
 }
 
-pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> {
-    loop {
-        let lines = lines(workspace, &args.runs)?;
-        if args.json.json {
-            print_json(&serde_json::json!({ "runs": lines }))?;
-            return Ok(Exit::Success);
-        }
-        let mut out = anstream::stdout().lock();
-        if args.watch {
-            // From the top left, everything below cleared.
-            write!(out, "\x1b[H\x1b[J")?;
-        }
-        print(&lines, &mut out)?;
-        out.flush()?;
-        drop(out);
-        if !args.watch {
-            return Ok(Exit::Success);
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
+/// How an attempt ended badly, and what a person can do.
+#[derive(Debug, Serialize)]
+struct Trouble {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
+    /// The cause in a few words.
+    words: String,
+    advice: String,
+    /// The last lines of what the worker wrote.
+    log: Vec<String>,
 }
 
-fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Line>> {
+/// Lines of a log that stand under a run that ended badly.
+const LOG_LINES: usize = 6;
+
+pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> {
+    if args.watch {
+        let shown = || Ok(lines(workspace, &args.runs)?.as_lines());
+        return if args.runs.is_empty() { watch::batch(workspace) } else { watch::table(shown) };
+    }
+    let shown = lines(workspace, &args.runs)?;
+    if args.json.json {
+        print_json(&serde_json::json!({ "runs": shown.lines, "end": shown.end }))?;
+    } else {
+        let mut out = anstream::stdout().lock();
+        shown.print(&mut out)?;
+        if !args.runs.is_empty() {
+            shown.print_certificates(&mut out)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Shown> {
     let mut runs: Vec<RunDir> = Vec::new();
     if selections.is_empty() {
         runs = scan::runs(workspace);
@@ -71,8 +95,24 @@ fn lines(workspace: &Workspace, selections: &[String]) -> anyhow::Result<Vec<Lin
 }
 
 /// A line for each of `runs`, by experiment and number.
-pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
-    let reasons = reasons(workspace);
+pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
+    let queue = Queue::read(workspace);
+    // A disk that is full takes no reason either.
+    let no_room = Space::of(workspace).filter(Space::is_low).map(|space| space.reason());
+    let mut lines: Vec<(u32, Line)> = seen_of(workspace, runs)
+        .into_par_iter()
+        .map(|seen| {
+            let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
+            let waiting = queue.waiting.get(&(seen.dir.experiment(), seen.dir.name()));
+            (number, line(seen, waiting, no_room.as_ref()))
+        })
+        .collect();
+    lines.sort_by(|(a, left), (b, right)| left.experiment.cmp(&right.experiment).then(a.cmp(b)));
+    Shown { lines: lines.into_iter().map(|(_, line)| line).collect(), end: queue.end }
+}
+
+/// One look at each of `runs`, skipped ones among them seen as such.
+pub fn seen_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Seen> {
     let (host, now) = (scan::host(), scan::now());
     let mut seen: Vec<Seen> = runs.par_iter().map(|run| scan::look(run, &host, now)).collect();
     if needs::any(&seen) {
@@ -81,32 +121,46 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Line> {
         let others: Vec<Seen> = others.par_iter().map(|run| scan::look(run, &host, now)).collect();
         needs::skip(seen.iter_mut().collect(), &others, |seen| Fate::of(&seen.status));
     }
-    let mut lines: Vec<(u32, Line)> = seen
-        .into_par_iter()
-        .map(|seen| {
-            let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
-            let reason = reasons.get(&(seen.dir.experiment(), seen.dir.name()));
-            (number, line(seen, reason))
-        })
-        .collect();
-    lines.sort_by(|(a, left), (b, right)| left.experiment.cmp(&right.experiment).then(a.cmp(b)));
-    lines.into_iter().map(|(_, line)| line).collect()
+    seen
 }
 
-/// What only the runner knows: why each run waits, from the newest batch.
-fn reasons(workspace: &Workspace) -> BTreeMap<(String, String), String> {
-    let newest = scan::batches(workspace).pop();
-    let queue =
-        newest.and_then(|batch| read::json_if_there::<QueueState>(&batch.queue_json()).ok().flatten());
-    let waiting = queue.unwrap_or_default().waiting.into_iter();
-    waiting.map(|run| ((run.experiment, run.run), run.reason)).collect()
+/// What only the runner knows: why each run waits and how long things will take.
+#[derive(Default)]
+struct Queue {
+    waiting: BTreeMap<(String, String), WaitingRun>,
+    end: Option<f64>,
 }
 
-fn line(seen: Seen, reason: Option<&String>) -> Line {
+impl Queue {
+    /// Of the batch at work. The batch before says why it left runs waiting, but no times; one that was
+    /// broken off says nothing that still holds.
+    fn read(workspace: &Workspace) -> Queue {
+        let batch = watch::batch_at_work(workspace);
+        let is_at_work = batch.is_some();
+        let Some(batch) = batch.or_else(|| scan::batches(workspace).pop()) else { return Queue::default() };
+        let state: QueueState = read::json_if_there(&batch.queue_json()).ok().flatten().unwrap_or_default();
+        let record: Option<Batch> = read::json_if_there(&batch.batch_json()).ok().flatten();
+        if !is_at_work && record.is_none_or(|record| record.end.is_none()) {
+            return Queue::default();
+        }
+        let waiting = state.waiting.into_iter().map(|run| {
+            let name = (run.experiment.clone(), run.run.clone());
+            let run = if is_at_work { run } else { WaitingRun { start: None, end: None, ..run } };
+            (name, run)
+        });
+        Queue { waiting: waiting.collect(), end: state.end.filter(|_| is_at_work) }
+    }
+}
+
+fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> Line {
     let result: Option<RunResult> = read::json_if_there(&seen.dir.result()).ok().flatten();
-    let note = note(&seen, reason);
+    let note = note(&seen, no_room.or(waiting.map(|run| &run.reason)));
+    let trouble = trouble(&seen);
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
+    let waiting = waiting.filter(|_| matches!(seen.status, Status::Waiting { .. } | Status::Failed { .. }));
+    let remaining = progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds);
+    let remaining = remaining.filter(|seconds| seconds.is_finite());
     Line {
         experiment: seen.dir.experiment(),
         run: seen.dir.name(),
@@ -118,9 +172,14 @@ fn line(seen: Seen, reason: Option<&String>) -> Line {
         steps: seen.record.as_ref().map_or(0, |record| record.steps),
         loss: progress.and_then(|progress| progress.loss),
         best: result.and_then(|result| result.best),
-        remaining_seconds: progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds),
+        remaining_seconds: remaining,
+        start: waiting.and_then(|run| run.start),
+        end: waiting.and_then(|run| run.end).or(remaining.map(|seconds| scan::now() + seconds)),
         attempts: last_start(&seen.attempts).map_or(0, |start| start.attempt),
+        certificate: last_start(&seen.attempts)
+            .and_then(|_| Certificate::read(&seen.dir, &seen.attempts).ok()),
         note,
+        trouble,
         warnings: seen.warnings,
         status: seen.status,
     }
@@ -128,63 +187,53 @@ fn line(seen: Seen, reason: Option<&String>) -> Line {
 
 fn note(seen: &Seen, reason: Option<&String>) -> String {
     let ended = last_start(&seen.attempts).and_then(|start| end_of(&seen.attempts, start.attempt));
+    let lost = || "nobody saw it end; the next runner goes on with it".to_owned();
     let why = ended.map(|end| end.why.clone()).filter(|why| !why.is_empty());
     match &seen.status {
         Status::Unreadable { reason } => reason.clone(),
         Status::Waiting { because } => reason.cloned().unwrap_or_else(|| match because {
-            Waiting::New => "for a runner".to_owned(),
-            Waiting::Interrupted => "goes on from its last checkpoint".to_owned(),
-            Waiting::Retry { left } => format!("was killed, may start {left} times more"),
+            Waiting::New => "for a runner (overnight run)".to_owned(),
+            Waiting::Interrupted => "goes on from its last checkpoint (overnight run)".to_owned(),
+            Waiting::Retry { left } => {
+                let times = if *left == 1 { "once".to_owned() } else { format!("{left} times") };
+                let cause = ended.and_then(|end| end.cause.as_ref()).map(Cause::words);
+                format!("{}; may start {times} more", cause.as_deref().unwrap_or("was killed"))
+            }
             Waiting::Asked => "asked to run again".to_owned(),
             Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
             Waiting::BatchNorm => format!("held: {}", split::HELD),
+            Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
         }),
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
-        Status::Lost => "nobody saw it end; the next runner goes on with it".to_owned(),
+        Status::Lost => tracked::elsewhere(seen).map_or_else(lost, |reason| format!("held: {reason}")),
         Status::Skipped { need } => format!("{need} did not finish"),
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         _ => String::new(),
     }
 }
 
-pub fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
-    if lines.is_empty() {
-        return writeln!(out, "no runs yet: overnight run experiments/NAME.toml makes some");
+/// What a run that ended badly has to say: also one that is started again after that.
+fn trouble(seen: &Seen) -> Option<Trouble> {
+    let is_retried =
+        matches!(seen.status, Status::Waiting { because: Waiting::Retry { .. } | Waiting::Room });
+    if !is_retried && !matches!(seen.status, Status::Failed { .. } | Status::Killed { .. }) {
+        return None;
     }
-    let mut table = Table::new(&["run", "state", "step>", "loss>", "best>", "left>", ""]);
-    for line in lines {
-        let (sign, style) = text::status_style(&line.status);
-        let step = if line.steps > 0 {
-            format!("{}/{}", say::count(line.step), say::count(line.steps))
-        } else {
-            String::new()
-        };
-        let loss = line.loss.map(|loss| say::value(loss.0)).unwrap_or_default();
-        let best = line.best.as_ref().map(|best| say::value(best.value)).unwrap_or_default();
-        let left = line.remaining_seconds.map(say::duration).unwrap_or_default();
-        table.row(vec![
-            Cell::new(format!("{}/{}", line.experiment, line.run)),
-            Cell::styled(format!("{sign} {}", line.status.word()), style),
-            Cell::new(step),
-            Cell::new(loss),
-            Cell::new(best),
-            Cell::new(left),
-            Cell::new(&line.note),
-        ]);
+    let end = cause::last_end(&seen.attempts)?;
+    let cause = end.cause.clone().or_else(|| {
+        let events = read::lines(&seen.dir.events()).map(|lines| lines.records).unwrap_or_default();
+        cause::of_end(end, &events)
+    });
+    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
+    let mut log = read::last_lines(&seen.dir.stderr_log(), LOG_LINES);
+    if log.is_empty() {
+        log = read::last_lines(&seen.dir.train_log(), LOG_LINES);
     }
-    table.print(out)?;
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for line in lines {
-        match counts.iter_mut().find(|(word, _)| *word == line.status.word()) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((line.status.word(), 1)),
-        }
-    }
-    let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    writeln!(out, "{}{}{}", text::BOLD.render(), words.join(", "), text::BOLD.render_reset())?;
-    for warning in lines.iter().flat_map(|line| &line.warnings) {
-        writeln!(out, "warning: {}", say::plain(warning))?;
-    }
-    Ok(())
+    Some(Trouble {
+        words: cause.as_ref().map_or_else(|| "failed".to_owned(), Cause::words),
+        advice: cause.as_ref().unwrap_or(&Cause::Failed).advice(&name),
+        cause,
+        log,
+    })
 }

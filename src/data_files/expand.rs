@@ -11,7 +11,8 @@ use walkdir::WalkDir;
 ///
 /// The patterns keep their order; the files of one pattern are sorted by the bytes of their path, so
 /// that the text is the same on every machine. A file named twice counts once. Names that begin
-/// with a dot are left out unless they are written out in full.
+/// with a dot are left out unless they are written out in full. A link that leads nowhere, or in a circle,
+/// is no file.
 ///
 /// # Errors
 ///
@@ -89,10 +90,14 @@ fn visible_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
         .filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name()));
     let mut files = Vec::new();
     for entry in walk {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_owned();
-            DataError::read(&path, error.into())
-        })?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if leads_nowhere(&error) => continue,
+            Err(error) => {
+                let path = error.path().unwrap_or(root).to_owned();
+                return Err(DataError::read(&path, error.into()));
+            }
+        };
         if entry.file_type().is_file() {
             files.push(entry.into_path());
         }
@@ -100,6 +105,12 @@ fn visible_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     // By the bytes of the path, not by components: one rule, easy to repeat in any language.
     files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
     Ok(files)
+}
+
+/// A link to nothing or to a folder that it lies in, and what vanished while we looked: no files.
+fn leads_nowhere(error: &walkdir::Error) -> bool {
+    let kind = error.io_error().map(std::io::Error::kind);
+    error.loop_ancestor().is_some() || kind == Some(std::io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -132,6 +143,19 @@ mod tests {
         let folder = folder_with(&["b.txt", "a.txt", "c.md", "deep/d.txt"]);
         assert_eq!(names(&["*.txt"], &folder).unwrap(), ["a.txt", "b.txt"]);
         assert_eq!(names(&["**/*.txt"], &folder).unwrap(), ["a.txt", "b.txt", "deep/d.txt"]);
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_or_in_a_circle_are_no_files() {
+        let folder = folder_with(&["x/a.txt", "x/deep/b.txt"]);
+        std::os::unix::fs::symlink("gone", folder.path().join("x/broken.txt")).unwrap();
+        std::os::unix::fs::symlink("..", folder.path().join("x/deep/up")).unwrap();
+        std::os::unix::fs::symlink("deep/b.txt", folder.path().join("x/link.txt")).unwrap();
+        for pattern in ["x", "x/**/*.txt"] {
+            assert_eq!(names(&[pattern], &folder).unwrap(), ["x/a.txt", "x/deep/b.txt", "x/link.txt"]);
+        }
+        let named = names(&["x/broken.txt"], &folder).unwrap_err().to_string();
+        assert!(named.contains("no such file"), "{named}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample, What};
 use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::verdict::Verdict;
 use crate::run_dir::{RunDir, checkpoint, lock, read, step_of};
 
 /// One run as its files tell it. What cannot be read is missing here and a sentence in `warnings`.
@@ -22,6 +23,8 @@ pub struct RunFiles {
     pub model: Option<ModelRecord>,
     pub evaluation: Option<Evaluation>,
     pub result: Option<RunResult>,
+    /// What replays of it said.
+    pub verdicts: Vec<Verdict>,
     /// The samples that could be read, by step.
     pub samples: Vec<Sample>,
     /// Complete checkpoints: step and bytes.
@@ -52,13 +55,7 @@ impl RunFiles {
                 table.bad.iter().take(5).map(|(line, why)| format!("{}:{line}: {why}", path.display())),
             );
         }
-        let events = match read::lines::<Event>(&dir.events()) {
-            Ok(lines) => lines.records,
-            Err(error) => {
-                warnings.push(error.to_string());
-                Vec::new()
-            }
-        };
+        let events = lines::<Event>(dir.events(), &mut warnings);
         RunFiles {
             metrics,
             telemetry,
@@ -67,6 +64,7 @@ impl RunFiles {
             model: there(dir.model_json(), &mut warnings),
             evaluation: there(dir.evaluation(), &mut warnings),
             result: there(dir.result(), &mut warnings),
+            verdicts: lines(dir.verify(), &mut warnings),
             samples: samples(dir, &mut warnings),
             checkpoints: checkpoints(dir),
             log: last_lines(&read::tail(&dir.train_log(), LOG_BYTES)),
@@ -93,6 +91,16 @@ impl RunFiles {
             standing.push(event);
         }
         standing
+    }
+}
+
+fn lines<T: DeserializeOwned>(path: PathBuf, warnings: &mut Vec<String>) -> Vec<T> {
+    match read::lines(&path) {
+        Ok(lines) => lines.records,
+        Err(error) => {
+            warnings.push(error.to_string());
+            Vec::new()
+        }
     }
 }
 
@@ -146,6 +154,7 @@ pub fn fingerprint(dir: &RunDir) -> String {
         dir.samples(),
         dir.checkpoints(),
         dir.result(),
+        dir.verify(),
     ];
     let mut text = String::with_capacity(files.len() * 24);
     for file in &files {

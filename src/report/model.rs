@@ -103,10 +103,14 @@ pub struct FailureRow {
     pub full_name: String,
     pub href: String,
     pub state: State,
+    /// What kind of failure it is, where the message does not begin with it.
+    pub cause: String,
     pub message: String,
     pub hint: String,
     /// What one would type next, or empty.
     pub command: String,
+    /// The last lines of the worker's own words.
+    pub log: String,
 }
 
 /// A run at work or waiting.
@@ -247,6 +251,7 @@ pub struct RunPage {
     pub environment: Vec<(String, String)>,
     /// The data files, where there are too many to name each beside the rest.
     pub data: Option<DataFiles>,
+    pub certificate: Option<CertificateBlock>,
     pub attempts: Vec<AttemptRow>,
     pub checkpoints: Vec<CheckpointRow>,
     pub log: String,
@@ -324,6 +329,30 @@ pub struct DataFiles {
     pub summary: String,
     /// Path, size and fingerprint of each.
     pub files: Vec<(String, String)>,
+}
+
+/// How far a run can be trusted to have ended at the bits it would have ended at undisturbed.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateBlock {
+    /// "resumed 3 times, verified equal".
+    pub sentence: String,
+    /// Whether the head of the page says it too: there is something to say.
+    pub is_headline: bool,
+    /// `good`, `bad` or empty.
+    pub class: &'static str,
+    /// What differs and why; attempts that could not give the same bits.
+    pub details: Vec<String>,
+    pub rows: Vec<CertificateRow>,
+    /// What one would type to see for oneself.
+    pub command: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateRow {
+    pub name: &'static str,
+    pub value: String,
+    /// A hash in full, where the value is its beginning; otherwise empty.
+    pub whole: String,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -189,9 +189,11 @@ pub fn failure(run: &RunSummary, root: &str) -> Option<FailureRow> {
         full_name: format!("{}/{}", run.experiment, run.run),
         href: run_href(root, run),
         state: run.state.clone(),
+        cause: failure.cause.clone(),
         message: failure.message.clone(),
         hint: failure.hint.clone(),
         command: failure.command.clone(),
+        log: failure.log.clone(),
     })
 }
 

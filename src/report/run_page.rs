@@ -1,5 +1,6 @@
 //! The page of one run.
 
+mod certificate;
 mod curves;
 mod settings;
 mod splits;
@@ -50,6 +51,7 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         settings,
         environment: environment(files),
         data: many_data_files(files),
+        certificate: certificate::block(files, clock),
         attempts: attempts(files, clock),
         checkpoints: checkpoints(files, summary),
         log: files.log.clone(),
@@ -83,7 +85,7 @@ fn notes(files: &RunFiles) -> Vec<String> {
     own.chain(added).collect()
 }
 
-/// "03:51, after 1 h 12 min on GPU 0 (NVIDIA H100), resumed once".
+/// "03:51, after 1 h 12 min on GPU 0 (NVIDIA H100)".
 fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
     let Some(last) = summary.attempts.last() else {
         // Of a run without a readable record nobody knows.
@@ -104,12 +106,6 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
             parts.push(format!("{}, after {}{device}", clock.moment(end).text, say::duration(worked)))
         }
         None => parts.push(format!("since {}{device}", clock.moment(last.start).text)),
-    }
-    let resumed = files.events.iter().filter(|event| matches!(event.what, What::Resumed { .. })).count();
-    match resumed {
-        0 => {}
-        1 => parts.push("resumed once".into()),
-        times => parts.push(format!("resumed {times} times")),
     }
     if let Some(remaining) = summary.remaining_seconds {
         parts.push(format!(
@@ -326,7 +322,10 @@ fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
         AttemptRow {
             attempt: start.attempt,
             start: clock.moment(start.time),
-            took: end.map_or_else(String::new, |end| say::duration(end.time - start.time)),
+            took: end.map_or_else(String::new, |end| {
+                // The clock may have jumped in between, where nobody measured.
+                say::duration(end.seconds.unwrap_or((end.time - start.time).max(0.0)))
+            }),
             device: start.device.name().to_owned(),
             from: start
                 .checkpoint

@@ -9,11 +9,13 @@ use super::chart::Point;
 use super::chart::series::{in_order, smoothed, thinned};
 use super::files::RunFiles;
 use crate::experiment::metric::{Direction, direction_of};
+use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
-use crate::run_dir::records::{Attempt, Device, FailureKind, What, exit};
-use crate::run_dir::status::Waiting;
-use crate::run_dir::{RunDir, Status, split};
+use crate::run_dir::records::{Attempt, Device, exit};
+use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::status::{self, Waiting};
+use crate::run_dir::{RunDir, Status, machine, split};
 use crate::say;
 
 /// A run, as the lists, the experiment's page and the first page show it.
@@ -94,7 +96,16 @@ pub struct Failure {
     pub hint: String,
     /// What one would type next.
     pub command: String,
+    /// The cause in a few words, where the message is more than that.
+    #[serde(default)]
+    pub cause: String,
+    /// The last lines of what the worker wrote.
+    #[serde(default)]
+    pub log: String,
 }
+
+/// Lines of the log that stand beside a failure.
+const LAST_LINES: usize = 4;
 
 /// Columns of the curves that are remembered.
 const COLUMNS: u32 = 300;
@@ -124,7 +135,7 @@ impl RunSummary {
             description: record.map_or_else(String::new, |record| record.description.clone()),
             tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
             created: record.map_or(0.0, |record| record.created),
-            state: state(&files.seen.status),
+            state: state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
             fate: Fate::of(&files.seen.status),
             failed_need: match &files.seen.status {
@@ -204,6 +215,18 @@ fn label(dir: &RunDir, hash: Option<&str>) -> String {
     }
 }
 
+fn state_of(seen: &Seen) -> State {
+    let elsewhere = status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id());
+    match elsewhere.filter(|_| seen.status == Status::Lost) {
+        Some(start) => State {
+            class: "held".to_owned(),
+            detail: Some(format!("it began on {}, which may only be asleep", start.host)),
+            ..state(&seen.status)
+        },
+        None => state(&seen.status),
+    }
+}
+
 fn state(status: &Status) -> State {
     let (class, detail) = match status {
         Status::Unreadable { reason } => ("failed", Some(reason.clone())),
@@ -230,6 +253,7 @@ fn waiting(because: Waiting) -> String {
         Waiting::Asked => "asked to try again".into(),
         Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
         Waiting::BatchNorm => split::HELD.into(),
+        Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),
     }
 }
 
@@ -285,7 +309,8 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
             }
             Attempt::End(end) => {
                 if let Some((_, span)) = spans.iter_mut().rev().find(|(attempt, _)| *attempt == end.attempt) {
-                    span.end = Some(end.time);
+                    // A clock that went back in between makes no attempt end before it began.
+                    span.end = Some(end.time.max(span.start));
                     span.failed = end.signal.is_some()
                         || !matches!(end.code, None | Some(exit::FINISHED | exit::ENDED_AS_ASKED));
                 }
@@ -300,56 +325,43 @@ fn failure(files: &RunFiles) -> Option<Failure> {
         Status::Failed { .. } | Status::Killed { .. } => {}
         Status::Unreadable { reason } => {
             let hint = "copy the run again, or remove its directory".to_owned();
-            return Some(Failure { message: reason.clone(), hint, command: String::new() });
+            let (cause, log, command) = Default::default();
+            return Some(Failure { message: reason.clone(), hint, command, cause, log });
         }
         _ => return None,
     }
-    let begins = |what: &What| matches!(what, What::Started | What::Resumed { .. });
-    let of_last_attempt = files.events.iter().rev().take_while(|event| !begins(&event.what));
-    let failed = of_last_attempt.into_iter().find_map(|event| match &event.what {
-        What::Failed { kind, message } => Some((*kind, message.clone())),
-        _ => None,
-    });
-    let end = files.seen.attempts.iter().rev().find_map(|line| match line {
-        Attempt::End(end) => Some(end),
-        Attempt::Start(_) => None,
-    });
-    let why = end.map(|end| end.why.trim().to_owned()).filter(|why| !why.is_empty());
-    let (kind, message) = match (failed, &files.seen.status) {
-        (_, Status::Killed { signal }) => {
-            (None, why.unwrap_or_else(|| format!("ended by {}", say::signal(*signal))))
-        }
-        (Some((kind, message)), _) => (Some(kind), message),
+    let end = cause::last_end(&files.seen.attempts)?;
+    let failed = cause::failed(&files.events, end.attempt);
+    let cause = cause::of_end(end, &files.events).unwrap_or(Cause::Failed);
+    let why = Some(end.why.trim().to_owned()).filter(|why| !why.is_empty());
+    let message = match (failed, &files.seen.status) {
+        (_, Status::Killed { signal }) => why.unwrap_or_else(|| format!("ended by {}", say::signal(*signal))),
+        (Some((_, message)), _) => message.to_owned(),
         (None, _) => {
-            (None, why.or_else(|| last_line(&files.stderr)).unwrap_or_else(|| "no reason was written".into()))
+            why.or_else(|| last_line(&files.stderr)).unwrap_or_else(|| "no reason was written".into())
         }
     };
-    let kind = kind.or(match end.and_then(|end| end.code) {
-        Some(exit::OUT_OF_DEVICE_MEMORY) => Some(FailureKind::OutOfDeviceMemory),
-        Some(exit::DEVICE_LOST) => Some(FailureKind::DeviceLost),
-        Some(exit::CANNOT_WRITE) => Some(FailureKind::CannotWrite),
-        _ => None,
-    });
-    let hint = hint(kind, files.checkpoints.last().map(|(step, _)| *step));
-    Some(Failure { message, hint, command: "overnight run --retry-failed".into() })
+    let advice = cause.advice(&format!("{}/{}", files.dir().experiment(), files.dir().name()));
+    let hint = match files.checkpoints.last() {
+        Some((step, _)) => format!("{advice}; checkpoint {step} is good"),
+        None => advice,
+    };
+    let words = cause.words();
+    Some(Failure {
+        // A message that begins with the cause needs it no second time.
+        cause: if message.starts_with(&words) || cause == Cause::Failed { String::new() } else { words },
+        log: last_words(files),
+        message,
+        hint,
+        command: "overnight run --retry-failed".into(),
+    })
 }
 
-fn hint(kind: Option<FailureKind>, checkpoint: Option<u64>) -> String {
-    let advice = match kind {
-        Some(FailureKind::NotFinite) => "lower the learning rate, or clip to a smaller norm",
-        Some(FailureKind::Data) => "overnight check names the file",
-        Some(FailureKind::OutOfDeviceMemory) => {
-            "a smaller batch_size with a larger accumulate learns the same"
-        }
-        Some(FailureKind::DeviceLost) => "look at the driver's log",
-        Some(FailureKind::CannotWrite) => "make room on the disk",
-        Some(FailureKind::Checkpoint) => "start it afresh with --again",
-        Some(FailureKind::Other) | None => "its page has the end of the log",
-    };
-    match checkpoint {
-        Some(step) => format!("{advice}; checkpoint {step} is good"),
-        None => advice.to_owned(),
-    }
+/// The end of what the worker said: on standard error, else in its log.
+fn last_words(files: &RunFiles) -> String {
+    let text = if files.stderr.trim().is_empty() { &files.log } else { &files.stderr };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
 fn last_line(text: &str) -> Option<String> {

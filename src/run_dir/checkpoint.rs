@@ -107,6 +107,14 @@ pub struct Best {
     pub step: u64,
 }
 
+/// The running hash of a run's history after one more piece: a step's loss bits, or the hash of a
+/// checkpoint's weights.
+pub fn chained(history: &str, piece: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(history.as_bytes()).update(piece);
+    hasher.finalize().to_hex().to_string()
+}
+
 /// Steps of the complete checkpoints of a run, ascending.
 pub fn steps(run: &RunDir) -> Vec<u64> {
     let Ok(entries) = fs::read_dir(run.checkpoints()) else { return Vec::new() };

@@ -19,6 +19,19 @@ use super::write::at;
 /// # Errors
 /// The file cannot be opened or created, with its path.
 pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    attempt(path, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Shares the lock with readers, creating the file where it is missing; `None` when a worker has it.
+/// As long as the returned file is open no worker can start, and nobody takes the holder for one.
+///
+/// # Errors
+/// The file cannot be opened or created, with its path.
+pub fn try_shared(path: &Path) -> io::Result<Option<File>> {
+    attempt(path, FlockOperation::NonBlockingLockShared)
+}
+
+fn attempt(path: &Path, operation: FlockOperation) -> io::Result<Option<File>> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -26,7 +39,7 @@ pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
         .truncate(false)
         .open(path)
         .map_err(|error| at(path, error))?;
-    match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+    match flock(file.as_fd(), operation) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(at(path, errno.into())),
@@ -65,7 +78,12 @@ mod tests {
         let lock = try_lock(&path).unwrap().expect("nobody else has it");
         assert!(is_held(&path));
         assert!(try_lock(&path).unwrap().is_none());
+        assert!(try_shared(&path).unwrap().is_none());
         drop(lock);
         assert!(!is_held(&path));
+        let shared = try_shared(&path).unwrap().expect("nobody else has it");
+        assert!(!is_held(&path), "whoever shares it is no worker");
+        assert!(try_lock(&path).unwrap().is_none(), "no worker can start");
+        drop(shared);
     }
 }

@@ -1,10 +1,15 @@
 //! How this machine calls itself in start lines, whoever writes them, and what a process holds of it.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// The boot id: a process number of another boot says nothing.
-pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+pub fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    // Asked for at every look at a run, and the same as long as this process lives.
+    ID.get_or_init(|| {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    })
 }
 
 /// The processor as it names itself.

@@ -145,6 +145,16 @@ pub fn tail(path: &Path, bytes: u64) -> String {
     String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
+/// The last `count` lines of a text file that say anything, at most; none of a missing file.
+pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
+    const BYTES: u64 = 8192;
+    let text = tail(path, BYTES);
+    let mut lines: Vec<String> =
+        text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).map(str::to_owned).collect();
+    lines.reverse();
+    lines
+}
+
 fn some_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     let bytes = bytes(path).map_err(|error| ReadError::Io { path: path.to_owned(), error })?;
     if bytes.trim_ascii().is_empty() {
@@ -215,5 +225,7 @@ mod tests {
         assert_eq!(tail(&path, 9), "third\n");
         assert_eq!(tail(&path, 1000), "first\nsecond\nthird\n");
         assert_eq!(tail(&folder.path().join("missing"), 10), "");
+        fs::write(&path, "first\nsecond\n\nthird\n\n").unwrap();
+        assert_eq!(last_lines(&path, 2), ["second", "third"]);
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cause::Cause;
 use super::checkpoint::Best;
 use super::number::Number;
 use crate::experiment::settings::{Precision, Queue, Settings};
@@ -96,6 +97,9 @@ pub struct Request {
     pub time: f64,
     /// Who asked: a user's name, or `web:NAME`.
     pub who: String,
+    /// Number of the last attempt by then: says what came first, whatever the clock did since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     #[serde(flatten)]
     pub ask: Ask,
 }
@@ -211,6 +215,12 @@ pub struct End {
     /// The most memory that its process was seen to hold on a GPU, as the driver tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_memory_bytes: Option<u64>,
+    /// Why it ended badly, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// How long it lived, by a monotonic clock; none where nobody watched it from its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// Exit codes of a worker.
@@ -251,6 +261,12 @@ pub enum What {
         /// Size of the checkpoint's files.
         bytes: u64,
         seconds: f64,
+        /// The run's history up to here and the weights' hash, as in the checkpoint's `state.json`: what
+        /// is left of it for ever. Empty in events of older versions.
+        #[serde(default)]
+        history: String,
+        #[serde(default)]
+        weights: String,
     },
     Alert {
         message: String,
@@ -460,6 +476,43 @@ pub struct QueueState {
     pub drain: bool,
     /// Why the batch stopped itself, where it did.
     pub breaker: Option<String>,
+    /// Runs with a live worker, in the order of the queue.
+    #[serde(default)]
+    pub running: Vec<RunName>,
+    /// The runs that failed last, newest first; not all of them.
+    #[serde(default)]
+    pub failed: Vec<FailedRun>,
+    #[serde(default)]
+    pub counts: Counts,
+}
+
+/// A run of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunName {
+    pub experiment: String,
+    pub run: String,
+}
+
+/// A run that failed or was killed, and stays so until a person acts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedRun {
+    pub experiment: String,
+    pub run: String,
+    /// As a person would say it.
+    pub cause: String,
+    pub time: f64,
+}
+
+/// How many runs of a batch stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    pub finished: usize,
+    pub failed: usize,
+    pub running: usize,
+    pub waiting: usize,
+    /// Stopped, paused, skipped, unreadable or at work elsewhere.
+    pub left: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -476,7 +529,8 @@ pub struct WaitingRun {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchEvent {
     pub time: f64,
-    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `batch-ended`.
+    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `deleted`,
+    /// `hook`, `hook-failed`, `batch-ended`.
     pub event: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
@@ -492,5 +546,16 @@ pub struct RunnerLock {
     pub process: u32,
     /// Unix seconds.
     pub since: u64,
+    /// The batch's name, or what the runner does without one.
     pub batch: String,
+}
+
+impl RunnerLock {
+    pub const NOT_BEGUN: &str = "not begun";
+    pub const WAITS: &str = "waits for work";
+
+    /// Whether the runner has got as far as working or waiting.
+    pub fn has_begun(&self) -> bool {
+        self.batch != RunnerLock::NOT_BEGUN
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::read::{self, ReadError};
 use super::records::{Attempt, Progress, Request, RunRecord};
 use super::status::{Observation, Status, status};
-use super::{BatchDir, RunDir, Workspace, lock};
+use super::{BatchDir, RunDir, Workspace, lock, machine};
 
 /// Every run directory of a workspace, sorted by experiment and name. Hidden folders are not runs.
 pub fn runs(workspace: &Workspace) -> Vec<RunDir> {
@@ -121,6 +121,7 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
         requests: &requests,
         progress: progress.as_ref(),
         host,
+        boot: machine::boot_id(),
         now,
     });
     Seen { dir: dir.clone(), record, attempts, requests, progress, status, warnings }

@@ -134,6 +134,8 @@ mod tests {
             checkpoint: None,
             why,
             device_memory_bytes: None,
+            cause: None,
+            seconds: None,
         })
     }
 

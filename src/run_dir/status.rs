@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cause::Cause;
 use super::read::ReadError;
 use super::records::{Ask, Attempt, End, Event, Progress, Request, RunRecord, Start, What, exit};
 use super::split::{self, Next, Split};
@@ -64,6 +65,8 @@ pub enum Waiting {
     Smaller { micro_batch: u32 },
     /// Was out of device memory, and its batch norm looks across the batch: a person must decide.
     BatchNorm,
+    /// The disk was full; it goes on when there is room.
+    Room,
 }
 
 impl Status {
@@ -108,8 +111,9 @@ pub struct Observation<'a> {
     pub attempts: &'a [Attempt],
     pub requests: &'a [Request],
     pub progress: Option<&'a Progress>,
-    /// This machine's name.
+    /// This machine's name, and the id of its boot: see [`machine`](super::machine).
     pub host: &'a str,
+    pub boot: &'a str,
     /// Unix seconds.
     pub now: f64,
 }
@@ -135,7 +139,7 @@ pub fn status(seen: &Observation) -> Status {
     }
     if let (Some(start), None) = (start, end) {
         let fresh = seen.progress.is_some_and(|progress| (seen.now - progress.time).abs() < FRESH_SECONDS);
-        if start.host != seen.host && fresh {
+        if is_of_another_machine(start, seen.host, seen.boot) && fresh {
             return Status::Running { stage: Stage::Elsewhere };
         }
     }
@@ -155,6 +159,29 @@ pub fn status(seen: &Observation) -> Status {
         }
         (Some(_), Some(end)) => after(end, retries_left(record, seen.attempts)),
     }
+}
+
+/// The start of a lost run that another machine may still be at: it slept, or its files come late. Until a
+/// person says that it is gone (`retry`), nobody else may start the run: two workers would write its files.
+pub fn elsewhere<'a>(
+    attempts: &'a [Attempt],
+    requests: &[Request],
+    host: &str,
+    boot: &str,
+) -> Option<&'a Start> {
+    let start = last_start(attempts).filter(|start| is_of_another_machine(start, host, boot))?;
+    let end = end_of(attempts, start.attempt);
+    let is_given_up = matches!(standing_ask(requests, end), Some(Ask::Retry { .. }))
+        && requests.iter().rev().any(|request| {
+            matches!(request.ask, Ask::Retry { .. })
+                && request.attempt.map_or(request.time > start.time, |known| known >= start.attempt)
+        });
+    (end.is_none() && !is_given_up).then_some(start)
+}
+
+/// A container may have another name at each start, and still share this machine's locks.
+fn is_of_another_machine(start: &Start, host: &str, boot: &str) -> bool {
+    start.host != host && start.boot != boot
 }
 
 /// The state after an attempt that was out of device memory. Halving uses up no retries: it comes to
@@ -180,6 +207,7 @@ fn after(end: &End, retries_left: u32) -> Status {
         (Some(exit::ENDED_AS_ASKED | exit::FINISHED) | None, None) => {
             Status::Waiting { because: Waiting::Interrupted }
         }
+        (Some(_), None) if end.cause == Some(Cause::DiskFull) => Status::Waiting { because: Waiting::Room },
         (Some(code), None) => Status::Failed { code },
     }
 }
@@ -217,7 +245,9 @@ fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a As
         .iter()
         .rev()
         .find(|request| matches!(request.ask, Ask::Pause | Ask::Resume | Ask::Stop | Ask::Retry { .. }))?;
-    let used_up = matches!(last.ask, Ask::Retry { .. }) && end.is_some_and(|end| end.time > last.time);
+    // By the numbers of attempts: the clock may have jumped in between.
+    let came_after = |end: &End| last.attempt.map_or(end.time > last.time, |known| end.attempt > known);
+    let used_up = matches!(last.ask, Ask::Retry { .. }) && end.is_some_and(came_after);
     if used_up { None } else { Some(&last.ask) }
 }
 
@@ -225,11 +255,13 @@ fn standing_ask<'a>(requests: &'a [Request], end: Option<&End>) -> Option<&'a As
 /// until a worker has gone on since: one that died before that has left the overtaken checkpoints there.
 pub fn asked_from(requests: &[Request], events: &[Event]) -> Option<u64> {
     let (asked, from_step) = requests.iter().rev().find_map(|request| match request.ask {
-        Ask::Retry { from_step } => Some((request.time, from_step)),
+        Ask::Retry { from_step } => Some((request, from_step)),
         _ => None,
     })?;
+    let came_after =
+        |event: &Event| asked.attempt.map_or(event.time > asked.time, |known| event.attempt > known);
     let went_on =
-        |event: &Event| event.time > asked && matches!(event.what, What::Started | What::Resumed { .. });
+        |event: &Event| came_after(event) && matches!(event.what, What::Started | What::Resumed { .. });
     if events.iter().any(went_on) { None } else { from_step }
 }
 
@@ -279,19 +311,22 @@ mod tests {
 
     fn end(attempt: u32, code: Option<i32>, signal: Option<i32>, checkpoint: Option<u64>) -> Attempt {
         let time = f64::from(attempt) * 10.0 + 5.0;
+        let why = String::new();
         Attempt::End(End {
             attempt,
             time,
             code,
             signal,
             checkpoint,
-            why: String::new(),
+            why,
+            cause: None,
+            seconds: None,
             device_memory_bytes: None,
         })
     }
 
     fn ask(time: f64, ask: Ask) -> Request {
-        Request { time, who: "someone".into(), ask }
+        Request { time, who: "someone".into(), attempt: None, ask }
     }
 
     fn word(attempts: &[Attempt], requests: &[Request], is_alive: bool) -> &'static str {
@@ -304,6 +339,7 @@ mod tests {
             requests,
             progress: None,
             host: "here",
+            boot: "boot",
             now: 1000.0,
         })
         .word()
@@ -342,6 +378,20 @@ mod tests {
         assert_eq!(word(&[start(1, None)], &[ask(1.0, Ask::Stop)], true), "stopping");
         let note = Ask::Note { text: "looks good".into() };
         assert_eq!(word(&[], &[ask(1.0, Ask::Stop), ask(2.0, note)], false), "stopped");
+    }
+
+    #[test]
+    fn what_was_asked_first_is_known_whatever_the_clock_did() {
+        let failed = [start(1, None), end(1, Some(1), None, None)];
+        let retry =
+            |time, attempt| Request { attempt: Some(attempt), ..ask(time, Ask::Retry { from_step: None }) };
+        assert_eq!(
+            word(&failed, &[retry(1.0, 1)], false),
+            "waiting",
+            "the clock went back before it was asked"
+        );
+        let again = [&failed[..], &[start(2, None), end(2, Some(1), None, None)]].concat();
+        assert_eq!(word(&again, &[retry(1e9, 1)], false), "failed", "the clock went back after it was asked");
     }
 
     #[test]
@@ -386,11 +436,21 @@ mod tests {
             requests: &[],
             progress: Some(&progress),
             host: "there",
+            boot: "another",
             now: 1000.0,
         };
         assert_eq!(status(&seen), Status::Running { stage: Stage::Elsewhere });
+        seen.boot = "boot";
+        assert_eq!(status(&seen), Status::Lost, "a container of this machine: its lock would be seen");
+        seen.boot = "another";
         seen.now = 2000.0;
         assert_eq!(status(&seen), Status::Lost);
+        let found = |requests: &[Request]| elsewhere(&attempts, requests, "there", "another").is_some();
+        assert!(found(&[]), "it may only sleep");
+        assert!(elsewhere(&attempts, &[], "here", "after a reboot").is_none());
+        let retry = |attempt| Request { attempt: Some(attempt), ..ask(5.0, Ask::Retry { from_step: None }) };
+        assert!(found(&[retry(0)]), "asked before it began there");
+        assert!(!found(&[retry(1)]), "a person says that it is gone");
         seen.has_result = true;
         assert_eq!(status(&seen), Status::Finished);
     }

@@ -82,7 +82,11 @@ pub fn append_line_to<T: Serialize>(file: &mut File, record: &T) -> io::Result<(
     }
     serde_json::to_writer(&mut line, record)?;
     line.push(b'\n');
-    file.write_all(&line)
+    file.write_all(&line).inspect_err(|_| {
+        // A disk that is full takes the beginning of a line. Each of these files has one writer at a time,
+        // so what stands behind the last whole line is ours to take back.
+        drop(file.set_len(length));
+    })
 }
 
 /// Makes a rename or a new name in `folder` survive a power cut.

@@ -7,7 +7,7 @@ use crate::workspace_settings::DeviceSettings;
 
 /// What of this machine's devices is left, as far as a decision needs to know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Vacancies {
     /// By position of the GPU; none where the driver does not tell its memory.
     pub gpus: Vec<Option<GpuMemory>>,
     pub rules: Rules,

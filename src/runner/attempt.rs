@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use super::devices::Gpu;
 use super::tracked::Killed;
 use crate::experiment::settings::Precision;
+use crate::run_dir::cause::{self, Cause, Evidence};
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
 use crate::run_dir::split::{self, Split};
 use crate::run_dir::status::{end_of, last_start};
@@ -14,7 +15,8 @@ use crate::say;
 
 /// Where and on whose behalf an attempt starts.
 pub struct Place<'a> {
-    pub batch: &'a str,
+    /// None for a worker started by hand.
+    pub batch: Option<&'a str>,
     pub host: &'a str,
     pub boot: &'a str,
     /// None: the processor.
@@ -54,7 +56,7 @@ pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>,
     let mut start = Start {
         attempt: before.map_or(0, |start| start.attempt) + 1,
         time: place.time,
-        batch: Some(place.batch.to_owned()),
+        batch: place.batch.map(str::to_owned),
         host: place.host.to_owned(),
         boot: place.boot.to_owned(),
         device,
@@ -110,10 +112,24 @@ pub struct Ended<'a> {
     /// The end of its standard error.
     pub stderr: &'a str,
     pub newest: Option<u64>,
-    /// The most that it was seen to hold of a GPU.
-    pub device_memory_bytes: Option<u64>,
     /// Unix seconds.
     pub time: f64,
+    pub witness: &'a Witness,
+}
+
+/// What the runner saw around the end of a worker, beside its exit status.
+#[derive(Clone, Debug, Default)]
+pub struct Witness {
+    /// The kernel killed something for want of memory just then.
+    pub out_of_memory: bool,
+    /// The disk of the run is full.
+    pub disk_full: bool,
+    /// Lines of the kernel's log about the process and about GPUs.
+    pub kernel: Vec<String>,
+    /// How long the worker lived; none where this runner did not start it.
+    pub seconds: Option<f64>,
+    /// The most that it was seen to hold of a GPU.
+    pub device_memory_bytes: Option<u64>,
 }
 
 /// What became of an attempt. One that this runner killed on somebody's behalf ends without a signal,
@@ -124,6 +140,17 @@ pub fn end_line(ended: &Ended) -> End {
         Some(status) if !is_forgiven => (status.code(), status.signal()),
         _ => (None, None),
     };
+    let failed = cause::failed(ended.events, ended.attempt);
+    let cause = cause::cause(&Evidence {
+        code,
+        signal,
+        hung: ended.killed.is_some_and(|killed| killed.counts),
+        failed,
+        stderr: ended.stderr,
+        out_of_memory: ended.witness.out_of_memory && ended.killed.is_none(),
+        disk_full: ended.witness.disk_full,
+        kernel: &ended.witness.kernel,
+    });
     let why = match (ended.killed, code, signal) {
         (Some(killed), ..) if ended.has_stack => {
             format!("{}; its stack is in stack-{}.txt", killed.why, ended.attempt)
@@ -131,9 +158,13 @@ pub fn end_line(ended: &Ended) -> End {
         (Some(killed), ..) => killed.why.clone(),
         (None, Some(exit::FINISHED), _) => "finished".to_owned(),
         (None, Some(exit::ENDED_AS_ASKED), _) => "ended as asked".to_owned(),
-        (None, Some(code), _) => failure(ended).unwrap_or_else(|| format!("exit code {code}")),
-        (None, None, Some(signal)) => {
-            with_last_line(format!("killed by {}", say::signal(signal)), ended.stderr)
+        (None, Some(code), _) => {
+            let told = failed.map(|(_, message)| message).or_else(|| last_line(ended.stderr));
+            told.map_or_else(|| format!("exit code {code}"), str::to_owned)
+        }
+        (None, None, Some(signal)) => with_last_line(signaled(signal, cause.as_ref()), ended.stderr),
+        (None, None, None) if cause == Some(Cause::KernelOutOfMemory) => {
+            Cause::KernelOutOfMemory.words() + " (nobody watched)"
         }
         (None, None, None) => unseen(ended),
     };
@@ -144,16 +175,35 @@ pub fn end_line(ended: &Ended) -> End {
         signal,
         checkpoint: ended.newest,
         why,
-        device_memory_bytes: ended.device_memory_bytes,
+        cause,
+        seconds: ended.witness.seconds,
+        device_memory_bytes: ended.witness.device_memory_bytes,
+    }
+}
+
+/// How a signal ended it, with what is known beyond its name.
+fn signaled(signal: i32, cause: Option<&Cause>) -> String {
+    let name = say::signal(signal);
+    match cause {
+        Some(Cause::Killed { .. }) | None => format!("killed by {name}, by a person or another program"),
+        Some(cause) => format!("{}, {name}", cause.words()),
     }
 }
 
 /// The end of a worker that could not be started.
 pub fn not_started(attempt: u32, newest: Option<u64>, time: f64, error: &std::io::Error) -> End {
     let why = format!("the worker could not be started: {error}");
-    // 127 is what a shell says of a program that cannot be started.
-    let device_memory_bytes = None;
-    End { attempt, time, code: Some(127), signal: None, checkpoint: newest, why, device_memory_bytes }
+    End {
+        attempt,
+        time,
+        code: Some(cause::NOT_STARTED),
+        signal: None,
+        checkpoint: newest,
+        why,
+        cause: Some(Cause::NotStarted),
+        seconds: None,
+        device_memory_bytes: None,
+    }
 }
 
 fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
@@ -171,15 +221,6 @@ fn why(before: Option<&Start>, attempts: &[Attempt], now: &Start) -> String {
         why += &format!("; with libtorch {} instead of {}", now.libtorch, before.libtorch);
     }
     why
-}
-
-fn failure(ended: &Ended) -> Option<String> {
-    let told = ended.events.iter().rev().filter(|event| event.attempt == ended.attempt);
-    let message = told.filter_map(|event| match &event.what {
-        What::Failed { message, .. } => Some(message.clone()),
-        _ => None,
-    });
-    message.into_iter().next().or_else(|| last_line(ended.stderr).map(str::to_owned))
 }
 
 fn unseen(ended: &Ended) -> String {
@@ -211,7 +252,7 @@ mod tests {
 
     fn place(gpu: Option<&Gpu>) -> Place<'_> {
         Place {
-            batch: "b",
+            batch: Some("b"),
             host: "here",
             boot: "boot",
             gpu,
@@ -233,6 +274,14 @@ mod tests {
         }
     }
 
+    static NOTHING: Witness = Witness {
+        out_of_memory: false,
+        disk_full: false,
+        kernel: Vec::new(),
+        seconds: None,
+        device_memory_bytes: None,
+    };
+
     fn ended(attempt: u32, raw: i32) -> Ended<'static> {
         Ended {
             attempt,
@@ -242,8 +291,8 @@ mod tests {
             events: &[],
             stderr: "",
             newest: None,
-            device_memory_bytes: None,
             time: 20.0,
+            witness: &NOTHING,
         }
     }
 
@@ -255,6 +304,8 @@ mod tests {
         let first = start_line(&record, &[], None, &place(Some(&gpu)));
         assert_eq!((first.attempt, first.precision, first.threads), (1, Precision::Bf16, 4));
         assert_eq!(first.why, "first attempt");
+        let older = Gpu { has_bf16: false, ..gpu.clone() };
+        assert_eq!(start_line(&record, &[], None, &place(Some(&older))).precision, Precision::Fp32);
         let cpu = start_line(&record, &[], None, &place(None));
         assert_eq!(cpu.precision, Precision::Fp32);
 
@@ -265,7 +316,7 @@ mod tests {
         assert_eq!((second.attempt, second.precision, second.threads), (2, Precision::Bf16, 4));
         assert_eq!(
             second.why,
-            "goes on from step 50 (before: killed by SIGKILL (9)); with libtorch 2.11.0+cu130 instead of 2.11.0+cpu"
+            "goes on from step 50 (before: killed by SIGKILL (9), by a person or another program); with libtorch 2.11.0+cu130 instead of 2.11.0+cpu"
         );
     }
 
@@ -292,7 +343,13 @@ mod tests {
         let stderr = "a\nterminate called\n\n";
         assert_eq!(
             told(&Ended { stderr, ..ended(1, 11) }),
-            (None, Some(11), "killed by SIGSEGV (11); its last words: terminate called".into())
+            (None, Some(11), "segmentation fault, SIGSEGV (11); its last words: terminate called".into())
+        );
+        let starved = Witness { out_of_memory: true, ..NOTHING.clone() };
+        let end = end_line(&Ended { witness: &starved, ..ended(1, 9) });
+        assert_eq!(
+            (end.cause, end.why.as_str()),
+            (Some(Cause::KernelOutOfMemory), "out of memory: the kernel killed it, SIGKILL (9)")
         );
         let killed = |counts| Killed { why: "killed by us".into(), counts };
         let forgiven = Ended { killed: Some(&killed(false)), ..ended(1, 9) };

@@ -5,7 +5,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{RunnerError, clock};
+use super::child::Handle;
+use super::{RunnerError, clock, tracked};
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::write::at;
 use crate::run_dir::{Workspace, lock, read, scan};
@@ -31,7 +32,8 @@ impl Hold {
         match patient_lock(&path)? {
             Some(file) => {
                 let mut hold = Hold { file, since: scan::now() as u64 };
-                hold.name("not begun")?;
+                // On a full disk the workspace is held without a name.
+                drop(hold.name(RunnerLock::NOT_BEGUN));
                 Ok(hold)
             }
             None => Err(match read::json::<RunnerLock>(&path) {
@@ -51,11 +53,30 @@ impl Hold {
             batch: batch.to_owned(),
         };
         let text = serde_json::to_string(&holder).map_err(std::io::Error::from)? + "\n";
-        self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(text.as_bytes())?;
+        // Cut afterwards: on a full disk the bytes that are there can be written over, new ones not.
+        self.file.set_len(text.len() as u64)?;
         Ok(())
     }
+}
+
+/// Ends a runner that waits for work and so has no batch that could be asked; false when none does.
+///
+/// # Errors
+/// It may not be signaled by this user.
+pub fn end_waiting_runner(workspace: &Workspace) -> io::Result<bool> {
+    let path = workspace.runner_lock();
+    let Ok(holder) = read::json::<RunnerLock>(&path) else { return Ok(false) };
+    if holder.batch != RunnerLock::WAITS {
+        return Ok(false);
+    }
+    let Ok(runner) = Handle::open(holder.process) else { return Ok(false) };
+    // The number may be old, and another process have it by now.
+    if !tracked::has_open(holder.process, &path) || !lock::is_held(&path) {
+        return Ok(false);
+    }
+    runner.ask_to_end().map(|()| true)
 }
 
 fn patient_lock(path: &Path) -> io::Result<Option<File>> {

@@ -59,7 +59,7 @@ pub struct News {
 
 impl News {
     /// In the batch's diary; what failed also where a person looks.
-    pub fn tell(&self, batch: &mut Batch, view: &View) {
+    pub fn tell(&self, batch: &mut Batch, view: &mut View) {
         match &self.outcome {
             Ok(()) => batch.event("hook", None, &self.hook),
             Err(why) => {

@@ -2,7 +2,7 @@
 
 use super::interrupt::Ending;
 use super::schedule::{Decision, Reason};
-use super::tracked::Tracked;
+use super::tracked::{self, Tracked};
 use crate::exit::Exit;
 use crate::run_dir::records::Attempt;
 use crate::run_dir::status::Stage;
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub finished_now: usize,
     pub left: Vec<LeftRun>,
     pub ending: Ending,
+    /// A person asked for the end after the current runs.
+    pub is_drained: bool,
 }
 
 impl Outcome {
@@ -45,14 +47,17 @@ impl Outcome {
             finished_now: runs.iter().filter(now).count(),
             left: runs.iter().enumerate().filter(unfinished).map(left).collect(),
             ending,
+            is_drained: false,
         }
     }
 
     /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
     /// itself with work left.
     pub fn goes_on(&self) -> bool {
-        let waits = |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost);
-        self.ending == Ending::Open && !self.left.iter().any(waits)
+        let is_held = |run: &LeftRun| run.status == Status::Lost && run.reason.starts_with("held: ");
+        let waits =
+            |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost) && !is_held(run);
+        self.ending == Ending::Open && !self.is_drained && !self.left.iter().any(waits)
     }
 
     /// What the shell is told.
@@ -84,6 +89,9 @@ impl LeftRun {
             (None, Status::Unreadable { reason }, _) => reason.clone(),
             (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
             (None, _, Some(reason)) => reason.to_string(),
+            (None, Status::Lost, None) => {
+                tracked::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
+            }
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
             (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
@@ -103,6 +111,7 @@ impl LeftRun {
             Status::Stopped | Status::Paused => format!(" (again: overnight resume {name})"),
             // The reason says it already.
             Status::Waiting { .. } | Status::Lost if self.reason.ends_with("overnight run") => String::new(),
+            Status::Lost if self.reason.starts_with("held: ") => String::new(),
             Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
             Status::Skipped { need } => format!(" (starts once that has: overnight retry {need})"),
             Status::Unreadable { .. } | Status::Finished | Status::Running { .. } => String::new(),
@@ -142,6 +151,7 @@ mod tests {
             finished_now: 0,
             left: statuses.iter().map(left).collect(),
             ending,
+            is_drained: false,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::admission::{Need, Room};
+use super::admission::{Need, Vacancies};
 use super::interrupt::Ending;
 use crate::run_dir::records::{Device, Start};
 
@@ -85,8 +85,12 @@ impl Threads {
 pub enum Standing {
     Waiting,
     Live(Live),
+    /// It waits for a person, as its files say.
+    Held(String),
     /// It began and nobody saw its end.
     Lost,
+    /// It has ended, and the disk does not take its end yet.
+    PutOff,
     Finished,
     /// Failed, stopped, paused, unreadable or at work elsewhere: not ours to touch.
     Left,
@@ -121,7 +125,17 @@ pub struct Observation<'a> {
     pub gate: Gate,
     /// Nothing is started that would not end within so many seconds.
     pub seconds_left: Option<f64>,
-    pub room: &'a Room,
+    pub vacancies: &'a Vacancies,
+    /// Runs outside of the batch that runs of it need.
+    pub others: &'a [Other],
+}
+
+/// A run that another batch, or nobody, works at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    pub experiment: String,
+    pub name: String,
+    pub is_finished: bool,
 }
 
 /// Whether anything new may start, and why not.
@@ -216,6 +230,7 @@ pub fn decide(seen: &Observation) -> Decision {
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
             Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
+            Standing::Held(reason) => decision.waiting.push((index, Reason::Held(reason.clone()))),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
             Standing::Waiting => {
                 let placed = match hindrance(run, seen, &live) {
@@ -232,12 +247,14 @@ pub fn decide(seen: &Observation) -> Decision {
                     Err(reason) => decision.waiting.push((index, reason)),
                 }
             }
-            Standing::Finished | Standing::Left => {}
+            Standing::PutOff | Standing::Finished | Standing::Left => {}
         }
     }
     // At the second signal nobody waits for a worker that cannot be ended from here.
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
+        // The next runner finds it lost, which is better than to keep a person waiting.
+        Standing::PutOff => seen.ending.is_open(),
         _ => false,
     };
     let opens_later = matches!(seen.gate, Gate::NotYet(_)) && !decision.waiting.is_empty();
@@ -307,8 +324,15 @@ fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<Reason> {
     if !seen.slots.iter().any(|slot| fits(&run.wish, slot, seen)) {
         return Some(missing(&run.wish));
     }
-    if let Some(need) = run.needs.iter().find(|need| !is_met(need, run, seen.runs)) {
-        return Some(Reason::Waits(format!("after {need}")));
+    for need in &run.needs {
+        match met(need, run, seen) {
+            Met::Yes => {}
+            Met::NotYet => return Some(Reason::Waits(format!("after {need}"))),
+            Met::Never => {
+                let reason = format!("after {need}, and there is no such run (see: overnight queue FILE)");
+                return Some(Reason::Waits(reason));
+            }
+        }
     }
     let at_once = live.iter().filter(|experiment| **experiment == run.experiment).count();
     match run.limit {
@@ -319,14 +343,37 @@ fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<Reason> {
     }
 }
 
-fn is_met(need: &str, run: &Run, runs: &[Run]) -> bool {
-    let named = |other: &&Run| {
-        other.experiment == need
-            || format!("{}/{}", other.experiment, other.name) == need
-            || (other.experiment == run.experiment && other.name == need)
-    };
-    // A need outside of this batch's view is not our business: whoever queued it checked it.
-    runs.iter().filter(named).all(|other| other.standing == Standing::Finished)
+/// Whether what a run needs has finished.
+enum Met {
+    Yes,
+    NotYet,
+    /// Nothing bears that name.
+    Never,
+}
+
+fn met(need: &str, run: &Run, seen: &Observation) -> Met {
+    let is_meant = |experiment: &str, name: &str| names(need, &run.experiment, experiment, name);
+    let within = seen.runs.iter().filter(|other| is_meant(&other.experiment, &other.name));
+    let without = seen.others.iter().filter(|other| is_meant(&other.experiment, &other.name));
+    let mut all = within
+        .map(|other| other.standing == Standing::Finished)
+        .chain(without.map(|other| other.is_finished))
+        .peekable();
+    if all.peek().is_none() {
+        Met::Never
+    } else if all.all(|is_finished| is_finished) {
+        Met::Yes
+    } else {
+        Met::NotYet
+    }
+}
+
+/// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
+/// by its own name among those of one experiment.
+pub fn names(need: &str, of: &str, experiment: &str, name: &str) -> bool {
+    experiment == need
+        || need.split_once('/').is_some_and(|(of_need, run)| (of_need, run) == (experiment, name))
+        || (experiment == of && name == need)
 }
 
 fn waiting_for(wish: &Wish) -> Reason {

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::process::Child;
 
-use super::attempt::{self, Ended, Place};
+use super::attempt::{self, Ended, Place, Witness};
 use super::child::{self, Handle};
 use super::program::Program;
-use super::tracked::Killed;
+use super::tracked::{self, Killed};
 use crate::data_files;
 use crate::run_dir::records::{Ask, Attempt, End, Environment, Event, Request, RunRecord, Start};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
 use crate::run_dir::write::{Durability, append_line, at};
-use crate::run_dir::{RunDir, checkpoint, lock, read, scan};
+use crate::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
 
 /// Readers hold the lock for moments; a worker holds it for longer than this.
 const LOCK_LIMIT: Duration = Duration::from_secs(1);
@@ -112,20 +112,17 @@ async fn changed_data(dir: &RunDir, record: &RunRecord, requests: &[Request]) ->
     tokio::task::spawn_blocking(compare).await.ok().flatten()
 }
 
-/// Appends what became of an attempt whose worker has ended.
-///
-/// # Errors
-/// The run directory cannot be written to.
-pub fn write_end(
+/// What became of an attempt whose worker has ended; not written yet.
+pub fn end(
     dir: &RunDir,
     attempt: u32,
     status: Option<std::process::ExitStatus>,
     killed: Option<&Killed>,
-    device_memory_bytes: Option<u64>,
-) -> io::Result<End> {
+    witness: &Witness,
+) -> End {
     let events = events(dir);
     let requests = read::lines(&dir.requests()).map(|lines| lines.records).unwrap_or_default();
-    let end = attempt::end_line(&Ended {
+    attempt::end_line(&Ended {
         attempt,
         status,
         killed,
@@ -133,11 +130,17 @@ pub fn write_end(
         events: &events,
         stderr: &read::tail(&dir.stderr_log(), LAST_WORDS_BYTES),
         newest: newest(dir, &requests, &events),
-        device_memory_bytes,
         time: scan::now(),
-    });
-    append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)?;
-    Ok(end)
+        witness,
+    })
+}
+
+/// Appends an end.
+///
+/// # Errors
+/// The run directory cannot be written to.
+pub fn write_end(dir: &RunDir, end: &End) -> io::Result<()> {
+    append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)
 }
 
 /// Writes the end that nobody saw, unless somebody is at the run or wrote it by now.
@@ -148,14 +151,17 @@ pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Res
     let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
     let seen = look_under_lock(dir, host);
     match (&seen.status, last_start(&seen.attempts)) {
-        (Status::Lost, Some(start)) => write_end(dir, start.attempt, None, killed, None).map(Some),
+        (Status::Lost, Some(start)) if tracked::elsewhere(&seen).is_none() => {
+            let end = end(dir, start.attempt, None, killed, &Witness::default());
+            write_end(dir, &end).map(|()| Some(end))
+        }
         _ => Ok(None),
     }
 }
 
 /// The newest checkpoint that counts: those after the step that a person went back to are overtaken, also
 /// while they are still there.
-fn newest(dir: &RunDir, requests: &[Request], events: &[Event]) -> Option<u64> {
+pub fn newest(dir: &RunDir, requests: &[Request], events: &[Event]) -> Option<u64> {
     let no_later = asked_from(requests, events).unwrap_or(u64::MAX);
     checkpoint::steps(dir).into_iter().rfind(|step| *step <= no_later)
 }
@@ -190,6 +196,7 @@ fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
         requests: &seen.requests,
         progress: seen.progress.as_ref(),
         host,
+        boot: machine::boot_id(),
         now,
     });
     seen

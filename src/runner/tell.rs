@@ -7,8 +7,9 @@ use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
-use super::view::{BatchLine, RunLine};
-use crate::run_dir::records::{Phase, QueueState, RunResult, WaitingRun};
+use super::view::LiveRun;
+use crate::run_dir::records::{Counts, FailedRun, QueueState, RunName, RunResult, WaitingRun};
+use crate::run_dir::status::{end_of, last_start};
 use crate::run_dir::{Status, machine};
 use crate::say;
 
@@ -24,6 +25,7 @@ pub struct Places<'a> {
 /// The state of the queue, with estimates as far as steps were measured. `now` is Unix seconds.
 pub fn queue_state(
     runs: &[Tracked],
+    standings: &[Standing],
     places: &Places,
     decision: &Decision,
     rates: &Rates,
@@ -67,29 +69,60 @@ pub fn queue_state(
         }
     });
     let waiting: Vec<WaitingRun> = waiting.collect();
-    QueueState { time: now, waiting, end: end.map(|end| now + end), drain: false, breaker: None }
+    let at_work = runs.iter().filter(|run| run.worker.is_some());
+    QueueState {
+        time: now,
+        waiting,
+        end: end.map(|end| now + end),
+        running: at_work
+            .map(|run| RunName { experiment: run.dir.experiment(), run: run.dir.name() })
+            .collect(),
+        failed: failed(runs, standings),
+        counts: counts(runs, standings),
+        ..QueueState::default()
+    }
 }
 
-/// One line a live run.
-pub fn run_lines(runs: &[Tracked]) -> Vec<RunLine> {
-    runs.iter().filter(|run| run.worker.is_some()).map(run_line).collect()
+/// Where each run with a live worker stands.
+pub fn live_runs(runs: &[Tracked]) -> Vec<LiveRun> {
+    runs.iter().filter(|run| run.worker.is_some()).map(|run| LiveRun::of(&run.seen)).collect()
 }
 
-/// The counts of the batch; `left` are the seconds until its probable end.
-pub fn batch_line(runs: &[Tracked], standings: &[Standing], left: Option<f64>) -> BatchLine {
-    let mut line = BatchLine { left_seconds: left, ..BatchLine::default() };
+/// How many runs stand where.
+pub fn counts(runs: &[Tracked], standings: &[Standing]) -> Counts {
+    let mut counts = Counts::default();
     for (run, standing) in runs.iter().zip(standings) {
         match standing {
-            Standing::Live(_) => line.running += 1,
-            Standing::Waiting | Standing::Lost => line.waiting += 1,
-            Standing::Finished => line.finished += 1,
-            Standing::Left if matches!(run.seen.status, Status::Failed { .. } | Status::Killed { .. }) => {
-                line.failed += 1;
-            }
-            Standing::Left => line.left += 1,
+            Standing::Live(_) => counts.running += 1,
+            Standing::Waiting | Standing::Held(_) | Standing::Lost | Standing::PutOff => counts.waiting += 1,
+            Standing::Finished => counts.finished += 1,
+            Standing::Left if has_failed(run) => counts.failed += 1,
+            Standing::Left => counts.left += 1,
         }
     }
-    line
+    counts
+}
+
+/// So many of the failed runs are named in `queue.json`.
+const FAILED_NAMED: usize = 8;
+
+/// The runs that failed last and are not tried again, newest first.
+pub fn failed(runs: &[Tracked], standings: &[Standing]) -> Vec<FailedRun> {
+    let failed =
+        runs.iter().zip(standings).filter(|(run, standing)| **standing == Standing::Left && has_failed(run));
+    let named = failed.map(|(run, _)| {
+        let end = last_start(&run.seen.attempts).and_then(|start| end_of(&run.seen.attempts, start.attempt));
+        let (cause, time) = end.map_or((String::new(), 0.0), |end| (end.why.clone(), end.time));
+        FailedRun { experiment: run.dir.experiment(), run: run.dir.name(), cause, time }
+    });
+    let mut named: Vec<FailedRun> = named.collect();
+    named.sort_by(|a, b| b.time.total_cmp(&a.time));
+    named.truncate(FAILED_NAMED);
+    named
+}
+
+fn has_failed(run: &Tracked) -> bool {
+    matches!(run.seen.status, Status::Failed { .. } | Status::Killed { .. })
 }
 
 /// Appends a sample to the table of each live run. A table that cannot be written harms no run.
@@ -134,39 +167,6 @@ pub fn seconds_left(run: &Tracked, rates: &Rates) -> Option<f64> {
         .or_else(|| rates.seconds(&run.dir.experiment(), run.steps_left()))
 }
 
-fn run_line(run: &Tracked) -> RunLine {
-    let attempt = run.worker.as_ref().map_or(0, |worker| worker.attempt);
-    let steps = run.seen.record.as_ref().map_or(0, |record| record.steps);
-    let name = run.name();
-    let Some(progress) = run.seen.progress.as_ref().filter(|progress| progress.attempt == attempt) else {
-        return RunLine { name, phase: "starting".into(), steps, ..RunLine::default() };
-    };
-    RunLine {
-        name,
-        phase: phase(progress.phase).into(),
-        step: progress.step,
-        steps: progress.steps,
-        loss: progress.loss.map(|loss| loss.0),
-        rate: progress.rate.as_ref().map(|(name, rate)| (*rate, unit(name))),
-        left_seconds: progress.remaining_seconds,
-    }
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Loading => "loading",
-        Phase::Training => "training",
-        Phase::Evaluating => "evaluating",
-        Phase::Sampling => "sampling",
-        Phase::Checkpointing => "checkpointing",
-    }
-}
-
-/// What a rate counts: `tokens_per_second` counts tokens.
-fn unit(rate: &str) -> String {
-    rate.strip_suffix("_per_second").unwrap_or(rate).to_owned()
-}
-
 fn later(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     a.zip(b).map(|(a, b)| a.max(b))
 }
@@ -194,8 +194,10 @@ mod tests {
             vec![(0, Reason::Held("no GPU".to_owned())), (1, Reason::Waits("for a free slot".to_owned()))];
         let decision = Decision { waiting, ..Decision::default() };
         let slots = [Slot { gpu: None, threads: 1 }];
+        let standings = [Standing::Waiting, Standing::Waiting];
         let places = Places { slots: &slots, usable: vec![true], gpus: 0 };
-        let state = queue_state(&runs, &places, &decision, &rates, 1000.0);
+        let state = queue_state(&runs, &standings, &places, &decision, &rates, 1000.0);
+        assert_eq!(state.counts, Counts { waiting: 2, ..Counts::default() });
         let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
         assert_eq!(state.end, Some(1100.0));

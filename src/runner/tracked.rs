@@ -13,10 +13,11 @@ use super::schedule::{self, Live, Standing, Threads};
 use super::telemetry::TelemetryFile;
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Stage, Status, Waiting, last_start};
-use crate::run_dir::{RunDir, lock, read, split};
+use crate::run_dir::status::{self, Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, lock, machine, read, split};
+use crate::say;
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;
@@ -34,6 +35,8 @@ pub struct Tracked {
     pub finished_before: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// How its last attempt ended, until the disk takes it.
+    pub put_off: Option<PutOff>,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
@@ -66,10 +69,22 @@ pub struct Worker {
     pub telemetry: Option<TelemetryFile>,
     /// What it holds of its GPU.
     pub takings: Takings,
+    /// When this runner started it, or first saw it.
+    pub since: Instant,
     last_step: u64,
     moved: Instant,
     last_sign: f64,
     stirred: Instant,
+}
+
+/// An end that is not written yet.
+#[derive(Clone, Debug)]
+pub struct PutOff {
+    pub end: End,
+    /// Checkpoint that the attempt went on from.
+    pub from: Option<u64>,
+    /// Whether it counts for nothing, whatever it looks like.
+    pub is_forgiven: bool,
 }
 
 /// Why this runner killed a worker.
@@ -101,6 +116,7 @@ impl Tracked {
             due: false,
             finished_before,
             trouble: None,
+            put_off: None,
             skipped: None,
             held: None,
             key: OnceCell::new(),
@@ -163,6 +179,9 @@ impl Tracked {
                 quiet: now.duration_since(worker.moved),
                 silent: now.duration_since(worker.stirred),
             });
+        }
+        if self.put_off.is_some() {
+            return Standing::PutOff;
         }
         if self.trouble.is_some() {
             return Standing::Left;
@@ -260,6 +279,11 @@ impl Tracked {
         taken > until_evaluated.max(SETTLING_STEPS)
     }
 
+    /// What must have finished before it.
+    pub fn needs(&self) -> &[String] {
+        self.seen.record.as_ref().map_or(&[], |record| &record.queue.needs)
+    }
+
     /// Higher ones start first: what was asked for last, else what the file says.
     pub fn priority(&self) -> i64 {
         let asked = self.seen.requests.iter().rev().find_map(|request| match request.ask {
@@ -301,6 +325,7 @@ impl Worker {
             killed: None,
             telemetry: None,
             takings: Takings::default(),
+            since: now,
             last_step: 0,
             moved: now,
             last_sign: 0.0,
@@ -354,13 +379,37 @@ pub fn skip(
     });
 }
 
+/// Why a lost run may not be started here: its worker may live on, on a machine that sleeps or whose
+/// files come late, and two workers would write the same files.
+pub fn elsewhere(seen: &Seen) -> Option<String> {
+    let start = lost_elsewhere(seen)?;
+    let heard = seen.progress.as_ref().map_or(start.time, |progress| progress.time);
+    let since = say::duration((scan::now() - heard).max(0.0));
+    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
+    Some(format!(
+        "it began on {}, last heard of {since} ago: it goes on there by itself if that machine only sleeps \
+         (if it is gone for good: overnight retry {name})",
+        start.host
+    ))
+}
+
+fn lost_elsewhere(seen: &Seen) -> Option<&Start> {
+    if seen.status != Status::Lost {
+        return None;
+    }
+    status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id())
+}
+
 /// What may be done about a run without a worker. A failed one is tried again at most once in a batch
 /// that is asked to, however it ends then.
 pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standing {
     match &seen.status {
         Status::Finished => Standing::Finished,
         Status::Waiting { .. } => Standing::Waiting,
-        Status::Lost => Standing::Lost,
+        Status::Lost => match elsewhere(seen) {
+            Some(reason) => Standing::Held(reason),
+            None => Standing::Lost,
+        },
         Status::Failed { .. } | Status::Killed { .. } if failed == FailedRuns::Retry => {
             let last = last_start(&seen.attempts).and_then(|start| start.batch.as_deref());
             if batch.is_some() && last == batch { Standing::Left } else { Standing::Waiting }
@@ -378,7 +427,8 @@ pub fn holder(dir: &RunDir) -> Option<Handle> {
     (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
 }
 
-fn has_open(process: u32, path: &Path) -> bool {
+/// Whether a process has the file at `path` open.
+pub fn has_open(process: u32, path: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
     let wanted = identity(path);
     let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };

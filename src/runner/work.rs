@@ -3,6 +3,7 @@
 
 mod acts;
 mod deciding;
+mod ends;
 mod keeping;
 mod measure;
 
@@ -23,17 +24,21 @@ use super::gpu_memory::GpuMemories;
 use super::hold::Hold;
 use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
+use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
 use super::program::Program;
+use super::retention::Retention;
+use super::room::{Room, Space};
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Slot, Standing};
 use super::telemetry::{self, Sampler};
+use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
-use super::view::View;
+use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
-use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry};
+use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry, RunnerLock};
 use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
-use measure::News;
+use measure::Findings;
 
 /// Time between two looks at the run directories.
 const TICK: Duration = Duration::from_millis(500);
@@ -53,14 +58,16 @@ pub async fn work(
     hold: &mut Hold,
 ) -> Result<Outcome, RunnerError> {
     let mut interrupts = Interrupts::listen()?;
-    let mut outcome = batch(workspace, options, hold, &mut interrupts).await?;
+    let mut terminal = Terminal::listen(options.terminal)?;
+    let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal).await?;
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
-        hold.name("waiting for work")?;
+        drop(hold.name(RunnerLock::WAITS));
+        terminal.waits();
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
-        if !found_work(workspace, &all, &mut interrupts).await {
+        if !found_work(workspace, &all, &mut interrupts, &mut terminal).await {
             break;
         }
-        outcome = batch(workspace, &all, hold, &mut interrupts).await?;
+        outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal).await?;
     }
     Ok(outcome)
 }
@@ -71,6 +78,7 @@ async fn batch(
     options: &RunnerOptions,
     hold: &mut Hold,
     interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
 ) -> Result<Outcome, RunnerError> {
     let host = scan::host();
     let runs = selected(workspace, options, &host);
@@ -82,21 +90,58 @@ async fn batch(
         answer = program.shake_hands() => answer?,
         _ = interrupts.next() => return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default())),
     }
+    if !waited_for_room(workspace, options, interrupts).await {
+        return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default()));
+    }
     let devices = Devices::find();
     let work = Work::begin(workspace, options, host, runs, program, devices)?;
-    hold.name(&work.batch.name())?;
-    work.go(interrupts).await
+    // A courtesy to those who ask; a disk that takes no name takes no runs either, and says so.
+    drop(hold.name(&work.batch.name()));
+    terminal.begun(work.batch.dir());
+    work.go(interrupts, terminal).await
+}
+
+/// Waits until the disk has room for the batch's own files; false when a signal came first.
+async fn waited_for_room(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+) -> bool {
+    let mut room = Room::default();
+    let mut tick = tokio::time::interval(WAITING_TICK);
+    loop {
+        let Some(space) = Space::of(workspace) else { return true };
+        let was_held = room.is_held();
+        room = room.after(space);
+        match (was_held, room.is_held()) {
+            (_, false) => return true,
+            (false, true) => {
+                View::open(options.style).say(&format!("nothing is started: {}", space.reason()))
+            }
+            (true, true) => {}
+        }
+        tokio::select! {
+            _ = interrupts.next() => return false,
+            _ = tick.tick() => {}
+        }
+    }
 }
 
 fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
     runs.iter().all(|run| {
         let standing = tracked::standing(&run.seen, None, options.failed);
-        !run.is_to_be_adopted() && matches!(standing, Standing::Finished | Standing::Left)
+        let is_left = matches!(standing, Standing::Finished | Standing::Left | Standing::Held(_));
+        !run.is_to_be_adopted() && is_left
     })
 }
 
 /// Waits until there is something to do; false when a signal came first.
-async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: &mut Interrupts) -> bool {
+async fn found_work(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    interrupts: &mut Interrupts,
+    terminal: &mut Terminal,
+) -> bool {
     let mut comings = scan::Comings::default();
     let mut tick = tokio::time::interval(WAITING_TICK);
     let mut ticks = 0;
@@ -104,6 +149,10 @@ async fn found_work(workspace: &Workspace, options: &RunnerOptions, interrupts: 
     loop {
         tokio::select! {
             _ = interrupts.next() => return false,
+            News::Gone = terminal.next() => {
+                terminal.leave();
+                terminal.waits();
+            }
             _ = tick.tick() => {}
         }
         ticks += 1;
@@ -143,12 +192,17 @@ struct Work<'a> {
     batch: Batch,
     report: Option<FreshReport>,
     hooks: Hooks,
+    retention: Retention,
     begun: Instant,
     sampler: Sampler,
     sampled: Option<Instant>,
+    memory: MemoryWatch,
+    /// Whether the disk of `runs/` has room, and what it had when last looked at.
+    room: Room,
+    space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
-    news: (UnboundedSender<News>, UnboundedReceiver<News>),
+    findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
 }
 
 /// A child of ours has ended.
@@ -212,7 +266,7 @@ impl<'a> Work<'a> {
             workspace,
             options,
             host,
-            boot: machine::boot_id(),
+            boot: machine::boot_id().to_owned(),
             cpu_name: machine::cpu_name(),
             program,
             gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
@@ -232,16 +286,24 @@ impl<'a> Work<'a> {
             batch,
             report,
             hooks,
+            retention: Retention::new(workspace, &options.settings.retention),
             begun: Instant::now(),
             sampler: Sampler::new(workspace.root()),
             sampled: None,
+            memory: MemoryWatch::begin(),
+            room: Room::default(),
+            space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
-            news: unbounded_channel(),
+            findings: unbounded_channel(),
         })
     }
 
-    async fn go(mut self, interrupts: &mut Interrupts) -> Result<Outcome, RunnerError> {
+    async fn go(
+        mut self,
+        interrupts: &mut Interrupts,
+        terminal: &mut Terminal,
+    ) -> Result<Outcome, RunnerError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.name_what_is_left_alone();
@@ -263,9 +325,11 @@ impl<'a> Work<'a> {
             }
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
-                Some(news) = self.news.1.recv() => self.heard(news),
+                Some(findings) = self.findings.1.recv() => self.heard(findings),
                 interrupt = interrupts.next() => self.interrupted(interrupt),
-                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                news = terminal.next() => self.terminal_changed(news, terminal),
+                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -289,12 +353,16 @@ impl<'a> Work<'a> {
             self.runs.extend(new);
         }
         self.look_for_drain();
+        self.memory.look(now);
+        self.look_at_room();
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
-            if !(hinted || run.due || run.worker.is_some() || turn.contains(&index)) {
+            if !(hinted || run.due || run.worker.is_some() || run.put_off.is_some() || turn.contains(&index))
+            {
                 continue;
             }
             run.look(&self.host, now);
+            self.take_put_off(index);
             self.end_adopted(index);
             if self.runs[index].is_to_be_adopted() {
                 self.adopt(index, now);
@@ -375,6 +443,21 @@ impl<'a> Work<'a> {
         self.view.say(words);
     }
 
+    fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
+        match news {
+            News::Resized => self.view.redraw(),
+            News::Gone => {
+                terminal.leave();
+                self.view.leave_terminal();
+                terminal.begun(self.batch.dir());
+                let words = "the terminal is gone; the batch goes on (overnight status --watch shows it, \
+                             overnight drain ends it)";
+                self.batch.event("terminal-gone", None, words);
+                self.view.say(words);
+            }
+        }
+    }
+
     fn name_what_is_left_alone(&mut self) {
         for run in &self.runs {
             let standing = tracked::standing(&run.seen, None, self.options.failed);
@@ -397,14 +480,18 @@ impl<'a> Work<'a> {
             .iter()
             .any(|action| matches!(action, Action::Probe { .. } | Action::Divide { .. }));
         if (self.batch.queue_is_due(now) && !is_passing) || decision.done {
-            let mut state =
-                tell::queue_state(&self.runs, &self.places(decision), decision, &self.rates, scan::now());
+            let mut state = tell::queue_state(
+                &self.runs,
+                standings,
+                &self.places(decision),
+                decision,
+                &self.rates,
+                scan::now(),
+            );
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
-            let lines = tell::run_lines(&self.runs);
-            let left = state.end.map(|end| end - state.time);
-            self.view.update(now, &lines, &tell::batch_line(&self.runs, standings, left));
+            self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }
@@ -416,10 +503,14 @@ impl<'a> Work<'a> {
         decision: &Decision,
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, RunnerError> {
-        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        let mut outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
+        outcome.is_drained = self.draining;
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
-        self.batch.end(outcome.exit())?;
+        if let Err(error) = self.batch.end(outcome.exit()) {
+            self.view.say(&format!("the end of the batch could not be written: {error}"));
+        }
+        self.finish_cleaning(interrupts).await;
         match self.report.take() {
             Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
             Some(report) => tokio::select! {

@@ -78,13 +78,37 @@ impl Workspace {
         self.spawn(&[&["run", "--plain", "--no-report"], arguments].concat())
     }
 
+    /// `overnight` with `arguments`, to its end.
+    pub fn overnight(&self, arguments: &[&str]) -> Output {
+        self.spawn(arguments).wait()
+    }
+
+    /// [`Workspace::run`] in a control group, by its file of process numbers.
+    pub fn run_in(&self, group: &Path, arguments: &[&str]) -> Output {
+        let inner = self.command(&[&["run", "--plain", "--no-report"], arguments].concat());
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(group);
+        command.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Workspace::spawned(command).wait()
+    }
+
     /// `overnight` with `arguments`, still at work.
     pub fn spawn(&self, arguments: &[&str]) -> Running {
+        Workspace::spawned(self.command(arguments))
+    }
+
+    fn spawned(mut command: Command) -> Running {
         // Files, not pipes: nobody has to read them for the command to go on.
         let mut names = tempfile::Builder::new();
         let (stdout, stdout_path) = names.prefix("stdout-").tempfile().unwrap().keep().unwrap();
         let (stderr, stderr_path) = names.prefix("stderr-").tempfile().unwrap().keep().unwrap();
-        let child = self.command(arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
         Running { child, stdout: stdout_path, stderr: stderr_path }
     }
 
@@ -104,7 +128,8 @@ impl Workspace {
         self.command(arguments).stdout(full()).stderr(full()).status().unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// `overnight` with `arguments`, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
         command
             .arg("-C")

@@ -11,3 +11,4 @@ mod orders;
 mod real_data;
 mod resume;
 mod split;
+mod verify;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use overnight::experiment::settings::Precision;
-use overnight::run_dir::records::{Attempt, Device, Start, What};
+use overnight::run_dir::records::{Ask, Attempt, Device, Start, What};
 use overnight::run_dir::write::{Durability, append_line};
 use overnight::run_dir::{PROTOCOL, lock, read};
 use rustix::process::Signal;
@@ -134,4 +134,31 @@ fn an_older_checkpoint_can_be_gone_on_from_and_what_came_after_is_forgotten() {
     assert_eq!(worker.status().unwrap().code(), Some(0));
     assert!(run.events().iter().any(|event| event.what == What::Resumed { checkpoint: older }));
     assert_eq!(run.metrics().rows, 60);
+}
+
+#[test]
+fn a_worker_started_by_hand_goes_back_where_a_person_asked_and_repeats_what_the_runner_decided() {
+    let mut settings = language_model();
+    settings.train.precision = Precision::Auto;
+    let run = TestRun::new(settings);
+    run.kill_after_rows(35);
+    let text = std::fs::read_to_string(run.dir.attempts()).unwrap();
+    assert!(text.contains("\"precision\":\"fp32\""), "automatic is not bf16 on a processor: {text}");
+    // As if the runner had decided otherwise, for reasons of its own.
+    std::fs::write(
+        run.dir.attempts(),
+        text.replace("\"libtorch\":\"2.11.0\"", "\"libtorch\":\"2.11.0+cpu\""),
+    )
+    .unwrap();
+    let older = overnight::run_dir::checkpoint::steps(&run.dir)[0];
+    let ask = Ask::Retry { from_step: Some(older) };
+    overnight::queue::request(&run.dir, ask).unwrap();
+    run.train();
+    assert!(run.events().iter().any(|event| event.what == What::Resumed { checkpoint: older }));
+    let attempts = read::lines::<Attempt>(&run.dir.attempts()).unwrap().records;
+    let second = overnight::run_dir::status::last_start(&attempts).unwrap();
+    assert_eq!((second.attempt, second.checkpoint), (2, Some(older)));
+    assert_eq!(second.libtorch, "2.11.0+cpu");
+    assert!(second.why.starts_with(&format!("goes on from step {older}")), "{}", second.why);
+    assert!(second.why.ends_with("; started by hand"), "{}", second.why);
 }

@@ -37,7 +37,7 @@ pub fn save(run: &RunDir, learner: &Learner, state: &mut State, occasion: Occasi
     state.model_hash = blake3::hash(&model).to_hex().to_string();
     state.optimizer_hash = blake3::hash(&optimizer).to_hex().to_string();
     if occasion == Occasion::Planned {
-        state.history = chained(&state.history, state.model_hash.as_bytes());
+        state.history = layout::chained(&state.history, state.model_hash.as_bytes());
     }
     let state_json = serde_json::to_vec_pretty(state).map_err(io::Error::from)?;
 
@@ -114,13 +114,6 @@ pub fn forget_after(run: &RunDir, step: u64) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The running hash after one more piece.
-pub fn chained(history: &str, piece: &[u8]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(history.as_bytes()).update(piece);
-    hasher.finalize().to_hex().to_string()
 }
 
 /// Files of a checkpoint whose hashes agree with its state.

@@ -24,7 +24,7 @@ pub fn prepare(start: &Start) -> Result<Device, Failure> {
                     "libtorch's CUDA part does not load: {why} (`scripts/libtorch --cuda` fetches one that does)"
                 ))
             })?;
-            // The runner shows the worker one GPU, by its UUID; started by hand it sees them all.
+            // The worker is shown one GPU, by its UUID.
             let index = if uuid.is_empty() { *index as usize } else { 0 };
             let count = Cuda::device_count();
             if index as i64 >= count {
@@ -37,6 +37,16 @@ pub fn prepare(start: &Start) -> Result<Device, Failure> {
     };
     torch_ext::set_deterministic(true)?;
     Ok(device)
+}
+
+/// Lets CUDA see this device alone, as the runner does for the workers that it starts.
+pub fn show_only(device: &records::Device) {
+    let visible = match device {
+        records::Device::Cpu { .. } => "",
+        records::Device::Cuda { uuid, .. } => uuid,
+    };
+    // Sound because no other thread reads the environment yet: CUDA is loaded after this.
+    unsafe { std::env::set_var("CUDA_VISIBLE_DEVICES", visible) };
 }
 
 /// The variables that libraries read when they are loaded, where the runner has not set them: cuBLAS

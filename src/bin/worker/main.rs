@@ -3,6 +3,7 @@
 //! It reads the run's settings and orders, its data and its own checkpoints; it writes every other file
 //! of the run. It knows nothing of the queue, of other runs or of reports.
 
+mod by_hand;
 mod checkpoint;
 mod data;
 mod device;
@@ -39,7 +40,8 @@ use journal::append_event;
 use orders::Orders;
 use train::{Outcome, train};
 
-const USAGE: &str = "usage: overnight-worker train RUN_DIR | probe RUN_DIR ORDERS | --protocol | --version";
+const USAGE: &str =
+    "usage: overnight-worker train RUN_DIR [--until STEP] | probe RUN_DIR ORDERS | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -58,7 +60,14 @@ fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        [verb, path] if verb == "train" => ExitCode::from(work(Path::new(path)) as u8),
+        [verb, path] if verb == "train" => ExitCode::from(work(Path::new(path), None) as u8),
+        [verb, path, flag, step] if verb == "train" && flag == "--until" => match step.parse() {
+            Ok(step) => ExitCode::from(work(Path::new(path), Some(step)) as u8),
+            Err(error) => {
+                eprintln!("overnight-worker: --until {step}: {error}\n{USAGE}");
+                ExitCode::from(WRONG_USAGE)
+            }
+        },
         [verb, path, orders] if verb == "probe" => ExitCode::from(look(Path::new(path), orders) as u8),
         _ => {
             eprintln!("{USAGE}");
@@ -67,8 +76,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Carries out the orders in the run directory. Gives the exit code.
-fn work(path: &Path) -> i32 {
+/// Carries out the orders in the run directory, but ends as if asked to after the step `until`. Gives the
+/// exit code.
+fn work(path: &Path, until: Option<u64>) -> i32 {
     let run = RunDir::new(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
     let ended = match flag_of_signals() {
         Ok(flag) => move || flag.load(Ordering::Relaxed),
@@ -76,7 +86,8 @@ fn work(path: &Path) -> i32 {
     };
     let prepared = || {
         let record = read::run_record(&run)?;
-        let orders = Orders::take(&run, &record)?;
+        let mut orders = Orders::take(&run, &record)?;
+        orders.until = until;
         Ok((record, orders))
     };
     let (record, orders) = match prepared() {

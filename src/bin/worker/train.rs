@@ -9,9 +9,10 @@ mod end;
 mod rows;
 mod state;
 
-use overnight::run_dir::records::{RunRecord, What};
+use overnight::run_dir::certificate::trail;
+use overnight::run_dir::records::{Event, RunRecord, What};
 use overnight::run_dir::write::{Durability, replace_json};
-use overnight::run_dir::{RunDir, checkpoint::State, metrics};
+use overnight::run_dir::{RunDir, checkpoint::State, metrics, read};
 use tch::Device;
 
 use crate::checkpoint;
@@ -116,7 +117,7 @@ fn train_on(
         if is_last {
             return run.finish(stopped_early, orders.start.attempt);
         }
-        if ended() {
+        if ended() || orders.until.is_some_and(|until| run.state.step >= until) {
             return run.end_as_asked(Due::NOTHING);
         }
 
@@ -171,6 +172,12 @@ impl Training<'_> {
         let device = start.device.name();
         if step > 0 {
             self.journal.event(step, What::Resumed { checkpoint: step })?;
+            // A worker that was killed between the checkpoint and its event left it to us.
+            let events = read::lines::<Event>(&self.dir.events())?.records;
+            let is_noted = trail(&events).iter().any(|point| point.step == step && !point.history.is_empty());
+            if !is_noted {
+                self.leave_trail(0, 0.0)?;
+            }
             self.journal
                 .say(&format!("attempt {attempt} goes on after step {step} of {steps}, on {device}"))?;
         } else {

@@ -72,7 +72,7 @@ impl<'a> Places<'a> {
             .enumerate()
             .filter(|(_, run)| run.standing == Standing::Waiting && may_start(run))
             .collect();
-        let gpus = seen.room.gpus.to_vec();
+        let gpus = seen.vacancies.gpus.to_vec();
         let empty = gpus.iter().flatten().filter(|gpu| gpu.tenants.is_empty()).count();
         let places = seen.slots.iter().filter(|slot| slot.gpu.is_some()).count();
         let may_share = places > seen.gpus.len();
@@ -99,7 +99,7 @@ impl<'a> Places<'a> {
 
     fn on_processor(&mut self, index: usize, run: &Run) -> Result<Action, Reason> {
         let measures = Reason::Waits("until it is measured how threads are best divided".to_owned());
-        match self.seen.room.processor {
+        match self.seen.vacancies.processor {
             Processor::Measuring => {
                 self.wait_for_others = true;
                 return Err(measures);
@@ -115,7 +115,7 @@ impl<'a> Places<'a> {
         }
         let slot = self.free_slot(&run.wish).ok_or_else(|| waiting_for(&run.wish))?;
         let threads = run.threads.in_slot(self.seen.slots[slot].threads);
-        let fits = self.seen.room.cores.is_none_or(|cores| self.busy_threads + threads <= cores);
+        let fits = self.seen.vacancies.cores.is_none_or(|cores| self.busy_threads + threads <= cores);
         // More threads than cores wait for each other; alone a run may have what it had before.
         if !fits && self.busy_threads > 0 {
             return Err(waiting_for(&run.wish));
@@ -142,7 +142,7 @@ impl<'a> Places<'a> {
             if looked_at.contains(&position) {
                 continue;
             }
-            let verdict = admission::admit(run.need, gpu, self.seen.room.rules, self.several);
+            let verdict = admission::admit(run.need, gpu, self.seen.vacancies.rules, self.several);
             match verdict {
                 Verdict::TooLarge(reason) => too_large = too_large.or(Some(reason)),
                 _ if !is_free => {

@@ -44,7 +44,8 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         patience: PATIENCE,
         gate: Gate::Open,
         seconds_left: None,
-        room: &Room::default(),
+        vacancies: &Vacancies::default(),
+        others: &[],
     })
 }
 
@@ -169,6 +170,44 @@ fn needs_and_limits_hold_a_run_back() {
 }
 
 #[test]
+fn a_need_outside_of_the_batch_counts_as_what_it_is() {
+    let mut needy = run("b", Standing::Waiting);
+    needy.needs = vec!["y".into()];
+    let runs = [needy];
+    let other = |name: &str, is_finished| Other { experiment: "y".into(), name: name.into(), is_finished };
+    let decided = |others: &[Other]| {
+        let seen = Observation {
+            runs: &runs,
+            slots: &cpu(1),
+            gpus: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+            others,
+            vacancies: &Vacancies::default(),
+        };
+        decide(&seen)
+    };
+    assert_eq!(decided(&[other("s1", true), other("s2", false)]).waiting, [(0, waits("after y"))]);
+    let both = decided(&[other("s1", true), other("s2", true)]);
+    assert_eq!(both.actions, [Action::Start { run: 0, slot: 0 }]);
+    let nothing = decided(&[]);
+    assert_eq!(nothing.actions, []);
+    assert!(nothing.waiting[0].1.to_string().contains("there is no such run"), "{nothing:?}");
+}
+
+#[test]
+fn what_its_files_hold_waits_for_a_person_and_keeps_no_batch_open() {
+    let decision = decided(&[run("a", Standing::Held("asleep".into()))], &cpu(1), Ending::Open);
+    assert_eq!(decision.waiting, [(0, Reason::Held("asleep".into()))]);
+    assert!(decision.done);
+    let decision = decided(&[run("a", Standing::PutOff)], &cpu(1), Ending::Open);
+    assert!(!decision.done && decision.actions.is_empty());
+    assert!(decided(&[run("a", Standing::PutOff)], &cpu(1), Ending::Asked).done);
+}
+
+#[test]
 fn the_device_is_that_of_the_attempt_before() {
     assert_eq!(wish("auto", None, 0), Wish::Cpu);
     assert_eq!(wish("auto", None, 2), Wish::AnyGpu);
@@ -212,7 +251,8 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             patience: PATIENCE,
             gate,
             seconds_left: None,
-            room: &Room::default(),
+            vacancies: &Vacancies::default(),
+            others: &[],
         };
         decide(&seen)
     };
@@ -235,7 +275,8 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             patience: PATIENCE,
             gate: Gate::Open,
             seconds_left: Some(600.0),
-            room: &Room::default(),
+            vacancies: &Vacancies::default(),
+            others: &[],
         })
     };
     let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.to_string());

@@ -8,18 +8,19 @@ use rustix::process::Signal;
 use tokio::process::Child;
 
 use super::{Ended, Work};
-use crate::run_dir::records::exit;
+use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::admission::Rules;
 use crate::runner::attempt::Place;
 use crate::runner::hooks::Occasion;
-use crate::runner::schedule::{self, Cause, Slot, Standing};
+use crate::runner::room::is_full;
+use crate::runner::schedule::{self, Cause as KillCause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning};
 use crate::runner::telemetry::{self, TelemetryFile};
 use crate::runner::tell;
-use crate::runner::tracked::{self, Killed, Kinship, Worker};
+use crate::runner::tracked::{self, Killed, Kinship, PutOff, Worker};
 use crate::say;
 
 impl Work<'_> {
@@ -30,7 +31,7 @@ impl Work<'_> {
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
-            batch: &batch,
+            batch: Some(&batch),
             host: &self.host,
             boot: &self.boot,
             gpu: gpu.and_then(|gpu| self.devices.gpus().get(gpu)),
@@ -74,6 +75,11 @@ impl Work<'_> {
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
                 true
+            }
+            Err(error) if is_full(&error) => {
+                let dir = self.runs[index].dir.clone();
+                self.no_room(&dir);
+                false
             }
             Err(error) => {
                 self.trouble(index, &error.to_string());
@@ -121,13 +127,13 @@ impl Work<'_> {
         false
     }
 
-    pub(super) fn kill(&mut self, index: usize, cause: Cause) -> bool {
+    pub(super) fn kill(&mut self, index: usize, cause: KillCause) -> bool {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         let Some(worker) = &mut run.worker else { return true };
         if worker.killed.is_some() {
             // Its stack may still be being saved, and nobody waits for that any more.
-            if let (Cause::EndingNow, Some(handle)) = (cause, &worker.handle) {
+            if let (KillCause::EndingNow, Some(handle)) = (cause, &worker.handle) {
                 drop(handle.kill());
             }
             return false;
@@ -135,14 +141,14 @@ impl Work<'_> {
         let since = |since: Duration| say::duration(since.as_secs_f64());
         let now = Instant::now();
         let why = match cause {
-            Cause::EndingNow => "ended at once by a second signal".to_owned(),
-            Cause::Deaf => {
+            KillCause::EndingNow => "ended at once by a second signal".to_owned(),
+            KillCause::Deaf => {
                 format!("killed after {} without a step, though asked to end", since(worker.quiet(now)))
             }
-            Cause::Hung => format!("hung: no sign of life for {}", since(worker.silent(now))),
+            KillCause::Hung => format!("hung: no sign of life for {}", since(worker.silent(now))),
         };
         match &worker.handle {
-            Some(handle) if cause == Cause::Hung => match handle.try_clone() {
+            Some(handle) if cause == KillCause::Hung => match handle.try_clone() {
                 Ok(handle) => {
                     tokio::spawn(stack::save_and_kill(handle, dir.stack(worker.attempt)));
                 }
@@ -153,7 +159,7 @@ impl Work<'_> {
             None => {}
         }
         self.batch.event("killed", Some(&dir), &why);
-        worker.killed = Some(Killed { why, counts: cause == Cause::Hung });
+        worker.killed = Some(Killed { why, counts: cause == KillCause::Hung });
         false
     }
 
@@ -162,6 +168,11 @@ impl Work<'_> {
         match starting::close(&dir, &self.host, None).await {
             Ok(Some(end)) => self.batch.event("lost", Some(&dir), &end.why),
             Ok(None) => {}
+            // The disk may have room later; nobody waits for that once the end was asked for.
+            Err(error) if is_full(&error) && self.ending.is_open() => {
+                self.no_room(&dir);
+                return false;
+            }
             Err(error) => self.trouble(index, &error.to_string()),
         }
         true
@@ -202,16 +213,10 @@ impl Work<'_> {
         self.memories.ended(worker.gpu, &worker.takings, Instant::now());
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            match starting::write_end(
-                &dir,
-                worker.attempt,
-                None,
-                worker.killed.as_ref(),
-                worker.takings.peak(),
-            ) {
-                Ok(end) => self.told_end(index, &end.why),
-                Err(error) => self.trouble(index, &error.to_string()),
-            }
+            let witness = self.witness(&worker, false);
+            let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
+            // Nobody knows its exit status: what it counts for stays open.
+            self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven: true });
         } else {
             self.told_end(index, "its worker is gone");
         }
@@ -226,36 +231,16 @@ impl Work<'_> {
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
         let unheard = (worker.asked.is_some() && terminated)
             .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
-        let killed = worker.killed.or(unheard);
-        match starting::write_end(&ended.dir, worker.attempt, status, killed.as_ref(), worker.takings.peak())
-        {
-            Ok(end) => {
-                let further = end.checkpoint > worker.checkpoint;
-                let is_forgiven = killed.is_some_and(|killed| !killed.counts);
-                let run = &mut self.runs[index];
-                run.look(&self.host, Instant::now());
-                // What can go on with fewer examples at once, or with a person's word, has not failed.
-                let is_split = matches!(
-                    run.seen.status,
-                    Status::Waiting { because: Waiting::Smaller { .. } | Waiting::BatchNorm }
-                );
-                run.fruitless = match further || is_forgiven {
-                    true => 0,
-                    false => run.fruitless + u32::from(!is_split),
-                };
-                if further || end.code == Some(exit::FINISHED) {
-                    self.breaker.reset();
-                } else if !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED) {
-                    self.breaker.count(&ended.dir, &end.why);
-                }
-                self.told_end(index, &end.why);
-            }
-            Err(error) => self.trouble(index, &error.to_string()),
-        }
+        let killed = worker.killed.clone().or(unheard);
+        let badly = status.is_some_and(|status| !status.success() && killed.is_none());
+        let witness = self.witness(&worker, badly);
+        let end = starting::end(&ended.dir, worker.attempt, status, killed.as_ref(), &witness);
+        let is_forgiven = killed.is_some_and(|killed| !killed.counts);
+        self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven });
     }
 
     /// Says how an attempt ended, by what the run is now.
-    fn told_end(&mut self, index: usize, why: &str) {
+    pub(super) fn told_end(&mut self, index: usize, why: &str) {
         let host = self.host.clone();
         let run = &mut self.runs[index];
         run.look(&host, Instant::now());
@@ -269,24 +254,18 @@ impl Work<'_> {
             Status::Finished => {
                 format!("finished {name}{}", result.as_ref().map(tell::achieved).unwrap_or_default())
             }
-            Status::Failed { code } => {
-                let hint = match *code {
-                    exit::OUT_OF_DEVICE_MEMORY if split::is_at_one(&run.seen.attempts) => {
-                        ", with already one example at once (it needs a device with more memory, or a smaller model)"
+            Status::Failed { .. } => {
+                let cause = cause::last_end(&run.seen.attempts).and_then(|end| end.cause.clone());
+                let advice = match cause {
+                    Some(Cause::OutOfDeviceMemory) if split::is_at_one(&run.seen.attempts) => {
+                        "with already one example at once, it needs a device with more memory, or a smaller model".to_owned()
                     }
-                    exit::OUT_OF_DEVICE_MEMORY => {
-                        "; a smaller train.batch_size with a larger train.accumulate takes less"
-                    }
-                    exit::CANNOT_WRITE => "; see: overnight doctor",
-                    _ => "",
+                    cause => cause.unwrap_or(Cause::Failed).advice(&name),
                 };
-                format!("failed   {name}: {why}{hint} (more: overnight logs {name})")
+                format!("failed   {name}: {why} (what to do: {advice}; more: overnight logs {name})")
             }
-            Status::Killed { signal } => {
-                format!(
-                    "killed   {name} by {}, no retries left (more: overnight logs {name})",
-                    say::signal(*signal)
-                )
+            Status::Killed { .. } => {
+                format!("killed   {name}: {why}; no retries left (more: overnight logs {name})")
             }
             Status::Waiting { because: Waiting::Smaller { micro_batch } } => {
                 format!("ended    {name}: {why}; it {}", split::goes_on_with(*micro_batch))
@@ -299,6 +278,7 @@ impl Work<'_> {
         };
         let word = self.runs[index].seen.status.word();
         self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
+        self.retention.run_ended();
         self.view.say(&line);
         let word = match &self.runs[index].seen.status {
             Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
@@ -309,7 +289,7 @@ impl Work<'_> {
     }
 
     /// Leaves a run alone for the rest of the batch.
-    fn trouble(&mut self, index: usize, why: &str) {
+    pub(super) fn trouble(&mut self, index: usize, why: &str) {
         let run = &mut self.runs[index];
         run.trouble = Some(why.to_owned());
         let (name, dir) = (run.name(), run.dir.clone());

@@ -2,9 +2,9 @@
 //! words.
 
 use super::Work;
-use crate::run_dir::scan;
-use crate::runner::admission::{self, Need, Probing, Room, Rules};
-use crate::runner::schedule::{self, Decision, Gate, Observation, Reason, Standing, Wish};
+use crate::run_dir::{RunDir, scan};
+use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
+use crate::runner::schedule::{self, Decision, Gate, Observation, Other, Reason, Standing, Wish};
 use crate::runner::{clock, devices, estimate, tell};
 
 impl Work<'_> {
@@ -30,13 +30,14 @@ impl Work<'_> {
             patience: self.options.patience,
             gate: self.gate(),
             seconds_left: self.options.until.map(|until| until - scan::now()),
-            room: &self.room(),
+            vacancies: &self.vacancies(),
+            others: &self.others(standings),
         })
     }
 
     /// What is left of the devices at this moment.
-    fn room(&self) -> Room {
-        Room {
+    fn vacancies(&self) -> Vacancies {
+        Vacancies {
             gpus: self.memories.gpus(self.devices.gpus(), &self.runs),
             rules: Rules::of(&self.options.settings.devices),
             processor: self.processor,
@@ -44,11 +45,31 @@ impl Work<'_> {
         }
     }
 
+    /// Runs that this batch leaves out and others need.
+    fn others(&self, standings: &[Standing]) -> Vec<Other> {
+        let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
+        let needs: Vec<(String, &String)> = waiting
+            .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
+            .collect();
+        if needs.is_empty() {
+            return Vec::new();
+        }
+        let other = |dir: &RunDir| {
+            let (experiment, name) = (dir.experiment(), dir.name());
+            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
+            is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
+        };
+        self.left_out.iter().filter_map(other).collect()
+    }
+
     fn gate(&self) -> Gate {
         let now = scan::now();
         match (self.breaker.tripped(), self.options.at) {
             (Some(why), _) => Gate::Shut(why),
             (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
+            (None, _) if self.room.is_held() => {
+                Gate::NotYet(self.space.map_or_else(String::new, |space| space.reason()))
+            }
             (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", clock(at))),
             _ => Gate::Open,
         }
@@ -56,7 +77,7 @@ impl Work<'_> {
 
     /// Where waiting runs can be expected to start.
     pub(super) fn places(&self, decision: &Decision) -> tell::Places<'_> {
-        let room = self.room();
+        let vacancies = self.vacancies();
         let mut taken = vec![false; self.slots.len()];
         for slot in self.runs.iter().filter_map(|run| run.worker.as_ref()?.slot) {
             if let Some(taken) = taken.get_mut(slot) {
@@ -68,7 +89,7 @@ impl Work<'_> {
         let mut on_gpus =
             startable.map(|(run, _)| &self.runs[*run]).filter(|run| run.wish(gpus) != Wish::Cpu);
         let need = on_gpus.next().and_then(|run| admission::expected(self.memories.need(run)));
-        let usable = estimate::usable(&self.slots, &taken, &room.gpus, need, room.rules);
+        let usable = estimate::usable(&self.slots, &taken, &vacancies.gpus, need, vacancies.rules);
         tell::Places { slots: &self.slots, usable, gpus }
     }
 }

@@ -1,4 +1,4 @@
-//! What the loop does for others than the runs: telling hooks of the batch's end.
+//! What is left to do at the end of a batch: deleting what the rules let go, telling hooks of it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,6 +13,17 @@ use crate::runner::tracked::Tracked;
 use crate::runner::{Outcome, Report};
 
 impl Work<'_> {
+    /// Waits until what the rules let go is deleted, so that the report shows what is left; a signal
+    /// ends the waiting.
+    pub(super) async fn finish_cleaning(&mut self, interrupts: &mut Interrupts) {
+        while !self.retention.is_done() && !matches!(self.ending, Ending::Now(_)) {
+            tokio::select! {
+                cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
+                _ = interrupts.next() => break,
+            }
+        }
+    }
+
     /// Tells hooks that the batch is over and waits for those at work, no longer than their timeout;
     /// a signal ends the waiting.
     pub(super) async fn tell_of_the_end(mut self, outcome: &Outcome, interrupts: &mut Interrupts) {
@@ -29,7 +40,7 @@ impl Work<'_> {
         let latest = Instant::now() + self.hooks.longest();
         while !self.hooks.is_done() && !is_in_a_hurry {
             tokio::select! {
-                news = self.hooks.news() => news.tell(&mut self.batch, &self.view),
+                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
                 _ = interrupts.next() => break,
                 () = tokio::time::sleep_until(latest.into()) => break,
             }

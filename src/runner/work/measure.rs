@@ -24,7 +24,7 @@ const MEASURING_SECONDS: f64 = 4.0;
 const MEMORY_PART: f64 = 0.7;
 
 /// What probes that work aside have to say.
-pub enum News {
+pub enum Findings {
     /// Of the probe on a GPU.
     Probed(Result<Found, ProbeFailure>),
     Divided(Division),
@@ -66,8 +66,8 @@ impl Work<'_> {
         match probing::start(&self.program, &dir, &orders, Some(part)) {
             Ok(trial) => {
                 self.memories.probe_started(trial.process());
-                let news = self.news.0.clone();
-                tokio::spawn(async move { drop(news.send(News::Probed(trial.answer().await))) });
+                let findings = self.findings.0.clone();
+                tokio::spawn(async move { drop(findings.send(Findings::Probed(trial.answer().await))) });
             }
             Err(error) => self.probed(Err(ProbeFailure::Other(error.to_string()))),
         }
@@ -102,15 +102,18 @@ impl Work<'_> {
         let Some(orders) = self.trial_orders(index, None) else { return true };
         self.processor = Processor::Measuring;
         self.batch.event("measuring", Some(&self.runs[index].dir), "how the processor is best divided");
-        let (program, dir, news) = (self.program.clone(), self.runs[index].dir.clone(), self.news.0.clone());
-        tokio::spawn(async move { drop(news.send(News::Divided(measure(program, dir, orders, of).await))) });
+        let (program, dir, findings) =
+            (self.program.clone(), self.runs[index].dir.clone(), self.findings.0.clone());
+        tokio::spawn(async move {
+            drop(findings.send(Findings::Divided(measure(program, dir, orders, of).await)))
+        });
         true
     }
 
-    pub(super) fn heard(&mut self, news: News) {
-        match news {
-            News::Probed(answer) => self.probed(answer),
-            News::Divided(Division { of, rates, failure }) => {
+    pub(super) fn heard(&mut self, findings: Findings) {
+        match findings {
+            Findings::Probed(answer) => self.probed(answer),
+            Findings::Divided(Division { of, rates, failure }) => {
                 self.processor = Processor::Settled;
                 if let Some(failure) = failure {
                     self.batch.event("not-measured", None, &format!("a probe of {}: {failure}", of.name));
@@ -179,7 +182,7 @@ impl Work<'_> {
         let run = &self.runs[index];
         let record = run.seen.record.as_ref().ok()?;
         let place = Place {
-            batch: &self.batch.name(),
+            batch: Some(&self.batch.name()),
             host: &self.host,
             boot: &self.boot,
             gpu: gpu.and_then(|gpu| self.devices.gpus().get(gpu)),

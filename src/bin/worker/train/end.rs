@@ -83,6 +83,13 @@ impl Training<'_> {
         let bytes = checkpoint::save(self.dir, &self.learner, &mut self.state, occasion)?;
         let seconds = began.elapsed().as_secs_f64();
         self.saved = Some(self.state.step);
-        Ok(self.journal.event(self.state.step, What::Checkpointed { bytes, seconds })?)
+        self.leave_trail(bytes, seconds)
+    }
+
+    /// Notes the checkpoint that was just written or gone on from, so that it can be verified also when
+    /// it is deleted.
+    pub fn leave_trail(&self, bytes: u64, seconds: f64) -> Result<(), Failure> {
+        let (history, weights) = (self.state.history.clone(), self.state.model_hash.clone());
+        Ok(self.journal.event(self.state.step, What::Checkpointed { bytes, seconds, history, weights })?)
     }
 }

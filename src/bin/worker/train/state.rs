@@ -5,10 +5,9 @@ use std::fmt;
 use overnight::experiment::metric::direction_of;
 use overnight::experiment::settings::Settings;
 use overnight::run_dir::PROTOCOL;
-use overnight::run_dir::checkpoint::{Best, State, Window};
+use overnight::run_dir::checkpoint::{Best, State, Window, chained};
 use overnight::run_dir::number::Number;
 
-use crate::checkpoint::chained;
 use crate::journal::fp32;
 use crate::losses::StepNumbers;
 

@@ -1,0 +1,153 @@
+//! Deletes what was decided, one thing at a time, under the lock of the run it belongs to.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::observe::observe_one;
+use super::{Part, Removal, Rules, parts};
+use crate::run_dir::write::at;
+use crate::run_dir::{RunDir, lock, scan};
+
+/// What became of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    Gone,
+    /// A worker lives there.
+    Alive,
+    /// What it was decided on holds no longer.
+    Obsolete,
+}
+
+/// Deletes one thing. The run's lock is shared with readers and keeps workers out, so that nobody takes
+/// us for one; what the decision rests on is looked at once more under it.
+///
+/// # Errors
+/// The disk says so, with the path.
+pub fn carry_out(removal: &Removal, rules: &Rules) -> io::Result<Carried> {
+    let run = match &removal.of {
+        Part::Whole(run, _) | Part::Checkpoint(run) | Part::Leftover(Some(run)) => run,
+        Part::Leftover(None) => return delete(&removal.path).map(|()| Carried::Gone),
+    };
+    if !run.path().is_dir() {
+        return Ok(Carried::Obsolete);
+    }
+    let Some(_lock) = lock::try_shared(&run.alive_lock())? else { return Ok(Carried::Alive) };
+    if !holds_still(run, removal, rules) {
+        return Ok(Carried::Obsolete);
+    }
+    delete(&removal.path)?;
+    Ok(Carried::Gone)
+}
+
+fn holds_still(run: &RunDir, removal: &Removal, rules: &Rules) -> bool {
+    match &removal.of {
+        Part::Whole(_, status) => {
+            let now = scan::look(run, &scan::host(), scan::now()).status;
+            // Whether it is skipped follows from others, and such a run stays anyway.
+            now == *status
+        }
+        _ => parts(&observe_one(run), rules).iter().any(|part| part.path == removal.path),
+    }
+}
+
+/// It vanishes by a rename first, so that nobody sees half of it.
+fn delete(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let aside =
+        tempfile::Builder::new().prefix(".gone-").tempdir_in(folder).map_err(|error| at(folder, error))?;
+    let target = aside.path().join("removed");
+    match fs::rename(path, &target) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.map_err(|error| at(path, error))?,
+    }
+    let is_folder = fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_dir());
+    let removed = if is_folder { fs::remove_dir_all(&target) } else { fs::remove_file(&target) };
+    removed.map_err(|error| at(&target, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clean::{Decision, decide, observe};
+    use crate::run_dir::Workspace;
+    use crate::run_dir::checkpoint::{Best, State};
+    use crate::run_dir::records::{Ask, Request};
+    use crate::run_dir::scan::sample_record;
+    use crate::run_dir::write::{Durability, append_line, replace_json};
+
+    fn ask(run: &RunDir, ask: Ask) {
+        let request = Request { time: scan::now(), who: "somebody".to_owned(), attempt: None, ask };
+        append_line(&run.requests(), &request, Durability::Synced).unwrap();
+    }
+
+    /// A stopped run with checkpoints of three steps, the first of them its best.
+    fn stopped(workspace: &Workspace) -> RunDir {
+        let run = workspace.run("x", "s1");
+        let best = Some(Best { metric: "val/loss".to_owned(), value: 1.0, step: 2 });
+        for step in [2, 4, 6] {
+            let state = State {
+                protocol: crate::run_dir::PROTOCOL,
+                step,
+                epoch: 0.0,
+                model_hash: String::new(),
+                optimizer_hash: String::new(),
+                metrics_length: 0,
+                elapsed_seconds: 0.0,
+                history: String::new(),
+                best: best.clone(),
+                stale_evaluations: 0,
+                stop_best: None,
+                lr_factor: 1.0,
+                due: Vec::new(),
+                window: Default::default(),
+                last: Default::default(),
+            };
+            fs::create_dir_all(run.checkpoint(step).path()).unwrap();
+            replace_json(&run.checkpoint(step).state(), &state, Durability::Synced).unwrap();
+        }
+        replace_json(&run.run_json(), &sample_record("x", "s1"), Durability::Synced).unwrap();
+        ask(&run, Ask::Stop);
+        run
+    }
+
+    fn decision(workspace: &Workspace, rules: &Rules) -> Decision {
+        decide(&observe(workspace), &[], rules)
+    }
+
+    #[test]
+    fn the_best_checkpoint_of_a_run_that_did_not_finish_stays_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let run = stopped(&workspace);
+        let rules = Rules { checkpoints: Some(1), ..Rules::default() };
+        for removal in decision(&workspace, &rules).removals {
+            assert_eq!(carry_out(&removal, &rules).unwrap(), Carried::Gone);
+        }
+        assert_eq!(crate::run_dir::checkpoint::steps(&run), [2, 6]);
+    }
+
+    #[test]
+    fn what_was_decided_is_looked_at_again_under_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let run = stopped(&workspace);
+        let named = Rules { runs: [run.clone()].into(), ..Rules::default() };
+        let whole = decision(&workspace, &named).removals.remove(0);
+        let rules = Rules { checkpoints: Some(1), ..Rules::default() };
+        let checkpoint = decision(&workspace, &rules).removals.remove(0);
+
+        let worker = lock::try_lock(&run.alive_lock()).unwrap();
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Alive);
+        assert_eq!(carry_out(&checkpoint, &rules).unwrap(), Carried::Alive);
+        drop(worker);
+        ask(&run, Ask::Retry { from_step: Some(4) });
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete, "it waits by now");
+        assert_eq!(carry_out(&checkpoint, &rules).unwrap(), Carried::Obsolete, "it goes on from there");
+        ask(&run, Ask::Stop);
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Gone);
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete, "somebody was faster");
+        assert_eq!(fs::read_dir(workspace.runs().join("x")).unwrap().count(), 0);
+    }
+}

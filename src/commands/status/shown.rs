@@ -1,0 +1,132 @@
+//! How `overnight status` looks: a table, what is to be said of runs that ended badly, and about bits.
+
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use super::{Line, Trouble};
+use crate::commands::text::{self, Cell, Table};
+use crate::run_dir::Status;
+use crate::run_dir::certificate::Verified;
+use crate::run_dir::scan;
+use crate::runner::view::{self, Facts};
+use crate::say;
+
+/// Runs that have their last words under the table, where all are listed.
+const MOST_TROUBLES: usize = 8;
+
+/// What is shown of a workspace.
+pub struct Shown {
+    pub(super) lines: Vec<Line>,
+    /// When the batch at work will probably have ended, in Unix seconds.
+    pub(super) end: Option<f64>,
+}
+
+impl Shown {
+    /// Everything but what concerns single runs and their bits.
+    ///
+    /// # Errors
+    /// `out` is closed or full.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        self.as_lines().iter().try_for_each(|line| writeln!(out, "{}", line.styled()))?;
+        print_troubles(&self.lines, out)?;
+        for warning in self.lines.iter().flat_map(|line| &line.warnings) {
+            writeln!(out, "warning: {}", say::plain(warning))?;
+        }
+        Ok(())
+    }
+
+    /// The table and its sum.
+    pub fn as_lines(&self) -> Vec<view::Line> {
+        if self.lines.is_empty() {
+            let way = "no runs yet: overnight run experiments/NAME.toml makes some";
+            return vec![view::Line::new().plain(way)];
+        }
+        let mut lines = self.table().lines();
+        lines.push(self.summary());
+        lines
+    }
+
+    /// What is to be said about the bits of each run that was asked for by name.
+    pub fn print_certificates(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in &self.lines {
+            let Some(certificate) = &line.certificate else { continue };
+            if certificate.resumed == 0 && certificate.verified == Verified::No {
+                continue;
+            }
+            let name = format!("{}/{}", line.experiment, line.run);
+            let hint = match certificate.verified {
+                Verified::No => format!(" (overnight verify {name})"),
+                _ => String::new(),
+            };
+            writeln!(out, "{name}: {}{hint}", say::plain(&certificate.sentence()))?;
+            for change in &certificate.changes {
+                writeln!(out, "    {}", say::plain(change))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let now = scan::now();
+        let zone = TimeZone::system();
+        let mut table = Table::new(&["run", "state", "step>", "loss>", "best>", "left>", "ends>", ""]);
+        for line in &self.lines {
+            let (sign, style) = text::status_style(&line.status);
+            let step = if line.steps > 0 {
+                format!("{}/{}", say::count(line.step), say::count(line.steps))
+            } else {
+                String::new()
+            };
+            let loss = line.loss.map(|loss| say::value(loss.0)).unwrap_or_default();
+            let best = line.best.as_ref().map(|best| say::value(best.value)).unwrap_or_default();
+            table.row(vec![
+                Cell::new(format!("{}/{}", line.experiment, line.run)),
+                Cell::styled(format!("{sign} {}", line.status.word()), style),
+                Cell::new(step),
+                Cell::new(loss),
+                Cell::new(best),
+                Cell::new(line.remaining_seconds.map(say::duration).unwrap_or_default()),
+                Cell::new(line.end.map(|end| view::clock(end, now, &zone)).unwrap_or_default()),
+                Cell::new(&line.note),
+            ]);
+        }
+        table
+    }
+
+    /// How many runs stand where, and when all will have ended.
+    fn summary(&self) -> view::Line {
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for line in &self.lines {
+            match counts.iter_mut().find(|(word, _)| *word == line.status.word()) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((line.status.word(), 1)),
+            }
+        }
+        let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        let facts = Facts { now: scan::now(), end: self.end, ..Facts::default() };
+        let ending = view::ending(&facts, &TimeZone::system());
+        let ending = ending.map(|ending| format!("; the batch {ending}")).unwrap_or_default();
+        view::Line::new().with(text::BOLD, &words.join(", ")).plain(&ending)
+    }
+}
+
+/// Under the table: of each run that needs somebody the cause, the last lines and what to do.
+fn print_troubles(lines: &[Line], out: &mut impl Write) -> io::Result<()> {
+    let is_bad = |line: &&Line| matches!(line.status, Status::Failed { .. } | Status::Killed { .. });
+    let bad: Vec<(&Line, &Trouble)> =
+        lines.iter().filter(is_bad).filter_map(|line| Some((line, line.trouble.as_ref()?))).collect();
+    for (line, trouble) in bad.iter().take(MOST_TROUBLES) {
+        let Trouble { words, advice, log, .. } = trouble;
+        let name = say::plain(&format!("{}/{}", line.experiment, line.run));
+        writeln!(out, "\n{}{name}{}: {words}", text::RED.render(), text::RED.render_reset())?;
+        for said in log {
+            writeln!(out, "  {}| {}{}", text::DIM.render(), say::plain(said), text::DIM.render_reset())?;
+        }
+        writeln!(out, "  what to do: {}", say::plain(advice))?;
+    }
+    match bad.len().saturating_sub(MOST_TROUBLES) {
+        0 => Ok(()),
+        more => writeln!(out, "\nand {more} more: overnight status RUN"),
+    }
+}

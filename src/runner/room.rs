@@ -1,0 +1,141 @@
+//! Whether the disk of `runs/` has room for another attempt. Held and let go at different amounts, so that
+//! a disk at the brink does not start and end runs in turns.
+
+use std::io;
+use std::path::Path;
+
+use crate::run_dir::Workspace;
+use crate::say;
+
+/// With less than this, or a twentieth of a small disk, nothing new is started. Bytes.
+const LOW: u64 = 64 << 20;
+const LOW_PART: u64 = 20;
+/// What a run that found the disk full may ask for before the next attempt, in checkpoints.
+const MOST_CHECKPOINTS: u64 = 4;
+
+/// Bytes of a file system, as far as they are this user's to fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub free: u64,
+    pub total: u64,
+}
+
+impl Space {
+    /// Of the disk of `runs/`; none where nobody can tell.
+    pub fn of(workspace: &Workspace) -> Option<Space> {
+        Space::at(&workspace.runs())
+    }
+
+    fn at(path: &Path) -> Option<Space> {
+        let found = rustix::fs::statvfs(path).ok()?;
+        let size = found.f_frsize;
+        let space = Space { free: found.f_bavail * size, total: found.f_blocks * size };
+        // Some file systems in memory have no size and no end.
+        (space.total > 0).then_some(space)
+    }
+
+    pub fn is_low(&self) -> bool {
+        self.free < self.low()
+    }
+
+    /// Why nothing is started.
+    pub fn reason(&self) -> String {
+        format!("the disk of runs/ has {} free; it goes on when there is room", say::bytes(self.free))
+    }
+
+    fn low(&self) -> u64 {
+        LOW.min(self.total / LOW_PART)
+    }
+
+    fn enough(&self) -> u64 {
+        2 * self.low()
+    }
+}
+
+/// Whether the queue is held for want of room, and until how much is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    bar: Option<u64>,
+}
+
+impl Room {
+    pub fn is_held(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// After another look at the disk.
+    pub fn after(self, space: Space) -> Room {
+        match self.bar {
+            Some(bar) if space.free >= bar => Room { bar: None },
+            None if space.is_low() => Room { bar: Some(space.enough()) },
+            _ => self,
+        }
+    }
+
+    /// After a run found no room on a disk that now has this: it needs more, by a checkpoint at least. Not
+    /// held if there is that much already.
+    pub fn after_full(self, space: Space, checkpoint_bytes: u64) -> Room {
+        let checkpoint = checkpoint_bytes.max(space.low());
+        let enough = space.enough();
+        let wanted = (space.free + checkpoint).clamp(enough, enough + MOST_CHECKPOINTS * checkpoint);
+        let bar = self.bar.unwrap_or(0).max(wanted);
+        Room { bar: (space.free < bar).then_some(bar) }
+    }
+}
+
+/// Whether this error says that the disk, or the user's share of it, is full.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    fn large(free: u64) -> Space {
+        Space { free, total: 500 * GIB }
+    }
+
+    #[test]
+    fn it_is_held_below_one_amount_and_let_go_above_another() {
+        let mut room = Room::default();
+        let held: Vec<bool> = [100, 65, 63, 70, 127, 128, 70, 10]
+            .map(|free| {
+                room = room.after(large(free * MIB));
+                room.is_held()
+            })
+            .to_vec();
+        assert_eq!(held, [false, false, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn a_small_disk_has_small_amounts() {
+        let small = |free| Space { free, total: 8 * MIB };
+        assert!(!Room::default().after(small(MIB)).is_held());
+        assert!(Room::default().after(small(MIB / 4)).is_held());
+        assert!(!Room::default().after(small(MIB / 4)).after(small(MIB)).is_held());
+    }
+
+    #[test]
+    fn a_run_that_found_it_full_waits_for_room_for_a_checkpoint_more() {
+        let room = Room::default().after_full(large(800 * MIB), GIB);
+        assert!(room.is_held(), "what was free was not enough");
+        assert!(room.after(large(GIB)).is_held());
+        assert!(!room.after(large(2 * GIB)).is_held());
+        assert!(!Room::default().after_full(large(100 * GIB), GIB).is_held(), "somebody made room meanwhile");
+        let twice = room.after_full(large(900 * MIB), GIB);
+        assert!(!twice.after(large(2 * GIB)).is_held());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        assert!(is_full(&io::Error::from_raw_os_error(28)));
+        assert!(is_full(&io::Error::from_raw_os_error(122)));
+        assert!(!is_full(&io::Error::from_raw_os_error(5)));
+        let named = crate::run_dir::write::at(Path::new("x"), io::Error::from_raw_os_error(28));
+        assert!(is_full(&named), "also with its path in front");
+    }
+}

@@ -1,0 +1,127 @@
+//! Ends of workers: what was seen of them, what they count for, and those that the disk does not take yet.
+
+use std::time::Instant;
+
+use super::Work;
+use crate::run_dir::cause::Cause;
+use crate::run_dir::records::{End, exit};
+use crate::run_dir::status::Waiting;
+use crate::run_dir::{RunDir, Status, checkpoint};
+use crate::runner::attempt::Witness;
+use crate::runner::kernel;
+use crate::runner::room::{Room, Space, is_full};
+use crate::runner::starting;
+use crate::runner::tracked::{Kinship, PutOff, Worker};
+
+impl Work<'_> {
+    /// What there is to be seen around the end of a worker, just now. `badly`: the kernel may know more.
+    pub(super) fn witness(&mut self, worker: &Worker, badly: bool) -> Witness {
+        let now = Instant::now();
+        self.memory.look(now);
+        let seconds = now.duration_since(worker.since).as_secs_f64();
+        let process = worker.handle.as_ref().map(|handle| handle.process);
+        Witness {
+            out_of_memory: self.memory.killed_lately(now),
+            disk_full: Space::of(self.workspace).is_some_and(|space| space.is_low()),
+            kernel: process
+                .filter(|_| badly)
+                .map_or_else(Vec::new, |process| kernel::log_of(process, seconds)),
+            seconds: (worker.kinship == Kinship::Own).then_some(seconds),
+            device_memory_bytes: worker.takings.peak(),
+        }
+    }
+
+    /// Writes an end and counts it; one that the disk does not take is kept until it does.
+    pub(super) fn take_end(&mut self, index: usize, put_off: PutOff) {
+        let run = &mut self.runs[index];
+        let dir = run.dir.clone();
+        match starting::write_end(&dir, &put_off.end) {
+            Ok(()) => {
+                run.put_off = None;
+                self.count(index, &put_off);
+                self.told_end(index, &put_off.end.why);
+            }
+            Err(error) if is_full(&error) => {
+                let is_first = run.put_off.replace(put_off).is_none();
+                self.no_room(&dir);
+                if is_first {
+                    self.batch.event("put-off", Some(&dir), &error.to_string());
+                }
+            }
+            Err(error) => {
+                run.put_off = None;
+                self.trouble(index, &error.to_string());
+            }
+        }
+    }
+
+    /// Tries again to write an end that the disk did not take.
+    pub(super) fn take_put_off(&mut self, index: usize) {
+        if let Some(put_off) = self.runs[index].put_off.clone() {
+            self.take_end(index, put_off);
+        }
+    }
+
+    /// Looks at the disk, and says when the queue is held for want of room and when it goes on.
+    pub(super) fn look_at_room(&mut self) {
+        if let Some(space) = Space::of(self.workspace) {
+            self.set_room(self.room.after(space), space);
+        }
+    }
+
+    /// Somebody found no room for a file of this run.
+    pub(super) fn no_room(&mut self, dir: &RunDir) {
+        let Some(space) = Space::of(self.workspace) else { return };
+        let newest = checkpoint::steps(dir).pop().map(|step| dir.checkpoint(step));
+        let bytes = newest.map_or(0, |newest| {
+            let files = [newest.model(), newest.optimizer(), newest.state()];
+            files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+        });
+        self.set_room(self.room.after_full(space, bytes), space);
+    }
+
+    fn set_room(&mut self, room: Room, space: Space) {
+        let was_held = std::mem::replace(&mut self.room, room).is_held();
+        self.space = Some(space);
+        let words = match (was_held, room.is_held()) {
+            (false, true) => format!("nothing new is started: {}", space.reason()),
+            (true, false) => "there is room on the disk again: going on".to_owned(),
+            _ => return,
+        };
+        self.batch.event("room", None, &words);
+        self.view.say(&words);
+    }
+
+    /// What an end counts for: retries, and the breaker.
+    fn count(&mut self, index: usize, PutOff { end, from, is_forgiven }: &PutOff) {
+        let dir = self.runs[index].dir.clone();
+        let further = end.checkpoint > *from;
+        let is_full = is_of_full_disk(end);
+        if is_full {
+            self.no_room(&dir);
+        }
+        // A full disk is no fault of the run's; but one that finds it full where there seems to be room
+        // would do so for ever.
+        let is_forgiven = *is_forgiven || (is_full && self.room.is_held());
+        let run = &mut self.runs[index];
+        run.look(&self.host, Instant::now());
+        // What can go on with fewer examples at once, or with a person's word, has not failed.
+        let is_split = matches!(
+            run.seen.status,
+            Status::Waiting { because: Waiting::Smaller { .. } | Waiting::BatchNorm }
+        );
+        run.fruitless = match further || is_forgiven {
+            true => 0,
+            false => run.fruitless + u32::from(!is_split),
+        };
+        if further || end.code == Some(exit::FINISHED) {
+            self.breaker.reset();
+        } else if !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED) {
+            self.breaker.count(&dir, &end.why);
+        }
+    }
+}
+
+fn is_of_full_disk(end: &End) -> bool {
+    end.cause == Some(Cause::DiskFull)
+}

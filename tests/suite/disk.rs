@@ -1,0 +1,114 @@
+//! A disk that fills while runs go on: nothing is lost, and everything goes on when there is room.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use overnight::run_dir::cause::Cause;
+use overnight::run_dir::checkpoint::steps;
+use rustix::process::Signal;
+
+use crate::namespace::{mount_small_disk, with_own_mounts};
+use crate::workspace::{Running, Workspace, ends, look, starts, step, wait_until};
+
+const X: &str = "experiments/x.toml";
+
+/// Takes all room on the disk that `path` lies on.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    let block = [1; 4096];
+    while file.write_all(&block).is_ok() {}
+}
+
+/// A workspace on a disk of 4 MiB; none, with a printed reason, where nothing can be mounted.
+fn on_a_small_disk(notes: &str, seeds: &[u64]) -> Option<Workspace> {
+    let workspace = Workspace::new();
+    mount_small_disk(&workspace.path(""), 4096).then_some(())?;
+    fs::create_dir(workspace.path("experiments")).unwrap();
+    Some(workspace.experiment("x", 6, seeds, notes))
+}
+
+fn held(workspace: &Workspace, runner: &Running) {
+    wait_until("the queue is held", || runner.said().contains("it goes on when there is room"));
+    let status = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(status.contains("the disk of runs/ has") && status.contains("free"), "{status}");
+}
+
+fn nothing_half_written(run: &overnight::run_dir::RunDir) {
+    for entry in fs::read_dir(run.checkpoints()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with('.'), "{name} was left behind");
+    }
+    for file in [run.attempts(), run.events(), run.metrics()] {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.ends_with('\n'), "{} ends within a line", file.display());
+    }
+}
+
+#[test]
+fn a_run_that_finds_the_disk_full_waits_and_goes_on_when_there_is_room() {
+    with_own_mounts("disk::a_run_that_finds_the_disk_full_waits_and_goes_on_when_there_is_room", || {
+        let Some(workspace) = on_a_small_disk("s1:fill@5", &[1, 2]) else { return };
+        let runner = workspace.start(&[X]);
+        held(&workspace, &runner);
+        wait_until("the end is written or put off", || {
+            runner.said().contains("ended") || look(&workspace.seed("x", 1)).status.word() == "lost"
+        });
+        fs::remove_file(workspace.path("ballast")).unwrap();
+        runner.wait().code(0).says("there is room on the disk again");
+        let run = workspace.seed("x", 1);
+        assert_eq!(workspace.words("x"), ["finished"; 2]);
+        let end = &ends(&run)[0];
+        assert_eq!((end.code, end.cause.clone(), end.checkpoint), (Some(74), Some(Cause::DiskFull), Some(4)));
+        assert_eq!(starts(&run)[1].checkpoint, Some(4), "it goes on from its last good checkpoint");
+        assert_eq!(steps(&run).last(), Some(&6));
+        nothing_half_written(&run);
+    });
+}
+
+#[test]
+fn a_runner_that_cannot_write_an_end_keeps_it_until_it_can() {
+    with_own_mounts("disk::a_runner_that_cannot_write_an_end_keeps_it_until_it_can", || {
+        let Some(workspace) = on_a_small_disk("s1:hold@3", &[1, 2]) else { return };
+        let runner = workspace.start(&[X]);
+        wait_until("it holds", || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3);
+        let run = workspace.seed("x", 1);
+        // A block is taken whole: nothing is left of it for the end.
+        let mut attempts = File::options().append(true).open(run.attempts()).unwrap();
+        let rest = 4096 - attempts.metadata().unwrap().len() % 4096;
+        attempts.write_all(&vec![b'\n'; rest as usize]).unwrap();
+        fill(&workspace.path("ballast"));
+        // Not by its runner: an ordinary bad end, whose line the disk does not take.
+        let worker = runner.children("train")[0];
+        rustix::process::kill_process(rustix::process::Pid::from_raw(worker).unwrap(), Signal::ABORT)
+            .unwrap();
+        held(&workspace, &runner);
+        wait_until("its worker is gone", || look(&run).status.word() == "lost");
+        assert!(ends(&run).is_empty());
+        fs::remove_file(workspace.path("ballast")).unwrap();
+        runner.wait().code(0);
+        assert_eq!(workspace.words("x"), ["finished"; 2]);
+        let end = &ends(&run)[0];
+        assert_eq!(end.signal, Some(6), "as it was seen, not as a lost one");
+        nothing_half_written(&run);
+    });
+}
+
+#[test]
+fn a_batch_that_finds_a_full_disk_waits_and_can_be_ended() {
+    with_own_mounts("disk::a_batch_that_finds_a_full_disk_waits_and_can_be_ended", || {
+        let Some(workspace) = on_a_small_disk("", &[1]) else { return };
+        workspace.overnight(&["queue", X]).code(0);
+        fill(&workspace.path("ballast"));
+        let runner = workspace.start(&[]);
+        held(&workspace, &runner);
+        runner.signal(Signal::INT);
+        runner.wait().code(75);
+        assert_eq!(workspace.words("x"), ["waiting"]);
+        let runner = workspace.start(&[]);
+        held(&workspace, &runner);
+        fs::remove_file(workspace.path("ballast")).unwrap();
+        runner.wait().code(0);
+        assert_eq!(workspace.words("x"), ["finished"]);
+    });
+}

@@ -1,0 +1,67 @@
+//! What lies outside of a batch: runs of other machines, and needs that it leaves out.
+
+use overnight::experiment::settings::Precision;
+use overnight::run_dir::RunDir;
+use overnight::run_dir::records::{Attempt, Device, Start};
+use overnight::run_dir::write::{Durability, append_line};
+
+use crate::workspace::{Workspace, ends, starts};
+
+const X: &str = "experiments/x.toml";
+
+/// As if another machine had begun the run yesterday and nobody had heard of it since.
+fn begin_elsewhere(run: &RunDir) {
+    let start = Start {
+        attempt: 1,
+        time: 1_700_000_000.0,
+        batch: Some("of-the-other".into()),
+        host: "the-laptop".into(),
+        boot: "its-boot".into(),
+        device: Device::Cpu { name: "processor".into() },
+        precision: Precision::Fp32,
+        threads: 1,
+        micro_batch: 32,
+        accumulate: 1,
+        libtorch: "2.11.0".into(),
+        checkpoint: None,
+        why: "first attempt".into(),
+    };
+    append_line(&run.attempts(), &Attempt::Start(start), Durability::Synced).unwrap();
+}
+
+#[test]
+fn a_run_of_a_machine_that_may_only_sleep_is_not_started_until_a_person_says_so() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "");
+    workspace.overnight(&["queue", X]).code(0);
+    let run = workspace.seed("x", 1);
+    begin_elsewhere(&run);
+    let held = "held: it began on the-laptop";
+    workspace.run(&[X]).code(75).says(held).says("overnight retry x/");
+    assert_eq!(workspace.words("x"), ["lost", "finished"]);
+    assert_eq!((starts(&run).len(), ends(&run).len()), (1, 0), "nothing was written");
+    let status = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(status.contains(held) && status.contains("overnight retry x/"), "{status}");
+    let batches = workspace.batches();
+    workspace.run(&[]).code(75).says(held);
+    assert_eq!(workspace.batches(), batches, "nothing was to be done, so nothing was begun");
+
+    workspace.overnight(&["retry", &format!("x/{}", run.name())]).code(0);
+    workspace.run(&[]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    let hosts: Vec<String> = starts(&run).into_iter().map(|start| start.host).collect();
+    assert_eq!(hosts.len(), 2);
+    assert_ne!(hosts[1], "the-laptop");
+}
+
+#[test]
+fn a_need_that_this_batch_leaves_out_is_waited_for_as_any_other() {
+    let needy = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 4\n[queue]\nneeds = [\"x\"]\n";
+    let workspace = Workspace::new().experiment("x", 4, &[1], "").file("experiments/y.toml", needy);
+    workspace.run(&["experiments/y.toml"]).code(75).says("after x, and there is no such run");
+    workspace.overnight(&["queue", X]).code(0);
+    workspace.run(&["experiments/y.toml"]).code(75).says("after x (");
+    assert_eq!(workspace.words("y"), ["waiting"]);
+    workspace.run(&[X]).code(0);
+    workspace.run(&["experiments/y.toml"]).code(0);
+    assert_eq!(workspace.words("y"), ["finished"]);
+}
