@@ -218,7 +218,8 @@ async fn measure(program: Program, dir: RunDir, orders: Start, of: Divided) -> D
                 break;
             }
         }
-        seen.measuring_seconds = begun.elapsed().as_secs_f64();
+        // The next one is as costly, and no cheaper than its timed steps.
+        seen.measuring_seconds = begun.elapsed().as_secs_f64().max(probing::SECONDS);
     }
     Division { of, rates, failure }
 }
