@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 OVERNIGHT := target/release/overnight
 
-.PHONY: help demo test build lint bench gpu-check
+.PHONY: help demo test build lint bench storm gpu-check
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,16 @@ lint: ## formatting and clippy, with the worker and without
 bench: build ## how fast reports are built and models trained, on this machine
 	$(CARGO) build --release --example fake-worker
 	scripts/with-libtorch $(CARGO) bench --features torch
+
+# Another length, or the same storm again: make storm KILLS=50 SEED=1234
+RUNS ?= 20
+KILLS ?= 200
+STEPS ?= 300
+
+storm: ## twenty runs under 200 SIGKILLs, then compared bit for bit with an undisturbed batch; takes minutes
+	OVERNIGHT_STORM_RUNS=$(RUNS) OVERNIGHT_STORM_KILLS=$(KILLS) OVERNIGHT_STORM_STEPS=$(STEPS) \
+	$(if $(SEED),OVERNIGHT_STORM_SEED=$(SEED)) scripts/with-libtorch \
+	$(CARGO) test --release --features torch --test worker a_storm_of_kills -- --nocapture
 
 gpu-check: build ## pack what a machine with an NVIDIA GPU needs, and run it if this is one
 	scripts/pack-gpu-check target/gpu-check

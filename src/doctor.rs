@@ -25,6 +25,8 @@ pub struct Observed {
     /// Free room where runs, the cache and temporary files are kept.
     pub disks: Vec<Disk>,
     pub limits: SystemLimits,
+    /// Whether sleep can be held off while runs go on, or why not.
+    pub sleep: Result<(), String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -107,6 +109,7 @@ impl Diagnosis {
         findings.extend(observed.disks.iter().map(disk));
         findings.push(open_files(&observed.limits));
         findings.push(watches(&observed.limits));
+        findings.push(sleep(&observed.sleep));
         let is_healthy = findings.iter().all(|finding| finding.state != State::Problem);
         Diagnosis { is_healthy, findings, observed }
     }
@@ -279,6 +282,18 @@ fn watches(limits: &SystemLimits) -> Finding {
     }
 }
 
+fn sleep(held_off: &Result<(), String>) -> Finding {
+    match held_off {
+        Ok(()) => good("sleep", "held off while runs go on".to_owned()),
+        Err(why) => lacking(
+            "sleep",
+            State::Note,
+            format!("cannot be held off: {why}"),
+            "where this machine falls asleep by itself, switch that off for the night (sudo systemctl mask --runtime sleep.target suspend.target)",
+        ),
+    }
+}
+
 const GIB: u64 = 1 << 30;
 const FIVE_GIB: u64 = 5 * GIB;
 
@@ -322,6 +337,7 @@ mod tests {
                 inotify_watches: Some(65536),
                 inotify_instances: Some(128),
             },
+            sleep: Ok(()),
         }
     }
 
@@ -347,6 +363,7 @@ mod tests {
         ok       disk        80.0 GiB free of 100.0 GiB for the workspace (/w)
         ok       open files  1024 (hard limit 4096)
         ok       watches     65536 folders, 128 programs for this user
+        ok       sleep       held off while runs go on
         "#);
     }
 
@@ -384,11 +401,12 @@ mod tests {
             inotify_watches: None,
             inotify_instances: None,
         };
+        observed.sleep = Err("no logind".into());
         let diagnosis = Diagnosis::of(observed);
         let notes: Vec<_> =
             diagnosis.findings.iter().filter(|finding| finding.state == State::Note).collect();
         assert!(diagnosis.is_healthy);
-        assert_eq!(notes.len(), 5, "{notes:?}");
+        assert_eq!(notes.len(), 6, "{notes:?}");
         assert!(notes.iter().all(|note| note.way_out.is_some()));
     }
 

@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod attempt;
+pub mod awake;
 pub mod batch;
 pub mod breaker;
 pub mod child;

@@ -393,8 +393,13 @@ mod crash {
     pub fn fill(path: &std::path::Path) -> std::io::Result<()> {
         use std::io::Write;
         let mut file = std::fs::File::create(path)?;
-        while file.write_all(&[1; 4096]).is_ok() {}
-        Ok(())
+        // More than the small disk of a test: a real one is left alone.
+        for _ in 0..16_384 {
+            if file.write_all(&[1; 4096]).is_err() {
+                return Ok(());
+            }
+        }
+        Err(std::io::Error::other("this disk takes 64 MiB: it is not the small one of a test"))
     }
 
     pub fn eat() -> ! {

@@ -1,39 +1,43 @@
 //! `overnight plan` and `overnight queue`: what experiment files come to, shown or queued.
 
+use std::collections::HashMap;
+
 use serde_json::json;
 
-use super::print_json;
 use super::text::{self, Cell, Table};
+use super::{print_json, status};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
 use crate::queue::{self, Again, Entry};
-use crate::run_dir::{Workspace, scan};
+use crate::run_dir::{RunDir, Workspace};
 use crate::say;
 use crate::workspace_settings::WorkspaceSettings;
 
 pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     let entries = entries(workspace, args)?;
+    let states = states(workspace, &entries);
     if args.files.json.json {
-        let runs: Vec<_> = entries.iter().map(|entry| described(entry, &state(entry))).collect();
+        let runs: Vec<_> =
+            entries.iter().zip(&states).map(|(entry, state)| described(entry, state)).collect();
         print_json(&json!({ "runs": runs }))?;
         return Ok(Exit::Success);
     }
     let mut table = Table::new(&["#>", "run", "steps>", "varies", "state"]);
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, (entry, state)) in entries.iter().zip(&states).enumerate() {
         let varied = entry.record.varied.iter().map(|(path, value)| format!("{path}={}", short(value)));
         table.row(vec![
             Cell::new((index + 1).to_string()),
             Cell::new(format!("{}/{}", entry.record.experiment, entry.record.run)),
             Cell::new(say::count(entry.record.steps)),
             Cell::new(varied.collect::<Vec<_>>().join(" ")),
-            Cell::new(state(entry)),
+            Cell::new(*state),
         ]);
     }
     table.print(&mut anstream::stdout())?;
     let new = entries.iter().filter(|entry| !entry.is_known).count();
-    let steps: u64 =
-        entries.iter().filter(|entry| state(entry) != "finished").map(|entry| entry.record.steps).sum();
+    let unfinished = entries.iter().zip(&states).filter(|(_, state)| **state != "finished");
+    let steps: u64 = unfinished.map(|(entry, _)| entry.record.steps).sum();
     text::talk(format_args!(
         "{} runs, {new} of them new; {} steps that are not finished",
         entries.len(),
@@ -47,7 +51,9 @@ pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     let entries = entries(workspace, args)?;
     queue::submit(workspace, &entries)?;
     if args.files.json.json {
-        let runs: Vec<_> = entries.iter().map(|entry| described(entry, &state(entry))).collect();
+        let states = states(workspace, &entries);
+        let runs: Vec<_> =
+            entries.iter().zip(&states).map(|(entry, state)| described(entry, state)).collect();
         print_json(&json!({ "runs": runs }))?;
     } else {
         for entry in entries.iter().filter(|entry| !entry.is_known) {
@@ -65,12 +71,14 @@ fn entries(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Vec<Entry>>
     Ok(queue::plan(workspace, &checked, again)?)
 }
 
-/// `new`, or the word of the run that is there.
-fn state(entry: &Entry) -> String {
-    if !entry.is_known {
-        return "new".to_owned();
-    }
-    scan::look(&entry.dir, &scan::host(), scan::now()).status.word().to_owned()
+/// For each entry `new`, or the word of the run that is there.
+fn states(workspace: &Workspace, entries: &[Entry]) -> Vec<&'static str> {
+    let known: Vec<RunDir> =
+        entries.iter().filter(|entry| entry.is_known).map(|entry| entry.dir.clone()).collect();
+    let seen = status::seen_of(workspace, &known);
+    let words: HashMap<&RunDir, &'static str> =
+        seen.iter().map(|seen| (&seen.dir, seen.status.word())).collect();
+    entries.iter().map(|entry| words.get(&entry.dir).copied().unwrap_or("new")).collect()
 }
 
 fn described(entry: &Entry, state: &str) -> serde_json::Value {

@@ -104,6 +104,7 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
         .map(|seen| {
             let number = seen.record.as_ref().map_or(u32::MAX, |record| record.number);
             let waiting = queue.waiting.get(&(seen.dir.experiment(), seen.dir.name()));
+            let waiting = waiting.filter(|_| waits(&seen, queue.is_at_work));
             (number, line(seen, waiting, no_room.as_ref()))
         })
         .collect();
@@ -129,6 +130,7 @@ pub fn seen_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Seen> {
 struct Queue {
     waiting: BTreeMap<(String, String), WaitingRun>,
     end: Option<f64>,
+    is_at_work: bool,
 }
 
 impl Queue {
@@ -148,17 +150,29 @@ impl Queue {
             let run = if is_at_work { run } else { WaitingRun { start: None, end: None, ..run } };
             (name, run)
         });
-        Queue { waiting: waiting.collect(), end: state.end.filter(|_| is_at_work) }
+        Queue { waiting: waiting.collect(), end: state.end.filter(|_| is_at_work), is_at_work }
+    }
+}
+
+/// Whether what the queue says of a run still holds. A failed one waits only for a runner that was asked
+/// to retry it, and needs nobody else then.
+fn waits(seen: &Seen, is_at_work: bool) -> bool {
+    match seen.status {
+        Status::Waiting { .. } => true,
+        Status::Failed { .. } | Status::Killed { .. } => is_at_work,
+        _ => false,
     }
 }
 
 fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> Line {
     let result: Option<RunResult> = read::json_if_there(&seen.dir.result()).ok().flatten();
+    let is_waiting = matches!(seen.status, Status::Waiting { .. });
+    let is_tried_again = waiting.is_some() && !is_waiting;
+    let no_room = no_room.filter(|_| is_waiting || is_tried_again);
     let note = note(&seen, no_room.or(waiting.map(|run| &run.reason)));
-    let trouble = trouble(&seen);
+    let trouble = if is_tried_again { None } else { trouble(&seen) };
     let progress = seen.progress.as_ref();
     let is_running = seen.status.is_running();
-    let waiting = waiting.filter(|_| matches!(seen.status, Status::Waiting { .. } | Status::Failed { .. }));
     let remaining = progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds);
     let remaining = remaining.filter(|seconds| seconds.is_finite());
     Line {
@@ -191,6 +205,9 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
     let why = ended.map(|end| end.why.clone()).filter(|why| !why.is_empty());
     match &seen.status {
         Status::Unreadable { reason } => reason.clone(),
+        Status::Failed { .. } | Status::Killed { .. } if reason.is_some() => {
+            format!("will be tried again; {}", reason.cloned().unwrap_or_default())
+        }
         Status::Waiting { because } => reason.cloned().unwrap_or_else(|| match because {
             Waiting::New => "for a runner (overnight run)".to_owned(),
             Waiting::Interrupted => "goes on from its last checkpoint (overnight run)".to_owned(),

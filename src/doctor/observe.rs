@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Disk, FoundLibtorch, Gpu, Observed, Processor, SystemLimits};
 use crate::libtorch;
+use crate::runner::awake;
 use crate::runner::devices::{self, Devices};
 use crate::runner::program::{Program, ProgramError};
 
@@ -27,6 +28,7 @@ pub fn observe(workspace: &Path, devices: &Devices) -> Observed {
         no_gpu: devices.absence().map(str::to_owned),
         disks: disks(workspace),
         limits: limits(),
+        sleep: awake::probe(),
     }
 }
 

@@ -49,7 +49,12 @@ pub fn page(
             .enumerate()
             .map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some()))
             .collect(),
-        failures: ranked.iter().filter_map(|run| rows::failure(run, &root)).collect(),
+        // One that is tried again needs nobody.
+        failures: ranked
+            .iter()
+            .filter(|run| waiting(queue, run).is_none())
+            .filter_map(|run| rows::failure(run, &root))
+            .collect(),
         next,
         frame,
     }

@@ -52,7 +52,9 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     next.sort_by_key(rows::next_place);
     let next_more = next.len().saturating_sub(NEXT);
     next.truncate(NEXT);
-    let failures: Vec<FailureRow> = all.iter().filter_map(|run| rows::failure(run, &root)).collect();
+    let needs_a_person = |run: &&&RunSummary| waiting(queue, run).is_none();
+    let failures: Vec<FailureRow> =
+        all.iter().filter(needs_a_person).filter_map(|run| rows::failure(run, &root)).collect();
     IndexPage {
         headline: headline(&of_batch, failures.len(), work),
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),

@@ -7,7 +7,7 @@ use super::chart::number::{count, exponent_of, measured};
 use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
 use super::say::{self, Clock};
 use super::site::{address, address_of, experiment_folder, run_folder};
-use super::summary::{RunSummary, is_better};
+use super::summary::{RunSummary, State, is_better};
 use crate::run_dir::records::WaitingRun;
 
 /// The page of a run, from a page at `root`.
@@ -197,11 +197,14 @@ pub fn failure(run: &RunSummary, root: &str) -> Option<FailureRow> {
     })
 }
 
-/// The run as one at work, waiting or held, if it is; `known` is what the runner says about it.
+/// The run as one at work, waiting or held, if it is, or as one that is tried again; `known` is what the runner says about it.
 pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Clock) -> Option<NextRow> {
-    if !matches!(run.state.class.as_str(), "running" | "waiting" | "held") {
-        return None;
-    }
+    let state = match (run.state.class.as_str(), known) {
+        ("running" | "waiting" | "held", _) => run.state.clone(),
+        // The runner at work tries it again.
+        ("failed", Some(_)) => State { word: "waiting".into(), class: "waiting".into(), ..run.state.clone() },
+        _ => return None,
+    };
     let said =
         known.map(|known| known.reason.clone()).filter(|reason| !reason.is_empty() && !run.is_active());
     let when = match (run.remaining_seconds, known.and_then(|known| known.start)) {
@@ -214,7 +217,7 @@ pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Cl
         name: run.label.clone(),
         full_name: format!("{}/{}", run.experiment, run.run),
         href: run_href(root, run),
-        state: run.state.clone(),
+        state,
         progress: progress(run),
         reason: said.or_else(|| run.state.detail.clone()).unwrap_or_default(),
         when,

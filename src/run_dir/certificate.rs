@@ -86,7 +86,7 @@ pub fn changes(before: &Start, after: &Start) -> Vec<String> {
     change("with", is, was);
     let (is, was) = both(|start| precision(start.precision).to_owned());
     change("in", is, was);
-    let (is, was) = both(|start| split(start));
+    let (is, was) = both(split);
     change("with", is, was);
     let (is, was) = both(|start| format!("libtorch {}", start.libtorch));
     change("with", is, was);

@@ -32,6 +32,7 @@ impl Batch {
     /// # Errors
     /// The workspace cannot be written to, with the path.
     pub fn begin(workspace: &Workspace, record: Record, gpus: &[u32]) -> io::Result<Batch> {
+        tidy_up_after_killed(workspace);
         let dir = create(workspace, &record)?;
         replace_json(&dir.batch_json(), &record, Durability::Synced)?;
         let path = dir.runner_log();
@@ -126,6 +127,20 @@ impl FoundBefore {
     }
 }
 
+/// Removes what runners that were killed had half written, back to the last batch that has an end. The
+/// workspace is held, so nobody writes there now.
+fn tidy_up_after_killed(workspace: &Workspace) {
+    for batch in scan::batches(workspace).iter().rev() {
+        if read::json::<Record>(&batch.batch_json()).is_ok_and(|record| record.end.is_some()) {
+            return;
+        }
+        let entries = fs::read_dir(batch.path()).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".new-")) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
 /// Names sort as batches began: the time stands in front, in UTC, which never goes back by an hour, and
 /// the four digits are the part of a second.
 fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
@@ -197,5 +212,22 @@ mod tests {
         let later = Record { start: 1_795_215_600.6, ..record() };
         let third = Batch::begin(&workspace, later, &[]).unwrap().name();
         assert!(first < second && second < third, "{first} {second} {third}");
+    }
+
+    #[test]
+    fn what_killed_runners_had_half_written_is_gone_when_the_next_one_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let begin = || Batch::begin(&workspace, record(), &[]).unwrap();
+        let (mut ended, first, second) = (begin(), begin(), begin());
+        ended.end(Exit::Success).unwrap();
+        let half_written = |batch: &Batch| batch.dir().path().join(".new-queue");
+        for batch in [&ended, &first, &second] {
+            fs::write(half_written(batch), "half").unwrap();
+        }
+        begin();
+        assert!(!half_written(&first).exists() && !half_written(&second).exists());
+        assert!(half_written(&ended).exists(), "older batches are not looked at");
+        assert!(second.dir().batch_json().exists());
     }
 }

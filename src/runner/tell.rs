@@ -8,7 +8,7 @@ use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::telemetry::{self, Sample};
 use super::tracked::Tracked;
 use super::view::LiveRun;
-use crate::run_dir::records::{Counts, FailedRun, QueueState, RunName, RunResult, WaitingRun};
+use crate::run_dir::records::{Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
 use crate::run_dir::status::{end_of, last_start};
 use crate::run_dir::{Status, machine};
 use crate::say;
@@ -154,6 +154,20 @@ pub fn achieved(result: &RunResult) -> String {
     };
     let early = result.stopped_early.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     format!(" in {time}{value}{early}")
+}
+
+/// What a batch plans to do for a run; nothing where it has finished.
+pub fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
+    if run.seen.status == Status::Finished {
+        return None;
+    }
+    let record = run.seen.record.as_ref().ok()?;
+    Some(PlanEntry {
+        experiment: run.dir.experiment(),
+        run: run.dir.name(),
+        steps: record.steps,
+        estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
+    })
 }
 
 /// Seconds until a live or waiting run has finished, once it runs.

@@ -61,6 +61,8 @@ pub struct Worker {
     /// Position of its GPU among those that may be used.
     pub gpu: Option<usize>,
     pub kinship: Kinship,
+    /// Something waits for its end, where it is not our child.
+    pub is_followed: bool,
     /// None for an adopted worker that cannot be signaled from here.
     pub handle: Option<Handle>,
     pub asked: Option<Instant>,
@@ -320,6 +322,7 @@ impl Worker {
             slot,
             gpu: None,
             kinship: Kinship::Own,
+            is_followed: false,
             handle,
             asked: None,
             killed: None,

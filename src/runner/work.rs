@@ -6,14 +6,18 @@ mod deciding;
 mod ends;
 mod keeping;
 mod measure;
+mod outside;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
+use super::awake::Awake;
 use super::batch::{Batch, FoundBefore};
 use super::breaker::Breaker;
 use super::devices::{self, Devices};
@@ -36,8 +40,8 @@ use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
-use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry, RunnerLock};
-use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
+use crate::run_dir::records::{Batch as BatchRecord, RunnerLock};
+use crate::run_dir::{PROTOCOL, RunDir, Workspace, machine, scan};
 use measure::Findings;
 
 /// Time between two looks at the run directories.
@@ -203,6 +207,9 @@ struct Work<'a> {
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
+    /// An adopted worker has ended.
+    gone: Arc<Notify>,
+    awake: Awake,
 }
 
 /// A child of ours has ended.
@@ -246,7 +253,7 @@ impl<'a> Work<'a> {
             arguments: options.arguments.clone(),
             slots: slots.len() as u32,
             threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
-            plan: runs.iter().filter_map(|run| plan_entry(run, &rates)).collect(),
+            plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
         };
@@ -296,6 +303,8 @@ impl<'a> Work<'a> {
             view: View::open(options.style),
             ended: unbounded_channel(),
             findings: unbounded_channel(),
+            gone: Arc::default(),
+            awake: Awake::default(),
         })
     }
 
@@ -326,6 +335,7 @@ impl<'a> Work<'a> {
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
                 Some(findings) = self.findings.1.recv() => self.heard(findings),
+                () = self.gone.notified() => {}
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 news = terminal.next() => self.terminal_changed(news, terminal),
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
@@ -369,49 +379,10 @@ impl<'a> Work<'a> {
             }
         }
         self.memories.look(&self.devices, &mut self.runs, now);
+        self.follow_adopted();
         self.skip();
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
-    }
-
-    /// Takes out of the queue what waits for a run that did not finish.
-    fn skip(&mut self) {
-        let others = || self.left_out.iter().cloned().collect();
-        let batch = self.batch.name();
-        tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
-        for run in &mut self.runs {
-            let need = match &run.seen.status {
-                Status::Skipped { need } => Some(need.clone()),
-                _ => None,
-            };
-            if let Some(need) = need.as_ref().filter(|_| need != run.skipped) {
-                let why = format!("{need} did not finish");
-                self.batch.event("skipped", Some(&run.dir), &why);
-                self.view.say(&format!("skipped  {}: {why}", run.name()));
-            }
-            run.skipped = need;
-        }
-    }
-
-    fn standing(&self, run: &Tracked, now: Instant) -> Standing {
-        run.standing(now, Some(&self.batch.name()), self.options.failed)
-    }
-
-    /// Reads what people ask of the batch as a whole.
-    fn look_for_drain(&mut self) {
-        if self.draining {
-            return;
-        }
-        let requests = read::lines::<BatchRequest>(&self.batch.dir().requests());
-        let asked = requests
-            .ok()
-            .and_then(|lines| lines.records.into_iter().find(|line| line.ask == BatchAsk::Drain));
-        if let Some(request) = asked {
-            self.draining = true;
-            let words = format!("{} asked for the end after the current runs", request.who);
-            self.batch.event("drain", None, &words);
-            self.view.say(&words);
-        }
     }
 
     /// Whether the directories must be looked at again before waiting for news.
@@ -441,21 +412,6 @@ impl<'a> Work<'a> {
         };
         self.batch.event("interrupted", None, words);
         self.view.say(words);
-    }
-
-    fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
-        match news {
-            News::Resized => self.view.redraw(),
-            News::Gone => {
-                terminal.leave();
-                self.view.leave_terminal();
-                terminal.begun(self.batch.dir());
-                let words = "the terminal is gone; the batch goes on (overnight status --watch shows it, \
-                             overnight drain ends it)";
-                self.batch.event("terminal-gone", None, words);
-                self.view.say(words);
-            }
-        }
     }
 
     fn name_what_is_left_alone(&mut self) {
@@ -492,6 +448,7 @@ impl<'a> Work<'a> {
             state.breaker = self.breaker.tripped();
             self.batch.write_queue(now, &state);
             self.view.update(now, Facts::of(&state, tell::live_runs(&self.runs)));
+            self.keep_awake(now);
             if let Some(report) = &mut self.report {
                 report.tend(self.workspace, &mut self.batch);
             }
@@ -543,17 +500,4 @@ fn selected(workspace: &Workspace, options: &RunnerOptions, host: &str) -> Vec<T
     };
     tracked::skip(&mut runs, others, host, None, options.failed);
     runs
-}
-
-fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
-    if run.seen.status == Status::Finished {
-        return None;
-    }
-    let record = run.seen.record.as_ref().ok()?;
-    Some(PlanEntry {
-        experiment: run.dir.experiment(),
-        run: run.dir.name(),
-        steps: record.steps,
-        estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
-    })
 }

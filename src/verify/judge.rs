@@ -106,7 +106,6 @@ pub fn damage(checkpoint: &CheckpointDir) -> Option<&'static str> {
 
 /// Checkpoints that both have, and the first claim about one that the replay does not bear out: with the
 /// file that makes it, where other files agree with the replay.
-#[expect(clippy::type_complexity, reason = "the two go together nowhere else")]
 fn hashes(
     recorded: &Recorded,
     replayed: &Replayed,

@@ -132,7 +132,7 @@ mod tests {
         let (a100, h100) = (gpu(0, "a", "A100"), gpu(1, "c", "H100"));
         assert_eq!(chosen(&[a100.clone(), h100.clone(), gpu(2, "b", "H100")]), Ok(2));
         assert_eq!(chosen(&[a100.clone(), h100]), Ok(1));
-        assert_eq!(chosen(&[a100.clone()]), Ok(0), "another model may differ, and then says so");
+        assert_eq!(chosen(std::slice::from_ref(&a100)), Ok(0), "another model may differ, and then says so");
         assert!(chosen(&[]).unwrap_err().contains("trained on H100"));
         let cpu = Device::Cpu { name: "an older processor".into() };
         let here = device(&cpu, &[a100], "a processor").unwrap();

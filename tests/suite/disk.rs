@@ -17,7 +17,9 @@ const X: &str = "experiments/x.toml";
 fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     let block = [1; 4096];
-    while file.write_all(&block).is_ok() {}
+    // More than the small disk of a test: a real one is left alone.
+    let written = (0..16_384).take_while(|_| file.write_all(&block).is_ok()).count();
+    assert!(written < 16_384, "{} is on no small disk", path.display());
 }
 
 /// A workspace on a disk of 4 MiB; none, with a printed reason, where nothing can be mounted.

@@ -204,3 +204,106 @@ fn a_runner_that_was_killed_is_missed_and_its_worker_still_watched() {
     workspace.spawn(&["stop", "--all"]).wait().code(0);
     wait_until("the worker has ended", || !lock::is_held(&workspace.seed("x", 1).alive_lock()));
 }
+
+/// A `systemd-inhibit` that writes down how it was called, and when it ended.
+const INHIBIT: &str = "#!/bin/sh
+echo \"begins $*\" >> \"$INHIBITED\"
+for command; do :; done
+\"$command\"
+echo ends >> \"$INHIBITED\"
+";
+
+/// A workspace where that one stands before any other.
+fn with_logind(workspace: Workspace, script: &str) -> Workspace {
+    let workspace = workspace.file("bin/systemd-inhibit", script);
+    let program = workspace.path("bin/systemd-inhibit");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", workspace.path("bin").display(), std::env::var("PATH").unwrap());
+    let record = workspace.path("inhibited");
+    workspace.variable("PATH", &path).variable("INHIBITED", record.to_str().unwrap())
+}
+
+fn inhibited(workspace: &Workspace) -> Vec<String> {
+    let record = fs::read_to_string(workspace.path("inhibited")).unwrap_or_default();
+    record.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn sleep_is_held_off_while_runs_go_on_and_no_longer_than_the_runner_lives() {
+    let workspace = with_logind(Workspace::new().experiment("x", 4, &[1], "hold@2"), INHIBIT);
+    let runner = workspace.start(&["--forever", X]);
+    wait_until("sleep is held off", || inhibited(&workspace).len() == 1);
+    let call = &inhibited(&workspace)[0];
+    for part in ["--what=sleep:idle", "--who=overnight", "--mode=block", "--why=overnight: runs are at work"]
+    {
+        assert!(call.contains(part), "{part} is missing in: {call}");
+    }
+    wait_until("the run holds", || holds(&workspace));
+    release(&workspace);
+    wait_until("the machine may sleep: nothing is at work", || inhibited(&workspace).len() == 2);
+    assert!(is_at_work(&workspace), "the runner waits for work");
+
+    overnight::queue::request(&workspace.seed("x", 1), Ask::Resume).unwrap();
+    let workspace = workspace.experiment("y", 4, &[1], "hold@2");
+    workspace.spawn(&["queue", "experiments/y.toml"]).wait().code(0);
+    wait_until("sleep is held off again", || {
+        inhibited(&workspace).iter().filter(|l| l.starts_with("b")).count() == 2
+    });
+    runner.kill();
+    wait_until("the machine may sleep: the runner is dead", || {
+        inhibited(&workspace).iter().filter(|l| *l == "ends").count() == 2
+    });
+    workspace.spawn(&["stop", "--all"]).wait().code(0);
+}
+
+#[test]
+fn a_machine_whose_sleep_cannot_be_held_off_runs_on_in_silence_and_doctor_says_so() {
+    let refuses =
+        "#!/bin/sh\necho refused >> \"$INHIBITED\"\necho 'Failed to inhibit: Access denied' >&2\nexit 1\n";
+    let workspace = with_logind(Workspace::new().experiment("x", 4, &[1, 2], "s1:hold@2"), refuses);
+    let runner = workspace.start(&[X]);
+    wait_until("it was tried", || inhibited(&workspace).len() == 1);
+    wait_until("the run holds", || holds(&workspace));
+    release(&workspace);
+    let output = runner.wait().code(0);
+    assert!(!output.stderr.contains("inhibit"), "{}", output.stderr);
+    assert_eq!(inhibited(&workspace), ["refused"], "once, not each second");
+    let doctor = workspace.spawn(&["doctor"]).wait();
+    assert!(
+        doctor.stdout.contains("cannot be held off: Failed to inhibit: Access denied"),
+        "{}",
+        doctor.stdout
+    );
+    assert!(doctor.stdout.contains("systemctl mask"), "{}", doctor.stdout);
+}
+
+#[test]
+fn the_end_of_an_adopted_worker_is_waited_for_by_its_pidfd() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "hold@2");
+    let first = workspace.start(&[X]);
+    wait_until("the run holds", || holds(&workspace));
+    first.kill();
+    let worker = fs::read_to_string(workspace.seed("x", 1).alive_lock()).unwrap();
+    let next = workspace.start(&[]);
+    let of_worker =
+        |info: String| info.lines().any(|line| line.split_whitespace().eq(["Pid:", worker.trim()]));
+    let is_waited_for = || {
+        let folder = format!("/proc/{}", next.process());
+        let descriptors = fs::read_dir(format!("{folder}/fd")).unwrap().flatten();
+        let info = |number: &str| fs::read_to_string(format!("{folder}/fdinfo/{number}")).unwrap_or_default();
+        let numbers: Vec<String> =
+            descriptors.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let pidfds: Vec<&String> = numbers.iter().filter(|number| of_worker(info(number))).collect();
+        // An epoll lists what it waits for: `tfd:       9 events: ...`.
+        numbers.iter().map(|number| info(number)).any(|info| {
+            info.lines().filter(|line| line.starts_with("tfd:")).any(|line| {
+                let number = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
+                pidfds.contains(&&number)
+            })
+        })
+    };
+    wait_until("the runner waits for the worker's pidfd", is_waited_for);
+    release(&workspace);
+    next.wait().code(0);
+    assert_eq!(workspace.words("x"), ["paused"]);
+}

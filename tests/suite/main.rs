@@ -19,6 +19,7 @@ mod runner;
 mod serve;
 mod settings;
 mod sharing;
+mod status;
 mod systemd;
 mod verify;
 mod workspace;

@@ -358,7 +358,14 @@ fn events_stand_on_every_chart_but_those_that_a_resume_overtook() {
     };
     event(r#"{"time": 1, "attempt": 1, "step": 200, "event": "alert", "message": "the loss jumped"}"#);
     event(r#"{"time": 2, "attempt": 1, "step": 390, "event": "alert", "message": "this was overtaken"}"#);
+    event(
+        r#"{"time": 1, "attempt": 1, "step": 300, "event": "checkpointed", "bytes": 9, "seconds": 0.1, "history": "5a", "weights": "6b"}"#,
+    );
     event(r#"{"time": 3, "attempt": 2, "step": 300, "event": "resumed", "checkpoint": 300}"#);
+    let attempts = fs::read_to_string(place.run(0).attempts()).unwrap();
+    let mut start: serde_json::Value = serde_json::from_str(attempts.lines().next().unwrap()).unwrap();
+    (start["attempt"], start["checkpoint"]) = (2.into(), 300.into());
+    fs::write(place.run(0).attempts(), format!("{attempts}{start}\n")).unwrap();
     place.build();
     let page = place.run_page(0);
     assert_eq!(page.matches(">resumed<").count(), 6, "each of the six curves has the word");

@@ -216,6 +216,11 @@ impl Running {
         self
     }
 
+    /// Its process number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its children whose command line has that word, by process number.
     pub fn children(&self, word: &str) -> Vec<i32> {
         let process = self.child.id();

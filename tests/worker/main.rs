@@ -11,4 +11,5 @@ mod orders;
 mod real_data;
 mod resume;
 mod split;
+mod storm;
 mod verify;

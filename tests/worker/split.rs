@@ -37,6 +37,8 @@ fn halved(settings: Settings) -> TestRun {
         signal: None,
         checkpoint: None,
         why: "out of memory".to_owned(),
+        cause: None,
+        seconds: None,
     };
     for line in [Attempt::Start(start), Attempt::End(end)] {
         append_line(&run.dir.attempts(), &line, Durability::Synced).unwrap();

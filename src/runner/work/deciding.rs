@@ -1,13 +1,57 @@
 //! What the loop's decisions rest on: runs, devices and clocks as they are at this moment, in the schedule's
 //! words.
 
+use std::time::Instant;
+
 use super::Work;
-use crate::run_dir::{RunDir, scan};
+use crate::run_dir::records::{BatchAsk, BatchRequest};
+use crate::run_dir::{RunDir, Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
 use crate::runner::schedule::{self, Decision, Gate, Observation, Other, Reason, Standing, Wish};
+use crate::runner::tracked::{self, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
 
 impl Work<'_> {
+    /// Takes out of the queue what waits for a run that did not finish.
+    pub(super) fn skip(&mut self) {
+        let others = || self.left_out.iter().cloned().collect();
+        let batch = self.batch.name();
+        tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
+        for run in &mut self.runs {
+            let need = match &run.seen.status {
+                Status::Skipped { need } => Some(need.clone()),
+                _ => None,
+            };
+            if let Some(need) = need.as_ref().filter(|_| need != run.skipped) {
+                let why = format!("{need} did not finish");
+                self.batch.event("skipped", Some(&run.dir), &why);
+                self.view.say(&format!("skipped  {}: {why}", run.name()));
+            }
+            run.skipped = need;
+        }
+    }
+
+    pub(super) fn standing(&self, run: &Tracked, now: Instant) -> Standing {
+        run.standing(now, Some(&self.batch.name()), self.options.failed)
+    }
+
+    /// Reads what people ask of the batch as a whole.
+    pub(super) fn look_for_drain(&mut self) {
+        if self.draining {
+            return;
+        }
+        let requests = read::lines::<BatchRequest>(&self.batch.dir().requests());
+        let asked = requests
+            .ok()
+            .and_then(|lines| lines.records.into_iter().find(|line| line.ask == BatchAsk::Drain));
+        if let Some(request) = asked {
+            self.draining = true;
+            let words = format!("{} asked for the end after the current runs", request.who);
+            self.batch.event("drain", None, &words);
+            self.view.say(&words);
+        }
+    }
+
     pub(super) fn decide(&self, standings: &[Standing]) -> Decision {
         let runs: Vec<schedule::Run> = self
             .runs
