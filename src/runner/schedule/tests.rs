@@ -1,5 +1,6 @@
 use super::*;
-use crate::runner::admission::Probing;
+use crate::runner::admission::{GpuMemory, Probing, Source};
+use crate::runner::division::Processor;
 use crate::runner::interrupt::Interrupt;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -289,4 +290,87 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
     assert_eq!(reason(waiting()), None, "what nobody knows is tried");
     let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
     assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
+}
+
+#[test]
+fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_than_cores() {
+    let with = |runs: &[Run], slots: &[Slot], processor| {
+        let vacancies = Vacancies { processor, cores: Some(4), ..Vacancies::default() };
+        decide(&Observation {
+            runs,
+            slots,
+            gpus: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+            vacancies: &vacancies,
+            others: &[],
+        })
+    };
+    let begun =
+        |name: &str, threads| Run { threads: Threads::Begun(threads), ..run(name, Standing::Waiting) };
+    let fresh = |name: &str| run(name, Standing::Waiting);
+    let whole = slots(None, 0, 4, 1);
+
+    let several = [begun("a", 4), fresh("b"), fresh("c")];
+    let open = with(&several, &whole, Processor::Open);
+    assert_eq!(open.actions, [Action::Divide { run: 1, runs: 2 }], "by one that has not begun");
+    let alone = with(&several[1..2], &whole, Processor::Open);
+    assert_eq!(alone.actions, [Action::Start { run: 0, slot: 0 }], "nothing to divide among");
+    let limited = [Run { limit: Some(1), ..fresh("b") }, Run { limit: Some(1), ..fresh("c") }];
+    assert_eq!(with(&limited, &whole, Processor::Open).actions, [Action::Start { run: 0, slot: 0 }]);
+    let measuring = with(&several, &whole, Processor::Measuring);
+    assert_eq!((measuring.actions.len(), measuring.waiting.len(), measuring.done), (0, 3, false));
+
+    let halves = [Slot { gpu: None, threads: 2 }, Slot { gpu: None, threads: 2 }];
+    let settled = with(&several, &halves, Processor::Settled);
+    assert_eq!(settled.actions, [Action::Start { run: 0, slot: 0 }], "it has all four cores");
+    let both = with(&several[1..], &halves, Processor::Settled);
+    assert_eq!(both.actions, [Action::Start { run: 0, slot: 0 }, Action::Start { run: 1, slot: 1 }]);
+}
+
+#[test]
+fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
+    const GIB: u64 = 1 << 30;
+    let known = |name: &str, gib: u64| Run {
+        wish: Wish::AnyGpu,
+        need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
+        ..run(name, Standing::Waiting)
+    };
+    let with = |runs: &[Run], free: u64| {
+        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, ..GpuMemory::default() };
+        let vacancies = Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() };
+        decide(&Observation {
+            runs,
+            slots: &slots(None, 1, 8, 4),
+            gpus: &["A100".to_owned()],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+            vacancies: &vacancies,
+            others: &[],
+        })
+    };
+    let runs = [known("a", 10), known("b", 10), known("c", 10), known("d", 2)];
+    let decision = with(&runs, 24);
+    let start = |run, slot| Action::Start { run, slot };
+    assert_eq!(decision.actions, [start(0, 0), start(1, 1), start(3, 2)], "a smaller one passes");
+    assert_eq!(
+        decision.waiting,
+        [(
+            2,
+            waits(
+                "GPU 0 has 4.0 GiB free beside the 20.0 GiB promised to its runs, this run took 10.0 GiB last time"
+            )
+        )]
+    );
+    let full = with(&runs[..1], 3);
+    assert_eq!((full.actions.len(), full.done), (0, false), "other people's memory is waited for");
+    let unknown = |name: &str| Run { wish: Wish::AnyGpu, ..run(name, Standing::Waiting) };
+    let decision = with(&[unknown("a"), unknown("b")], 24);
+    assert_eq!(decision.actions, [Action::Probe { run: 0, gpu: 0 }]);
+    assert_eq!(decision.waiting, [(1, waits("GPU 0: a probe finds out what x/a takes"))]);
+    assert_eq!(with(&[unknown("a")], 24).actions, [start(0, 0)], "alone it needs no probe");
 }
