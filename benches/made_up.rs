@@ -75,6 +75,8 @@ pub fn batch(root: &Path, name: &str, runs: &[(&str, String)], end: Option<f64>)
         slots: 2,
         threads_per_slot: 1,
         plan: runs.iter().map(entry).collect(),
+        divisions: Vec::new(),
+        device_memory: Vec::new(),
     };
     replace_json(&folder.join("batch.json"), &batch, Durability::Rebuildable)
 }
@@ -209,6 +211,7 @@ fn history(dir: &RunDir, made_up: &MadeUp, record: &RunRecord, number: u32, stan
         signal: None,
         checkpoint: Some(steps),
         why: String::new(),
+        device_memory_bytes: None,
         cause: None,
         seconds: None,
     };

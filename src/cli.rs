@@ -147,7 +147,8 @@ pub struct RunArgs {
     /// Start failed and killed runs again, too.
     #[arg(long)]
     pub retry_failed: bool,
-    /// Runs at once; by default what overnight.toml says, else one for each GPU, or one on the processor.
+    /// Runs at once; by default what overnight.toml says, else as many as GPUs have room for, and on the
+    /// processor as many as end soonest, which is measured.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
     /// Start nothing before this time of the day, today or tomorrow.

@@ -5,6 +5,7 @@
 //! to workers through `attempts.jsonl`, news come from the files that workers write. It can die at any
 //! moment; the next one goes on from what the directories say.
 
+pub mod admission;
 pub mod alerts;
 pub mod attempt;
 pub mod awake;
@@ -12,10 +13,12 @@ pub mod batch;
 pub mod breaker;
 pub mod child;
 pub mod devices;
+pub mod division;
 pub mod energy;
 pub mod estimate;
 pub mod fresh_report;
 pub mod gauges;
+pub mod gpu_memory;
 pub mod gpu_monitor;
 pub mod gpu_sample;
 pub mod hold;
@@ -23,6 +26,7 @@ pub mod hooks;
 pub mod interrupt;
 pub mod kernel;
 pub mod outcome;
+pub mod probing;
 pub mod processor_energy;
 pub mod program;
 pub mod retention;
@@ -81,7 +85,7 @@ pub enum Report {
 #[derive(Clone, Debug)]
 pub struct RunnerOptions {
     pub selection: Selection,
-    /// Runs at once; by default one a GPU, or one on the processor.
+    /// Runs at once; by default as many as GPUs have room for, and on the processor as many as end soonest.
     pub slots: Option<u32>,
     pub failed: FailedRuns,
     pub report: Report,

@@ -89,6 +89,7 @@ impl WorkspaceSettings {
     /// What types cannot say: ranges, and keys that exclude each other.
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.runner.problems();
+        problems.extend(self.devices.problems());
         problems.extend(self.retention.problems());
         problems.extend(self.hooks.iter().enumerate().flat_map(|(index, hook)| hook.problems(index)));
         problems.extend(self.server.problems());

@@ -3,6 +3,9 @@
 //! experiment or, as `s2:fail@3`, for the run with that seed. With `FAKE_PROTOCOL` it claims another
 //! protocol, with `FAKE_DRIFT` it gives other numbers from that step on, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
 //! `FAKE_STILLBORN` it is killed before it has loaded anything, from the attempt of that number on.
+//! With `FAKE_GPU_MIB` it lets the stand-in for NVIDIA's library know that it holds so much of its GPU.
+//! Its probe is as fast as `FAKE_RATES` says for its number of threads (`1:121,2:200`, steps per second),
+//! and fails, or says nothing, where `FAKE_PROBE` says so.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,6 +29,9 @@ use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line, replace_json};
 use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
+
+#[path = "fake_worker/probe.rs"]
+mod probe;
 
 /// What a note makes the worker do at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +77,7 @@ fn main() -> ExitCode {
             println!("{}", std::env::var("FAKE_PROTOCOL").unwrap_or(PROTOCOL.to_string()));
             ExitCode::SUCCESS
         }
+        ["probe", _, orders] => ExitCode::from(probe::probe(orders) as u8),
         ["train", path] => train(path, None),
         ["train", path, "--until", step] => train(path, step.parse().ok()),
         _ => ExitCode::from(2),
@@ -106,6 +113,7 @@ fn work(path: &Path, until: Option<u64>) -> io::Result<i32> {
     {
         kill_process(getpid(), Signal::KILL)?;
     }
+    let _held = probe::GpuMemory::hold(start);
     Worker { run: &run, record: &record, start, until, ended: asked_to_end() }.train()
 }
 

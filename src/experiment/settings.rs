@@ -671,6 +671,10 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: Option<u32>,
+    /// Memory that the run takes of a GPU, in MiB, until an attempt has shown it; left out, a probe does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub gpu_memory_mib: Option<u32>,
     /// What becomes of a run that is out of device memory: `auto` halves the examples of one forward
     /// pass and doubles the passes of a step where no layer looks across the batch, `always` also
     /// with batch norm, `never` lets it fail.
@@ -679,7 +683,12 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Resources { device: "auto".to_owned(), threads: None, split_on_out_of_memory: SplitRule::Auto }
+        Resources {
+            device: "auto".to_owned(),
+            threads: None,
+            gpu_memory_mib: None,
+            split_on_out_of_memory: SplitRule::Auto,
+        }
     }
 }
 

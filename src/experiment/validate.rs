@@ -348,6 +348,9 @@ fn resources(resources: &Resources, found: &mut Found) {
     if let Some(threads) = resources.threads {
         found.count("resources.threads", threads, 1, 1024);
     }
+    if let Some(mib) = resources.gpu_memory_mib {
+        found.count("resources.gpu_memory_mib", mib, 1, 1 << 24);
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How this machine calls itself in start lines, whoever writes them.
+//! How this machine calls itself in start lines, whoever writes them, and what a process holds of it.
 
 use std::fs;
 use std::sync::OnceLock;
@@ -27,4 +27,23 @@ pub fn cpu_name() -> String {
     let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = table.lines().find(|line| line.starts_with("model name"));
     line.and_then(|line| line.split_once(':')).map_or("processor", |(_, name)| name.trim()).to_owned()
+}
+
+/// Bytes of memory that a process holds, while it lives.
+pub fn process_memory_bytes(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_lives_holds_memory() {
+        assert!(process_memory_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
+        assert_eq!(process_memory_bytes(u32::MAX), None);
+    }
 }

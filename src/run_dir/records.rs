@@ -15,6 +15,10 @@ use crate::experiment::alert::Action;
 use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
 
+mod probe;
+
+pub use probe::{DivisionRate, MeasuredDivision, MeasuredMemory, ProbeOrders, ProbeResult};
+
 /// `run.json`: what the run is. Written once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -216,6 +220,9 @@ pub struct End {
     pub checkpoint: Option<u64>,
     /// Last lines of the reason, as a person would say it.
     pub why: String,
+    /// The most memory that its process was seen to hold on a GPU, as the driver tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_memory_bytes: Option<u64>,
     /// Why it ended badly, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
@@ -457,6 +464,12 @@ pub struct Batch {
     pub slots: u32,
     pub threads_per_slot: u32,
     pub plan: Vec<PlanEntry>,
+    /// What this batch measured of the processor before it divided it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub divisions: Vec<MeasuredDivision>,
+    /// What probes of this batch took of GPUs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_memory: Vec<MeasuredMemory>,
 }
 
 /// One run of a batch, in the order in which runs were to start.

@@ -133,6 +133,7 @@ mod tests {
             signal: None,
             checkpoint: None,
             why,
+            device_memory_bytes: None,
             cause: None,
             seconds: None,
         })

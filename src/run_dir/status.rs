@@ -317,7 +317,17 @@ mod tests {
     fn end(attempt: u32, code: Option<i32>, signal: Option<i32>, checkpoint: Option<u64>) -> Attempt {
         let time = f64::from(attempt) * 10.0 + 5.0;
         let why = String::new();
-        Attempt::End(End { attempt, time, code, signal, checkpoint, why, cause: None, seconds: None })
+        Attempt::End(End {
+            attempt,
+            time,
+            code,
+            signal,
+            checkpoint,
+            why,
+            cause: None,
+            seconds: None,
+            device_memory_bytes: None,
+        })
     }
 
     fn ask(time: f64, ask: Ask) -> Request {

@@ -129,6 +129,8 @@ pub struct Witness {
     pub kernel: Vec<String>,
     /// How long the worker lived; none where this runner did not start it.
     pub seconds: Option<f64>,
+    /// The most that it was seen to hold of a GPU.
+    pub device_memory_bytes: Option<u64>,
 }
 
 /// What became of an attempt. One that this runner killed on somebody's behalf ends without a signal,
@@ -176,6 +178,7 @@ pub fn end_line(ended: &Ended) -> End {
         why,
         cause,
         seconds: ended.witness.seconds,
+        device_memory_bytes: ended.witness.device_memory_bytes,
     }
 }
 
@@ -200,6 +203,7 @@ pub fn not_started(attempt: u32, newest: Option<u64>, time: f64, error: &std::io
         why,
         cause: Some(Cause::NotStarted),
         seconds: None,
+        device_memory_bytes: None,
     }
 }
 
@@ -284,8 +288,13 @@ mod tests {
         }
     }
 
-    static NOTHING: Witness =
-        Witness { out_of_memory: false, disk_full: false, kernel: Vec::new(), seconds: None };
+    static NOTHING: Witness = Witness {
+        out_of_memory: false,
+        disk_full: false,
+        kernel: Vec::new(),
+        seconds: None,
+        device_memory_bytes: None,
+    };
 
     fn ended(attempt: u32, raw: i32) -> Ended<'static> {
         Ended {

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use super::telemetry::table::{self, TelemetryFile};
 use crate::exit::Exit;
-use crate::run_dir::records::{Batch as Record, BatchEvent, QueueState};
+use crate::run_dir::records::{Batch as Record, BatchEvent, MeasuredDivision, MeasuredMemory, QueueState};
 use crate::run_dir::write::{Durability, append_line, at, replace_json};
 use crate::run_dir::{BatchDir, RunDir, Workspace, read, scan};
 use crate::say;
 
 /// Shortest time between two states of the queue.
 const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many batches are asked for what they measured.
+const REMEMBERED_BATCHES: usize = 50;
 
 /// The open batch.
 pub struct Batch {
@@ -80,6 +83,13 @@ impl Batch {
         drop(replace_json(&self.dir.queue_json(), state, Durability::Rebuildable));
     }
 
+    /// Takes something into `batch.json` that was found out meanwhile. Where it cannot be written, the next
+    /// batch finds it out once more.
+    pub fn remember(&mut self, note: impl FnOnce(&mut Record)) {
+        note(&mut self.record);
+        drop(replace_json(&self.dir.batch_json(), &self.record, Durability::Synced));
+    }
+
     pub fn write_telemetry(&mut self, row: &[String]) {
         drop(self.telemetry.append(row));
     }
@@ -96,6 +106,27 @@ impl Batch {
         self.record.end = Some(scan::now());
         self.record.exit_code = Some(i32::from(exit_code));
         replace_json(&self.dir.batch_json(), &self.record, Durability::Synced)
+    }
+}
+
+/// What earlier batches of this workspace measured, the oldest first.
+#[derive(Debug, Default)]
+pub struct FoundBefore {
+    pub divisions: Vec<MeasuredDivision>,
+    pub device_memory: Vec<MeasuredMemory>,
+}
+
+impl FoundBefore {
+    /// Reads the newest batches; one that cannot be read found nothing.
+    pub fn read(workspace: &Workspace) -> FoundBefore {
+        let mut found = FoundBefore::default();
+        let batches = scan::batches(workspace);
+        for dir in &batches[batches.len().saturating_sub(REMEMBERED_BATCHES)..] {
+            let Ok(record) = read::json::<Record>(&dir.batch_json()) else { continue };
+            found.divisions.extend(record.divisions);
+            found.device_memory.extend(record.device_memory);
+        }
+        found
     }
 }
 
@@ -150,6 +181,8 @@ mod tests {
             slots: 1,
             threads_per_slot: 2,
             plan: Vec::new(),
+            divisions: Vec::new(),
+            device_memory: Vec::new(),
         }
     }
 

@@ -2,6 +2,8 @@
 //! loaded when it is there; without it, or without a driver, a machine simply has no GPU. Choosing
 //! a device for a run is not done here.
 
+pub mod memory;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::admission::{self, GpuMemory, Rules};
+use super::schedule::Slot;
+
 /// Seconds a step took, by experiment.
 #[derive(Debug, Default)]
 pub struct Rates {
@@ -25,6 +28,29 @@ impl Rates {
         let (seconds, measured) = self.measured.get(experiment)?;
         Some(seconds / *measured as f64 * steps as f64)
     }
+}
+
+/// Which slots runs can be expected to use: on a GPU those that are taken, and as many more as its memory
+/// has room for runs that take `need` bytes, or one where nobody knows what they take.
+pub fn usable(
+    slots: &[Slot],
+    taken: &[bool],
+    gpus: &[Option<GpuMemory>],
+    need: Option<u64>,
+    rules: Rules,
+) -> Vec<bool> {
+    let mut usable = taken.to_vec();
+    for (position, gpu) in gpus.iter().enumerate() {
+        let of_gpu = || (0..slots.len()).filter(|slot| slots[*slot].gpu == Some(position));
+        let busy = of_gpu().filter(|slot| taken[*slot]).count();
+        let more = match (gpu, need) {
+            (None, _) => slots.len(),
+            (Some(gpu), Some(need)) => admission::room_for(need, gpu, rules) as usize,
+            (Some(_), None) => usize::from(busy == 0),
+        };
+        of_gpu().filter(|slot| !taken[*slot]).take(more).for_each(|slot| usable[slot] = true);
+    }
+    slots.iter().zip(usable).map(|(slot, usable)| usable || slot.gpu.is_none()).collect()
 }
 
 /// Start and end of each waiting run, in seconds from now, when runs take the slot that is free
@@ -60,6 +86,31 @@ mod tests {
         rates.add("broken", 1.0, 0);
         assert_eq!(rates.seconds("x", 50), Some(10.0));
         assert_eq!(rates.seconds("broken", 50), None);
+    }
+
+    #[test]
+    fn a_gpu_has_as_many_places_as_its_memory_has_room() {
+        const GIB: u64 = 1 << 30;
+        let slot = |gpu| Slot { gpu, threads: 1 };
+        let slots = [slot(Some(0)), slot(Some(1)), slot(Some(0)), slot(Some(1)), slot(None)];
+        let gpu = |free| Some(GpuMemory { total: 24 * GIB, free: free * GIB, ..GpuMemory::default() });
+        let found = |taken: [bool; 5], gpus: &[_], need| {
+            usable(&slots, &taken, gpus, need, Rules::default())
+                .iter()
+                .map(|yes| u8::from(*yes))
+                .collect::<Vec<_>>()
+        };
+        let (none, first) = ([false; 5], [true, false, false, false, false]);
+        assert_eq!(found(none, &[gpu(24), gpu(24)], Some(10 * GIB)), [1, 1, 1, 1, 1]);
+        assert_eq!(found(none, &[gpu(24), gpu(24)], Some(20 * GIB)), [1, 1, 0, 0, 1]);
+        assert_eq!(
+            found(none, &[gpu(24), gpu(5)], Some(20 * GIB)),
+            [1, 0, 0, 0, 1],
+            "others fill the second"
+        );
+        assert_eq!(found(first, &[gpu(4), gpu(24)], Some(20 * GIB)), [1, 1, 0, 0, 1]);
+        assert_eq!(found(first, &[gpu(4), gpu(24)], None), [1, 1, 0, 0, 1], "alone, where nothing is known");
+        assert_eq!(found(none, &[None, None], None), [1, 1, 1, 1, 1], "as many as were asked for");
     }
 
     #[test]

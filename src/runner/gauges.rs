@@ -10,9 +10,10 @@ use super::gpu_sample::GpuSample;
 use super::processor_energy::{self, Packages};
 use super::schedule::GpuState;
 use super::telemetry::table::{self, GpuRow, ProcessRow, TelemetryFile};
-use super::telemetry::{MachineSample, Sampler, process_memory_bytes};
+use super::telemetry::{MachineSample, Sampler};
 use super::tracked::{Kinship, Tracked, Worker};
 use crate::run_dir::RunDir;
+use crate::run_dir::machine::process_memory_bytes;
 use crate::run_dir::telemetry::{Energy, xid_words};
 
 /// A GPU that has not answered for so long, after a worker found it lost, is taken for lost.

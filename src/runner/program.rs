@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::attempt::environment;
 use crate::libtorch::{self, LibtorchError};
-use crate::run_dir::records::Start;
+use crate::run_dir::records::{ProbeOrders, Start};
 use crate::run_dir::{PROTOCOL, RunDir};
 
 /// Names another worker program, for tests and for those who build their own.
@@ -97,6 +97,14 @@ impl Program {
     pub fn train(&self, run: &RunDir, start: &Start) -> Command {
         let mut command = self.command();
         command.arg("train").arg(run.path()).envs(environment(start));
+        command
+    }
+
+    /// The command that tries one run out and writes nothing.
+    pub fn probe(&self, run: &RunDir, orders: &ProbeOrders) -> Command {
+        let mut command = self.command();
+        let line = serde_json::to_string(orders).unwrap_or_default();
+        command.arg("probe").arg(run.path()).arg(line).envs(environment(&orders.start));
         command
     }
 

@@ -4,8 +4,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::admission::{Need, Vacancies};
 use super::interrupt::Ending;
 use crate::run_dir::records::{Device, Start};
+
+mod placement;
+
+use placement::{Places, is_meant};
+pub use placement::{fits, slots};
 
 /// A place for one run at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +54,30 @@ pub struct Run {
     pub held: Option<String>,
     /// Seconds it will probably take, where anything is known.
     pub seconds: Option<f64>,
+    /// What it takes of a GPU.
+    pub need: Need,
+    pub threads: Threads,
+}
+
+/// Threads of a run's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as its slot has.
+    Open,
+    /// As many as its first attempt had, so that it ends at the same bits.
+    Begun(u32),
+    /// `resources.threads`.
+    Given(u32),
+}
+
+impl Threads {
+    /// In a slot of so many.
+    pub fn in_slot(self, slot: u32) -> u32 {
+        match self {
+            Threads::Open => slot,
+            Threads::Begun(threads) | Threads::Given(threads) => threads,
+        }
+    }
 }
 
 /// What can be done about a run.
@@ -97,6 +127,7 @@ pub struct Observation<'a> {
     pub gate: Gate,
     /// Nothing is started that would not end within so many seconds.
     pub seconds_left: Option<f64>,
+    pub vacancies: &'a Vacancies,
     /// Runs outside of the batch that runs of it need.
     pub others: &'a [Other],
 }
@@ -137,6 +168,16 @@ pub enum Action {
     Start {
         run: usize,
         slot: usize,
+    },
+    /// Find out what a run like this takes of the GPU, by position.
+    Probe {
+        run: usize,
+        gpu: usize,
+    },
+    /// Divide the processor among so many runs like this, as is best.
+    Divide {
+        run: usize,
+        runs: usize,
     },
     /// SIGTERM: checkpoint and end.
     AskToEnd {
@@ -199,32 +240,33 @@ impl Observation<'_> {
 
 pub fn decide(seen: &Observation) -> Decision {
     let mut decision = Decision::default();
-    let mut taken: Vec<bool> = vec![false; seen.slots.len()];
     let mut live: Vec<&str> = Vec::new();
     for run in seen.runs {
-        if let Standing::Live(worker) = &run.standing {
+        if let Standing::Live(_) = &run.standing {
             live.push(&run.experiment);
-            if let Some(slot) = worker.slot.and_then(|slot| taken.get_mut(slot)) {
-                *slot = true;
-            }
         }
     }
+    let mut places = Places::new(seen, |run| hindrance(run, seen, &live).is_none());
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
             Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
             Standing::Held(reason) => decision.waiting.push((index, Reason::Held(reason.clone()))),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
-            Standing::Waiting => match hindrance(run, seen, &live) {
-                Some(reason) => decision.waiting.push((index, reason)),
-                None => match free_slot(&run.wish, seen, &taken) {
-                    Some(slot) => {
-                        taken[slot] = true;
-                        live.push(&run.experiment);
-                        decision.actions.push(Action::Start { run: index, slot });
+            Standing::Waiting => {
+                let placed = match hindrance(run, seen, &live) {
+                    Some(reason) => Err(reason),
+                    None => places.place(index, run),
+                };
+                match placed {
+                    Ok(action) => {
+                        if let Action::Start { .. } = action {
+                            live.push(&run.experiment);
+                        }
+                        decision.actions.push(action);
                     }
-                    None => decision.waiting.push((index, waiting_for(&run.wish))),
-                },
-            },
+                    Err(reason) => decision.waiting.push((index, reason)),
+                }
+            }
             Standing::PutOff | Standing::Finished | Standing::Left => {}
         }
     }
@@ -239,7 +281,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let opens_later = (is_asked || matches!(seen.gate, Gate::NotYet(_))) && !decision.waiting.is_empty();
     decision.done = !seen.runs.iter().any(is_waited_for)
         && decision.actions.is_empty()
-        && !(opens_later && seen.ending.is_open());
+        && !((opens_later || places.wait_for_others) && seen.ending.is_open());
     decision
 }
 
@@ -258,30 +300,6 @@ pub fn wish(device: &str, last: Option<&Start>, gpus: usize) -> Wish {
             Some(position) => Wish::Gpu(position),
             None => Wish::AnyGpu,
         },
-    }
-}
-
-/// One slot a GPU, or one on the processor; `wanted` slots go round the GPUs. The processor's
-/// threads are divided evenly.
-pub fn slots(wanted: Option<u32>, gpus: usize, cpus: usize) -> Vec<Slot> {
-    let count = wanted.map_or(gpus, |wanted| wanted as usize).max(1);
-    let threads = u32::try_from(cpus / count).unwrap_or(1).max(1);
-    (0..count).map(|slot| Slot { gpu: (gpus > 0).then(|| slot % gpus), threads }).collect()
-}
-
-/// Whether a run on this device may take this slot.
-pub fn fits(wish: &Wish, slot: &Slot, seen: &Observation) -> bool {
-    let Some(gpu) = slot.gpu else { return *wish == Wish::Cpu };
-    *wish == Wish::Cpu || is_meant(wish, gpu, seen) && !matches!(seen.state(gpu), GpuState::Lost(_))
-}
-
-/// Whether a run with this wish would take that GPU, if it were free and well.
-fn is_meant(wish: &Wish, gpu: usize, seen: &Observation) -> bool {
-    match wish {
-        Wish::Cpu => false,
-        Wish::AnyGpu => true,
-        Wish::Gpu(position) => gpu == *position,
-        Wish::Model(name) => seen.gpus.get(gpu) == Some(name),
     }
 }
 
@@ -377,13 +395,6 @@ pub fn names(need: &str, of: &str, experiment: &str, name: &str) -> bool {
     experiment == need
         || need.split_once('/').is_some_and(|(of_need, run)| (of_need, run) == (experiment, name))
         || (experiment == of && name == need)
-}
-
-fn free_slot(wish: &Wish, seen: &Observation, taken: &[bool]) -> Option<usize> {
-    let is_unsure =
-        |slot: &Slot| *wish != Wish::Cpu && slot.gpu.is_some_and(|gpu| seen.state(gpu) == &GpuState::Unsure);
-    (0..seen.slots.len())
-        .find(|&slot| !taken[slot] && fits(wish, &seen.slots[slot], seen) && !is_unsure(&seen.slots[slot]))
 }
 
 fn waiting_for(wish: &Wish) -> Reason {

@@ -71,14 +71,6 @@ impl Sampler {
     }
 }
 
-/// Bytes of memory that a process holds, while it lives.
-pub fn process_memory_bytes(process: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
 /// Bytes that the disk of `folder` has read and written since the machine started; none where there is no
 /// disk of its own behind it.
 fn disk_bytes(folder: &Path) -> Option<(u64, u64)> {
@@ -111,7 +103,5 @@ mod tests {
         let second = sampler.sample();
         assert!(second.memory_bytes.is_some_and(|bytes| bytes > 0));
         assert!(second.disk_free_bytes.is_some());
-        assert!(process_memory_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
-        assert_eq!(process_memory_bytes(u32::MAX), None);
     }
 }

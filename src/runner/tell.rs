@@ -1,25 +1,36 @@
 //! What the runner lets others know while it works: `queue.json`, telemetry and the terminal.
 
+use std::collections::BTreeMap;
+
 use super::devices::Devices;
 use super::estimate::{Rates, simulate};
-use super::schedule::{Decision, Reason, Slot, Standing};
+use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::tracked::Tracked;
 use super::view::LiveRun;
 use crate::run_dir::Status;
-use crate::run_dir::records::{Counts, FailedRun, QueueState, RunName, RunResult, WaitingRun};
+use crate::run_dir::records::{Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
+
+/// The places that runs can be expected to get.
+pub struct Places<'a> {
+    pub slots: &'a [Slot],
+    /// By slot: whether there is room for a run.
+    pub usable: Vec<bool>,
+    /// How many GPUs may be used.
+    pub gpus: usize,
+}
 
 /// The state of the queue, with estimates as far as steps were measured. `now` is Unix seconds.
 pub fn queue_state(
     runs: &[Tracked],
     standings: &[Standing],
-    slots: &[Slot],
+    places: &Places,
     decision: &Decision,
     rates: &Rates,
     now: f64,
 ) -> QueueState {
-    let mut free: Vec<Option<f64>> = vec![Some(0.0); slots.len()];
+    let mut free: Vec<Option<f64>> = vec![Some(0.0); places.slots.len()];
     let mut last_end = Some(0.0);
     for run in runs {
         let Some(worker) = &run.worker else { continue };
@@ -32,13 +43,22 @@ pub fn queue_state(
     // A run that is held starts when a person has seen to it: it has no time, and takes no slot's.
     let is_held = |reason: &Reason| matches!(reason, Reason::Held(_));
     let startable = decision.waiting.iter().filter(|(_, reason)| !is_held(reason));
-    let lengths: Vec<Option<f64>> = startable.map(|(run, _)| seconds_left(&runs[*run], rates)).collect();
-    let times = simulate(&free, &lengths);
-    let end = times.iter().fold(last_end, |last, (_, end)| later(last, *end));
-    let mut times = times.into_iter();
+    let startable: Vec<usize> = startable.map(|(run, _)| *run).collect();
+    let on_gpu = |run: &usize| runs[*run].wish(places.gpus) != Wish::Cpu;
+    let has_processor = places.slots.iter().any(|slot| slot.gpu.is_none());
+    let mut times: BTreeMap<usize, (Option<f64>, Option<f64>)> = BTreeMap::new();
+    for gpu in [true, false] {
+        let group: Vec<usize> = startable.iter().copied().filter(|run| on_gpu(run) == gpu).collect();
+        let is_theirs = |slot: &usize| {
+            places.usable[*slot] && (places.slots[*slot].gpu.is_some() == gpu || !has_processor)
+        };
+        let free: Vec<Option<f64>> = (0..free.len()).filter(is_theirs).map(|slot| free[slot]).collect();
+        let lengths: Vec<Option<f64>> = group.iter().map(|run| seconds_left(&runs[*run], rates)).collect();
+        times.extend(group.into_iter().zip(simulate(&free, &lengths)));
+    }
+    let end = times.values().fold(last_end, |last, (_, end)| later(last, *end));
     let waiting = decision.waiting.iter().map(|(run, reason)| {
-        let time = if is_held(reason) { None } else { times.next() };
-        let (start, end) = time.unwrap_or_default();
+        let (start, end) = times.get(run).copied().unwrap_or_default();
         WaitingRun {
             experiment: runs[*run].dir.experiment(),
             run: runs[*run].dir.name(),
@@ -125,6 +145,20 @@ pub fn achieved(result: &RunResult) -> String {
     format!(" in {time}{value}{early}")
 }
 
+/// What a batch plans to do for a run; nothing where it has finished.
+pub fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
+    if run.seen.status == Status::Finished {
+        return None;
+    }
+    let record = run.seen.record.as_ref().ok()?;
+    Some(PlanEntry {
+        experiment: run.dir.experiment(),
+        run: run.dir.name(),
+        steps: record.steps,
+        estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
+    })
+}
+
 /// Seconds until a live or waiting run has finished, once it runs.
 pub fn seconds_left(run: &Tracked, rates: &Rates) -> Option<f64> {
     let told = run
@@ -164,7 +198,8 @@ mod tests {
         let decision = Decision { waiting, ..Decision::default() };
         let slots = [Slot { gpu: None, threads: 1 }];
         let standings = [Standing::Waiting, Standing::Waiting];
-        let state = queue_state(&runs, &standings, &slots, &decision, &rates, 1000.0);
+        let places = Places { slots: &slots, usable: vec![true], gpus: 0 };
+        let state = queue_state(&runs, &standings, &places, &decision, &rates, 1000.0);
         assert_eq!(state.counts, Counts { waiting: 2, ..Counts::default() });
         let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);

@@ -1,20 +1,27 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
+use std::cell::OnceCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
+use super::admission::{Need, Probing};
 use super::alerts::Listener;
 use super::child::Handle;
 use super::gauges::RunTelemetry;
-use super::schedule::{self, Live, Standing};
+use super::gpu_memory::Takings;
+use super::schedule::{self, Live, Standing, Threads};
+use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{self, Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, lock, machine, read, split};
 use crate::say;
+
+/// An attempt takes at least so many steps before what it holds is all that it will take.
+const SETTLING_STEPS: u64 = 10;
 
 /// A run of the batch.
 pub struct Tracked {
@@ -35,6 +42,8 @@ pub struct Tracked {
     pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
+    /// What of its settings decides speed and memory.
+    key: OnceCell<String>,
 }
 
 /// A run that may not start until a person has seen to it.
@@ -63,6 +72,8 @@ pub struct Worker {
     pub telemetry: Option<RunTelemetry>,
     /// Hears of its alerts.
     pub listener: Option<Listener>,
+    /// What it holds of its GPU.
+    pub takings: Takings,
     /// When this runner started it, or first saw it.
     pub since: Instant,
     last_step: u64,
@@ -113,6 +124,7 @@ impl Tracked {
             put_off: None,
             skipped: None,
             held: None,
+            key: OnceCell::new(),
         }
     }
 
@@ -204,14 +216,21 @@ impl Tracked {
         Some(format!("{} ({})", split::HELD, split::WAY_OUT))
     }
 
+    /// The device it must have.
+    pub fn wish(&self, gpus: usize) -> schedule::Wish {
+        let record = self.seen.record.as_ref().ok();
+        let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
+        schedule::wish(device, last_start(&self.seen.attempts), gpus)
+    }
+
     /// The run in the schedule's words. `seconds` is what it will probably take.
     pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
-        let device = record.map_or("cpu", |record| record.settings.resources.device.as_str());
+        let last = last_start(&self.seen.attempts);
         schedule::Run {
             experiment: self.dir.experiment(),
             name: self.dir.name(),
-            wish: schedule::wish(device, last_start(&self.seen.attempts), gpus),
+            wish: self.wish(gpus),
             standing,
             needs: record.map(|record| record.queue.needs.clone()).unwrap_or_default(),
             limit: record.and_then(|record| record.queue.limit),
@@ -228,7 +247,47 @@ impl Tracked {
                 .map(|held| held.reason.clone())
                 .or_else(|| self.held_by_its_files()),
             seconds,
+            need: Need::Unknown(Probing::Possible),
+            threads: match (record.and_then(|record| record.settings.resources.threads), last) {
+                (Some(given), last) => Threads::Given(last.map_or(given, |start| start.threads)),
+                (None, Some(start)) => Threads::Begun(start.threads),
+                (None, None) => Threads::Open,
+            },
         }
+    }
+
+    /// What of its settings decides how fast it is and how much memory it takes, as a hash, and how its
+    /// next attempt would split a batch.
+    pub fn settings_key(&self) -> String {
+        let settings = self.seen.record.as_ref().ok().map(|record| &record.settings);
+        let (micro_batch, accumulate) = settings
+            .and_then(|settings| split::next(settings, &self.seen.attempts))
+            .map(|split| (split.micro_batch, split.accumulate))
+            .or_else(|| settings.map(|settings| (settings.train.batch_size, settings.train.accumulate)))
+            .unwrap_or_default();
+        self.key_with(micro_batch, accumulate)
+    }
+
+    /// The same for another split.
+    pub fn key_with(&self, micro_batch: u32, accumulate: u32) -> String {
+        let key = self.key.get_or_init(|| match &self.seen.record {
+            Ok(record) => key_of(&record.settings),
+            Err(_) => String::new(),
+        });
+        format!("{key}-{micro_batch}x{accumulate}")
+    }
+
+    /// Whether its live attempt has shown what it takes: it has trained and evaluated.
+    pub fn is_settled(&self) -> bool {
+        let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };
+        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
+        let taken = progress.map_or(0, |p| p.step.saturating_sub(worker.checkpoint.unwrap_or(0)));
+        let until_evaluated = match record.settings.evaluate.every {
+            Every::Steps(steps) => steps,
+            Every::Epoch => record.steps_per_epoch,
+            Every::Never => 0,
+        };
+        taken > until_evaluated.max(SETTLING_STEPS)
     }
 
     /// What must have finished before it.
@@ -278,6 +337,7 @@ impl Worker {
             killed: None,
             telemetry: None,
             listener: None,
+            takings: Takings::default(),
             since: now,
             last_step: 0,
             moved: now,
@@ -295,6 +355,16 @@ impl Worker {
     pub fn quiet(&self, now: Instant) -> Duration {
         now.duration_since(self.moved)
     }
+}
+
+/// Hash of what decides how fast a run of these settings is and how much memory it takes: neither its seed
+/// nor its rates, but data, model, kind of optimizer and precision.
+fn key_of(settings: &Settings) -> String {
+    let train = &settings.train;
+    let optimizer = serde_json::to_value(&train.optimizer).ok().and_then(|value| value.get("kind").cloned());
+    let deciding = serde_json::json!([settings.data, settings.model, optimizer, train.precision]);
+    let hash = blake3::hash(deciding.to_string().as_bytes()).to_hex();
+    hash[..16].to_owned()
 }
 
 /// Puts runs into the order in which they were queued.

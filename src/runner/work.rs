@@ -3,9 +3,11 @@
 
 mod acts;
 mod alerts;
+mod deciding;
 mod ends;
 mod gauging;
 mod keeping;
+mod measure;
 mod outside;
 
 use std::collections::HashSet;
@@ -18,12 +20,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
 use super::awake::Awake;
-use super::batch::Batch;
+use super::batch::{Batch, FoundBefore};
 use super::breaker::Breaker;
 use super::devices::{self, Devices};
+use super::division::Processor;
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
 use super::gauges::Gauges;
+use super::gpu_memory::GpuMemories;
 use super::hold::Hold;
 use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
@@ -33,13 +37,14 @@ use super::program::Program;
 use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
-use super::schedule::{self, Action, Decision, Gate, Observation, Other, Slot, Standing};
+use super::schedule::{self, Action, Decision, Slot, Standing};
 use super::terminal::{News, Terminal};
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
-use crate::run_dir::records::{Batch as BatchRecord, BatchAsk, BatchRequest, PlanEntry, RunnerLock};
-use crate::run_dir::{PROTOCOL, RunDir, Status, Workspace, machine, read, scan};
+use crate::run_dir::records::{Batch as BatchRecord, RunnerLock};
+use crate::run_dir::{PROTOCOL, RunDir, Workspace, machine, scan};
+use measure::Findings;
 
 /// Time between two looks at the run directories.
 const TICK: Duration = Duration::from_millis(500);
@@ -177,6 +182,10 @@ struct Work<'a> {
     /// Model names of the GPUs, by position.
     gpus: Vec<String>,
     slots: Vec<Slot>,
+    memories: GpuMemories,
+    processor: Processor,
+    /// What earlier batches measured.
+    found: FoundBefore,
     runs: Vec<Tracked>,
     rates: Rates,
     ending: Ending,
@@ -202,6 +211,7 @@ struct Work<'a> {
     space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
     /// An adopted worker has ended.
     gone: Arc<Notify>,
     awake: Awake,
@@ -222,7 +232,16 @@ impl<'a> Work<'a> {
         program: Program,
         devices: Devices,
     ) -> Result<Work<'a>, RunnerError> {
-        let slots = schedule::slots(options.slots, devices.gpus().len(), devices::cpu_count());
+        let on_devices = &options.settings.devices;
+        let per_gpu = if on_devices.share { on_devices.runs_per_gpu as usize } else { 1 };
+        let cores = devices::cpu_count();
+        let slots = schedule::slots(options.slots, devices.gpus().len(), cores, per_gpu);
+        let found = FoundBefore::read(workspace);
+        let mut memories = GpuMemories::new(devices.gpus().len());
+        memories.recall(devices.gpus(), found.device_memory.iter().cloned());
+        runs.iter().for_each(|run| memories.learn(run));
+        // A person who says how many runs there are at once has divided the processor.
+        let divides = options.slots.is_none() && cores > 1;
         let mut rates = Rates::default();
         for run in &runs {
             if let Some(result) = run.result() {
@@ -240,7 +259,9 @@ impl<'a> Work<'a> {
             arguments: options.arguments.clone(),
             slots: slots.len() as u32,
             threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
-            plan: runs.iter().filter_map(|run| plan_entry(run, &rates)).collect(),
+            plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
+            divisions: Vec::new(),
+            device_memory: Vec::new(),
         };
         let left_out = match &options.selection {
             Selection::All => HashSet::new(),
@@ -265,6 +286,9 @@ impl<'a> Work<'a> {
             gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
             devices,
             slots,
+            memories,
+            processor: if divides { Processor::Open } else { Processor::Settled },
+            found,
             runs,
             rates,
             ending: Ending::Open,
@@ -286,6 +310,7 @@ impl<'a> Work<'a> {
             space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
+            findings: unbounded_channel(),
             gone: Arc::default(),
             awake: Awake::default(),
         })
@@ -318,6 +343,7 @@ impl<'a> Work<'a> {
             }
             tokio::select! {
                 Some(ended) = self.ended.1.recv() => self.ended(ended),
+                Some(findings) = self.findings.1.recv() => self.heard(findings),
                 () = self.gone.notified() => {}
                 interrupt = interrupts.next() => self.interrupted(interrupt),
                 news = terminal.next() => self.terminal_changed(news, terminal),
@@ -342,6 +368,7 @@ impl<'a> Work<'a> {
             let new = all.filter(|dir| !known.contains(dir) && !self.left_out.contains(dir));
             let mut new: Vec<Tracked> = new.map(|dir| Tracked::new(dir, &self.host)).collect();
             tracked::in_order_of_age(&mut new);
+            new.iter().for_each(|run| self.memories.learn(run));
             self.runs.extend(new);
         }
         self.look_for_drain();
@@ -361,114 +388,26 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
+        self.memories.look(&self.devices, &mut self.runs, now);
         self.follow_adopted();
         self.skip();
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
     }
 
-    /// Takes out of the queue what waits for a run that did not finish.
-    fn skip(&mut self) {
-        let others = || self.left_out.iter().cloned().collect();
-        let batch = self.batch.name();
-        tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
-        for run in &mut self.runs {
-            let need = match &run.seen.status {
-                Status::Skipped { need } => Some(need.clone()),
-                _ => None,
-            };
-            if let Some(need) = need.as_ref().filter(|_| need != run.skipped) {
-                let why = format!("{need} did not finish");
-                self.batch.event("skipped", Some(&run.dir), &why);
-                self.view.say(&format!("skipped  {}: {why}", run.name()));
-            }
-            run.skipped = need;
-        }
-    }
-
-    fn standing(&self, run: &Tracked, now: Instant) -> Standing {
-        run.standing(now, Some(&self.batch.name()), self.options.failed)
-    }
-
-    fn decide(&self, standings: &[Standing]) -> Decision {
-        let runs: Vec<schedule::Run> = self
-            .runs
-            .iter()
-            .zip(standings)
-            .map(|(run, standing)| {
-                let seconds = tell::seconds_left(run, &self.rates);
-                run.scheduled(standing.clone(), self.gpus.len(), seconds)
-            })
-            .collect();
-        schedule::decide(&Observation {
-            runs: &runs,
-            slots: &self.slots,
-            gpus: &self.gpus,
-            gpu_states: &self.gauges.states(Instant::now()),
-            ending: self.ending,
-            patience: self.options.patience,
-            gate: self.gate(),
-            seconds_left: self.options.until.map(|until| until - scan::now()),
-            others: &self.others(standings),
-        })
-    }
-
-    /// Runs that this batch leaves out and others need.
-    fn others(&self, standings: &[Standing]) -> Vec<Other> {
-        let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
-        let needs: Vec<(String, &String)> = waiting
-            .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
-            .collect();
-        if needs.is_empty() {
-            return Vec::new();
-        }
-        let other = |dir: &RunDir| {
-            let (experiment, name) = (dir.experiment(), dir.name());
-            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
-            is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
-        };
-        self.left_out.iter().filter_map(other).collect()
-    }
-
-    fn gate(&self) -> Gate {
-        let now = scan::now();
-        match (self.breaker.tripped(), self.options.at) {
-            (Some(why), _) => Gate::Shut(why),
-            (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
-            (None, _) if self.room.is_held() => {
-                Gate::NotYet(self.space.map_or_else(String::new, |space| space.reason()))
-            }
-            (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", super::clock(at))),
-            _ => Gate::Open,
-        }
-    }
-
-    /// Reads what people ask of the batch as a whole.
-    fn look_for_drain(&mut self) {
-        if self.draining {
-            return;
-        }
-        let requests = read::lines::<BatchRequest>(&self.batch.dir().requests());
-        let asked = requests
-            .ok()
-            .and_then(|lines| lines.records.into_iter().find(|line| line.ask == BatchAsk::Drain));
-        if let Some(request) = asked {
-            self.draining = true;
-            let words = format!("{} asked for the end after the current runs", request.who);
-            self.batch.event("drain", None, &words);
-            self.view.say(&words);
-        }
-    }
-
     /// Whether the directories must be looked at again before waiting for news.
     async fn carry_out(&mut self, action: Action) -> bool {
         let (Action::Start { run, .. }
         | Action::AskToEnd { run }
+        | Action::Probe { run, .. }
+        | Action::Divide { run, .. }
         | Action::Kill { run, .. }
         | Action::Close { run }) = action;
         self.runs[run].due = true;
         match action {
             Action::Start { run, slot } => self.start(run, slot).await,
+            Action::Probe { run, gpu } => self.probe(run, gpu),
+            Action::Divide { run, runs } => self.divide(run, runs),
             Action::AskToEnd { run } => self.ask_to_end(run),
             Action::Kill { run, cause } => self.kill(run, cause),
             Action::Close { run } => self.close(run).await,
@@ -495,9 +434,20 @@ impl<'a> Work<'a> {
     }
 
     fn tell(&mut self, decision: &Decision, standings: &[Standing], now: Instant) {
-        if self.batch.queue_is_due(now) || decision.done {
-            let (runs, slots) = (&self.runs, &self.slots);
-            let mut state = tell::queue_state(runs, standings, slots, decision, &self.rates, scan::now());
+        // What is asked of a probe changes the reasons at once.
+        let is_passing = decision
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Probe { .. } | Action::Divide { .. }));
+        if (self.batch.queue_is_due(now) && !is_passing) || decision.done {
+            let mut state = tell::queue_state(
+                &self.runs,
+                standings,
+                &self.places(decision),
+                decision,
+                &self.rates,
+                scan::now(),
+            );
             state.drain = self.draining || !self.ending.is_open();
             state.breaker = self.breaker.tripped();
             state.energy_joules = self.gauges.joules();
@@ -557,17 +507,4 @@ fn selected(workspace: &Workspace, options: &RunnerOptions, host: &str) -> Vec<T
     };
     tracked::skip(&mut runs, others, host, None, options.failed);
     runs
-}
-
-fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
-    if run.seen.status == Status::Finished {
-        return None;
-    }
-    let record = run.seen.record.as_ref().ok()?;
-    Some(PlanEntry {
-        experiment: run.dir.experiment(),
-        run: run.dir.name(),
-        steps: record.steps,
-        estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
-    })
 }

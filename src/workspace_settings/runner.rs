@@ -9,7 +9,8 @@ use crate::experiment::Problem;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunnerSettings {
-    /// Runs at once, 1 to 1,024; 0 is one for each GPU, or one on the processor. Default: 0.
+    /// Runs at once, 1 to 1,024; 0 is as many as GPUs have room for, and on the processor as many as end
+    /// soonest, which is measured. Default: 0.
     #[schemars(range(max = 1024))]
     pub slots: u32,
     /// Runs in a row that fail with the same cause before the batch stops itself; 0 never does.

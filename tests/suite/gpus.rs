@@ -57,7 +57,7 @@ fn each_gpu_gets_a_run_and_each_worker_sees_its_own() {
     let Some(folder) = stand_in() else { return };
     let workspace =
         Workspace::new().experiment("x", 6, &[1, 2, 3], "hold@3").variable("LD_LIBRARY_PATH", folder);
-    let runner = workspace.start(&[X]);
+    let runner = workspace.start(&[X, "--slots", "2"]);
     held_at_3(&workspace, 2);
     let runs = [workspace.seed("x", 1), workspace.seed("x", 2)];
     assert_eq!(runs.each_ref().map(uuid), ["GPU-aaaa1111", "GPU-bbbb2222"]);
@@ -122,7 +122,8 @@ fn devices_that_somebody_made_visible_are_the_only_ones() {
     let workspace = workspace.variable("LD_LIBRARY_PATH", folder).variable("CUDA_VISIBLE_DEVICES", "1");
     let runner = workspace.start(&[X]);
     held_at_3(&workspace, 1);
-    assert_eq!(workspace.batch_record().slots, 1);
+    let table = fs::read_to_string(workspace.batch().telemetry()).unwrap();
+    assert!(!table.contains("gpu0_") && table.contains("gpu1_"), "{table}");
     assert_eq!(uuid(&workspace.seed("x", 1)), "GPU-bbbb2222");
     end(runner);
 }

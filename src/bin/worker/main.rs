@@ -16,6 +16,7 @@ mod models;
 mod optimizer;
 mod order;
 mod orders;
+mod probe;
 mod progress;
 mod replay;
 mod schedule;
@@ -38,7 +39,8 @@ use journal::append_event;
 use orders::Orders;
 use train::{Outcome, train};
 
-const USAGE: &str = "usage: overnight-worker train RUN_DIR [--until STEP] | --protocol | --version";
+const USAGE: &str =
+    "usage: overnight-worker train RUN_DIR [--until STEP] | probe RUN_DIR ORDERS | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
                 ExitCode::from(WRONG_USAGE)
             }
         },
+        [verb, path, orders] if verb == "probe" => ExitCode::from(look(Path::new(path), orders) as u8),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(WRONG_USAGE)
@@ -109,6 +112,31 @@ fn absolute(path: &Path) -> PathBuf {
     let has_parents = path.components().any(|part| part == Component::ParentDir);
     let found = if has_parents { path.canonicalize() } else { std::path::absolute(path) };
     found.unwrap_or_else(|_| path.to_owned())
+}
+
+/// Tries the run out and leaves its directory as it is. Gives the exit code.
+fn look(path: &Path, orders: &str) -> i32 {
+    let run = RunDir::new(absolute(path));
+    let tried = || {
+        let flag = flag_of_signals().map_err(|error| Failure::Orders(error.to_string()))?;
+        probe::probe(&run, orders, &|| flag.load(Ordering::Relaxed))
+    };
+    let result = catch_unwind(AssertUnwindSafe(tried))
+        .unwrap_or_else(|panic| Err(Failure::Panic(words_of(panic.as_ref()))));
+    match result {
+        Ok(Outcome::Finished) => exit::FINISHED,
+        Ok(Outcome::Ended) => exit::ENDED_AS_ASKED,
+        Err(failure) => say_failed(&run, None, &failure),
+    }
+}
+
+/// A flag that SIGTERM and SIGINT set.
+fn flag_of_signals() -> std::io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
 }
 
 /// Says why, in the run's last event and on standard error. Gives the exit code.

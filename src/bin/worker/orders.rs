@@ -69,6 +69,7 @@ impl Orders {
             signal: None,
             checkpoint: checkpoint::steps(run).last().copied(),
             why: why.to_owned(),
+            device_memory_bytes: None,
             cause: None,
             seconds: None,
         };

@@ -39,6 +39,7 @@ fn end(attempt: u32, code: Option<i32>, signal: Option<i32>) -> Attempt {
         why: String::new(),
         cause: None,
         seconds: None,
+        device_memory_bytes: None,
     })
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::runner::admission::{GpuMemory, Probing, Source};
+use crate::runner::division::Processor;
 use crate::runner::interrupt::Interrupt;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,6 +18,8 @@ fn run(name: &str, standing: Standing) -> Run {
         hang: Some(Duration::from_secs(1800)),
         held: None,
         seconds: None,
+        need: Need::Unknown(Probing::Possible),
+        threads: Threads::Open,
     }
 }
 
@@ -42,6 +46,7 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         patience: PATIENCE,
         gate: Gate::Open,
         seconds_left: None,
+        vacancies: &Vacancies::default(),
         others: &[],
     })
 }
@@ -51,7 +56,7 @@ fn waits(reason: &str) -> Reason {
 }
 
 fn cpu(count: usize) -> Vec<Slot> {
-    slots(Some(count as u32), 0, 4)
+    slots(Some(count as u32), 0, 4, 4)
 }
 
 #[test]
@@ -130,8 +135,8 @@ fn a_run_that_never_gets_further_is_held() {
 
 #[test]
 fn runs_wait_for_the_gpu_they_need_and_others_pass() {
-    let slots = slots(None, 2, 8);
-    assert_eq!(slots.len(), 2);
+    let slots = slots(None, 2, 8, 1);
+    assert_eq!(slots.len(), 3, "one on the processor");
     assert_eq!(slots[0].threads, 4);
     let mut runs = [
         run("a", Standing::Live(live(1))),
@@ -183,6 +188,7 @@ fn a_need_outside_of_the_batch_counts_as_what_it_is() {
             gate: Gate::Open,
             seconds_left: None,
             others,
+            vacancies: &Vacancies::default(),
         };
         decide(&seen)
     };
@@ -215,11 +221,13 @@ fn the_device_is_that_of_the_attempt_before() {
 
 #[test]
 fn threads_are_divided_and_never_none() {
-    assert_eq!(slots(Some(3), 0, 8).iter().map(|slot| slot.threads).collect::<Vec<_>>(), [2; 3]);
-    assert_eq!(slots(Some(8), 0, 2)[7].threads, 1);
-    assert_eq!(slots(None, 0, 2), [Slot { gpu: None, threads: 2 }]);
-    let shared: Vec<_> = slots(Some(3), 2, 6).iter().map(|slot| slot.gpu).collect();
-    assert_eq!(shared, [Some(0), Some(1), Some(0)]);
+    assert_eq!(slots(Some(3), 0, 8, 1).iter().map(|slot| slot.threads).collect::<Vec<_>>(), [2; 3]);
+    assert_eq!(slots(Some(8), 0, 2, 1)[7].threads, 1);
+    assert_eq!(slots(None, 0, 2, 4), [Slot { gpu: None, threads: 2 }]);
+    let on = |slots: Vec<Slot>| slots.iter().map(|slot| (slot.gpu, slot.threads)).collect::<Vec<_>>();
+    assert_eq!(on(slots(Some(3), 2, 6, 1)), [(Some(0), 2), (Some(1), 2), (Some(0), 2)]);
+    let shared = [(Some(0), 2), (Some(1), 2), (Some(0), 2), (Some(1), 2), (None, 6)];
+    assert_eq!(on(slots(None, 2, 8, 2)), shared);
 }
 
 #[test]
@@ -247,6 +255,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             patience: PATIENCE,
             gate,
             seconds_left: None,
+            vacancies: &Vacancies::default(),
             others: &[],
         };
         decide(&seen)
@@ -271,6 +280,7 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             patience: PATIENCE,
             gate: Gate::Open,
             seconds_left: Some(600.0),
+            vacancies: &Vacancies::default(),
             others: &[],
         })
     };
@@ -289,7 +299,7 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
 #[test]
 fn runs_wait_for_a_lost_gpu_and_others_go_on() {
     let gpus = ["H100".to_owned(), "H100".to_owned()];
-    let slots = slots(None, 2, 4);
+    let slots = slots(Some(2), 2, 4, 1);
     let on = |wish| Run { wish, ..run("a", Standing::Waiting) };
     let runs = [on(Wish::Gpu(1)), on(Wish::AnyGpu), on(Wish::Model("H100".to_owned())), on(Wish::Cpu)];
     let decide_with = |states: &[GpuState]| {
@@ -299,6 +309,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
             slots: &slots,
             gpus: &gpus,
             gpu_states: states,
+            vacancies: &Vacancies::default(),
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
@@ -318,10 +329,96 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
         slots: &slots,
         gpus: &gpus,
         gpu_states: &[GpuState::Fine, GpuState::Unsure],
+        vacancies: &Vacancies::default(),
         ending: Ending::Open,
         patience: PATIENCE,
         gate: Gate::Open,
         seconds_left: None,
     });
     assert_eq!((alone.actions.len(), alone.done), (0, false), "it is asked how it is first");
+}
+
+#[test]
+fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_than_cores() {
+    let with = |runs: &[Run], slots: &[Slot], processor| {
+        let vacancies = Vacancies { processor, cores: Some(4), ..Vacancies::default() };
+        decide(&Observation {
+            runs,
+            slots,
+            gpus: &[],
+            gpu_states: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+            vacancies: &vacancies,
+            others: &[],
+        })
+    };
+    let begun =
+        |name: &str, threads| Run { threads: Threads::Begun(threads), ..run(name, Standing::Waiting) };
+    let fresh = |name: &str| run(name, Standing::Waiting);
+    let whole = slots(None, 0, 4, 1);
+
+    let several = [begun("a", 4), fresh("b"), fresh("c")];
+    let open = with(&several, &whole, Processor::Open);
+    assert_eq!(open.actions, [Action::Divide { run: 1, runs: 2 }], "by one that has not begun");
+    let alone = with(&several[1..2], &whole, Processor::Open);
+    assert_eq!(alone.actions, [Action::Start { run: 0, slot: 0 }], "nothing to divide among");
+    let limited = [Run { limit: Some(1), ..fresh("b") }, Run { limit: Some(1), ..fresh("c") }];
+    assert_eq!(with(&limited, &whole, Processor::Open).actions, [Action::Start { run: 0, slot: 0 }]);
+    let measuring = with(&several, &whole, Processor::Measuring);
+    assert_eq!((measuring.actions.len(), measuring.waiting.len(), measuring.done), (0, 3, false));
+
+    let halves = [Slot { gpu: None, threads: 2 }, Slot { gpu: None, threads: 2 }];
+    let settled = with(&several, &halves, Processor::Settled);
+    assert_eq!(settled.actions, [Action::Start { run: 0, slot: 0 }], "it has all four cores");
+    let both = with(&several[1..], &halves, Processor::Settled);
+    assert_eq!(both.actions, [Action::Start { run: 0, slot: 0 }, Action::Start { run: 1, slot: 1 }]);
+}
+
+#[test]
+fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
+    const GIB: u64 = 1 << 30;
+    let known = |name: &str, gib: u64| Run {
+        wish: Wish::AnyGpu,
+        need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
+        ..run(name, Standing::Waiting)
+    };
+    let with = |runs: &[Run], free: u64| {
+        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, ..GpuMemory::default() };
+        let vacancies = Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() };
+        decide(&Observation {
+            runs,
+            slots: &slots(None, 1, 8, 4),
+            gpus: &["A100".to_owned()],
+            gpu_states: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+            vacancies: &vacancies,
+            others: &[],
+        })
+    };
+    let runs = [known("a", 10), known("b", 10), known("c", 10), known("d", 2)];
+    let decision = with(&runs, 24);
+    let start = |run, slot| Action::Start { run, slot };
+    assert_eq!(decision.actions, [start(0, 0), start(1, 1), start(3, 2)], "a smaller one passes");
+    assert_eq!(
+        decision.waiting,
+        [(
+            2,
+            waits(
+                "GPU 0 has 4.0 GiB free beside the 20.0 GiB promised to its runs, this run took 10.0 GiB last time"
+            )
+        )]
+    );
+    let full = with(&runs[..1], 3);
+    assert_eq!((full.actions.len(), full.done), (0, false), "other people's memory is waited for");
+    let unknown = |name: &str| Run { wish: Wish::AnyGpu, ..run(name, Standing::Waiting) };
+    let decision = with(&[unknown("a"), unknown("b")], 24);
+    assert_eq!(decision.actions, [Action::Probe { run: 0, gpu: 0 }]);
+    assert_eq!(decision.waiting, [(1, waits("GPU 0: a probe finds out what x/a takes"))]);
+    assert_eq!(with(&[unknown("a")], 24).actions, [start(0, 0)], "alone it needs no probe");
 }

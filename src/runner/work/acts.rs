@@ -11,6 +11,7 @@ use super::{Ended, Work};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
+use crate::runner::admission::Rules;
 use crate::runner::attempt::Place;
 use crate::runner::gauges::RunTelemetry;
 use crate::runner::hooks::Occasion;
@@ -26,7 +27,7 @@ impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
         let Slot { gpu, threads } = self.slots[slot].clone();
         let run = &self.runs[index];
-        let is_cpu_run = run.scheduled(Standing::Waiting, self.gpus.len(), None).wish == schedule::Wish::Cpu;
+        let is_cpu_run = run.wish(self.gpus.len()) == schedule::Wish::Cpu;
         let gpu = gpu.filter(|_| !is_cpu_run);
         let batch = self.batch.name();
         let place = Place {
@@ -55,13 +56,15 @@ impl Work<'_> {
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
                 worker.listener = Some(listener);
+                worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
+                let beside = self.beside(gpu);
                 // Until now the device was others' alone.
                 self.gauges.settle(&mut self.runs, now);
                 self.runs[index].worker = Some(worker);
                 self.watch(dir.clone(), child);
-                self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}"));
+                self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}{beside}"));
                 let why = if start.attempt == 1 { String::new() } else { format!(", {why}") };
-                self.view.say(&format!("started  {name} on {on}{why}"));
+                self.view.say(&format!("started  {name} on {on}{beside}{why}"));
                 false
             }
             Ok(Beginning::Occupied | Beginning::Obsolete) => true,
@@ -87,6 +90,22 @@ impl Work<'_> {
                 self.trouble(index, &error.to_string());
                 true
             }
+        }
+    }
+
+    /// Who else is on that GPU, in words: nothing starts on one that somebody else fills in silence.
+    fn beside(&self, gpu: Option<usize>) -> String {
+        let memories = self.memories.gpus(self.devices.gpus(), &self.runs);
+        let Some(memory) = gpu.and_then(|gpu| memories.into_iter().nth(gpu).flatten()) else {
+            return String::new();
+        };
+        let ours = match memory.tenants.len() {
+            0 => String::new(),
+            count => format!(", beside {}", say::counted(count, "other run", "other runs")),
+        };
+        match memory.is_crowded(Rules::of(&self.options.settings.devices)) {
+            true => format!("{ours}, where other processes hold {}", say::bytes(memory.others())),
+            false => ours,
         }
     }
 
@@ -172,14 +191,17 @@ impl Work<'_> {
         let taken = |slot: usize| {
             self.runs.iter().filter_map(|run| run.worker.as_ref()).any(|worker| worker.slot == Some(slot))
         };
-        let slot = (0..self.slots.len())
-            .find(|&slot| !taken(slot) && (gpu.is_none() || self.slots[slot].gpu == gpu));
+        let free = || (0..self.slots.len()).filter(|&slot| !taken(slot));
+        let slot = free()
+            .find(|&slot| self.slots[slot].gpu == gpu)
+            .or_else(|| free().next().filter(|_| gpu.is_none()));
         let run = &mut self.runs[index];
         let (name, dir, listener) = (run.name(), run.dir.clone(), run.listener());
         if let Some(worker) = &mut run.worker {
             worker.listener = Some(listener);
             worker.slot = slot;
             worker.gpu = gpu;
+            worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
             worker.telemetry = RunTelemetry::open(&dir, Kinship::Adopted);
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
@@ -194,6 +216,7 @@ impl Work<'_> {
             return;
         }
         let Some(worker) = self.close_account(index) else { return };
+        self.memories.ended(worker.gpu, &worker.takings, Instant::now());
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
@@ -210,6 +233,7 @@ impl Work<'_> {
         let Some(index) = self.runs.iter().position(|run| run.dir == ended.dir) else { return };
         self.hear_alerts(index);
         let Some(worker) = self.close_account(index) else { return };
+        self.memories.ended(worker.gpu, &worker.takings, Instant::now());
         let status = ended.status.ok();
         let terminated = status.is_some_and(|status| status.signal() == Some(Signal::TERM.as_raw()));
         // A worker that was asked to end before it listened for that died of it. It counts as asked.
@@ -230,6 +254,7 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         run.look(&host, Instant::now());
         let (name, dir) = (run.name(), run.dir.clone());
+        self.memories.learn(run);
         let result = run.result();
         if let Some(result) = &result {
             self.rates.add(&dir.experiment(), result.elapsed_seconds, result.step);

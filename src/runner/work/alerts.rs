@@ -4,10 +4,9 @@ use super::Work;
 use crate::experiment::alert::Action;
 use crate::run_dir::records::{Event, What};
 use crate::run_dir::write::{Durability, append_line};
-use crate::run_dir::{RunDir, requests, scan};
+use crate::run_dir::{RunDir, machine, requests, scan};
 use crate::runner::alerts::{self, Surroundings};
 use crate::runner::hooks::Occasion;
-use crate::runner::telemetry;
 
 /// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
 const UNRULED: &str = "none";
@@ -37,7 +36,7 @@ impl Work<'_> {
             let around = Surroundings {
                 machine: &machine,
                 gpu: worker.gpu.and_then(|gpu| gpus.get(gpu)),
-                process_memory_bytes: process.and_then(telemetry::process_memory_bytes),
+                process_memory_bytes: process.and_then(machine::process_memory_bytes),
             };
             let Some(listener) = &mut worker.listener else { continue };
             let fired = listener.look(&around);

@@ -27,6 +27,7 @@ impl Work<'_> {
                 .filter(|_| badly)
                 .map_or_else(Vec::new, |process| kernel::log_of(process, seconds)),
             seconds: (worker.kinship == Kinship::Own).then_some(seconds),
+            device_memory_bytes: worker.takings.peak(),
         }
     }
 

@@ -1,0 +1,189 @@
+//! How the processor's threads are divided among runs so that a batch ends soonest. Pure: measured rates
+//! go in, a division comes out.
+
+use crate::run_dir::records::DivisionRate;
+
+/// Another division must end the batch so much sooner to be preferred: measurements of a few seconds
+/// are no better than that.
+const LEAST_GAIN: f64 = 0.03;
+
+/// A measurement may cost this part of what the batch takes undivided.
+const WORTH: f64 = 0.1;
+
+/// A further division is not measured when the last one was slower than the best by more than this.
+const HOPELESS: f64 = 0.9;
+
+/// How far the processor's division is known in this batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Processor {
+    /// Given by a person, measured, or not worth it.
+    #[default]
+    Settled,
+    /// Nobody has looked yet.
+    Open,
+    Measuring,
+}
+
+/// Runs at once that divide `cores` without a rest, at most `runs`, in rising order.
+pub fn candidates(cores: u32, runs: usize) -> Vec<u32> {
+    let most = u32::try_from(runs).unwrap_or(u32::MAX);
+    (1..=cores.min(most)).filter(|count| cores.is_multiple_of(*count)).collect()
+}
+
+/// The division to measure next, in runs at once. None when what is known is enough: everything was
+/// measured, dividing further only slows down, memory would not do, or the batch is too short.
+pub fn next(known: &[DivisionRate], seen: &Batch) -> Option<u32> {
+    let candidates = candidates(seen.cores, seen.runs);
+    let next = candidates.into_iter().find(|runs| known.iter().all(|rate| rate.runs < *runs))?;
+    let Some(last) = known.last() else { return (seen.cores > 1 && seen.runs > 1).then_some(next) };
+    let best = known.iter().map(|rate| rate.steps_per_second).fold(0.0, f64::max);
+    let fits = seen.memory_left_bytes.is_none_or(|left| u64::from(next) * seen.run_bytes <= left);
+    let undivided = batch_seconds(&known[0], seen.runs, seen.steps);
+    let pays = undivided * WORTH >= seen.measuring_seconds;
+    (last.steps_per_second >= best * HOPELESS && fits && pays).then_some(next)
+}
+
+/// What decides whether measuring goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub cores: u32,
+    /// Runs that wait and may be divided.
+    pub runs: usize,
+    /// Of one of them.
+    pub steps: u64,
+    /// What one measurement takes.
+    pub measuring_seconds: f64,
+    /// Memory of one run's process.
+    pub run_bytes: u64,
+    /// Memory of the machine that runs may take together, where it is known.
+    pub memory_left_bytes: Option<u64>,
+}
+
+/// Whether measuring is worth its while at all, from how long the runs would take one after another.
+pub fn pays(undivided_seconds: f64, measuring_seconds: f64) -> bool {
+    undivided_seconds * WORTH >= measuring_seconds
+}
+
+/// The division under which `runs` equal runs end soonest.
+pub fn best(known: &[DivisionRate], runs: usize, steps: u64) -> Option<DivisionRate> {
+    let sound = |rate: &&DivisionRate| rate.steps_per_second.is_finite() && rate.steps_per_second > 0.0;
+    known.iter().filter(sound).copied().reduce(|best, rate| {
+        let (now, then) = (batch_seconds(&best, runs, steps), batch_seconds(&rate, runs, steps));
+        if then < now * (1.0 - LEAST_GAIN) { rate } else { best }
+    })
+}
+
+/// Seconds until `runs` runs of `steps` steps have ended, under this division: the last round takes as
+/// long as any other, because what is left idle stays idle.
+pub fn batch_seconds(rate: &DivisionRate, runs: usize, steps: u64) -> f64 {
+    let rounds = runs.div_ceil(rate.runs.max(1) as usize);
+    let seconds_of_one = steps as f64 * f64::from(rate.runs) / rate.steps_per_second;
+    rounds as f64 * seconds_of_one
+}
+
+/// What was found, in one line: `2 at a time with 1 thread each: 1.21 times the steps per second of 1 with
+/// 2 threads (measured)`.
+pub fn words(chosen: &DivisionRate, known: &[DivisionRate]) -> String {
+    let threads = |rate: &DivisionRate| match rate.threads {
+        1 => "1 thread".to_owned(),
+        count => format!("{count} threads"),
+    };
+    let each = |rate: &DivisionRate| if rate.runs > 1 { " each" } else { "" };
+    let other = |rate: &&DivisionRate| rate.runs != chosen.runs;
+    let fastest = |a: &&DivisionRate, b: &&DivisionRate| a.steps_per_second.total_cmp(&b.steps_per_second);
+    let (first, compared) = match known.first().filter(other) {
+        Some(undivided) => (chosen, Some(undivided)),
+        None => (chosen, known.iter().filter(other).max_by(fastest)),
+    };
+    let first = format!("{} at a time with {}{}", first.runs, threads(first), each(first));
+    match compared {
+        Some(compared) => format!(
+            "{first}: {:.2} times the steps per second of {} with {}{} (measured)",
+            chosen.steps_per_second / compared.steps_per_second,
+            compared.runs,
+            threads(compared),
+            each(compared)
+        ),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(runs: u32, threads: u32, steps_per_second: f64) -> DivisionRate {
+        DivisionRate { runs, threads, steps_per_second }
+    }
+
+    fn batch(cores: u32, runs: usize) -> Batch {
+        Batch {
+            cores,
+            runs,
+            steps: 10_000,
+            measuring_seconds: 4.0,
+            run_bytes: 1 << 30,
+            memory_left_bytes: None,
+        }
+    }
+
+    #[test]
+    fn cores_are_divided_without_a_rest_and_among_no_more_than_wait() {
+        assert_eq!(candidates(12, 40), [1, 2, 3, 4, 6, 12]);
+        assert_eq!(candidates(12, 4), [1, 2, 3, 4]);
+        assert_eq!(candidates(2, 8), [1, 2]);
+        assert_eq!(candidates(7, 3), [1]);
+    }
+
+    #[test]
+    fn measuring_goes_on_while_it_can_pay() {
+        let known = [rate(1, 4, 100.0), rate(2, 2, 130.0)];
+        assert_eq!(next(&[], &batch(4, 8)), Some(1));
+        assert_eq!(next(&known[..1], &batch(4, 8)), Some(2));
+        assert_eq!(next(&known, &batch(4, 8)), Some(4));
+        assert_eq!(next(&known, &batch(4, 3)), None, "three runs do not fill four places");
+        assert_eq!(next(&[], &batch(4, 1)), None, "one run has the processor alone");
+        assert_eq!(next(&[], &batch(1, 8)), None, "nothing can be divided");
+        let slower = [rate(1, 4, 100.0), rate(2, 2, 80.0)];
+        assert_eq!(next(&slower, &batch(4, 8)), None, "dividing further would slow down further");
+        let short = Batch { steps: 20, ..batch(4, 8) };
+        assert_eq!(next(&known[..1], &short), None, "the batch ends before it would pay");
+        let large = Batch { memory_left_bytes: Some((1 << 30) + 1), ..batch(4, 8) };
+        assert_eq!(next(&known[..1], &large), None, "two would not fit into memory");
+    }
+
+    #[test]
+    fn the_division_that_ends_the_batch_soonest_wins() {
+        let known = [rate(1, 4, 100.0), rate(2, 2, 120.0), rate(4, 1, 130.0)];
+        let chosen = |runs| best(&known, runs, 1000).map(|rate| rate.runs);
+        assert_eq!(chosen(1), Some(1));
+        assert_eq!(chosen(2), Some(2));
+        assert_eq!(chosen(3), Some(1), "the third would be alone in its round");
+        assert_eq!(chosen(4), Some(4));
+        assert_eq!(chosen(5), Some(1), "the fifth would be alone with one thread");
+        assert_eq!(chosen(40), Some(4));
+        let equal = [rate(1, 2, 100.0), rate(2, 1, 102.0)];
+        assert_eq!(best(&equal, 8, 1000).map(|rate| rate.runs), Some(1), "that much is chance");
+        assert_eq!(best(&[rate(1, 2, f64::NAN)], 8, 1000), None);
+    }
+
+    #[test]
+    fn a_batch_takes_as_many_rounds_as_its_places_are_filled() {
+        assert_eq!(batch_seconds(&rate(2, 1, 100.0), 4, 1000), 40.0);
+        assert_eq!(batch_seconds(&rate(2, 1, 100.0), 5, 1000), 60.0);
+    }
+
+    #[test]
+    fn what_was_found_is_said_in_one_line() {
+        let known = [rate(1, 2, 100.0), rate(2, 1, 121.0)];
+        assert_eq!(
+            words(&known[1], &known),
+            "2 at a time with 1 thread each: 1.21 times the steps per second of 1 with 2 threads (measured)"
+        );
+        assert_eq!(
+            words(&known[0], &known),
+            "1 at a time with 2 threads: 0.83 times the steps per second of 2 with 1 thread each (measured)"
+        );
+        assert_eq!(words(&known[0], &known[..1]), "1 at a time with 2 threads");
+    }
+}

@@ -1,0 +1,140 @@
+//! What the loop's decisions rest on: runs, devices and clocks as they are at this moment, in the schedule's
+//! words.
+
+use std::time::Instant;
+
+use super::Work;
+use crate::run_dir::records::{BatchAsk, BatchRequest};
+use crate::run_dir::{RunDir, Status, read, scan};
+use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
+use crate::runner::schedule::{self, Decision, Gate, Observation, Other, Reason, Standing, Wish};
+use crate::runner::tracked::{self, Tracked};
+use crate::runner::{clock, devices, estimate, tell};
+
+impl Work<'_> {
+    /// Takes out of the queue what waits for a run that did not finish.
+    pub(super) fn skip(&mut self) {
+        let others = || self.left_out.iter().cloned().collect();
+        let batch = self.batch.name();
+        tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
+        for run in &mut self.runs {
+            let need = match &run.seen.status {
+                Status::Skipped { need } => Some(need.clone()),
+                _ => None,
+            };
+            if let Some(need) = need.as_ref().filter(|_| need != run.skipped) {
+                let why = format!("{need} did not finish");
+                self.batch.event("skipped", Some(&run.dir), &why);
+                self.view.say(&format!("skipped  {}: {why}", run.name()));
+            }
+            run.skipped = need;
+        }
+    }
+
+    pub(super) fn standing(&self, run: &Tracked, now: Instant) -> Standing {
+        run.standing(now, Some(&self.batch.name()), self.options.failed)
+    }
+
+    /// Reads what people ask of the batch as a whole.
+    pub(super) fn look_for_drain(&mut self) {
+        if self.draining {
+            return;
+        }
+        let requests = read::lines::<BatchRequest>(&self.batch.dir().requests());
+        let asked = requests
+            .ok()
+            .and_then(|lines| lines.records.into_iter().find(|line| line.ask == BatchAsk::Drain));
+        if let Some(request) = asked {
+            self.draining = true;
+            let words = format!("{} asked for the end after the current runs", request.who);
+            self.batch.event("drain", None, &words);
+            self.view.say(&words);
+        }
+    }
+
+    pub(super) fn decide(&self, standings: &[Standing]) -> Decision {
+        let runs: Vec<schedule::Run> = self
+            .runs
+            .iter()
+            .zip(standings)
+            .map(|(run, standing)| {
+                let seconds = tell::seconds_left(run, &self.rates);
+                let need = match standing {
+                    Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
+                    _ => Need::Unknown(Probing::Possible),
+                };
+                schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds) }
+            })
+            .collect();
+        schedule::decide(&Observation {
+            runs: &runs,
+            slots: &self.slots,
+            gpus: &self.gpus,
+            gpu_states: &self.gauges.states(Instant::now()),
+            ending: self.ending,
+            patience: self.options.patience,
+            gate: self.gate(),
+            seconds_left: self.options.until.map(|until| until - scan::now()),
+            vacancies: &self.vacancies(),
+            others: &self.others(standings),
+        })
+    }
+
+    /// What is left of the devices at this moment.
+    fn vacancies(&self) -> Vacancies {
+        Vacancies {
+            gpus: self.memories.gpus(self.devices.gpus(), &self.runs),
+            rules: Rules::of(&self.options.settings.devices),
+            processor: self.processor,
+            cores: self.options.slots.is_none().then(|| u32::try_from(devices::cpu_count()).unwrap_or(1)),
+        }
+    }
+
+    /// Runs that this batch leaves out and others need.
+    fn others(&self, standings: &[Standing]) -> Vec<Other> {
+        let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
+        let needs: Vec<(String, &String)> = waiting
+            .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
+            .collect();
+        if needs.is_empty() {
+            return Vec::new();
+        }
+        let other = |dir: &RunDir| {
+            let (experiment, name) = (dir.experiment(), dir.name());
+            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
+            is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
+        };
+        self.left_out.iter().filter_map(other).collect()
+    }
+
+    fn gate(&self) -> Gate {
+        let now = scan::now();
+        match (self.breaker.tripped(), self.options.at) {
+            (Some(why), _) => Gate::Shut(why),
+            (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
+            (None, _) if self.room.is_held() => {
+                Gate::NotYet(self.space.map_or_else(String::new, |space| space.reason()))
+            }
+            (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", clock(at))),
+            _ => Gate::Open,
+        }
+    }
+
+    /// Where waiting runs can be expected to start.
+    pub(super) fn places(&self, decision: &Decision) -> tell::Places<'_> {
+        let vacancies = self.vacancies();
+        let mut taken = vec![false; self.slots.len()];
+        for slot in self.runs.iter().filter_map(|run| run.worker.as_ref()?.slot) {
+            if let Some(taken) = taken.get_mut(slot) {
+                *taken = true;
+            }
+        }
+        let startable = decision.waiting.iter().filter(|(_, reason)| matches!(reason, Reason::Waits(_)));
+        let gpus = self.gpus.len();
+        let mut on_gpus =
+            startable.map(|(run, _)| &self.runs[*run]).filter(|run| run.wish(gpus) != Wish::Cpu);
+        let need = on_gpus.next().and_then(|run| admission::expected(self.memories.need(run)));
+        let usable = estimate::usable(&self.slots, &taken, &vacancies.gpus, need, vacancies.rules);
+        tell::Places { slots: &self.slots, usable, gpus }
+    }
+}

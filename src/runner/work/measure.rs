@@ -1,0 +1,225 @@
+//! What the loop finds out before it starts runs: what one takes of a GPU, and how the processor is best
+//! divided. Both by probes that work aside; the loop goes on meanwhile.
+
+use std::time::Instant;
+
+use super::Work;
+use crate::run_dir::records::{DivisionRate, MeasuredDivision, MeasuredMemory, Start};
+use crate::run_dir::status::last_start;
+use crate::run_dir::{RunDir, scan};
+use crate::runner::admission::Rules;
+use crate::runner::attempt::{self, Place};
+use crate::runner::devices;
+use crate::runner::division::{self, Processor};
+use crate::runner::gpu_memory::Probed;
+use crate::runner::probing::{self, Found, ProbeFailure};
+use crate::runner::program::Program;
+use crate::runner::schedule::Slot;
+use crate::say;
+
+/// What a measurement of one division is taken to cost before the first has shown it.
+const MEASURING_SECONDS: f64 = 4.0;
+
+/// Runs may take this part of the machine's memory together.
+const MEMORY_PART: f64 = 0.7;
+
+/// What probes that work aside have to say.
+pub enum Findings {
+    /// Of the probe on a GPU.
+    Probed(Result<Found, ProbeFailure>),
+    Divided(Division),
+}
+
+/// How a measurement of the processor ended.
+pub struct Division {
+    of: Divided,
+    /// Every division that was measured before something failed.
+    rates: Vec<DivisionRate>,
+    failure: Option<ProbeFailure>,
+}
+
+/// What was divided.
+#[derive(Clone)]
+struct Divided {
+    settings: String,
+    name: String,
+    runs: usize,
+    steps: u64,
+    cores: u32,
+}
+
+impl Work<'_> {
+    /// Starts a probe of the run on a GPU that others may be using.
+    pub(super) fn probe(&mut self, index: usize, gpu: usize) -> bool {
+        let rules = Rules::of(&self.options.settings.devices);
+        let memories = self.memories.gpus(self.devices.gpus(), &self.runs);
+        let Some(memory) = memories.get(gpu).cloned().flatten() else { return true };
+        let Some(orders) = self.trial_orders(index, Some(gpu)) else { return true };
+        let run = &self.runs[index];
+        let (dir, name) = (run.dir.clone(), run.name());
+        let room = memory.available().saturating_sub(rules.margin);
+        self.memories.begin_probe(run, gpu, room);
+        let part = room as f64 / memory.total.max(1) as f64;
+        let words = format!("{name} on GPU {} to see what it takes", memory.index);
+        self.batch.event("probing", Some(&dir), &words);
+        self.view.say(&format!("probing  {words}"));
+        match probing::start(&self.program, &dir, &orders, Some(part)) {
+            Ok(trial) => {
+                self.memories.probe_started(trial.process());
+                let findings = self.findings.0.clone();
+                tokio::spawn(async move { drop(findings.send(Findings::Probed(trial.answer().await))) });
+            }
+            Err(error) => self.probed(Err(ProbeFailure::Other(error.to_string()))),
+        }
+        true
+    }
+
+    /// Divides the processor among `runs` runs like this one: as it was for one that has begun, else as an
+    /// earlier batch found it best, else as measuring shows, where that pays.
+    pub(super) fn divide(&mut self, index: usize, runs: usize) -> bool {
+        self.processor = Processor::Settled;
+        let run = &self.runs[index];
+        let cores = u32::try_from(devices::cpu_count()).unwrap_or(1);
+        if let Some(start) = last_start(&run.seen.attempts) {
+            let threads = start.threads.clamp(1, cores);
+            self.set_slots(cores / threads, threads);
+            return true;
+        }
+        let of =
+            Divided { settings: run.settings_key(), name: run.name(), runs, steps: run.steps_left(), cores };
+        let same = |known: &MeasuredDivision| {
+            known.settings == of.settings && known.processor == self.cpu_name && known.cores == cores
+        };
+        if let Some(known) = self.found.divisions.iter().rev().find(|known| same(known)) {
+            let rates = known.rates.clone();
+            self.settle(&of, &rates, ", in an earlier batch");
+            return true;
+        }
+        let seconds = self.rates.seconds(&run.dir.experiment(), of.steps);
+        if seconds.is_some_and(|seconds| !division::pays(seconds * runs as f64, MEASURING_SECONDS)) {
+            return true;
+        }
+        let Some(orders) = self.trial_orders(index, None) else { return true };
+        self.processor = Processor::Measuring;
+        self.batch.event("measuring", Some(&self.runs[index].dir), "how the processor is best divided");
+        let (program, dir, findings) =
+            (self.program.clone(), self.runs[index].dir.clone(), self.findings.0.clone());
+        tokio::spawn(async move {
+            drop(findings.send(Findings::Divided(measure(program, dir, orders, of).await)))
+        });
+        true
+    }
+
+    pub(super) fn heard(&mut self, findings: Findings) {
+        match findings {
+            Findings::Probed(answer) => self.probed(answer),
+            Findings::Divided(Division { of, rates, failure }) => {
+                self.processor = Processor::Settled;
+                if let Some(failure) = failure {
+                    self.batch.event("not-measured", None, &format!("a probe of {}: {failure}", of.name));
+                }
+                if rates.len() > 1 {
+                    let (settings, processor) = (of.settings.clone(), self.cpu_name.clone());
+                    let found =
+                        MeasuredDivision { settings, processor, cores: of.cores, rates: rates.clone() };
+                    self.batch.remember(|batch| batch.divisions.push(found));
+                    self.settle(&of, &rates, "");
+                }
+            }
+        }
+    }
+
+    fn probed(&mut self, answer: Result<Found, ProbeFailure>) {
+        let now = Instant::now();
+        // The probe still holds what it took.
+        self.memories.look(&self.devices, &mut self.runs, now);
+        let allocated = answer.as_ref().ok().and_then(|found| found.result.peak_device_bytes);
+        let ended = self.memories.end_probe(
+            |probe| match &answer {
+                Ok(_) => probe.peak().max(allocated).map_or(Probed::Failed, Probed::Takes),
+                Err(ProbeFailure::OutOfDeviceMemory) => Probed::MoreThan(probe.room),
+                Err(_) => Probed::Failed,
+            },
+            now,
+        );
+        let Some((probe, found)) = ended else { return };
+        let words = match (found, &answer) {
+            (Probed::Takes(bytes), _) => format!("it takes {}", say::bytes(bytes)),
+            (Probed::MoreThan(room), _) => format!("it takes more than {}", say::bytes(room)),
+            (Probed::Failed, Ok(_)) => "the driver does not tell what it takes".to_owned(),
+            (Probed::Failed, Err(failure)) => format!("it cannot be known what it takes: {failure}"),
+        };
+        self.batch.event("probed", None, &format!("{}: {words}", probe.name));
+        self.view.say(&format!("probed   {}: {words}", probe.name));
+        if let (Probed::Takes(bytes), Some(gpu)) = (found, self.gpus.get(probe.gpu)) {
+            let memory = MeasuredMemory { settings: probe.settings, gpu: gpu.clone(), bytes };
+            self.batch.remember(|batch| batch.device_memory.push(memory));
+        }
+    }
+
+    /// Divides the processor as the rates say, and tells it.
+    fn settle(&mut self, of: &Divided, rates: &[DivisionRate], when: &str) {
+        let Some(best) = division::best(rates, of.runs, of.steps) else { return };
+        self.set_slots(best.runs, best.threads);
+        let words = division::words(&best, rates).replace("(measured)", &format!("(measured{when})"));
+        self.batch.event("divided", None, &words);
+        self.view.say(&format!("divided  {words}"));
+    }
+
+    /// Nothing is at work on the processor, so its slots may change.
+    fn set_slots(&mut self, runs: u32, threads: u32) {
+        let before = self.slots.len();
+        self.slots.retain(|slot| slot.gpu.is_some());
+        self.slots.extend(std::iter::repeat_n(Slot { gpu: None, threads }, runs as usize));
+        let slots = self.slots.len();
+        if slots != before {
+            self.batch.remember(|batch| (batch.slots, batch.threads_per_slot) = (slots as u32, threads));
+        }
+    }
+
+    /// What the run's next attempt would be told, or the processor's, where no GPU is given.
+    fn trial_orders(&self, index: usize, gpu: Option<usize>) -> Option<Start> {
+        let run = &self.runs[index];
+        let record = run.seen.record.as_ref().ok()?;
+        let place = Place {
+            batch: Some(&self.batch.name()),
+            host: &self.host,
+            boot: &self.boot,
+            gpu: gpu.and_then(|gpu| self.devices.gpus().get(gpu)),
+            cpu_name: &self.cpu_name,
+            threads: self.slots.iter().find(|slot| slot.gpu == gpu).map_or(1, |slot| slot.threads),
+            libtorch: &self.program.libtorch,
+            time: scan::now(),
+        };
+        Some(attempt::start_line(record, &run.seen.attempts, None, &place))
+    }
+}
+
+async fn measure(program: Program, dir: RunDir, orders: Start, of: Divided) -> Division {
+    let limit = devices::memory_limit_bytes().map(|bytes| (bytes as f64 * MEMORY_PART) as u64);
+    let mut seen = division::Batch {
+        cores: of.cores,
+        runs: of.runs,
+        steps: of.steps,
+        measuring_seconds: MEASURING_SECONDS,
+        run_bytes: 0,
+        memory_left_bytes: limit,
+    };
+    let (mut rates, mut failure) = (Vec::new(), None);
+    while let Some(runs) = division::next(&rates, &seen) {
+        let begun = Instant::now();
+        match probing::together(&program, &dir, &orders, runs, of.cores / runs).await {
+            Ok((rate, memory)) => {
+                rates.push(rate);
+                seen.run_bytes = seen.run_bytes.max(memory);
+            }
+            Err(found) => {
+                failure = Some(found);
+                break;
+            }
+        }
+        // The next one is as costly, and no cheaper than its timed steps.
+        seen.measuring_seconds = begun.elapsed().as_secs_f64().max(probing::SECONDS);
+    }
+    Division { of, rates, failure }
+}
