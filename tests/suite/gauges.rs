@@ -83,6 +83,7 @@ fn throttling_and_errors_of_a_gpu_are_told_by_the_run_that_was_on_it() {
 #[test]
 fn a_run_whose_gpu_is_lost_goes_on_at_the_same_bits_on_another_of_its_model() {
     let Some(workspace) = workspace("s1:hold@4 s2:gone@3", &[1, 2]) else { return };
+    let workspace = workspace.file("overnight.toml", "[devices]\nshare = false\n");
     let runner = workspace.start(&[X]);
     wait_until("the first one holds", || workspace.runs("x").iter().any(|run| step(run) == 4));
     wait_until("the loss is told", || event(&workspace, "gpu-lost").is_some());
@@ -141,7 +142,8 @@ fn runs_wait_for_a_gpu_that_is_lost_and_those_of_the_processor_go_on() {
 #[test]
 fn runs_that_share_a_gpu_share_its_energy_over_all_their_attempts() {
     let Some(workspace) = workspace("hold@3", &[1, 2]) else { return };
-    let workspace = workspace.variable("CUDA_VISIBLE_DEVICES", "0");
+    let text = fs::read_to_string(workspace.path(X)).unwrap() + "[resources]\ngpu_memory_mib = 256\n";
+    let workspace = workspace.variable("CUDA_VISIBLE_DEVICES", "0").file(X, &text);
     // Without power the counter alone speaks, and every number is exact.
     set(&workspace, &format!("{FIRST}.power"), 0);
     set(&workspace, &format!("{FIRST}.energy"), 5_000_000);

@@ -154,7 +154,7 @@ fn a_run_that_starts_says_so_and_invents_no_numbers() {
         ..Facts::default()
     };
     insta::assert_snapshot!(drawn(&facts, 79, 24), @r"
-    now     x/s1  ╌╌╌╌╌╌╌╌╌╌╌╌  0/0  starting
+    now     x/s1  starting
     0 of 1 finished, 1 running
     ");
 }
@@ -166,7 +166,10 @@ fn long_and_wide_names_are_cut_in_their_middle() {
     facts.live[1].name = "数据集数据集数据集数据集数据集数据集/s1-00aa11bb".into();
     insta::assert_snapshot!(drawn(&facts, 79, 7), @r"
     now     x/longlonglonglon…longlong-1f3a9c07  25 %              3 min 10 s left
+            数据集数据集数据…数据集/s1-00aa11bb  49 %  evaluating  3 min 10 s left
+    failed  mnist/s1-00aa11bb                    a loss was not a finite number at…
     next    shakespeare/lr3e-…yers4-s3-1f3a9c07  after baseline, about 23:55
+            and 33 more
     3 of 40 finished, 1 failed, 2 running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
