@@ -118,8 +118,8 @@ fn absolute(path: &Path) -> PathBuf {
 fn look(path: &Path, orders: &str) -> i32 {
     let run = RunDir::new(absolute(path));
     let tried = || {
-        let flag = flag_of_signals().map_err(|error| Failure::Orders(error.to_string()))?;
-        probe::probe(&run, orders, &|| flag.load(Ordering::Relaxed))
+        signals::listen().map_err(|error| Failure::Orders(error.to_string()))?;
+        probe::probe(&run, orders, &signals::asked_to_end)
     };
     let result = catch_unwind(AssertUnwindSafe(tried))
         .unwrap_or_else(|panic| Err(Failure::Panic(words_of(panic.as_ref()))));
@@ -128,15 +128,6 @@ fn look(path: &Path, orders: &str) -> i32 {
         Ok(Outcome::Ended) => exit::ENDED_AS_ASKED,
         Err(failure) => say_failed(&run, None, &failure),
     }
-}
-
-/// A flag that SIGTERM and SIGINT set.
-fn flag_of_signals() -> std::io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&flag))?;
-    }
-    Ok(flag)
 }
 
 /// Says why, in the run's last event and on standard error. Gives the exit code.
