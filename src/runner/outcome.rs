@@ -7,6 +7,7 @@ use super::tracked::{self, Tracked};
 use crate::exit::Exit;
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
+use crate::run_dir::scan::Seen;
 use crate::run_dir::status::Stage;
 use crate::run_dir::{RunDir, Status, requests};
 
@@ -17,6 +18,8 @@ pub struct LeftRun {
     pub status: Status,
     /// Why, as a person would say it; empty where the status says it all.
     pub reason: String,
+    /// Requests and lines of `attempts.jsonl` there were by then.
+    lines: (usize, usize),
 }
 
 /// What became of the selected runs.
@@ -36,6 +39,8 @@ pub struct Outcome {
     pub missed: Vec<(RunDir, Verdict)>,
     /// A person asked for the end after the current runs.
     pub is_drained: bool,
+    /// It left runs that could be begun: its breaker tripped, or its time is over.
+    pub has_stopped_itself: bool,
 }
 
 impl Outcome {
@@ -56,6 +61,7 @@ impl Outcome {
             energy_joules: None,
             missed: Vec::new(),
             is_drained: false,
+            has_stopped_itself: false,
         }
     }
 
@@ -75,12 +81,9 @@ impl Outcome {
     }
 
     /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
-    /// itself with work left.
+    /// itself. What is held waits on with it, for a person or for another run.
     pub fn goes_on(&self) -> bool {
-        let is_held = |run: &LeftRun| run.status == Status::Lost && run.reason.starts_with("held: ");
-        let waits =
-            |run: &LeftRun| matches!(run.status, Status::Waiting { .. } | Status::Lost) && !is_held(run);
-        self.ending == Ending::Open && !self.is_drained && !self.left.iter().any(waits)
+        self.ending == Ending::Open && !self.is_drained && !self.has_stopped_itself
     }
 
     /// What the shell is told.
@@ -127,7 +130,17 @@ impl LeftRun {
             (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
             _ => String::new(),
         };
-        LeftRun { dir: run.dir.clone(), status: run.seen.status.clone(), reason }
+        LeftRun { dir: run.dir.clone(), status: run.seen.status.clone(), reason, lines: lines_of(&run.seen) }
+    }
+
+    /// Whether it would have been worked, had something not held it.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.status, Status::Waiting { .. } | Status::Lost)
+    }
+
+    /// Whether it was asked anything since, or stands otherwise.
+    pub fn has_changed(&self, seen: &Seen) -> bool {
+        lines_of(seen) != self.lines || seen.status.word() != self.status.word()
     }
 
     /// A sentence with what can be done about it.
@@ -148,6 +161,10 @@ impl LeftRun {
         };
         format!("{} {name}{reason}{remedy}", self.status.word())
     }
+}
+
+fn lines_of(seen: &Seen) -> (usize, usize) {
+    (seen.requests.len(), seen.attempts.len())
 }
 
 /// What the last attempt's end says.
@@ -174,6 +191,7 @@ mod tests {
             dir: RunDir::new("runs/x/s1"),
             status: status.clone(),
             reason: String::new(),
+            lines: (0, 0),
         };
         Outcome {
             batch: None,
@@ -184,6 +202,7 @@ mod tests {
             energy_joules: None,
             missed: Vec::new(),
             is_drained: false,
+            has_stopped_itself: false,
         }
     }
 
@@ -201,6 +220,16 @@ mod tests {
         assert_eq!(code(Ending::Asked, &[]), 0);
         assert_eq!(code(Ending::Now(Interrupt::Int), std::slice::from_ref(&waiting)), 130);
         assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting]), 143);
+    }
+
+    #[test]
+    fn a_runner_for_ever_is_ended_by_people_and_by_itself_and_not_by_what_is_held() {
+        let held = [Status::Waiting { because: Waiting::New }, Status::Failed { code: 1 }, Status::Lost];
+        let open = outcome(Ending::Open, &held);
+        assert!(open.goes_on());
+        assert!(!outcome(Ending::Asked, &held).goes_on());
+        assert!(!Outcome { is_drained: true, ..open.clone() }.goes_on());
+        assert!(!Outcome { has_stopped_itself: true, ..open }.goes_on());
     }
 
     #[test]

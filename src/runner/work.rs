@@ -9,6 +9,7 @@ mod gauging;
 mod keeping;
 mod measure;
 mod outside;
+mod waiting;
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
@@ -37,8 +38,8 @@ use super::program::Program;
 use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
-use super::schedule::{self, Action, Decision, Slot, Standing};
-use super::terminal::{News, Terminal};
+use super::schedule::{self, Action, Decision, Reason, Slot, Standing};
+use super::terminal::Terminal;
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
@@ -48,11 +49,6 @@ use measure::Findings;
 
 /// Time between two looks at the run directories.
 const TICK: Duration = Duration::from_millis(500);
-
-/// Time between two looks of a runner that waits for work.
-const WAITING_TICK: Duration = Duration::from_millis(500);
-/// So many of them pass between two looks at runs that are there already, when nothing hints at a change.
-const WAITING_TICKS: u32 = 120;
 
 /// Works the selected runs; the workspace is held by the caller.
 ///
@@ -69,8 +65,9 @@ pub async fn work(
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
         drop(hold.name(RunnerLock::WAITS));
         terminal.waits();
+        waiting::say_what_is_held(options, &outcome);
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
-        if !found_work(workspace, &all, &mut interrupts, &mut terminal).await {
+        if !waiting::found_work(workspace, &all, &outcome.left, &mut interrupts, &mut terminal).await {
             break;
         }
         outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal).await?;
@@ -87,8 +84,8 @@ async fn batch(
     terminal: &mut Terminal,
 ) -> Result<Outcome, RunnerError> {
     let host = scan::host();
-    let runs = selected(workspace, options, &host);
-    if is_idle(&runs, options) {
+    let runs = waiting::selected(workspace, options, &host);
+    if waiting::is_idle(&runs, options) {
         let outcome = Outcome::of(&runs, None, Ending::Open, &Decision::default());
         return Ok(outcome.judged(&runs, &options.selection));
     }
@@ -97,7 +94,7 @@ async fn batch(
         answer = program.shake_hands() => answer?,
         _ = interrupts.next() => return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default())),
     }
-    if !waited_for_room(workspace, options, interrupts).await {
+    if !waiting::waited_for_room(workspace, options, interrupts).await {
         return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default()));
     }
     let devices = Devices::find();
@@ -106,69 +103,6 @@ async fn batch(
     drop(hold.name(&work.batch.name()));
     terminal.begun(work.batch.dir());
     work.go(interrupts, terminal).await
-}
-
-/// Waits until the disk has room for the batch's own files; false when a signal came first.
-async fn waited_for_room(
-    workspace: &Workspace,
-    options: &RunnerOptions,
-    interrupts: &mut Interrupts,
-) -> bool {
-    let mut room = Room::default();
-    let mut tick = tokio::time::interval(WAITING_TICK);
-    loop {
-        let Some(space) = Space::of(workspace) else { return true };
-        let was_held = room.is_held();
-        room = room.after(space);
-        match (was_held, room.is_held()) {
-            (_, false) => return true,
-            (false, true) => {
-                View::open(options.style).say(&format!("nothing is started: {}", space.reason()))
-            }
-            (true, true) => {}
-        }
-        tokio::select! {
-            _ = interrupts.next() => return false,
-            _ = tick.tick() => {}
-        }
-    }
-}
-
-fn is_idle(runs: &[Tracked], options: &RunnerOptions) -> bool {
-    runs.iter().all(|run| {
-        let standing = tracked::standing(&run.seen, None, options.failed);
-        let is_left = matches!(standing, Standing::Finished | Standing::Left | Standing::Held(_));
-        !run.is_to_be_adopted() && is_left
-    })
-}
-
-/// Waits until there is something to do; false when a signal came first.
-async fn found_work(
-    workspace: &Workspace,
-    options: &RunnerOptions,
-    interrupts: &mut Interrupts,
-    terminal: &mut Terminal,
-) -> bool {
-    let mut comings = scan::Comings::default();
-    let mut tick = tokio::time::interval(WAITING_TICK);
-    let mut ticks = 0;
-    let host = scan::host();
-    loop {
-        tokio::select! {
-            _ = interrupts.next() => return false,
-            News::Gone = terminal.next() => {
-                terminal.leave();
-                terminal.waits();
-            }
-            _ = tick.tick() => {}
-        }
-        ticks += 1;
-        let is_due = comings.any(workspace) || ticks % WAITING_TICKS == 0;
-        let has_unfinished = || scan::runs(workspace).iter().any(scan::is_unfinished);
-        if is_due && has_unfinished() && !is_idle(&selected(workspace, options, &host), options) {
-            return true;
-        }
-    }
 }
 
 struct Work<'a> {
@@ -469,6 +403,9 @@ impl<'a> Work<'a> {
         let mut outcome = outcome.judged(&self.runs, &self.options.selection);
         outcome.energy_joules = self.gauges.joules();
         outcome.is_drained = self.draining;
+        let is_put_off = |(_, reason): &(usize, Reason)| matches!(reason, Reason::Waits(_));
+        outcome.has_stopped_itself = self.breaker.tripped().is_some()
+            || (self.options.until.is_some() && decision.waiting.iter().any(is_put_off));
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
         if let Err(error) = self.batch.end(outcome.exit(), outcome.energy_joules) {
@@ -487,24 +424,4 @@ impl<'a> Work<'a> {
         self.tell_of_the_end(&outcome, interrupts).await;
         Ok(outcome)
     }
-}
-
-fn selected(workspace: &Workspace, options: &RunnerOptions, host: &str) -> Vec<Tracked> {
-    let mut runs: Vec<Tracked> = match &options.selection {
-        Selection::Runs(runs) => runs.iter().map(|dir| Tracked::new(dir.clone(), host)).collect(),
-        Selection::All => {
-            let runs = scan::runs(workspace).into_iter();
-            let mut runs: Vec<Tracked> = runs.map(|dir| Tracked::new(dir, host)).collect();
-            tracked::in_order_of_age(&mut runs);
-            runs
-        }
-    };
-    let others = || match &options.selection {
-        Selection::Runs(runs) => {
-            scan::runs(workspace).into_iter().filter(|dir| !runs.contains(dir)).collect()
-        }
-        Selection::All => Vec::new(),
-    };
-    tracked::skip(&mut runs, others, host, None, options.failed);
-    runs
 }

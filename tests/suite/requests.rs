@@ -1,6 +1,7 @@
 //! What people ask of runs: pause, resume, stop, retry, priority.
 
-use overnight::run_dir::lock;
+use overnight::run_dir::records::RunnerLock;
+use overnight::run_dir::{lock, read};
 
 use crate::workspace::{Workspace, ends, starts, step, wait_until};
 
@@ -158,6 +159,52 @@ fn a_runner_that_waits_forever_takes_up_what_comes_in_a_batch_of_its_own() {
     runner.signal(rustix::process::Signal::TERM);
     runner.wait().code(0);
     assert!(workspace.batches() >= 1);
+}
+
+#[test]
+fn a_runner_that_waits_forever_stays_while_a_run_is_held_and_takes_it_up_at_a_persons_word() {
+    let text = "[data]\nkind = \"text\"\nfiles = [\"a.txt\"]\n[model]\nkind = \"gpt\"\ncontext = 4\n[train]\nsteps = 4\n";
+    let workspace = Workspace::new()
+        .file("experiments/x.toml", text)
+        .file("experiments/a.txt", &"to be or not to be ".repeat(20))
+        .experiment("y", 4, &[1], "")
+        .experiment("z", 4, &[1], "fail@2");
+    overnight(&workspace, &["queue", X]).code(0);
+    let workspace = workspace.file("experiments/a.txt", &"something else now ".repeat(20));
+    let runner = workspace.start(&["--forever"]);
+    let waits = || {
+        let holder: Option<RunnerLock> = read::json(&workspace.path("runs/.runner.lock")).ok();
+        holder.is_some_and(|holder| holder.batch == RunnerLock::WAITS)
+    };
+    wait_until("it waits", waits);
+    assert!(runner.said().contains("a.txt has changed since it was queued"), "{}", runner.said());
+    // Others come and go meanwhile, and what is held or failed makes no batches by itself.
+    for name in ["y", "z"] {
+        overnight(&workspace, &["queue", &format!("experiments/{name}.toml")]).code(0);
+        let done =
+            || workspace.runs(name).len() == 1 && ["finished", "failed"].contains(&workspace.words(name)[0]);
+        wait_until("what came is done", || done() && waits());
+    }
+    assert_eq!((workspace.words("x"), workspace.words("z")), (vec!["waiting"], vec!["failed"]));
+    assert_eq!(workspace.batches(), 3);
+    overnight(&workspace, &["resume", "x"]).code(0);
+    wait_until("the held one has finished", || workspace.words("x") == ["finished"]);
+    wait_until("it waits again", waits);
+    assert_eq!(workspace.batches(), 4);
+    runner.signal(rustix::process::Signal::TERM);
+    runner.wait().code(100).says("failed z/");
+}
+
+#[test]
+fn a_runner_that_waits_forever_with_its_retries_used_up_tries_no_more_by_itself() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "fail@2").experiment("y", 4, &[1], "");
+    let runner = workspace.start(&["--forever", "--retry-failed", X]);
+    wait_until("it has failed", || workspace.words("x") == ["failed"]);
+    overnight(&workspace, &["queue", "experiments/y.toml"]).code(0);
+    wait_until("the other has finished", || workspace.words("y") == ["finished"]);
+    assert!(workspace.batches() <= 2, "{}", workspace.batches());
+    runner.signal(rustix::process::Signal::TERM);
+    runner.wait().code(100);
 }
 
 #[test]
