@@ -1,7 +1,7 @@
 //! How the processor's threads are divided among runs so that a batch ends soonest. Pure: measured rates
 //! go in, a division comes out.
 
-use crate::run_dir::records::DivisionRate;
+use crate::run_dir::records::{DivisionRate, MeasuredDivision};
 
 /// Another division must end the batch so much sooner to be preferred: measurements of a few seconds
 /// are no better than that.
@@ -12,6 +12,12 @@ const WORTH: f64 = 0.1;
 
 /// A further division is not measured when the last one was slower than the best by more than this.
 const HOPELESS: f64 = 0.9;
+
+/// Others may take this part of the processor while it is measured for a later batch to rely on it.
+const QUIET: f64 = 0.1;
+
+/// Drivers, libraries and what else runs on the machine change: after so many seconds it is measured anew.
+const REMEMBERED_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
 
 /// How far the processor's division is known in this batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +63,31 @@ pub struct Batch {
     pub run_bytes: u64,
     /// Memory of the machine that runs may take together, where it is known.
     pub memory_left_bytes: Option<u64>,
+}
+
+/// What an earlier batch measured of such runs on such a processor, unless that is too long ago or the
+/// machine was busy with something else. `known` has the oldest first.
+pub fn remembered<'a>(
+    known: &'a [MeasuredDivision],
+    of: (&str, &str, u32),
+    now: f64,
+) -> Option<&'a MeasuredDivision> {
+    let same = |known: &&MeasuredDivision| (&*known.settings, &*known.processor, known.cores) == of;
+    // A clock that went back makes a record of the future no younger.
+    let is_fresh = |known: &&MeasuredDivision| (now - known.time).abs() <= REMEMBERED_SECONDS;
+    known.iter().rev().filter(same).find(|known| is_fresh(known) && is_quiet(known.others))
+}
+
+/// Whether what was measured meanwhile says something about later.
+pub fn is_quiet(others: Option<f64>) -> bool {
+    others.is_none_or(|part| part <= QUIET)
+}
+
+/// Part of the processor's time between two readings, each of ticks taken and ticks there were, that
+/// went to others than us.
+pub fn part_of_others(before: (u64, u64), after: (u64, u64), ours: u64) -> Option<f64> {
+    let (busy, all) = (after.0.checked_sub(before.0)?, after.1.checked_sub(before.1)?);
+    (all > 0).then(|| busy.saturating_sub(ours) as f64 / all as f64)
 }
 
 /// Whether measuring is worth its while at all, from how long the runs would take one after another.
@@ -171,6 +202,46 @@ mod tests {
     fn a_batch_takes_as_many_rounds_as_its_places_are_filled() {
         assert_eq!(batch_seconds(&rate(2, 1, 100.0), 4, 1000), 40.0);
         assert_eq!(batch_seconds(&rate(2, 1, 100.0), 5, 1000), 60.0);
+    }
+
+    #[test]
+    fn a_measurement_is_relied_on_for_some_days_and_only_if_the_machine_was_quiet() {
+        const DAY: f64 = 24.0 * 3600.0;
+        let measured = |time: f64, others| MeasuredDivision {
+            settings: "s".to_owned(),
+            processor: "p".to_owned(),
+            cores: 4,
+            time,
+            others,
+            rates: vec![rate(1, 4, time)],
+        };
+        let now = 100.0 * DAY;
+        let times = |known: &[MeasuredDivision], of| remembered(known, of, now).map(|known| known.time / DAY);
+        let of = ("s", "p", 4);
+        for (known, expected) in [
+            (vec![(99.0, None)], Some(99.0)),
+            (vec![(99.0, Some(0.05))], Some(99.0)),
+            (vec![(99.0, Some(0.4))], None),
+            (vec![(92.0, Some(0.0))], None),
+            (vec![(0.0, None)], None),
+            (vec![(120.0, None)], None),
+            (vec![(96.0, Some(0.0)), (98.0, Some(0.0)), (99.0, Some(0.4))], Some(98.0)),
+        ] {
+            let records: Vec<_> = known.iter().map(|(day, others)| measured(day * DAY, *others)).collect();
+            assert_eq!(times(&records, of), expected, "{known:?}");
+        }
+        let fresh = [measured(99.0 * DAY, None)];
+        for other in [("t", "p", 4), ("s", "q", 4), ("s", "p", 8)] {
+            assert_eq!(times(&fresh, other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_take_is_what_is_left_of_the_processors_time() {
+        assert_eq!(part_of_others((100, 1000), (500, 1800), 300), Some(0.125));
+        assert_eq!(part_of_others((100, 1000), (500, 1800), 450), Some(0.0), "ticks are coarse");
+        assert_eq!(part_of_others((100, 1000), (100, 1000), 0), None, "no time has passed");
+        assert_eq!(part_of_others((500, 1800), (100, 1000), 0), None, "the counters began again");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::program::Program;
+use super::{division, processor_energy};
 use crate::run_dir::RunDir;
 use crate::run_dir::records::{DivisionRate, ProbeOrders, ProbeResult, Start, exit};
 
@@ -26,7 +27,16 @@ pub struct Trial {
 /// What a probe found, while it still goes on.
 pub struct Found {
     pub result: ProbeResult,
-    _trial: Trial,
+    trial: Trial,
+}
+
+/// What probes beside each other came to.
+pub struct Together {
+    pub rate: DivisionRate,
+    /// Memory of the largest.
+    pub memory_bytes: u64,
+    /// Part of the processor's time that others took meanwhile, where the kernel tells it.
+    pub others: Option<f64>,
 }
 
 /// Why a probe found nothing.
@@ -69,7 +79,7 @@ impl Trial {
             .map_err(|_| ProbeFailure::Other(format!("it said nothing within {} s", LIMIT.as_secs())))??;
         let result = serde_json::from_str(&line)
             .map_err(|error| ProbeFailure::Other(format!("what it says cannot be read: {error}")))?;
-        Ok(Found { result, _trial: self })
+        Ok(Found { result, trial: self })
     }
 
     async fn first_line(&mut self) -> Result<String, ProbeFailure> {
@@ -94,8 +104,7 @@ impl Trial {
     }
 }
 
-/// Times `runs` probes of one run beside each other, with `threads` each, and gives the steps per second
-/// of all and the memory of the largest.
+/// Times `runs` probes of one run beside each other, with `threads` each.
 ///
 /// # Errors
 /// One of them cannot be started or says nothing.
@@ -105,7 +114,8 @@ pub async fn together(
     orders: &Start,
     runs: u32,
     threads: u32,
-) -> Result<(DivisionRate, u64), ProbeFailure> {
+) -> Result<Together, ProbeFailure> {
+    let before = processor_energy::machine_ticks();
     let orders = Start { threads, ..orders.clone() };
     let trials: io::Result<Vec<Trial>> = (0..runs).map(|_| start(program, run, &orders, None)).collect();
     let trials = trials.map_err(|error| ProbeFailure::Other(error.to_string()))?;
@@ -119,8 +129,12 @@ pub async fn together(
         found.push(answer.map_err(|error| ProbeFailure::Other(error.to_string()))??);
     }
     let steps_per_second = found.iter().map(|found| found.result.steps_per_second).sum();
-    let memory = found.iter().map(|found| found.result.process_memory_bytes).max().unwrap_or(0);
-    Ok((DivisionRate { runs, threads, steps_per_second }, memory))
+    let memory_bytes = found.iter().map(|found| found.result.process_memory_bytes).max().unwrap_or(0);
+    // All of them live on, so the kernel still tells what they took.
+    let ours = found.iter().filter_map(|found| processor_energy::ticks_of(found.trial.process()?)).sum();
+    let after = processor_energy::machine_ticks();
+    let others = before.zip(after).and_then(|(before, after)| division::part_of_others(before, after, ours));
+    Ok(Together { rate: DivisionRate { runs, threads, steps_per_second }, memory_bytes, others })
 }
 
 /// libtorch's allocator fails, as it does when a GPU is full, before it takes what others were promised.

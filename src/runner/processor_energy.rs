@@ -45,9 +45,20 @@ pub fn machine_seconds() -> Option<f64> {
     busy_ticks(&fs::read_to_string("/proc/stat").ok()?).map(seconds)
 }
 
+/// Ticks of the whole processor since the machine started: how many were taken, and how many there were.
+pub fn machine_ticks() -> Option<(u64, u64)> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    Some((busy_ticks(&text)?, ticks(&text)?.iter().sum()))
+}
+
 /// Seconds of processor time that a process has taken, while it lives.
 pub fn process_seconds(process: u32) -> Option<f64> {
-    process_ticks(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?).map(seconds)
+    ticks_of(process).map(seconds)
+}
+
+/// The same in ticks.
+pub fn ticks_of(process: u32) -> Option<u64> {
+    process_ticks(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
 fn package(folder: &Path) -> Option<Package> {
@@ -70,9 +81,14 @@ fn number(path: &Path) -> Option<u64> {
 
 /// All but idle and waiting for disks, of the first line of `/proc/stat`; guests are in the first two.
 fn busy_ticks(text: &str) -> Option<u64> {
+    let ticks = ticks(text)?;
+    Some(ticks[..3].iter().sum::<u64>() + ticks[5] + ticks[6])
+}
+
+fn ticks(text: &str) -> Option<[u64; 8]> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|ticks| ticks.parse().ok()).collect();
-    (ticks.len() == 8).then(|| ticks[..3].iter().sum::<u64>() + ticks[5] + ticks[6])
+    ticks.try_into().ok()
 }
 
 /// User and system time of `/proc/*/stat`; the name in it may hold anything.
@@ -128,6 +144,7 @@ mod tests {
     fn processor_time_is_read_past_any_name() {
         assert_eq!(process_ticks("7 (a) b) c) R 1 2 3 4 5 6 7 8 9 10 150 50 0 0"), Some(200));
         assert_eq!(busy_ticks("cpu  100 1 50 9000 20 3 4 0 0 0\ncpu0 1 2 3"), Some(158));
+        assert!(machine_ticks().is_some_and(|(busy, all)| busy > 0 && busy < all));
         assert!(machine_seconds().is_some_and(|seconds| seconds > 0.0));
         assert!(process_seconds(std::process::id()).is_some());
         assert_eq!(process_seconds(u32::MAX), None);

@@ -39,6 +39,12 @@ pub struct MeasuredDivision {
     /// The processor as it names itself.
     pub processor: String,
     pub cores: u32,
+    /// When it was measured; 0 in records of older versions.
+    #[serde(default)]
+    pub time: f64,
+    /// The largest part of the processor that others took meanwhile, where the kernel tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
     /// From one run at a time upwards.
     pub rates: Vec<DivisionRate>,
 }

@@ -35,6 +35,8 @@ pub struct Division {
     of: Divided,
     /// Every division that was measured before something failed.
     rates: Vec<DivisionRate>,
+    /// The largest part of the processor that others took meanwhile.
+    others: Option<f64>,
     failure: Option<ProbeFailure>,
 }
 
@@ -87,10 +89,8 @@ impl Work<'_> {
         }
         let of =
             Divided { settings: run.settings_key(), name: run.name(), runs, steps: run.steps_left(), cores };
-        let same = |known: &MeasuredDivision| {
-            known.settings == of.settings && known.processor == self.cpu_name && known.cores == cores
-        };
-        if let Some(known) = self.found.divisions.iter().rev().find(|known| same(known)) {
+        let like = (&*of.settings, &*self.cpu_name, cores);
+        if let Some(known) = division::remembered(&self.found.divisions, like, scan::now()) {
             let rates = known.rates.clone();
             self.settle(&of, &rates, ", in an earlier batch");
             return true;
@@ -113,17 +113,26 @@ impl Work<'_> {
     pub(super) fn heard(&mut self, findings: Findings) {
         match findings {
             Findings::Probed(answer) => self.probed(answer),
-            Findings::Divided(Division { of, rates, failure }) => {
+            Findings::Divided(Division { of, rates, others, failure }) => {
                 self.processor = Processor::Settled;
                 if let Some(failure) = failure {
                     self.batch.event("not-measured", None, &format!("a probe of {}: {failure}", of.name));
                 }
                 if rates.len() > 1 {
-                    let (settings, processor) = (of.settings.clone(), self.cpu_name.clone());
-                    let found =
-                        MeasuredDivision { settings, processor, cores: of.cores, rates: rates.clone() };
+                    let found = MeasuredDivision {
+                        settings: of.settings.clone(),
+                        processor: self.cpu_name.clone(),
+                        cores: of.cores,
+                        time: scan::now(),
+                        others,
+                        rates: rates.clone(),
+                    };
                     self.batch.remember(|batch| batch.divisions.push(found));
-                    self.settle(&of, &rates, "");
+                    let busy = others.filter(|_| !division::is_quiet(others)).map(|part| {
+                        let percent = part * 100.0;
+                        format!(", while others took {percent:.0} % of it: the next batch measures again")
+                    });
+                    self.settle(&of, &rates, busy.as_deref().unwrap_or_default());
                 }
             }
         }
@@ -205,13 +214,14 @@ async fn measure(program: Program, dir: RunDir, orders: Start, of: Divided) -> D
         run_bytes: 0,
         memory_left_bytes: limit,
     };
-    let (mut rates, mut failure) = (Vec::new(), None);
+    let (mut rates, mut others, mut failure) = (Vec::new(), None::<f64>, None);
     while let Some(runs) = division::next(&rates, &seen) {
         let begun = Instant::now();
         match probing::together(&program, &dir, &orders, runs, of.cores / runs).await {
-            Ok((rate, memory)) => {
-                rates.push(rate);
-                seen.run_bytes = seen.run_bytes.max(memory);
+            Ok(found) => {
+                rates.push(found.rate);
+                others = [others, found.others].into_iter().flatten().reduce(f64::max);
+                seen.run_bytes = seen.run_bytes.max(found.memory_bytes);
             }
             Err(found) => {
                 failure = Some(found);
@@ -221,5 +231,5 @@ async fn measure(program: Program, dir: RunDir, orders: Start, of: Divided) -> D
         // The next one is as costly, and no cheaper than its timed steps.
         seen.measuring_seconds = begun.elapsed().as_secs_f64().max(probing::SECONDS);
     }
-    Division { of, rates, failure }
+    Division { of, rates, others, failure }
 }
