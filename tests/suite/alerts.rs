@@ -149,12 +149,19 @@ fn check_refuses_a_rule_that_cannot_be() {
 #[test]
 fn a_missed_budget_makes_the_exit_code_100_whenever_its_file_is_named() {
     let budgets = "[[budgets]]\nrequire = \"train/loss < 2\"\n[[budgets]]\nrequire = \"elapsed < 1 d\"\n";
-    let workspace = workspace(&[1, 2], "", budgets);
+    let hooks = "[[hooks]]\non = [\"batch-finished\"]\ncommand = 'cat > told.json'\n";
+    let workspace = workspace(&[1, 2], "", budgets).file("overnight.toml", hooks);
     let missed = "train/loss < 2: it was 2.1667";
     let output = workspace.run(&[X, "--junit", "ci.xml"]).code(100).says(missed);
     assert_eq!(workspace.words("x"), ["finished"; 2]);
     assert!(output.stdout.contains(&format!("missed {missed}")), "{}", output.stdout);
     assert_eq!(workspace.batch_record().exit_code, Some(100));
+    let name = format!("x/{}", workspace.seed("x", 2).name());
+    let told: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(workspace.path("told.json")).unwrap()).unwrap();
+    let words = format!("missed {name}: {missed} (exit code 100)");
+    assert!(told["message"].as_str().unwrap().ends_with(&words), "{told}");
+    assert_eq!(told["missed"][0]["run"], name.as_str());
 
     let text = fs::read_to_string(workspace.path("ci.xml")).unwrap();
     let report = Report::deserialize_from_str(&text).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::run_dir::budgets::Verdict;
 use crate::run_dir::records::RunResult;
 use crate::run_dir::{RunDir, Workspace, read, scan};
 use crate::runner::{Outcome, tell};
@@ -99,6 +100,7 @@ impl Occasion {
         if let Some((run, best)) = &best {
             message += &format!("; best {run}: {} {:.4}", best.metric, best.value);
         }
+        message += &missed_words(&outcome.missed);
         message += &format!(" (exit code {exit_code})");
         let mut occasion = Occasion::of(On::BatchFinished, "batch finished".to_owned(), message);
         occasion.fact("counts", Value::Object(counts));
@@ -108,6 +110,12 @@ impl Occasion {
             let value = number(best.value);
             let best = json!({ "run": run, "metric": best.metric, "value": value, "step": best.step });
             occasion.fact("best", best);
+        }
+        if !outcome.missed.is_empty() {
+            let missed = outcome.missed.iter().map(
+                |(run, verdict)| json!({ "run": name(run), "budget": verdict.budget, "found": verdict.found }),
+            );
+            occasion.fact("missed", missed.collect());
         }
         if let Some(report) = report {
             occasion.fact("report", json!(report));
@@ -166,6 +174,20 @@ impl Told {
     }
 }
 
+/// Budgets that a notice names; the others are counted.
+const MOST_BUDGETS: usize = 3;
+
+/// Which runs missed what, behind the other words of a batch's end.
+fn missed_words(missed: &[(RunDir, Verdict)]) -> String {
+    let named = missed.iter().take(MOST_BUDGETS);
+    let mut words: Vec<String> =
+        named.map(|(run, verdict)| format!("missed {}: {}", name(run), verdict.line())).collect();
+    if let more @ 1.. = missed.len().saturating_sub(MOST_BUDGETS) {
+        words.push(format!("{more} more missed"));
+    }
+    words.iter().map(|words| format!("; {words}")).collect()
+}
+
 /// More does not go into a program's environment; all of it is on its standard input.
 const MOST_CHARACTERS: usize = 8192;
 
@@ -190,4 +212,25 @@ fn name(run: &RunDir) -> String {
 /// JSON has no number that is not finite; there it is spelt out, as everywhere here.
 fn number(value: f64) -> Value {
     json!(crate::run_dir::number::Number(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_batch_names_the_first_budgets_that_were_missed_and_counts_the_others() {
+        let missed = |count: usize| -> Vec<(RunDir, Verdict)> {
+            let verdict = |seed: usize| Verdict {
+                budget: "val/loss < 1".to_owned(),
+                found: format!("it was {seed}"),
+                met: false,
+                value: None,
+            };
+            (1..=count).map(|seed| (RunDir::new(format!("runs/x/s{seed}")), verdict(seed))).collect()
+        };
+        assert_eq!(missed_words(&missed(0)), "");
+        assert_eq!(missed_words(&missed(1)), "; missed x/s1: val/loss < 1: it was 1");
+        assert!(missed_words(&missed(5)).ends_with("missed x/s3: val/loss < 1: it was 3; 2 more missed"));
+    }
 }
