@@ -15,8 +15,14 @@ use crate::experiment::alert::Action;
 use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
 
+mod batch;
+mod model;
 mod probe;
 
+pub use batch::{
+    Batch, BatchEvent, Counts, FailedRun, PlanEntry, QueueState, RunName, RunnerLock, WaitingRun,
+};
+pub use model::{ClassEvaluation, Evaluation, Layer, ModelRecord, Sample, SampleItem};
 pub use probe::{DivisionRate, MeasuredDivision, MeasuredMemory, ProbeOrders, ProbeResult};
 
 /// `run.json`: what the run is. Written once.
@@ -342,85 +348,6 @@ pub enum Phase {
     Checkpointing,
 }
 
-/// `model.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelRecord {
-    /// As in the settings: `gpt`, `cnn`, ...
-    pub kind: String,
-    /// Trained numbers in all; tied ones once.
-    pub parameters: u64,
-    /// First to last, as data flows.
-    pub layers: Vec<Layer>,
-    /// A language model's tokens, by number; bytes as `<0a>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vocabulary: Option<Vec<String>>,
-    /// A classifier's classes, by number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Vec<String>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Layer {
-    /// Dotted, as in the checkpoint's tensor names: `transformer.h.0.attn`.
-    pub name: String,
-    /// `embedding`, `attention`, `feed-forward`, `convolution`, `norm`, `linear`, ...
-    pub kind: String,
-    /// Shape of what comes out for one example, without the batch.
-    pub output: Vec<i64>,
-    /// Tensor names below the layer's and their shapes.
-    pub tensors: Vec<(String, Vec<i64>)>,
-    pub parameters: u64,
-}
-
-/// `evaluation.json`: the last full evaluation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    pub step: u64,
-    pub metrics: BTreeMap<String, Number>,
-    #[serde(default)]
-    pub classes: Vec<ClassEvaluation>,
-    /// `confusion[actual][predicted]`: how many validation examples.
-    #[serde(default)]
-    pub confusion: Vec<Vec<u64>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClassEvaluation {
-    pub name: String,
-    pub examples: u64,
-    /// Part of the class's examples that were recognized.
-    #[serde(with = "super::number")]
-    pub accuracy: f64,
-}
-
-/// `samples/step-*.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    pub step: u64,
-    pub items: Vec<SampleItem>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum SampleItem {
-    Text {
-        prompt: String,
-        /// What the model added; the prompt is not in it.
-        text: String,
-        temperature: f64,
-        top_k: u32,
-        top_p: f64,
-    },
-    /// One image of the sheet `step-*.png`, by its number from the top left.
-    Prediction {
-        tile: u32,
-        actual: String,
-        predicted: String,
-        #[serde(with = "super::number")]
-        probability: f64,
-    },
-}
-
 /// `result.json`: the last act of a run that finished, and only of such.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -444,138 +371,4 @@ pub struct RunResult {
     /// Running hash over each step's loss and each checkpoint's weights, in hex.
     pub history: String,
     pub attempts: u32,
-}
-
-/// `batch.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
-    pub protocol: u32,
-    pub host: String,
-    pub process: u32,
-    pub start: f64,
-    pub end: Option<f64>,
-    pub exit_code: Option<i32>,
-    /// What its runs took of GPUs, and of the processor where the machine tells it; at its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub energy_joules: Option<f64>,
-    /// The command line.
-    pub arguments: Vec<String>,
-    /// Runs at once.
-    pub slots: u32,
-    pub threads_per_slot: u32,
-    pub plan: Vec<PlanEntry>,
-    /// What this batch measured of the processor before it divided it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub divisions: Vec<MeasuredDivision>,
-    /// What probes of this batch took of GPUs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub device_memory: Vec<MeasuredMemory>,
-}
-
-/// One run of a batch, in the order in which runs were to start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanEntry {
-    pub experiment: String,
-    pub run: String,
-    pub steps: u64,
-    /// Seconds it was expected to take, where anything was known.
-    pub estimated_seconds: Option<f64>,
-}
-
-/// `queue.json`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct QueueState {
-    pub time: f64,
-    pub waiting: Vec<WaitingRun>,
-    /// When the batch will probably end.
-    pub end: Option<f64>,
-    /// Set once nothing new is started.
-    pub drain: bool,
-    /// Why the batch stopped itself, where it did.
-    pub breaker: Option<String>,
-    /// What its runs took so far, where that is measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub energy_joules: Option<f64>,
-    /// Runs with a live worker, in the order of the queue.
-    #[serde(default)]
-    pub running: Vec<RunName>,
-    /// The runs that failed last, newest first; not all of them.
-    #[serde(default)]
-    pub failed: Vec<FailedRun>,
-    #[serde(default)]
-    pub counts: Counts,
-}
-
-/// A run of the workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct RunName {
-    pub experiment: String,
-    pub run: String,
-}
-
-/// A run that failed or was killed, and stays so until a person acts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FailedRun {
-    pub experiment: String,
-    pub run: String,
-    /// As a person would say it.
-    pub cause: String,
-    pub time: f64,
-}
-
-/// How many runs of a batch stand where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    pub finished: usize,
-    pub failed: usize,
-    pub running: usize,
-    pub waiting: usize,
-    /// Stopped, paused, skipped, unreadable or at work elsewhere.
-    pub left: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WaitingRun {
-    pub experiment: String,
-    pub run: String,
-    /// As a person would say it: `after s1`, `for a free slot`.
-    pub reason: String,
-    pub start: Option<f64>,
-    pub end: Option<f64>,
-}
-
-/// A line of a batch's `events.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BatchEvent {
-    pub time: f64,
-    /// `batch-started`, `run-started`, `run-ended`, `retried`, `adopted`, `interrupted`, `deleted`,
-    /// `hook`, `hook-failed`, `batch-ended`.
-    pub event: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub experiment: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    pub message: String,
-}
-
-/// Inside `runs/.runner.lock`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunnerLock {
-    pub host: String,
-    pub process: u32,
-    /// Unix seconds.
-    pub since: u64,
-    /// The batch's name, or what the runner does without one.
-    pub batch: String,
-}
-
-impl RunnerLock {
-    pub const NOT_BEGUN: &str = "not begun";
-    pub const WAITS: &str = "waits for work";
-
-    /// Whether the runner has got as far as working or waiting.
-    pub fn has_begun(&self) -> bool {
-        self.batch != RunnerLock::NOT_BEGUN
-    }
 }
