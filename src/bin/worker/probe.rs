@@ -54,7 +54,7 @@ pub fn probe(run: &RunDir, orders: &str, ended: &dyn Fn() -> bool) -> Result<Out
     while steps.taken < before + LEAST_STEPS || begun.elapsed() < window {
         steps.take()?;
         // As a run does whenever it writes a row.
-        if steps.taken % record.settings.train.log_every == 0 {
+        if steps.taken.is_multiple_of(record.settings.train.log_every) {
             steps.wait()?;
         }
         if ended() {
