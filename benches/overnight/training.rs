@@ -1,5 +1,5 @@
 //! Steps a second of nanoGPT's CPU configuration, as the worker logs them: training only, on this
-//! repository's own source text. `../shared/bench/gpt_torch.py cpu eager_fused 200` is the peer.
+//! repository's own source text. `benches/peers/gpt_eager.py` is the peer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -60,7 +60,8 @@ pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
             text::result(format_args!("{}/{}", entry.record.experiment, entry.record.run))?;
         }
         let known = entries.iter().filter(|entry| entry.is_known).count();
-        text::talk(format_args!("queued {} runs; {known} were there already", entries.len() - known));
+        let queued = say::counted(entries.len() - known, "run", "runs");
+        text::talk(format_args!("queued {queued}; {known} were there already"));
     }
     Ok(Exit::Success)
 }

@@ -131,7 +131,9 @@ pub fn last_end(attempts: &[Attempt]) -> Option<&End> {
 
 fn of_signal(signal: i32, seen: &Evidence) -> Cause {
     match signal {
-        SIGKILL if seen.out_of_memory => Cause::KernelOutOfMemory,
+        SIGKILL if seen.out_of_memory || seen.kernel.iter().any(|line| line.contains("Killed process")) => {
+            Cause::KernelOutOfMemory
+        }
         SIGSEGV => Cause::SegmentationFault { library: library(seen.kernel) },
         SIGILL => Cause::IllegalInstruction { library: library(seen.kernel) },
         SIGBUS => Cause::BusError,
@@ -167,9 +169,16 @@ const LOST: [&str; 8] = [
     "unknown error",
 ];
 
+/// Numbers of the driver's errors after which a GPU does not come back by itself: memory it cannot trust,
+/// fallen off the bus, its own processor gone. Others, such as 13 and 31, are a program's fault (NVIDIA, "XID
+/// Errors").
+const LOST_XIDS: [u32; 8] = [48, 62, 64, 74, 79, 95, 119, 120];
+
 fn of_device(message: &str, kernel: &[String]) -> Cause {
-    let xid = kernel.iter().rev().find_map(|line| xid(line));
-    if xid.is_some() || LOST.iter().any(|words| message.contains(words)) {
+    let xids: Vec<u32> = kernel.iter().rev().filter_map(|line| xid(line)).collect();
+    let lost = xids.iter().copied().find(|xid| LOST_XIDS.contains(xid));
+    let xid = lost.or(xids.first().copied());
+    if lost.is_some() || LOST.iter().any(|words| message.contains(words)) {
         Cause::DeviceLost { xid }
     } else if message.contains("CUDA error") {
         Cause::CudaError
@@ -199,6 +208,20 @@ fn says_full(message: &str) -> bool {
 }
 
 impl Cause {
+    /// Whether the machine or the program is at fault, whatever the words of the moment were; else the words
+    /// say what it was.
+    pub fn is_of_the_machine(&self) -> bool {
+        !matches!(
+            self,
+            Cause::Failed
+                | Cause::Data
+                | Cause::Checkpoint
+                | Cause::NotFinite
+                | Cause::CannotWrite
+                | Cause::DiskFull
+        )
+    }
+
     /// What happened, in a few words.
     pub fn words(&self) -> String {
         let within = |what: &str, library: &Option<String>| match library {
@@ -335,6 +358,14 @@ mod tests {
     }
 
     #[test]
+    fn the_kernels_own_word_on_a_killed_process_is_enough() {
+        let killed = |kernel: &[String]| cause(&Evidence { kernel, ..of(None, Some(9)) });
+        assert_eq!(killed(&[]), Some(Cause::Killed { signal: 9 }));
+        let line = "Out of memory: Killed process 77 (worker) total-vm:9kB".to_owned();
+        assert_eq!(killed(&[line]), Some(Cause::KernelOutOfMemory));
+    }
+
+    #[test]
     fn what_cuda_says_is_told_from_a_device_that_is_gone() {
         let lost = |message| failing(83, FailureKind::DeviceLost, message);
         assert_eq!(lost("CUDA error: an illegal memory access was encountered"), Some(Cause::CudaError));
@@ -350,6 +381,9 @@ mod tests {
         let failed = Some((FailureKind::DeviceLost, "CUDA error: unspecified launch failure"));
         let seen = Evidence { failed, kernel: &kernel, ..of(Some(83), None) };
         assert_eq!(cause(&seen).unwrap().words(), "GPU lost (XID 79)");
+        let kernel = ["NVRM: Xid (PCI:0000:3b:00): 31, pid=7, MMU Fault".to_owned()];
+        let seen = Evidence { kernel: &kernel, ..seen };
+        assert_eq!(cause(&seen), Some(Cause::CudaError), "a program's own fault");
         let aborted = Evidence { stderr: "what():  CUDA error: misaligned address", ..of(None, Some(6)) };
         assert_eq!(cause(&aborted), Some(Cause::CudaError));
     }

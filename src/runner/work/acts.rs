@@ -84,7 +84,17 @@ impl Work<'_> {
             Err(error) if is_full(&error) => {
                 let dir = self.runs[index].dir.clone();
                 self.no_room(&dir);
-                false
+                if self.room.is_held() {
+                    return false;
+                }
+                // There is room, but not for this user, or no more files: nobody knows when that will change.
+                let run = &mut self.runs[index];
+                let (name, why) = (run.name(), format!("{error} (make room, then overnight resume it)"));
+                run.hold(why.clone());
+                self.batch.event("held", Some(&dir), &why);
+                self.view.say(&format!("held     {name}: {why}"));
+                self.hooks.tell(&Occasion::run_ended(&dir, "held", &why, None));
+                true
             }
             Err(error) => {
                 self.trouble(index, &error.to_string());

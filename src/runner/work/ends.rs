@@ -110,14 +110,17 @@ impl Work<'_> {
             run.seen.status,
             Status::Waiting { because: Waiting::Smaller { .. } | Waiting::BatchNorm }
         );
-        run.fruitless = match further || is_forgiven {
-            true => 0,
-            false => run.fruitless + u32::from(!is_split),
-        };
+        let counts = !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED);
+        if further {
+            run.fruitless = 0;
+        } else if counts {
+            run.fruitless += 1;
+        }
         if further || end.code == Some(exit::FINISHED) {
             self.breaker.reset();
-        } else if !is_forgiven && !is_split && end.code != Some(exit::ENDED_AS_ASKED) {
-            self.breaker.count(&dir, &end.why);
+        } else if counts {
+            let cause = end.cause.as_ref().filter(|cause| cause.is_of_the_machine()).map(Cause::words);
+            self.breaker.count(&dir, cause.as_ref().unwrap_or(&end.why));
         }
     }
 }
