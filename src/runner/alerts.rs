@@ -10,8 +10,11 @@ use crate::experiment::Alert;
 use crate::experiment::alert::Action;
 use crate::experiment::alert::condition::{Subject, Telemetry};
 use crate::experiment::alert::watch::{Fired, Watch};
-use crate::run_dir::records::{Ask, Event, What};
+use crate::run_dir::records::{Ask, BatchEvent, Event, What};
 use crate::run_dir::{RunDir, read};
+
+/// An alert in a batch's events.
+pub const EVENT: &str = "alert";
 
 /// Listens to one attempt at a run.
 pub struct Listener {
@@ -33,6 +36,11 @@ impl Listener {
     pub fn new(run: &RunDir, alerts: &[Alert]) -> Listener {
         let heard = std::fs::metadata(run.events()).map_or(0, |file| file.len());
         Listener { watch: Watch::new(alerts, Vec::new()), heard }
+    }
+
+    /// Hears also what was told before.
+    pub fn from_the_beginning(alerts: &[Alert]) -> Listener {
+        Listener { watch: Watch::new(alerts, Vec::new()), heard: 0 }
     }
 
     /// The alerts that the worker told of since the last time.
@@ -84,6 +92,27 @@ impl Surroundings<'_> {
             Telemetry::DiskFree => bytes(self.machine.disk_free_bytes),
         }
     }
+}
+
+/// Alerts of this age are news no more.
+const NEWS_SECONDS: f64 = 24.0 * 3600.0;
+
+/// Of what a worker told, that which nobody has passed on: it came while no runner lived. `told` are
+/// the events of the batches since the attempt began.
+pub fn untold(heard: Vec<Event>, told: &[BatchEvent], run: &RunDir, attempt: u32, now: f64) -> Vec<Event> {
+    let (experiment, name) = (run.experiment(), run.name());
+    let is_of_run = |line: &&BatchEvent| {
+        line.event == EVENT
+            && line.experiment.as_ref() == Some(&experiment)
+            && line.run.as_ref() == Some(&name)
+    };
+    let told: Vec<&str> = told.iter().filter(is_of_run).map(|line| &*line.message).collect();
+    let is_told = |event: &Event| match &event.what {
+        What::Alert { message, action, .. } => told.contains(&&*line(Some(event.step), message, *action)),
+        _ => true,
+    };
+    let is_news = |event: &Event| event.attempt == attempt && now - event.time <= NEWS_SECONDS;
+    heard.into_iter().filter(|event| is_news(event) && !is_told(event)).collect()
 }
 
 /// What an action asks of the run, if it asks anything.
@@ -139,6 +168,23 @@ mod tests {
         torn.push(b'\n');
         std::fs::write(run.events(), &torn).unwrap();
         assert_eq!(listener.hear(&run), [alert(4)]);
+    }
+
+    #[test]
+    fn what_came_while_no_runner_lived_is_news_for_a_day_and_told_once() {
+        let run = RunDir::new("runs/x/s1");
+        let told = |name: &str, message: &str| BatchEvent {
+            time: 0.0,
+            event: EVENT.to_owned(),
+            experiment: Some("x".to_owned()),
+            run: Some(name.to_owned()),
+            message: message.to_owned(),
+        };
+        let said = [told("s1", "at step 1: of step 1"), told("s2", "at step 2: of step 2")];
+        let before = Event { attempt: 0, ..alert(3) };
+        let heard = vec![alert(1), alert(2), before];
+        assert_eq!(untold(heard.clone(), &said, &run, 1, 60.0), [alert(2)]);
+        assert_eq!(untold(heard, &said, &run, 1, 2.0 * NEWS_SECONDS), []);
     }
 
     #[test]

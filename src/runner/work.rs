@@ -258,6 +258,12 @@ impl<'a> Work<'a> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.name_what_is_left_alone();
+        for index in 0..self.runs.len() {
+            // Those that live are caught up with when they are adopted.
+            if !self.runs[index].seen.status.is_running() {
+                self.catch_up(index);
+            }
+        }
         let decision = loop {
             self.observe();
             let now = Instant::now();

@@ -5,10 +5,11 @@ use std::fs;
 
 use overnight::run_dir::checkpoint::State;
 use overnight::run_dir::records::{Ask, Event, What};
-use overnight::run_dir::{RunDir, alerts, read};
+use overnight::run_dir::write::{Durability, append_line};
+use overnight::run_dir::{RunDir, alerts, read, scan};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 
-use crate::workspace::{Workspace, ends, look, starts};
+use crate::workspace::{Workspace, ends, look, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -248,4 +249,26 @@ fn alerts_and_budgets_stand_on_the_pages() {
     assert_eq!((page.matches(">met<").count(), page.matches(">missed<").count()), (1, 1));
     assert!(index().contains("<h2>Budgets missed</h2>"), "{}", index());
     assert!(!index().contains("train/loss &lt; 1.4"), "that was told in the batch before the last");
+}
+
+#[test]
+fn what_a_worker_told_while_no_runner_lived_is_passed_on_once_by_the_next() {
+    let hooks = "[[hooks]]\non = [\"alert\"]\ncommand = 'cat >> told.json; echo >> told.json'\n";
+    let workspace = workspace(&[1], "hold@4", "[[alerts]]\nwhen = \"train/loss < 1.4\"\n");
+    let workspace = workspace.file("overnight.toml", hooks);
+    let holds = || workspace.runs("x").iter().any(|run| step(run) == 4);
+    let told = || fs::read_to_string(workspace.path("told.json")).unwrap_or_default();
+    let first = workspace.start(&[X]);
+    wait_until("the first alert is told", || holds() && told().contains("at step 3"));
+    first.kill();
+    let run = workspace.seed("x", 1);
+    let what = What::Alert { message: "it is late".to_owned(), rule: None, action: None };
+    let event = Event { time: scan::now(), attempt: 1, step: 4, what };
+    append_line(&run.events(), &event, Durability::Rebuildable).unwrap();
+    let second = workspace.start(&[]);
+    wait_until("the other alert is told", || told().contains("it is late"));
+    second.kill();
+    workspace.spawn(&["stop", "--all"]).wait().code(0);
+    let lines: Vec<String> = told().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    assert_eq!(lines.len(), 2, "each is told once: {lines:?}");
 }

@@ -10,6 +10,7 @@ mod fixture;
 mod learning;
 mod linkage;
 mod orders;
+mod probe;
 mod real_data;
 mod resume;
 mod split;

@@ -216,6 +216,7 @@ impl Work<'_> {
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
         self.view.say(&format!("adopted  {name}: its worker lives"));
+        self.catch_up(index);
     }
 
     /// An adopted worker has ended when its lock is free; its end is then written like a lost one's.

@@ -2,10 +2,10 @@
 
 use super::Work;
 use crate::experiment::alert::Action;
-use crate::run_dir::records::{Event, What};
+use crate::run_dir::records::{Attempt, BatchEvent, Event, What};
 use crate::run_dir::write::{Durability, append_line};
-use crate::run_dir::{RunDir, machine, requests, scan};
-use crate::runner::alerts::{self, Surroundings};
+use crate::run_dir::{RunDir, machine, read, requests, scan};
+use crate::runner::alerts::{self, Listener, Surroundings};
 use crate::runner::hooks::Occasion;
 
 /// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
@@ -18,6 +18,31 @@ impl Work<'_> {
         let Some(listener) = run.worker.as_mut().and_then(|worker| worker.listener.as_mut()) else { return };
         let (dir, heard) = (run.dir.clone(), listener.hear(&run.dir));
         for event in heard {
+            if let What::Alert { message, rule, action } = &event.what {
+                self.tell_alert(&dir, rule.as_deref(), Some(event.step), message, *action);
+            }
+        }
+    }
+
+    /// Tells of the alerts that came since the last attempt at a run began and that no runner heard, for
+    /// want of one. Only of an attempt whose end nobody has seen: another was followed to it.
+    pub(super) fn catch_up(&mut self, index: usize) {
+        let run = &mut self.runs[index];
+        let Some(Attempt::Start(start)) = run.seen.attempts.last() else { return };
+        let (Some(batch), attempt) = (start.batch.clone(), start.attempt) else { return };
+        let alerts = run.seen.record.as_ref().map(|record| record.alerts.clone()).unwrap_or_default();
+        let mut listener = Listener::from_the_beginning(&alerts);
+        let (dir, heard) = (run.dir.clone(), listener.hear(&run.dir));
+        if let Some(worker) = &mut run.worker {
+            worker.listener = Some(listener);
+        }
+        if heard.is_empty() {
+            return;
+        }
+        let since = scan::batches(self.workspace).into_iter().filter(|dir| dir.name() >= batch);
+        let lines = since.filter_map(|batch| read::lines::<BatchEvent>(&batch.events()).ok());
+        let told: Vec<BatchEvent> = lines.flat_map(|lines| lines.records).collect();
+        for event in alerts::untold(heard, &told, &dir, attempt, scan::now()) {
             if let What::Alert { message, rule, action } = &event.what {
                 self.tell_alert(&dir, rule.as_deref(), Some(event.step), message, *action);
             }
@@ -52,7 +77,7 @@ impl Work<'_> {
                 let Some(ask) = alerts::ask(fired.action) else { continue };
                 if let Err(error) = requests::ask(&dir, requests::who(&fired.rule), ask) {
                     let why = format!("the alert could not ask for the end: {error}");
-                    self.batch.event("alert", Some(&dir), &why);
+                    self.batch.event(alerts::EVENT, Some(&dir), &why);
                     self.view.say(&format!("alert    {}/{}: {why}", dir.experiment(), dir.name()));
                 }
             }
@@ -68,7 +93,7 @@ impl Work<'_> {
         action: Option<Action>,
     ) {
         let line = alerts::line(step, message, action);
-        self.batch.event("alert", Some(dir), &line);
+        self.batch.event(alerts::EVENT, Some(dir), &line);
         self.view.say(&format!("alert    {}/{} {line}", dir.experiment(), dir.name()));
         self.hooks.tell(&Occasion::alert(Some(dir), rule.unwrap_or(UNRULED), &line));
     }
