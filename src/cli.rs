@@ -263,12 +263,17 @@ pub struct RetryArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "overnight priority <PRIORITY> <RUN|--tag TAG|--all>...")]
 pub struct PriorityArgs {
     /// Higher ones start first; what is not said has 0.
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_negative_numbers = true, value_parser = priority)]
     pub priority: i64,
     #[command(flatten)]
     pub select: SelectArgs,
+}
+
+fn priority(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "the number comes first, as in: overnight priority 5 RUN".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -10,9 +10,18 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::{Attempt, RunResult};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::write::{Durability, replace};
+use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{RunDir, Status, read};
 use crate::runner::{LeftRun, Outcome};
+
+/// Makes the folder of the file that will be written.
+///
+/// # Errors
+/// It cannot be made, with the path.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|error| at(folder, error))
+}
 
 /// Writes the file, whole or not at all.
 ///

@@ -20,6 +20,8 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         detach::leave_session();
     }
     let settings = WorkspaceSettings::read(workspace)?;
+    // Now, not after a night.
+    args.junit.as_deref().map_or(Ok(()), junit::make_folder).context("there is no place for --junit")?;
     let hold;
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
@@ -65,6 +67,9 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         // Whoever reads no further still wants to know by the exit code how it went.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         concluded => concluded?,
+    }
+    if args.serve {
+        text::talk("the live report has ended with the batch; overnight serve shows it again");
     }
     written.context("the report for CI could not be written")?;
     Ok(outcome.exit())

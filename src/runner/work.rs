@@ -365,6 +365,9 @@ impl<'a> Work<'a> {
     }
 
     fn name_what_is_left_alone(&mut self) {
+        if let Some(at) = self.options.at.filter(|at| *at > scan::now()) {
+            self.view.say(&format!("nothing is started before {}", super::clock(at)));
+        }
         for run in &self.runs {
             let standing = tracked::standing(&run.seen, None, self.options.failed);
             if standing == Standing::Left && !run.seen.status.is_running() {

@@ -61,8 +61,11 @@ fn a_detached_runner_outlives_its_terminal_and_says_how_to_watch_and_end_it() {
     wait_until("the batch ends", || !is_at_work(&workspace));
     assert_eq!(workspace.words("x"), ["paused", "finished"]);
     assert_eq!(workspace.batch_record().exit_code, Some(0));
-    let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("finished x/s2-") && log.contains("1 paused, 1 finished"), "{log}");
+    // The workspace is free a moment before the last lines are written.
+    wait_until("the log has it all", || {
+        let log = fs::read_to_string(&log).unwrap();
+        log.contains("finished x/s2-") && log.contains("1 paused, 1 finished")
+    });
 }
 
 #[test]
