@@ -175,6 +175,8 @@ impl Workspace {
     }
 
     pub fn batch_record(&self) -> Batch {
+        // The folder is there a moment before.
+        wait_until("the batch has its record", || self.batch().batch_json().is_file());
         read::json(&self.batch().batch_json()).unwrap()
     }
 
