@@ -2,7 +2,7 @@
 
 use overnight::run_dir::records::{Batch, DivisionRate};
 use overnight::run_dir::write::{Durability, replace_json};
-use overnight::run_dir::{BatchDir, read, scan};
+use overnight::run_dir::{read, scan};
 use rustix::process::Signal;
 
 use crate::workspace::{Running, Workspace, starts, step, wait_until};
@@ -70,8 +70,7 @@ fn the_processor_is_divided_as_measured_and_the_next_batch_knows_it() {
     assert!(workspace.runs("x").iter().flat_map(starts).all(|start| start.threads == cores / runs));
 
     // Others of the same settings need no measurement, as long as the machine was quiet then.
-    let first = scan::batches(&overnight::run_dir::Workspace::new(workspace.path("")));
-    remember_as_measured(&first[0], Some(0.01));
+    remember_as_measured(&workspace, Some(0.01));
     let seeds: Vec<u64> = (1..=u64::from(runs) * 2).collect();
     let workspace = workspace.experiment("y", 100_000, &seeds, "hold@3");
     let runner = workspace.start(&["experiments/y.toml"]);
@@ -82,20 +81,22 @@ fn the_processor_is_divided_as_measured_and_the_next_batch_knows_it() {
     end(runner);
 
     // What was measured on a busy machine is not relied on.
-    remember_as_measured(&first[0], Some(0.5));
+    remember_as_measured(&workspace, Some(0.5));
     let workspace = workspace.experiment("z", 100_000, &seeds, "hold@3");
     let runner = workspace.start(&["experiments/z.toml"]);
-    let measured = || workspace.batches() == 4 && !workspace.batch_record().divisions.is_empty();
-    wait_until("it is measured again", measured);
+    wait_until("it has said how it divides", || runner.said().contains("divided  "));
+    assert!(!workspace.batch_record().divisions.is_empty(), "measured again: {}", runner.said());
     end(runner);
 }
 
-/// Changes what a batch wrote down of what others did meanwhile: on the machine that runs this, that may
-/// be anything.
-fn remember_as_measured(batch: &BatchDir, others: Option<f64>) {
-    let mut record: Batch = read::json(&batch.batch_json()).unwrap();
-    record.divisions.iter_mut().for_each(|division| division.others = others);
-    replace_json(&batch.batch_json(), &record, Durability::Rebuildable).unwrap();
+/// Changes what the batches wrote down of what others did meanwhile: on the machine that runs this, that
+/// may be anything, so that the second may have measured, too.
+fn remember_as_measured(workspace: &Workspace, others: Option<f64>) {
+    for batch in scan::batches(&overnight::run_dir::Workspace::new(workspace.path(""))) {
+        let mut record: Batch = read::json(&batch.batch_json()).unwrap();
+        record.divisions.iter_mut().for_each(|division| division.others = others);
+        replace_json(&batch.batch_json(), &record, Durability::Rebuildable).unwrap();
+    }
 }
 
 #[test]
