@@ -86,7 +86,10 @@ fn done_words(status: &Status) -> &'static str {
         Status::Stopped => "is stopped",
         Status::Skipped { .. } => "is skipped",
         Status::Unreadable { .. } => "cannot be read",
-        _ => "is not in a state to be asked that",
+        Status::Lost => "waits for the next runner, which goes on with it (overnight run)",
+        Status::Waiting { .. } => "waits already",
+        Status::Running { .. } => "is at work",
+        Status::Paused => "is paused",
     }
 }
 

@@ -8,13 +8,14 @@ use serde_json::Value;
 use super::chart::Point;
 use super::chart::series::{in_order, smoothed, thinned};
 use super::files::RunFiles;
+use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
-use crate::run_dir::records::{Attempt, Device, exit};
+use crate::run_dir::records::{Attempt, Device, Origin, RunRecord, exit};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{self, Waiting};
 use crate::run_dir::{RunDir, Status, machine, split};
@@ -136,7 +137,7 @@ impl RunSummary {
             fingerprint,
             experiment: files.dir().experiment(),
             run: files.dir().name(),
-            label: label(files.dir(), record.map(|record| record.hash.as_str())),
+            label: label(files.dir(), record),
             number: record.map_or(0, |record| (record.number % 0x8000) as u16),
             description: record.map_or_else(String::new, |record| record.description.clone()),
             tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
@@ -213,14 +214,24 @@ pub fn is_better(one: &RunSummary, other: &RunSummary) -> bool {
     }
 }
 
-/// The directory's name without the hash that makes it unique.
-fn label(dir: &RunDir, hash: Option<&str>) -> String {
+/// The directory's name without the hash that makes it unique, and with what the command line changed:
+/// nothing else tells such a run from that of the file.
+fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     let name = dir.name();
-    let short = hash.and_then(|hash| hash.get(..8)).and_then(|hash| name.strip_suffix(&format!("-{hash}")));
-    match short {
-        Some(short) if !short.is_empty() => short.to_owned(),
-        _ => name,
+    let hash = record.and_then(|record| record.hash.get(..8));
+    let short = hash.and_then(|hash| name.strip_suffix(&format!("-{hash}")));
+    let (Some(record), Some(short)) = (record, short.filter(|short| !short.is_empty())) else { return name };
+    let changed = record.origins.iter().filter(|(_, origin)| **origin == Origin::CommandLine);
+    let changed: Vec<&String> = changed.map(|(path, _)| path).collect();
+    if changed.is_empty() {
+        return short.to_owned();
     }
+    let settings = identity::flat(&record.settings);
+    changed.into_iter().fold(short.to_owned(), |label, path| {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        let value = settings.get(path).map(identity::short).unwrap_or_default();
+        format!("{label} {key}{value}")
+    })
 }
 
 fn state_of(seen: &Seen) -> State {
@@ -377,4 +388,21 @@ fn last_words(files: &RunFiles) -> String {
 
 fn last_line(text: &str) -> Option<String> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::scan::sample_record;
+
+    #[test]
+    fn what_the_command_line_changed_stands_in_the_label() {
+        let mut record = sample_record("x", "s1-1f3a9c07");
+        let dir = RunDir::new("runs/x/s1-1f3a9c07");
+        assert_eq!(label(&dir, Some(&record)), "s1");
+        record.origins.insert("train.steps".to_owned(), Origin::CommandLine);
+        record.settings.train.steps = Some(2000);
+        assert_eq!(label(&dir, Some(&record)), "s1 steps2000");
+        assert_eq!(label(&dir, None), "s1-1f3a9c07");
+    }
 }
