@@ -6,7 +6,7 @@ mod compare;
 mod judge;
 pub mod plan;
 mod replay;
-mod scratch;
+pub(crate) mod scratch;
 
 use std::io;
 use std::time::Instant;

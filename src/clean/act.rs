@@ -8,6 +8,7 @@ use super::observe::observe_one;
 use super::{Part, Removal, Rules, parts};
 use crate::run_dir::write::at;
 use crate::run_dir::{RunDir, lock, scan};
+use crate::verify::scratch;
 
 /// What became of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub enum Carried {
 pub fn carry_out(removal: &Removal, rules: &Rules) -> io::Result<Carried> {
     let run = match &removal.of {
         Part::Whole(run, _) | Part::Checkpoint(run) | Part::Leftover(Some(run)) => run,
+        Part::Leftover(None) if scratch::is_in_use(&removal.path) => return Ok(Carried::Alive),
         Part::Leftover(None) => return delete(&removal.path).map(|()| Carried::Gone),
     };
     if !run.path().is_dir() {

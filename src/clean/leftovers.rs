@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::observe::weigh;
 use super::{Part, Removal};
 use crate::run_dir::{RunDir, Workspace, scan};
+use crate::verify::scratch;
 
 /// One thing that was left lying about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub fn leftovers(workspace: &Workspace, now: f64) -> Vec<Leftover> {
     for experiment in folders(&workspace.runs()) {
         found.extend(begun(&experiment, "a run that was never queued to its end", now, DAY_SECONDS));
         found.extend(gone(&experiment, now));
+        found.extend(replays(&experiment, now));
     }
     for batch in scan::batches(workspace) {
         found.extend(begun(batch.path(), "a file that was never written to its end", now, DAY_SECONDS));
@@ -61,6 +63,13 @@ fn begun(folder: &Path, reason: &'static str, now: f64, age: f64) -> Vec<Leftove
 fn gone(folder: &Path, now: f64) -> Vec<Leftover> {
     let paths = entries(folder, |name| name.starts_with(".gone-"));
     old(paths, "what an earlier clean has not deleted to its end", now, DAY_SECONDS)
+}
+
+/// Their checkpoints are links, so that what was deleted elsewhere takes room as long as they lie about.
+fn replays(folder: &Path, now: f64) -> Vec<Leftover> {
+    let mut paths = entries(folder, |name| name.starts_with(scratch::PREFIX));
+    paths.retain(|path| !scratch::is_in_use(path));
+    old(paths, "a replay of verify that was not brought to its end", now, MINUTE_SECONDS)
 }
 
 fn old(paths: Vec<PathBuf>, reason: &'static str, now: f64, age: f64) -> Vec<Leftover> {
@@ -91,12 +100,39 @@ fn entries(folder: &Path, is_meant: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clean::Carried;
 
     fn names(leftovers: Vec<Leftover>) -> Vec<String> {
         leftovers
             .iter()
             .map(|leftover| leftover.path.file_name().unwrap().to_string_lossy().into_owned())
             .collect()
+    }
+
+    #[test]
+    fn a_replay_whose_maker_was_killed_is_found_and_one_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let replay = |name: &str| {
+            let replay = workspace.runs().join("x").join(name);
+            fs::create_dir_all(&replay).unwrap();
+            crate::run_dir::lock::wait_lock(&replay.join("in-use.lock")).unwrap()
+        };
+        drop(replay(".verify-dead"));
+        let in_use = replay(".verify-lives");
+        fs::create_dir(workspace.runs().join("x/.verify-begun")).unwrap();
+        let later = scan::now() + 2.0 * MINUTE_SECONDS;
+        assert_eq!(names(leftovers(&workspace, scan::now())), [""; 0], "it may be just being made");
+        let found = leftovers(&workspace, later);
+        assert_eq!(names(found.clone()), [".verify-begun", ".verify-dead"]);
+        let removal = Leftover { path: workspace.runs().join("x/.verify-lives"), ..found[0].clone() };
+        let carry_out = |removal: &Removal| super::super::carry_out(removal, &Default::default()).unwrap();
+        assert_eq!(carry_out(&removal.removal(None)), Carried::Alive);
+        drop(in_use);
+        for removal in [removal, found[0].clone(), found[1].clone()] {
+            assert_eq!(carry_out(&removal.removal(None)), Carried::Gone);
+        }
+        assert_eq!(fs::read_dir(workspace.runs().join("x")).unwrap().count(), 0);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::run_dir::records::RunRecord;
 use crate::run_dir::write::{Durability, at, replace, replace_json};
 use crate::run_dir::{RunDir, lock, metrics, read};
 
-const PREFIX: &str = ".verify-";
+/// Its folders are named so.
+pub(crate) const PREFIX: &str = ".verify-";
 /// Locked while its maker lives.
 const IN_USE: &str = "in-use.lock";
 
@@ -86,17 +87,21 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether the maker of this folder lives, or its worker.
+pub(crate) fn is_in_use(folder: &Path) -> bool {
+    lock::is_held(&folder.join(IN_USE)) || lock::is_held(&RunDir::new(folder).alive_lock())
+}
+
 /// Removes what a killed maker left, once its worker is gone too.
 fn remove_abandoned(beside: &Path) {
     let Ok(entries) = fs::read_dir(beside) else { return };
     for entry in
         entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()))
     {
-        let folder = RunDir::new(entry.path());
+        let folder = entry.path();
         // One without the file is just being made.
-        let in_use = folder.path().join(IN_USE);
-        if in_use.exists() && !lock::is_held(&in_use) && !lock::is_held(&folder.alive_lock()) {
-            drop(fs::remove_dir_all(folder.path()));
+        if folder.join(IN_USE).exists() && !is_in_use(&folder) {
+            drop(fs::remove_dir_all(&folder));
         }
     }
 }
