@@ -44,7 +44,7 @@ pub enum Need {
         bytes: u64,
         source: Source,
     },
-    /// A probe was given so much and it was not enough.
+    /// A probe, or an attempt, had so much and it was not enough.
     MoreThan(u64),
     Unknown(Probing),
 }
@@ -102,6 +102,8 @@ pub struct Tenant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Fits,
+    /// It may be too little, but none of ours holds the rest: better than to wait for others all night.
+    Tight(String),
     /// First find out what it takes.
     Probe,
     /// Not now, and why.
@@ -139,15 +141,7 @@ pub fn admit(need: Need, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdic
     }
     match need {
         Need::Known { bytes, source } => known(bytes, source, gpu, rules),
-        // A later probe would end as that one did: only more room, or the whole GPU, can help.
-        Need::MoreThan(bytes) if is_empty && (!gpu.is_crowded(rules) || gpu.spare(rules) > bytes) => {
-            Verdict::Fits
-        }
-        Need::MoreThan(bytes) => Verdict::Waits(format!(
-            "GPU {index} has {} free, a probe of this run was given {} and that was too little",
-            say::bytes(gpu.available()),
-            say::bytes(bytes)
-        )),
+        Need::MoreThan(bytes) => more_than(bytes, gpu, rules),
         Need::Unknown(probing) => unknown(probing, gpu, rules, several),
     }
 }
@@ -212,6 +206,26 @@ fn known(bytes: u64, source: Source, gpu: &GpuMemory, rules: Rules) -> Verdict {
         false => String::new(),
     };
     Verdict::Waits(format!("GPU {index} has {available} free{promised}, {}{margin}", took(bytes, source)))
+}
+
+/// A later probe would end as that one did. Alone it takes what there is, and being out of memory splits
+/// it; but not while others hold most of what was tried, or it would be split for their sake.
+fn more_than(bytes: u64, gpu: &GpuMemory, rules: Rules) -> Verdict {
+    let spare = gpu.spare(rules);
+    let is_empty = gpu.tenants.is_empty();
+    if is_empty && (!gpu.is_crowded(rules) || spare > bytes) {
+        return Verdict::Fits;
+    }
+    let reason = format!(
+        "GPU {} has {} free, and {} were too little for this run",
+        gpu.index,
+        say::bytes(gpu.available()),
+        say::bytes(bytes)
+    );
+    match is_empty && spare > bytes / 2 {
+        true => Verdict::Tight(reason),
+        false => Verdict::Waits(reason),
+    }
 }
 
 fn unknown(probing: Probing, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdict {

@@ -93,7 +93,7 @@ impl GpuMemories {
             if sufficed {
                 let known = self.measured.entry(settings).or_default();
                 *known = bytes.max(*known);
-            } else {
+            } else if self.probed.get(&settings).is_none_or(|probed| probed.bytes() < bytes) {
                 self.probed.insert(settings, Probed::MoreThan(bytes));
             }
         }
@@ -152,19 +152,16 @@ impl GpuMemories {
     /// What this run takes of a GPU, from the surest source that says anything.
     pub fn need(&self, run: &Tracked) -> Need {
         let settings = run.settings_key();
-        let own = measured(run);
-        let of_this_split = own.iter().rev().find(|attempt| attempt.settings == settings);
-        match of_this_split.or(own.last()) {
-            Some(last) if !last.sufficed && last.settings == settings => return Need::MoreThan(last.bytes),
-            // A smaller split takes no more than the one before.
-            Some(last) => return Need::Known { bytes: last.bytes, source: Source::LastTime },
-            None => {}
+        if let Some(need) = own(&measured(run), &settings) {
+            return need;
         }
         if let Some(bytes) = self.measured.get(&settings) {
             return Need::Known { bytes: *bytes, source: Source::Alike };
         }
         let record = run.seen.record.as_ref().ok();
-        if let Some(mib) = record.and_then(|record| record.settings.resources.gpu_memory_mib) {
+        let said = record.and_then(|record| record.settings.resources.gpu_memory_mib);
+        // The file speaks of the split that it asks for, not of the smaller one after that was too large.
+        if let Some(mib) = said.filter(|_| run.has_split_of_its_file()) {
             return Need::Known { bytes: u64::from(mib) << 20, source: Source::File };
         }
         match self.probed.get(&settings) {
@@ -238,10 +235,35 @@ impl GpuMemories {
     }
 }
 
+impl Probed {
+    /// What it is known to take at least.
+    fn bytes(self) -> u64 {
+        match self {
+            Probed::Takes(bytes) | Probed::MoreThan(bytes) => bytes,
+            Probed::Failed => 0,
+        }
+    }
+}
+
 impl Probe {
     /// The most it was seen to hold.
     pub fn peak(&self) -> Option<u64> {
         self.takings.peak()
+    }
+}
+
+/// What a run's own attempts say of its next one. Only the same split tells: what was too little for
+/// twice as many examples at once says nothing about half of them.
+fn own(measured: &[Measured], settings: &str) -> Option<Need> {
+    let most = |sufficed: bool| {
+        let like = measured.iter().filter(|one| one.settings == settings && one.sufficed == sufficed);
+        like.map(|one| one.bytes).max()
+    };
+    match (most(true), most(false)) {
+        (Some(bytes), too_little) if too_little.is_none_or(|too_little| too_little < bytes) => {
+            Some(Need::Known { bytes, source: Source::LastTime })
+        }
+        (_, too_little) => too_little.map(Need::MoreThan),
     }
 }
 
@@ -271,4 +293,27 @@ fn measured(run: &Tracked) -> Vec<Measured> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_of_the_same_split_tell_what_the_next_one_takes() {
+        let one = |settings: &str, bytes, sufficed| Measured { settings: settings.into(), bytes, sufficed };
+        let known = |bytes| Some(Need::Known { bytes, source: Source::LastTime });
+        let table = [
+            (vec![], None, "nothing was measured"),
+            (vec![one("8x1", 5, true), one("8x1", 3, true)], known(5), "the most that sufficed"),
+            (vec![one("16x1", 9, false)], None, "what was too little for twice as many at once"),
+            (vec![one("16x1", 9, true), one("16x1", 7, false)], None, "another split"),
+            (vec![one("8x1", 6, false)], Some(Need::MoreThan(6)), "as many at once were too many"),
+            (vec![one("8x1", 5, true), one("8x1", 3, false)], known(5), "others had the rest then"),
+            (vec![one("8x1", 5, true), one("8x1", 7, false)], Some(Need::MoreThan(7)), "it grew"),
+        ];
+        for (measured, expected, why) in table {
+            assert_eq!(own(&measured, "8x1"), expected, "{why}");
+        }
+    }
 }

@@ -277,6 +277,14 @@ impl Tracked {
         format!("{key}-{micro_batch}x{accumulate}")
     }
 
+    /// Whether its next attempt computes as many examples at once as its settings say.
+    pub fn has_split_of_its_file(&self) -> bool {
+        self.seen.record.as_ref().is_ok_and(|record| {
+            let train = &record.settings.train;
+            self.settings_key() == self.key_with(train.batch_size, train.accumulate)
+        })
+    }
+
     /// Whether its live attempt has shown what it takes: it has trained and evaluated.
     pub fn is_settled(&self) -> bool {
         let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };

@@ -132,15 +132,26 @@ fn nothing_starts_beside_a_run_of_unknown_need_or_a_probe() {
 }
 
 #[test]
-fn a_probe_that_had_too_little_lets_the_run_have_the_gpu_alone() {
+fn a_run_for_which_a_probe_had_too_little_tries_a_gpu_where_none_of_ours_is() {
     let need = Need::MoreThan(gib(9.0));
-    assert_eq!(verdict(need, &gpu(23.8)), Verdict::Fits);
+    let beside = |free| with(free, &[tenant(Some(13.0), Some(13.0))]);
+    let table = [
+        (gpu(23.8), "Fits", "it is its own"),
+        (gpu(12.0), "Fits", "others gave some back"),
+        (gpu(9.5), "Tight", "others hold the rest and may do so all night"),
+        (gpu(9.2), "Tight", "they took a little more since"),
+        (gpu(4.0), "Waits", "it would be split for their sake alone"),
+        (beside(9.5), "Waits", "one of ours is there and will end"),
+        (beside(10.9), "Waits", "even where there is more now"),
+    ];
+    for (gpu, expected, why) in table {
+        let found = format!("{:?}", verdict(need, &gpu));
+        assert!(found.starts_with(expected), "{why}: {found}");
+    }
     assert_eq!(
-        reason(need, &with(9.5, &[tenant(Some(13.0), Some(13.0))])),
-        "GPU 0 has 9.5 GiB free, a probe of this run was given 9.0 GiB and that was too little"
+        reason(need, &beside(9.5)),
+        "GPU 0 has 9.5 GiB free, and 9.0 GiB were too little for this run"
     );
-    assert!(matches!(verdict(need, &gpu(9.2)), Verdict::Waits(_)), "others hold the rest");
-    assert_eq!(verdict(need, &gpu(12.0)), Verdict::Fits, "others gave some back");
 }
 
 #[test]

@@ -136,6 +136,8 @@ impl<'a> Places<'a> {
 
     fn on_gpu(&mut self, index: usize, run: &Run) -> Result<Action, Reason> {
         let (mut probe, mut waits, mut full, mut too_large) = (None, None, false, None);
+        // A GPU that others use in part, and whether one that they do not use becomes free by itself.
+        let (mut tight, mut has_better) = (None, false);
         let mut looked_at = Vec::new();
         for slot in 0..self.seen.slots.len() {
             let fits = fits(&run.wish, &self.seen.slots[slot], self.seen);
@@ -147,12 +149,15 @@ impl<'a> Places<'a> {
                     return Ok(self.start(index, slot, run));
                 }
                 full = true;
+                has_better = true;
                 continue;
             };
             if looked_at.contains(&position) {
                 continue;
             }
             let verdict = admission::admit(run.need, gpu, self.seen.vacancies.rules, self.several);
+            has_better |=
+                !gpu.is_crowded(self.seen.vacancies.rules) && !matches!(verdict, Verdict::TooLarge(_));
             match verdict {
                 Verdict::TooLarge(reason) => too_large = too_large.or(Some(reason)),
                 _ if !is_free => {
@@ -160,10 +165,16 @@ impl<'a> Places<'a> {
                     continue;
                 }
                 Verdict::Fits => return Ok(self.start(index, slot, run)),
+                Verdict::Tight(reason) => tight = tight.or(Some((slot, reason))),
                 Verdict::Probe => probe = probe.or(Some(position)),
                 Verdict::Waits(reason) => waits = waits.or(Some(reason)),
             }
             looked_at.push(position);
+        }
+        match tight {
+            Some((slot, _)) if !has_better => return Ok(self.start(index, slot, run)),
+            Some((_, reason)) => waits = waits.or(Some(reason)),
+            None => {}
         }
         match (probe, waits, too_large) {
             (Some(_), ..) if self.probes => {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::runner::admission::{GpuMemory, Probing, Source};
+use crate::runner::admission::{GpuMemory, Probing, Source, Tenant};
 use crate::runner::division::Processor;
 use crate::runner::interrupt::Interrupt;
 
@@ -421,4 +421,40 @@ fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
     assert_eq!(decision.actions, [Action::Probe { run: 0, gpu: 0 }]);
     assert_eq!(decision.waiting, [(1, waits("GPU 0: a probe finds out what x/a takes"))]);
     assert_eq!(with(&[unknown("a")], 24).actions, [start(0, 0)], "alone it needs no probe");
+}
+
+#[test]
+fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people() {
+    const GIB: u64 = 1 << 30;
+    let large = Run { wish: Wish::AnyGpu, need: Need::MoreThan(18 * GIB), ..run("large", Standing::Waiting) };
+    let gpu = |free: u64, ours: Option<u64>| GpuMemory {
+        total: 24 * GIB,
+        free: free * GIB,
+        tenants: ours
+            .map(|of| Tenant { name: "x/a".into(), need: Some(of * GIB), used: Some(of * GIB) })
+            .into_iter()
+            .collect(),
+        ..GpuMemory::default()
+    };
+    let placed = |second: GpuMemory| {
+        // Others hold six of the first.
+        let vacancies = Vacancies { gpus: vec![Some(gpu(18, None)), Some(second)], ..Vacancies::default() };
+        decide(&Observation {
+            runs: std::slice::from_ref(&large),
+            slots: &slots(None, 2, 8, 4),
+            gpus: &["A100".to_owned(), "A100".to_owned()],
+            gpu_states: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            seconds_left: None,
+            vacancies: &vacancies,
+            others: &[],
+        })
+        .actions
+    };
+    let start = |slot| vec![Action::Start { run: 0, slot }];
+    assert_eq!(placed(gpu(24, None)), start(1), "a whole one is free");
+    assert_eq!(placed(gpu(20, Some(4))), [], "one becomes free when ours ends");
+    assert_eq!(placed(gpu(2, None)), start(0), "others hold part of both");
 }
