@@ -26,7 +26,7 @@ pub use observe::{observe, observe_those};
 pub struct Rules {
     /// These runs, whole.
     pub runs: BTreeSet<RunDir>,
-    /// Runs that have ended and were not touched for so many days, whole.
+    /// Runs that have finished and were not touched for so many days, whole.
     pub older_than_days: Option<f64>,
     /// Of each experiment all finished runs but so many with the best values, whole.
     pub best: Option<usize>,
@@ -142,12 +142,9 @@ fn whole_reason(run: &Known, rules: &Rules, beaten: &BTreeMap<&RunDir, String>) 
     if rules.runs.contains(&run.dir) {
         return Some("named".to_owned());
     }
-    let has_ended = matches!(
-        run.status,
-        Status::Finished | Status::Failed { .. } | Status::Killed { .. } | Status::Stopped
-    );
     match rules.older_than_days {
-        Some(days) if has_ended && run.idle_days > days => {
+        // Whatever else has ended can be retried: it goes only where a person names it.
+        Some(days) if run.status == Status::Finished && run.idle_days > days => {
             Some(format!("untouched for {:.0} days", run.idle_days))
         }
         _ => beaten.get(&run.dir).cloned(),

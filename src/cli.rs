@@ -282,7 +282,7 @@ pub struct CleanArgs {
     /// overnight.toml come to, checkpoints that nobody keeps, and what killed processes left.
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
-    /// Also runs that ended and were not touched for so many days.
+    /// Also runs that finished and were not touched for so many days.
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub older_than: Option<f64>,
     /// Also all finished runs of each experiment but the N with the best values.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::observe::observe_one;
+use super::observe::{needed_by, observe_one};
 use super::{Part, Removal, Rules, parts};
 use crate::run_dir::write::at;
 use crate::run_dir::{RunDir, lock, scan};
@@ -47,7 +47,7 @@ fn holds_still(run: &RunDir, removal: &Removal, rules: &Rules) -> bool {
         Part::Whole(_, status) => {
             let now = scan::look(run, &scan::host(), scan::now()).status;
             // Whether it is skipped follows from others, and such a run stays anyway.
-            now == *status
+            now == *status && needed_by(run).is_none()
         }
         _ => parts(&observe_one(run), rules).iter().any(|part| part.path == removal.path),
     }
@@ -130,6 +130,23 @@ mod tests {
             assert_eq!(carry_out(&removal, &rules).unwrap(), Carried::Gone);
         }
         assert_eq!(crate::run_dir::checkpoint::steps(&run), [2, 6]);
+    }
+
+    #[test]
+    fn a_run_that_another_came_to_need_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let run = stopped(&workspace);
+        let named = Rules { runs: [run.clone()].into(), ..Rules::default() };
+        let whole = decision(&workspace, &named).removals.remove(0);
+        let mut dependant = sample_record("y", "s1");
+        dependant.queue.needs = vec!["x/s1".to_owned()];
+        let other = workspace.run("y", "s1");
+        fs::create_dir_all(other.path()).unwrap();
+        replace_json(&other.run_json(), &dependant, Durability::Synced).unwrap();
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete);
+        fs::remove_dir_all(other.path()).unwrap();
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Gone);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::{Known, leftovers};
 use crate::run_dir::checkpoint::{self, Best, State};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::RunResult;
+use crate::run_dir::records::{RunRecord, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::asked_from;
-use crate::run_dir::{RunDir, Status, Workspace, read};
+use crate::run_dir::{ReadError, RunDir, Status, Workspace, read};
 
 /// Looks at every run of a workspace.
 pub fn observe(workspace: &Workspace) -> Vec<Known> {
@@ -20,12 +20,10 @@ pub fn observe_those(workspace: &Workspace, is_meant: impl Fn(&str) -> bool) -> 
     let (host, now) = (scan::host(), scan::now());
     let mut seen: Vec<Seen> = scan::runs(workspace).iter().map(|dir| scan::look(dir, &host, now)).collect();
     needs::skip(seen.iter_mut().collect(), &[], |seen| Fate::of(&seen.status));
-    let needs = |run: &&Seen| {
-        run.status != Status::Finished
-            && run.record.as_ref().is_ok_and(|record| !record.queue.needs.is_empty())
-    };
-    let needing: Vec<&Seen> = seen.iter().filter(needs).collect();
-    let known = |run| Known { needed_by: needed_by(run, &needing), ..known(run, now) };
+    let unfinished = seen.iter().filter(|run| run.status != Status::Finished);
+    let needing: Vec<Needing> = unfinished.filter_map(|run| needing(&run.dir, run.record.as_ref())).collect();
+    let known =
+        |run: &Seen| Known { needed_by: needed_by_one_of(&run.dir, needing.iter()), ..known(run, now) };
     seen.iter().filter(|run| is_meant(&run.dir.experiment())).map(known).collect()
 }
 
@@ -63,17 +61,35 @@ fn best(dir: &RunDir, newest: Option<u64>) -> Option<Best> {
     }
 }
 
-fn needed_by(run: &Seen, needing: &[&Seen]) -> Option<String> {
-    let (experiment, name) = (run.dir.experiment(), run.dir.name());
+/// A run that has not finished and needs others.
+struct Needing {
+    dir: RunDir,
+    needs: Vec<String>,
+}
+
+fn needing(dir: &RunDir, record: Result<&RunRecord, &ReadError>) -> Option<Needing> {
+    let needs = record.ok()?.queue.needs.clone();
+    (!needs.is_empty()).then(|| Needing { dir: dir.clone(), needs })
+}
+
+/// Who needs this run now, found among all runs of its workspace.
+pub(super) fn needed_by(dir: &RunDir) -> Option<String> {
+    let others = scan::runs(&dir.workspace()).into_iter().filter(scan::is_unfinished);
+    let needing: Vec<Needing> =
+        others.filter_map(|other| needing(&other, read::run_record(&other).as_ref())).collect();
+    needed_by_one_of(dir, needing.iter())
+}
+
+fn needed_by_one_of<'a>(dir: &RunDir, mut needing: impl Iterator<Item = &'a Needing>) -> Option<String> {
+    let (experiment, name) = (dir.experiment(), dir.name());
     let full = format!("{experiment}/{name}");
-    let needs_it = |other: &&&Seen| {
-        let needs = other.record.as_ref().map_or(&[][..], |record| &record.queue.needs);
+    let needs_it = |other: &&Needing| {
         let is_meant = |need: &String| {
             *need == experiment || *need == full || (*need == name && other.dir.experiment() == experiment)
         };
-        other.dir != run.dir && needs.iter().any(is_meant)
+        other.dir != *dir && other.needs.iter().any(is_meant)
     };
-    needing.iter().find(needs_it).map(|other| format!("{}/{}", other.dir.experiment(), other.dir.name()))
+    needing.find(needs_it).map(|other| format!("{}/{}", other.dir.experiment(), other.dir.name()))
 }
 
 /// Bytes of all files below `path`, and when the newest was written, in Unix seconds. Links are not followed.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::batch::Batch;
@@ -18,6 +19,8 @@ pub struct Retention {
     /// None where nobody asked for it.
     rules: Option<Rules>,
     scope: Scope,
+    begun: Clocks,
+    has_doubted: bool,
     is_at_work: bool,
     news: (UnboundedSender<Cleaned>, UnboundedReceiver<Cleaned>),
 }
@@ -35,6 +38,42 @@ enum Scope {
 pub struct Cleaned {
     removed: Vec<Removal>,
     errors: Vec<String>,
+    /// Why runs are not deleted by their age.
+    doubt: Option<String>,
+}
+
+/// What the machine's clocks show, in seconds: the time of day, which anybody may set, and the time since
+/// it was switched on, which runs through sleep too and cannot be set.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    wall: f64,
+    boot: f64,
+}
+
+/// More than the corrections of a night make.
+const DRIFT_SECONDS: f64 = 300.0;
+
+impl Clocks {
+    fn now() -> Clocks {
+        let boot = clock_gettime(ClockId::Boottime);
+        Clocks { wall: scan::now(), boot: boot.tv_sec as f64 + boot.tv_nsec as f64 / 1e9 }
+    }
+}
+
+/// Why nobody can say how old anything is, if the time of day was set since `begun`.
+fn doubt(begun: Clocks, now: Clocks) -> Option<String> {
+    let drift = (now.wall - begun.wall) - (now.boot - begun.boot);
+    (drift.abs() > DRIFT_SECONDS).then(|| {
+        let way = if drift > 0.0 { "ahead" } else { "back" };
+        let by = say::duration(drift.abs());
+        format!("the clock jumped {way} by {by}: no run is deleted by its age until it is right again")
+    })
+}
+
+/// The rules without those that a doubtful clock would mislead, and whether there was one of them.
+fn trusted(rules: Rules, is_doubtful: bool) -> (Rules, bool) {
+    let by_age = rules.older_than_days;
+    (Rules { older_than_days: by_age.filter(|_| !is_doubtful), ..rules }, by_age.is_some())
 }
 
 impl Retention {
@@ -43,6 +82,8 @@ impl Retention {
             workspace: workspace.clone(),
             rules: settings.apply.then(|| Rules::from(settings)),
             scope: Scope::All,
+            begun: Clocks::now(),
+            has_doubted: false,
             is_at_work: false,
             news: unbounded_channel(),
         }
@@ -59,9 +100,14 @@ impl Retention {
     /// Begins a pass, unless one is at work; the next one begins when that has ended.
     fn begin(&mut self) {
         let Some(rules) = self.rules.clone().filter(|_| !self.is_at_work) else { return };
+        let doubt = doubt(self.begun, Clocks::now());
+        let rules = trusted(rules, doubt.is_some());
+        // It is said once, and stays true for a while.
+        let doubt = doubt.filter(|_| rules.1 && !std::mem::replace(&mut self.has_doubted, true));
+        let rules = rules.0;
         let (workspace, news, scope) = (self.workspace.clone(), self.news.0.clone(), self.scope.clone());
         let pass = move || {
-            let cleaned = apply(&workspace, &rules, &scope);
+            let cleaned = Cleaned { doubt, ..apply(&workspace, &rules, &scope) };
             // Nobody listens any more when the runner ends.
             drop(news.send(cleaned));
         };
@@ -119,6 +165,10 @@ impl Cleaned {
             let freed = say::bytes(removal.bytes);
             batch.event("deleted", run, &format!("{name} ({freed}): {}", removal.reason));
         }
+        if let Some(doubt) = &self.doubt {
+            batch.event("clock-jumped", None, doubt);
+            view.say(&format!("kept     {doubt}"));
+        }
         for error in &self.errors {
             batch.event("not-deleted", None, error);
             view.say(&format!("kept     {error}"));
@@ -128,5 +178,32 @@ impl Cleaned {
             let things = say::counted(self.removed.len(), "thing", "things");
             view.say(&format!("cleaned  {things}, {bytes} (as overnight.toml says; each is in runner.log)"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_run_is_deleted_by_its_age_while_the_clock_stands_elsewhere_than_it_should() {
+        let begun = Clocks { wall: 1_795_215_600.0, boot: 50.0 };
+        let after = |wall: f64, boot: f64| {
+            let now = Clocks { wall: begun.wall + wall, boot: begun.boot + boot };
+            let by_age = Rules { older_than_days: Some(30.0), best: Some(2), ..Rules::default() };
+            let doubt = doubt(begun, now);
+            let (rules, _) = trusted(by_age, doubt.is_some());
+            assert_eq!(rules.best, Some(2), "the other rules hold");
+            (rules.older_than_days, doubt.map(|words| words[..24].to_owned()))
+        };
+        let trusted = (Some(30.0), None);
+        assert_eq!(after(0.0, 0.0), trusted);
+        assert_eq!(after(36_000.0, 36_000.0), trusted, "a night");
+        assert_eq!(after(36_100.0, 36_000.0), trusted, "a correction");
+        assert_eq!(
+            after(36_000.0 + 40.0 * 86_400.0, 36_000.0),
+            (None, Some("the clock jumped ahead b".into()))
+        );
+        assert_eq!(after(-3600.0, 60.0), (None, Some("the clock jumped back by".into())));
     }
 }

@@ -15,8 +15,8 @@ pub struct RetentionSettings {
     /// Newest checkpoints kept of each run, beside the best, where the experiment keeps more;
     /// 0 is as many as the experiment says. Default: 0.
     pub checkpoints: u32,
-    /// Days after which a run that has ended, and was not touched since, goes whole; 0 is never. A run
-    /// that is gone is a new one when its file is queued again. Default: 0.
+    /// Days after which a run that has finished, and was not touched since, goes whole; 0 is never. One
+    /// that failed or was stopped can be retried, and stays. Default: 0.
     #[schemars(range(min = 0.0))]
     pub older_than_days: f64,
     /// Finished runs kept of each experiment, those with the best values; the others go whole. 0 keeps
