@@ -192,3 +192,18 @@ fn runs_share_no_gpu_where_the_workspace_says_so() {
     assert_eq!(count(&workspace, "probing"), 0);
     end(runner);
 }
+
+#[test]
+fn a_run_too_large_beside_other_people_starts_all_the_same_and_is_split() {
+    let Some(folder) = stand_in() else { return };
+    let text = "notes = \"oom32@3\"\n[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n\
+                [train]\nsteps = 6\nbatch_size = 64\n[checkpoint]\nevery = 2\n";
+    let workspace = Workspace::new().file(X, text).variable("FAKE_PROBE", "out-of-memory");
+    let workspace = on_a_gpu_of(20, folder, workspace);
+    others_take(&workspace, 12);
+    let ended = workspace.run(&[X]);
+    let run = &workspace.runs("x")[0];
+    let splits: Vec<u32> = starts(run).iter().map(|start| start.micro_batch).collect();
+    assert_eq!(splits, [64, 32], "{}", ended.stdout);
+    ended.code(0);
+}
