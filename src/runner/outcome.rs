@@ -74,7 +74,8 @@ impl Outcome {
             Selection::All => !run.finished_before,
         };
         for run in runs.iter().filter(answers_for) {
-            let missed = budgets::verdicts(&run.seen).into_iter().filter(|verdict| !verdict.met);
+            let verdicts = run.verdicts.clone().unwrap_or_else(|| budgets::verdicts(&run.seen));
+            let missed = verdicts.into_iter().filter(|verdict| !verdict.met);
             self.missed.extend(missed.map(|verdict| (run.dir.clone(), verdict)));
         }
         self

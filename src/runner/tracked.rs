@@ -13,6 +13,7 @@ use super::gauges::RunTelemetry;
 use super::gpu_memory::Takings;
 use super::schedule::{self, Live, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
+use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
@@ -30,6 +31,9 @@ pub struct Tracked {
     pub worker: Option<Worker>,
     /// Attempts of this batch, in a row, that ended without a newer checkpoint.
     pub fruitless: u32,
+    /// Whether it came to what its file requires, judged when it was first seen finished: the workspace's
+    /// rules may delete it before the batch is over.
+    pub verdicts: Option<Vec<Verdict>>,
     /// Something was done about it, so its directory has to be looked at.
     pub due: bool,
     /// Finished before this batch looked at it for the first time.
@@ -119,6 +123,7 @@ impl Tracked {
             worker: None,
             fruitless: 0,
             due: false,
+            verdicts: None,
             finished_before,
             trouble: None,
             put_off: None,
@@ -140,6 +145,9 @@ impl Tracked {
             return;
         }
         self.seen = scan::look(&self.dir, host, scan::now());
+        if self.verdicts.is_none() && self.seen.status == Status::Finished {
+            self.verdicts = Some(budgets::verdicts(&self.seen));
+        }
         let progress = self.seen.progress.as_ref();
         if let Some(worker) = &mut self.worker {
             // A worker that has just begun may not have written its number when it was adopted.
