@@ -275,7 +275,7 @@ fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
 #[test]
 fn a_second_signal_waits_for_no_hook() {
     let workspace = with_hooks(
-        Workspace::new().experiment("x", 4, &[1, 2], "s2:hold@2"),
+        Workspace::new().experiment("x", 4, &[1, 2], "s2:deaf@2"),
         "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3600\ncommand = 'echo $$ >> hung; exec sleep 3600'\n",
     );
     let runner = workspace.start(&[X]);
