@@ -82,12 +82,9 @@ pub(super) fn needed_by(dir: &RunDir) -> Option<String> {
 
 fn needed_by_one_of<'a>(dir: &RunDir, mut needing: impl Iterator<Item = &'a Needing>) -> Option<String> {
     let (experiment, name) = (dir.experiment(), dir.name());
-    let full = format!("{experiment}/{name}");
     let needs_it = |other: &&Needing| {
-        let is_meant = |need: &String| {
-            *need == experiment || *need == full || (*need == name && other.dir.experiment() == experiment)
-        };
-        other.dir != *dir && other.needs.iter().any(is_meant)
+        let of = other.dir.experiment();
+        other.dir != *dir && other.needs.iter().any(|need| needs::means(need, &of, &experiment, &name))
     };
     needing.find(needs_it).map(|other| format!("{}/{}", other.dir.experiment(), other.dir.name()))
 }

@@ -1,5 +1,5 @@
-//! Which waiting runs can never start, because what they need has come to a bad end. Follows from all
-//! runs together, so it is found in a second step, after each was looked at.
+//! Which runs a need means, and which waiting runs can never start, because what they need has come to a
+//! bad end. That follows from all runs together, so it is found in a second step, after each was looked at.
 
 use std::collections::HashSet;
 
@@ -7,6 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use super::scan::Seen;
+
+/// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
+/// by its own name among those of one experiment. Nobody else decides that.
+pub fn means(need: &str, of: &str, experiment: &str, run: &str) -> bool {
+    let asked = asked(need, of);
+    names(experiment, run).iter().any(|name| asked.contains(name))
+}
+
+/// The names under which a run can be needed.
+fn names(experiment: &str, run: &str) -> [String; 2] {
+    [experiment.to_owned(), format!("{experiment}/{run}")]
+}
+
+/// The names that a need may stand for.
+fn asked(need: &str, of: &str) -> [String; 2] {
+    [need.to_owned(), format!("{of}/{need}")]
+}
 
 /// A run among those that need each other.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +59,7 @@ impl Fate {
 /// For each member the first of its needs that is bad, or is skipped itself, if it waits for one.
 pub fn failed_needs(members: &[Member]) -> Vec<Option<String>> {
     let mut failed: Vec<Option<String>> = vec![None; members.len()];
-    let names =
-        |member: &Member| [member.experiment.to_owned(), format!("{}/{}", member.experiment, member.run)];
+    let names = |member: &Member| names(member.experiment, member.run);
     let mut bad: HashSet<String> =
         members.iter().filter(|member| member.fate == Fate::Bad).flat_map(names).collect();
     loop {
@@ -53,9 +69,8 @@ pub fn failed_needs(members: &[Member]) -> Vec<Option<String>> {
                 continue;
             }
             // Its own experiment may have bad runs; only a need for one of them counts.
-            let is_bad = |need: &&String| {
-                bad.contains(*need) || bad.contains(&format!("{}/{need}", member.experiment))
-            };
+            let is_bad =
+                |need: &&String| asked(need, member.experiment).iter().any(|name| bad.contains(name));
             *failed = member.needs.iter().find(is_bad).cloned();
             if failed.is_some() {
                 bad.extend(names(member));
@@ -111,6 +126,21 @@ mod tests {
             .map(|((experiment, run, _, fate), needs)| Member { experiment, run, needs, fate: *fate })
             .collect();
         failed_needs(&members)
+    }
+
+    #[test]
+    fn a_need_means_an_experiment_or_one_run_by_both_names_or_by_its_own_among_its_like() {
+        for (need, of, experiment, run, expected) in [
+            ("x", "y", "x", "s1", true),
+            ("x", "x", "x", "s1", true),
+            ("x/s1", "y", "x", "s1", true),
+            ("x/s1", "y", "x", "s2", false),
+            ("s1", "x", "x", "s1", true),
+            ("s1", "y", "x", "s1", false),
+            ("x/s1", "x", "x", "x/s1", false),
+        ] {
+            assert_eq!(means(need, of, experiment, run), expected, "{need} of {of}: {experiment}/{run}");
+        }
     }
 
     #[test]

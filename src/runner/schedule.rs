@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::admission::{Need, Vacancies};
 use super::interrupt::Ending;
+use crate::run_dir::needs::means;
 use crate::run_dir::records::{Device, Start};
 
 mod placement;
@@ -373,7 +374,7 @@ enum Met {
 }
 
 fn met(need: &str, run: &Run, seen: &Observation) -> Met {
-    let is_meant = |experiment: &str, name: &str| names(need, &run.experiment, experiment, name);
+    let is_meant = |experiment: &str, name: &str| means(need, &run.experiment, experiment, name);
     let within = seen.runs.iter().filter(|other| is_meant(&other.experiment, &other.name));
     let without = seen.others.iter().filter(|other| is_meant(&other.experiment, &other.name));
     let mut all = within
@@ -387,14 +388,6 @@ fn met(need: &str, run: &Run, seen: &Observation) -> Met {
     } else {
         Met::NotYet
     }
-}
-
-/// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
-/// by its own name among those of one experiment.
-pub fn names(need: &str, of: &str, experiment: &str, name: &str) -> bool {
-    experiment == need
-        || need.split_once('/').is_some_and(|(of_need, run)| (of_need, run) == (experiment, name))
-        || (experiment == of && name == need)
 }
 
 fn waiting_for(wish: &Wish) -> Reason {

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::Work;
+use crate::run_dir::needs::means;
 use crate::run_dir::records::{BatchAsk, BatchRequest};
 use crate::run_dir::{RunDir, Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
@@ -101,7 +102,7 @@ impl Work<'_> {
         }
         let other = |dir: &RunDir| {
             let (experiment, name) = (dir.experiment(), dir.name());
-            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
+            let is_needed = needs.iter().any(|(of, need)| means(need, of, &experiment, &name));
             is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
         };
         self.left_out.iter().filter_map(other).collect()
