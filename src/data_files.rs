@@ -77,6 +77,14 @@ pub enum DataError {
         "model.channels has {stages} stages, each of which halves the image, but images are {width}x{height} pixels (use fewer stages)"
     )]
     TooManyHalvings { stages: usize, width: usize, height: usize },
+    #[error(
+        "{character:?} occurs in the text and is not in the vocabulary that comes with the weights of weights.from (leave such text out, or let both learn with data.tokenizer = \"byte\")"
+    )]
+    NotInVocabulary { character: char },
+    #[error(
+        "the weights of weights.from were learned with another data.tokenizer (write the same, and queue it with --again)"
+    )]
+    OtherTokenizer,
     #[error("asked to end before all images were read")]
     AskedToEnd,
     #[error("data.{setting} = {value}: {reason}")]

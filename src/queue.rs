@@ -6,6 +6,7 @@
 pub mod environment;
 pub mod select;
 pub mod size;
+pub mod stages;
 pub mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,10 +112,11 @@ pub enum Again {
 /// What queueing `checked` would add to the workspace, and what is there already. Nothing is written.
 ///
 /// # Errors
-/// Data that changed under a run that is there, unless it is queued again.
+/// A need that cannot be met; data that changed under a run that is there, unless it is queued again.
 pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<Vec<Entry>, QueueError> {
     let now = scan::now();
     let of_workspace = WorkspaceSettings::read(workspace)?.alerts;
+    stages::check(workspace, checked, &of_workspace)?;
     let mut entries = Vec::new();
     for Checked { experiment, facts } in checked {
         let known = known_runs(workspace, &experiment.name);
@@ -202,7 +204,7 @@ fn record(
         settings: run.settings.clone(),
         varied: run.varied.clone(),
         origins: run.origins.clone(),
-        queue: experiment.queue.clone(),
+        queue: stages::queue(&experiment.queue, &run.settings),
         alerts: Vec::new(),
         budgets: experiment.budgets.clone(),
     }

@@ -20,6 +20,7 @@ pub mod records;
 pub mod requests;
 pub mod scan;
 pub mod split;
+pub mod stage;
 pub mod status;
 pub mod telemetry;
 pub mod verdict;
@@ -27,6 +28,7 @@ pub mod write;
 
 use std::path::{Path, PathBuf};
 
+pub use checkpoint::CheckpointDir;
 pub use read::ReadError;
 pub use status::Status;
 
@@ -210,6 +212,21 @@ impl RunDir {
     /// One checkpoint: see [`checkpoint::CheckpointDir`].
     pub fn checkpoint(&self, step: u64) -> checkpoint::CheckpointDir {
         checkpoint::CheckpointDir::new(self.checkpoints().join(step_name(step)))
+    }
+
+    /// Runner, before the first attempt: what the run takes of one that it needs ([`stage`]).
+    pub fn taken(&self) -> PathBuf {
+        self.path.join("taken")
+    }
+
+    /// The weights that it begins with.
+    pub fn taken_weights(&self) -> PathBuf {
+        self.taken().join("model.safetensors")
+    }
+
+    /// What the model of those weights is: a [`records::ModelRecord`].
+    pub fn taken_model_json(&self) -> PathBuf {
+        self.taken().join("model.json")
     }
 
     /// `overnight verify`: [`verdict::Verdict`] lines.

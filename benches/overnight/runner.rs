@@ -95,6 +95,7 @@ fn orders(run: &RunDir) -> anyhow::Result<Start> {
         accumulate: settings.train.accumulate,
         libtorch: String::new(),
         checkpoint: None,
+        weights: None,
         why: String::new(),
     })
 }

@@ -5,14 +5,18 @@ use serde_json::json;
 use super::{fits, print_json, text};
 use crate::cli::FilesArgs;
 use crate::exit::Exit;
-use crate::queue::{self, QueueError};
+use crate::queue::{self, QueueError, stages};
 use crate::run_dir::Workspace;
 use crate::say;
 use crate::workspace_settings::WorkspaceSettings;
 
 pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
-    let settings = WorkspaceSettings::read(workspace).err();
-    match settings.map_or_else(|| queue::check(&args.files, &args.overrides.set), |wrong| Err(wrong.into())) {
+    let checked = WorkspaceSettings::read(workspace).map_err(QueueError::from).and_then(|settings| {
+        let checked = queue::check(&args.files, &args.overrides.set)?;
+        stages::check(workspace, &checked, &settings.alerts)?;
+        Ok(checked)
+    });
+    match checked {
         Ok(checked) if args.json.json => {
             let experiments: Vec<_> = checked
                 .iter()

@@ -109,7 +109,9 @@ fn inspect_text(settings: &Settings, base: &Path) -> Result<DataFacts, DataError
     };
     let files = expand(&data.files, base)?;
     let text = Text::load(&files, data.tokenizer, data.validation, context)?;
-    for prompt in &settings.sample.prompts {
+    // A run that begins with the weights of another has the vocabulary of that one.
+    let own = settings.weights.is_none();
+    for prompt in settings.sample.prompts.iter().filter(|_| own) {
         text.vocabulary.encode(prompt)?;
     }
     Ok(DataFacts {

@@ -28,6 +28,7 @@ pub fn settings(mut table: Table) -> Result<Settings, Problem> {
     let settings = Settings {
         data: self::data(data)?,
         model: self::model(model)?,
+        weights: take(&mut table, "weights")?,
         train: self::train(train)?,
         evaluate: take(&mut table, "evaluate")?.unwrap_or_default(),
         checkpoint: take(&mut table, "checkpoint")?.unwrap_or_default(),
@@ -72,6 +73,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "notes",
     "data",
     "model",
+    "weights",
     "train",
     "evaluate",
     "checkpoint",

@@ -8,6 +8,7 @@ mod data;
 mod every;
 mod model;
 mod train;
+mod weights;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub use data::{Data, Folder, Idx, Shapes, Text, Tokenizer};
 pub use every::Every;
 pub use model::{Cnn, Gpt, Mlp, Model, Resnet18};
 pub use train::{Adamw, Optimizer, Precision, Schedule, ScheduleKind, Sgd, Train};
+pub use weights::{Weights, Which};
 
 /// Everything that decides what a run computes, plus the resources it is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +27,9 @@ pub struct Settings {
     pub data: Data,
     /// The model that is trained.
     pub model: Model,
+    /// What it begins with; left out, weights drawn from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
     /// How long and how it is trained.
     #[serde(default)]
     pub train: Train,
@@ -104,6 +109,7 @@ impl Settings {
                 Model::Cnn(_) => Model::Cnn(Cnn::default()),
                 Model::Resnet18(_) => Model::Resnet18(Resnet18::default()),
             },
+            weights: self.weights.as_ref().map(|_| Weights::default()),
             train: Train {
                 optimizer: match self.train.optimizer {
                     Optimizer::Adamw(_) => Optimizer::Adamw(Adamw::default()),

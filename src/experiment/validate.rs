@@ -10,6 +10,7 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     data(&settings.data, &mut found);
     model(settings, &mut found);
+    weights(settings.weights.as_ref(), &mut found);
     train(settings, &mut found);
     optimizer(&settings.train.optimizer, &mut found);
     schedule(&settings.train, &mut found);
@@ -190,6 +191,17 @@ fn model(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn weights(weights: Option<&Weights>, found: &mut Found) {
+    let Some(weights) = weights else { return };
+    found.named("weights.from", &weights.from, "from = \"pretrain\", an experiment or one of its runs");
+    found.unless(
+        weights.which().is_some(),
+        "weights.file",
+        format!("weights.file cannot be \"{}\"", weights.file),
+        format!("write \"best\", \"last\", or a checkpoint's file such as \"{}\"", Which::file_of(1000)),
+    );
+}
+
 fn train(settings: &Settings, found: &mut Found) {
     let train = &settings.train;
     found.unless(
@@ -367,6 +379,8 @@ mod tests {
         for (base, setting, complaint) in [
             (text, "model.width=130", "cannot be divided among 4 heads"),
             (text, "model.layers=0", "model.layers cannot be 0"),
+            (text, "weights={file = \"best\"}", "weights.from is not given"),
+            (text, "weights={from = \"x\", file = \"newest\"}", "weights.file cannot be \"newest\""),
             (text, "model.dropout=1.0", "model.dropout cannot be 1"),
             (text, "model.dropout=nan", "model.dropout cannot be NaN"),
             (text, "data.validation=1.0", "data.validation cannot be 1"),

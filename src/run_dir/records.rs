@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::checkpoint::Best;
 use super::number::Number;
+use super::stage::TakenWeights;
 use crate::experiment::alert::Action;
 use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
@@ -211,6 +212,9 @@ pub struct Start {
     pub libtorch: String,
     /// Step of the checkpoint it goes on from; none from the beginning.
     pub checkpoint: Option<u64>,
+    /// The weights that the run began with, where it took those of another; the same in all its attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<TakenWeights>,
     /// Why it was started, and what differs from the attempt before, as a person would say it.
     pub why: String,
 }

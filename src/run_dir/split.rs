@@ -120,6 +120,7 @@ mod tests {
             accumulate,
             libtorch: String::new(),
             checkpoint: None,
+            weights: None,
             why: String::new(),
         }
     }

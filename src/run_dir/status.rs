@@ -310,6 +310,7 @@ mod tests {
             accumulate: 1,
             libtorch: "2.11.0".into(),
             checkpoint,
+            weights: None,
             why: "first attempt".into(),
         })
     }

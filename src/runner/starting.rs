@@ -15,6 +15,7 @@ use super::tracked::{self, Killed};
 use crate::data_files;
 use crate::run_dir::records::{Ask, Attempt, End, Environment, Event, Request, RunRecord, Start};
 use crate::run_dir::scan::Seen;
+use crate::run_dir::stage::{self, TakeError, TakenWeights};
 use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
 use crate::run_dir::write::{Durability, append_line, at};
 use crate::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
@@ -66,7 +67,12 @@ pub async fn start(
         return Ok(Beginning::Held { why });
     }
     let newest = newest(dir, &seen.requests, &events(dir));
-    let start = attempt::start_line(record, &seen.attempts, newest, place);
+    let mut start = attempt::start_line(record, &seen.attempts, newest, place);
+    match take(dir, record, &start).await {
+        Ok(taken) => attempt::note_taken(&mut start, taken),
+        Err(TakeError::Held(why)) => return Ok(Beginning::Held { why }),
+        Err(TakeError::Io(error)) => return Err(error),
+    }
     let path = dir.alive_lock();
     // The number of the worker before must not be taken for this one's.
     held.set_len(0).map_err(|error| at(&path, error))?;
@@ -110,6 +116,14 @@ async fn changed_data(dir: &RunDir, record: &RunRecord, requests: &[Request]) ->
         ))
     };
     tokio::task::spawn_blocking(compare).await.ok().flatten()
+}
+
+/// What the run begins with of another's result. Weights may be large, so it is done aside.
+async fn take(dir: &RunDir, record: &RunRecord, start: &Start) -> Result<Option<TakenWeights>, TakeError> {
+    let (dir, record) = (dir.clone(), record.clone());
+    let (before, in_full) = (start.weights.clone(), start.checkpoint.is_none());
+    let taking = move || stage::take(&dir, &record, before.as_ref(), in_full);
+    tokio::task::spawn_blocking(taking).await.map_err(io::Error::other)?
 }
 
 /// What became of an attempt whose worker has ended; not written yet.

@@ -124,6 +124,7 @@ mod tests {
             accumulate: 1,
             libtorch: "2.11.0".into(),
             checkpoint: None,
+            weights: None,
             why: String::new(),
         }
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::experiment::Alert;
 use crate::run_dir::checkpoint::{CheckpointDir, State};
 use crate::run_dir::records::RunRecord;
-use crate::run_dir::write::{Durability, at, replace, replace_json};
+use crate::run_dir::write::{Durability, at, link, replace, replace_json};
 use crate::run_dir::{RunDir, lock, metrics, read};
 
 /// Its folders are named so.
@@ -43,6 +43,14 @@ impl Scratch {
         let alerts = record.alerts.iter().map(Alert::without_end).collect();
         let endless = RunRecord { alerts, ..record.clone() };
         replace_json(&copy.run_json(), &endless, Durability::Rebuildable)?;
+        for (there, here) in
+            [(run.taken_weights(), copy.taken_weights()), (run.taken_model_json(), copy.taken_model_json())]
+        {
+            if there.is_file() {
+                fs::create_dir_all(copy.taken()).map_err(|error| at(&copy.taken(), error))?;
+                link(&there, &here)?;
+            }
+        }
         let scratch = Scratch { run: copy, folder, _in_use: in_use };
         if from > 0 {
             scratch.begin_after(run, record, from)?;
@@ -75,15 +83,6 @@ impl Scratch {
         let state: State = read::json(&there.state()).map_err(io::Error::other)?;
         let state = State { metrics_length: header.len() as u64, ..state };
         replace_json(&here.state(), &state, Durability::Rebuildable)
-    }
-}
-
-/// Links a file that nobody writes to any more, or copies it where the file system has no links.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(at(from, error)),
-        Err(_) => fs::copy(from, to).map(drop).map_err(|error| at(from, error)),
     }
 }
 

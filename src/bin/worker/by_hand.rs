@@ -2,9 +2,10 @@
 //! runner's own functions. Only who starts it differs.
 
 use overnight::run_dir::records::{Attempt, Device, Event, Request, RunRecord, Start};
+use overnight::run_dir::stage;
 use overnight::run_dir::status::last_start;
 use overnight::run_dir::{RunDir, machine, read, scan};
-use overnight::runner::attempt::{Place, start_line};
+use overnight::runner::attempt::{Place, note_taken, start_line};
 use overnight::runner::devices::{Devices, Gpu, cpu_count};
 use overnight::runner::schedule::{Wish, wish};
 use overnight::runner::starting::newest;
@@ -39,6 +40,8 @@ pub fn orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Result<
         time: scan::now(),
     };
     let mut start = start_line(record, attempts, newest(run, &requests, &events), &place);
+    let taken = stage::take(run, record, start.weights.as_ref(), start.checkpoint.is_none());
+    note_taken(&mut start, taken.map_err(|error| Failure::Orders(error.to_string()))?);
     start.why += "; started by hand";
     Ok(start)
 }
@@ -98,6 +101,7 @@ mod tests {
             accumulate: 1,
             libtorch: "2.11.0+cu130".into(),
             checkpoint: None,
+            weights: None,
             why: String::new(),
         }
     }
