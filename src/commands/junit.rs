@@ -73,7 +73,9 @@ impl Run {
             if self.reason.is_empty() { word.to_owned() } else { format!("{word}: {}", self.reason) };
         let mut status = match &self.status {
             Status::Finished => TestCaseStatus::success(),
-            Status::Failed { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Status::Failed { .. } | Status::NeedFailed { .. } => {
+                TestCaseStatus::non_success(NonSuccessKind::Failure)
+            }
             Status::Killed { .. } | Status::Unreadable { .. } => {
                 TestCaseStatus::non_success(NonSuccessKind::Error)
             }

@@ -23,16 +23,24 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
         print_json(&json!({ "runs": runs }))?;
         return Ok(Exit::Success);
     }
-    let mut table = Table::new(&["#>", "run", "steps>", "varies", "state"]);
+    // A column only where it says something.
+    let begins = entries.iter().any(|entry| entry.record.settings.weights.is_some());
+    let mut titles = vec!["#>", "run", "steps>", "varies", "state"];
+    titles.extend(begins.then_some("begins with"));
+    let mut table = Table::new(&titles);
     for (index, (entry, state)) in entries.iter().zip(&states).enumerate() {
         let varied = entry.record.varied.iter().map(|(path, value)| format!("{path}={}", short(value)));
-        table.row(vec![
+        let mut row = vec![
             Cell::new((index + 1).to_string()),
             Cell::new(format!("{}/{}", entry.record.experiment, entry.record.run)),
             Cell::new(say::count(entry.record.steps)),
             Cell::new(varied.collect::<Vec<_>>().join(" ")),
             Cell::new(*state),
-        ]);
+        ];
+        let weights = entry.record.settings.weights.as_ref();
+        let weights = weights.map(|weights| format!("weights of {}, {}", weights.from, weights.file));
+        row.extend(begins.then(|| Cell::new(weights.unwrap_or_default())));
+        table.row(row);
     }
     table.print(&mut anstream::stdout())?;
     let new = entries.iter().filter(|entry| !entry.is_known).count();
@@ -105,6 +113,8 @@ fn described(entry: &Entry, state: &str) -> serde_json::Value {
         "run": entry.record.run,
         "steps": entry.record.steps,
         "varied": entry.record.varied,
+        "needs": entry.record.queue.needs,
+        "weights": entry.record.settings.weights,
         "state": state,
         "directory": entry.dir.path(),
     })

@@ -277,7 +277,7 @@ fn note(seen: &Seen, reason: Option<&String>) -> String {
         Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
         Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
         Status::Lost => tracked::elsewhere(seen).map_or_else(lost, |reason| format!("held: {reason}")),
-        Status::Skipped { need } => format!("{need} did not finish"),
+        Status::Skipped { need } | Status::NeedFailed { need } => format!("{need} did not finish"),
         Status::Paused | Status::Stopped => {
             requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
         }

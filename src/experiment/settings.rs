@@ -268,6 +268,9 @@ pub struct Queue {
     pub priority: i64,
     /// Runs or experiments that must have finished before.
     pub needs: Vec<String>,
+    /// What becomes of them when a need did not finish: `skip` leaves them out, `fail` counts them as failed.
+    #[serde(skip_serializing_if = "NeedsFailed::is_default")]
+    pub needs_failed: NeedsFailed,
     /// How often a run that was killed starts again without having come further.
     pub retries: u32,
     /// Minutes without progress after which a run counts as hung; 0 is never.
@@ -280,6 +283,29 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { priority: 0, needs: Vec::new(), retries: 3, hang_minutes: 30, limit: None }
+        Queue {
+            priority: 0,
+            needs: Vec::new(),
+            needs_failed: NeedsFailed::Skip,
+            retries: 3,
+            hang_minutes: 30,
+            limit: None,
+        }
+    }
+}
+
+/// What becomes of runs whose need failed, was killed or stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeedsFailed {
+    /// They are not begun, and wait for another try of that run.
+    Skip,
+    /// The same, and they count as failed.
+    Fail,
+}
+
+impl NeedsFailed {
+    fn is_default(&self) -> bool {
+        *self == NeedsFailed::Skip
     }
 }

@@ -146,7 +146,7 @@ impl RunSummary {
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
             fate: Fate::of(&files.seen.status),
             failed_need: match &files.seen.status {
-                Status::Skipped { need } => Some(need.clone()),
+                Status::Skipped { need } | Status::NeedFailed { need } => Some(need.clone()),
                 _ => None,
             },
             steps: progress
@@ -253,6 +253,7 @@ fn state(status: &Status) -> State {
         Status::Running { .. } => ("running", None),
         Status::Stopped | Status::Paused => ("held", None),
         Status::Skipped { need } => ("held", Some(format!("{need} did not finish"))),
+        Status::NeedFailed { need } => ("failed", Some(format!("{need} did not finish"))),
         Status::Waiting { because: because @ Waiting::BatchNorm } => ("held", Some(waiting(*because))),
         Status::Waiting { because } => ("waiting", Some(waiting(*because))),
         Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
@@ -349,6 +350,12 @@ fn failure(files: &RunFiles) -> Option<Failure> {
             let hint = "copy the run again, or remove its directory".to_owned();
             let (cause, log, command) = Default::default();
             return Some(Failure { message: reason.clone(), hint, command, cause, log });
+        }
+        Status::NeedFailed { need } => {
+            let message = format!("{need}, which it needs, did not finish");
+            let (hint, command) = ("it starts once that has".to_owned(), format!("overnight retry {need}"));
+            let (cause, log) = Default::default();
+            return Some(Failure { message, hint, command, cause, log });
         }
         _ => return None,
     }

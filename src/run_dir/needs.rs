@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use super::scan::Seen;
+use crate::experiment::settings::NeedsFailed;
 
 /// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
 /// by its own name among those of one experiment. Nobody else decides that.
@@ -50,7 +51,7 @@ impl Fate {
     pub fn of(status: &Status) -> Fate {
         match status {
             Status::Failed { .. } | Status::Killed { .. } | Status::Stopped => Fate::Bad,
-            Status::Waiting { .. } | Status::Skipped { .. } => Fate::Waiting,
+            Status::Waiting { .. } | Status::Skipped { .. } | Status::NeedFailed { .. } => Fate::Waiting,
             _ => Fate::Other,
         }
     }
@@ -88,7 +89,7 @@ pub fn any<'a>(runs: impl IntoIterator<Item = &'a Seen>) -> bool {
     runs.into_iter().any(|seen| !needs(seen).is_empty() && Fate::of(&seen.status) == Fate::Waiting)
 }
 
-/// Makes skipped those of `runs` whose needs among `runs` and `others` came to a bad end; `fate` says
+/// Skips, or lets fail, those of `runs` whose needs among `runs` and `others` came to a bad end; `fate` says
 /// what a run's status means.
 pub fn skip(mut runs: Vec<&mut Seen>, others: &[Seen], fate: impl Fn(&Seen) -> Fate) {
     let names: Vec<(String, String)> = runs
@@ -104,8 +105,17 @@ pub fn skip(mut runs: Vec<&mut Seen>, others: &[Seen], fate: impl Fn(&Seen) -> F
     let failed = failed_needs(&members);
     for (seen, need) in runs.iter_mut().zip(failed) {
         if let Some(need) = need {
-            seen.status = Status::Skipped { need };
+            seen.status = without(need, seen);
         }
+    }
+}
+
+/// What a run is whose need came to a bad end, as its file asks.
+pub fn without(need: String, seen: &Seen) -> Status {
+    let rule = seen.record.as_ref().map_or(NeedsFailed::Skip, |record| record.queue.needs_failed);
+    match rule {
+        NeedsFailed::Skip => Status::Skipped { need },
+        NeedsFailed::Fail => Status::NeedFailed { need },
     }
 }
 

@@ -91,7 +91,11 @@ impl Outcome {
     pub fn exit(&self) -> Exit {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
         let goes_on = |status: &Status| {
-            matches!(status, Status::Waiting { .. } | Status::Lost | Status::Running { .. })
+            // What is skipped is not done either, and it is what failed that failed.
+            matches!(
+                status,
+                Status::Waiting { .. } | Status::Lost | Status::Running { .. } | Status::Skipped { .. }
+            )
         };
         match self.ending {
             Ending::Now(interrupt) => interrupt.exit(),
@@ -118,7 +122,9 @@ impl LeftRun {
         let reason = match (&run.trouble, &run.seen.status, waiting) {
             (Some(trouble), ..) => trouble.clone(),
             (None, Status::Unreadable { reason }, _) => reason.clone(),
-            (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
+            (None, Status::Skipped { need } | Status::NeedFailed { need }, _) => {
+                format!("{need} did not finish")
+            }
             (None, _, Some(reason)) => reason.to_string(),
             (None, Status::Lost, None) => {
                 tracked::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
@@ -157,7 +163,9 @@ impl LeftRun {
             Status::Waiting { .. } | Status::Lost if self.reason.ends_with("overnight run") => String::new(),
             Status::Lost if self.reason.starts_with("held: ") => String::new(),
             Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
-            Status::Skipped { need } => format!(" (starts once that has: overnight retry {need})"),
+            Status::Skipped { need } | Status::NeedFailed { need } => {
+                format!(" (starts once that has: overnight retry {need})")
+            }
             Status::Unreadable { .. } | Status::Finished | Status::Running { .. } => String::new(),
         };
         format!("{} {name}{reason}{remedy}", self.status.word())
@@ -178,7 +186,7 @@ fn last_words(attempts: &[Attempt]) -> String {
 }
 
 fn failed(status: &Status) -> bool {
-    matches!(status, Status::Failed { .. } | Status::Killed { .. } | Status::Skipped { .. })
+    matches!(status, Status::Failed { .. } | Status::Killed { .. } | Status::NeedFailed { .. })
 }
 
 #[cfg(test)]
@@ -219,6 +227,11 @@ mod tests {
         assert_eq!(code(Ending::Asked, &[failed.clone(), waiting.clone()]), 75);
         assert_eq!(code(Ending::Asked, std::slice::from_ref(&failed)), 100, "all others were done by then");
         assert_eq!(code(Ending::Asked, &[]), 0);
+        let need = "a".to_owned();
+        let skipped = Status::Skipped { need: need.clone() };
+        assert_eq!(code(Ending::Open, std::slice::from_ref(&skipped)), 75, "not done");
+        assert_eq!(code(Ending::Open, &[skipped, failed.clone()]), 100);
+        assert_eq!(code(Ending::Open, &[Status::NeedFailed { need }]), 100, "as its file asks");
         assert_eq!(code(Ending::Now(Interrupt::Int), std::slice::from_ref(&waiting)), 130);
         assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting]), 143);
     }
