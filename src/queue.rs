@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data_files::DataFacts;
 use crate::experiment::{Alert, Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
+use crate::run_dir::deleted::{self, Deleted};
 use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, RunRecord};
 use crate::run_dir::write::{self, Durability};
 use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, read, requests, scan};
@@ -96,8 +97,10 @@ pub struct Entry {
     pub dir: RunDir,
     pub record: RunRecord,
     pub data: Vec<Fingerprint>,
-    /// Whether the directory is there already.
+    /// Whether the directory is there already, or was until a rule deleted it.
     pub is_known: bool,
+    /// A rule deleted it when it had finished: its directory is gone.
+    pub deleted: Option<Deleted>,
     /// Whether it is there with other alerts or budgets than its file asks for now, which stay.
     pub keeps_rules: bool,
 }
@@ -120,7 +123,9 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
     let mut entries = Vec::new();
     for Checked { experiment, facts } in checked {
         let known = known_runs(workspace, &experiment.name);
-        let mut number = known.values().map(|record| record.number + 1).max().unwrap_or(0);
+        let gone = deleted::known(workspace, &experiment.name);
+        let numbers = known.values().map(|record| record.number).chain(gone.iter().map(|gone| gone.number));
+        let mut number = numbers.max().map_or(0, |last| last + 1);
         // The newest, where a run was queued again: that is the one on the data as it is now.
         let mut by_age: Vec<&RunRecord> = known.values().collect();
         by_age.sort_by_key(|record| record.number);
@@ -137,7 +142,9 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             }
             if let (Some(record), Again::No) = (newest.get(hash.as_str()).copied(), again) {
                 let dir = workspace.run(&experiment.name, &record.run);
-                refuse_changed_data(&dir, &facts.fingerprints)?;
+                let before = read::json_if_there::<Environment>(&dir.env_json()).ok().flatten();
+                let before = before.map(|environment| environment.data).unwrap_or_default();
+                refuse_changed_data(&dir, &before, &facts.fingerprints)?;
                 let keeps_rules = record.budgets != experiment.budgets
                     || (record.alerts != alerts && !dir.result().is_file());
                 entries.push(Entry {
@@ -145,7 +152,23 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
                     record: record.clone(),
                     data: facts.fingerprints.clone(),
                     is_known: true,
+                    deleted: None,
                     keeps_rules,
+                });
+                continue;
+            }
+            // The newest, as above.
+            if let (Some(gone), Again::No) = (gone.iter().rfind(|gone| gone.hash == hash), again) {
+                let dir = workspace.run(&experiment.name, &gone.run);
+                refuse_changed_data(&dir, &gone.data, &facts.fingerprints)?;
+                let identity = Identity { name: gone.run.clone(), hash, number: gone.number };
+                entries.push(Entry {
+                    dir,
+                    record: RunRecord { alerts, ..record(workspace, experiment, run, facts, identity, now) },
+                    data: facts.fingerprints.clone(),
+                    is_known: true,
+                    deleted: Some(gone.clone()),
+                    keeps_rules: false,
                 });
                 continue;
             }
@@ -161,6 +184,7 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
                 record,
                 data: facts.fingerprints.clone(),
                 is_known: false,
+                deleted: None,
                 keeps_rules: false,
             });
         }
@@ -229,9 +253,8 @@ fn known_runs(workspace: &Workspace, experiment: &str) -> BTreeMap<String, RunRe
         .collect()
 }
 
-fn refuse_changed_data(dir: &RunDir, data: &[Fingerprint]) -> Result<(), QueueError> {
-    let Ok(Some(environment)) = read::json_if_there::<Environment>(&dir.env_json()) else { return Ok(()) };
-    let changed = environment.data.iter().find(|before| {
+fn refuse_changed_data(dir: &RunDir, before: &[Fingerprint], data: &[Fingerprint]) -> Result<(), QueueError> {
+    let changed = before.iter().find(|before| {
         let now = data.iter().find(|now| now.path == before.path);
         now.is_none_or(|now| now.blake3 != before.blake3)
     });

@@ -10,6 +10,7 @@ pub mod budgets;
 pub mod cause;
 pub mod certificate;
 pub mod checkpoint;
+pub mod deleted;
 pub mod lock;
 pub mod machine;
 pub mod metrics;
@@ -80,6 +81,11 @@ impl Workspace {
     /// Settings of the workspace.
     pub fn settings(&self) -> PathBuf {
         self.root.join("overnight.toml")
+    }
+
+    /// Whoever applies rules of retention, under a lock on the file: [`deleted::Deleted`] lines.
+    pub fn deleted(&self, experiment: &str) -> PathBuf {
+        self.runs().join(experiment).join("deleted.jsonl")
     }
 
     pub fn run(&self, experiment: &str, run: &str) -> RunDir {

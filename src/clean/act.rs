@@ -7,7 +7,7 @@ use std::path::Path;
 use super::observe::observe_one;
 use super::{Part, Removal, Rules, parts};
 use crate::run_dir::write::at;
-use crate::run_dir::{RunDir, lock};
+use crate::run_dir::{RunDir, deleted, lock};
 use crate::verify::scratch;
 
 /// What became of a removal.
@@ -37,6 +37,12 @@ pub fn carry_out(removal: &Removal, rules: &Rules) -> io::Result<Carried> {
     let Some(_lock) = lock::try_shared(&run.alive_lock())? else { return Ok(Carried::Alive) };
     if !holds_still(run, removal, rules) {
         return Ok(Carried::Obsolete);
+    }
+    if let Part::Whole(..) = removal.of {
+        match rules.runs.contains(run) {
+            true => deleted::forget(run)?,
+            false => deleted::remember(run, &removal.reason)?,
+        }
     }
     delete(&removal.path)?;
     Ok(Carried::Gone)

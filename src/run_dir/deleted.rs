@@ -63,19 +63,27 @@ pub fn remember(dir: &RunDir, why: &str) -> io::Result<()> {
 pub fn forget(dir: &RunDir) -> io::Result<()> {
     let Ok(record) = read::run_record(dir) else { return Ok(()) };
     let (workspace, experiment) = (dir.workspace(), dir.experiment());
-    match known(&workspace, &experiment).into_iter().find(|known| known.hash == record.hash) {
+    match recorded(&workspace, &experiment).into_iter().find(|line| line.hash == record.hash) {
         None => Ok(()),
-        Some(known) => {
+        Some(line) => {
             let why = "deleted by name".to_owned();
-            let line = Deleted { time: scan::now(), why, is_forgotten: true, ..known };
+            let line = Deleted { time: scan::now(), why, is_forgotten: true, ..line };
             requests::append(&workspace.deleted(&experiment), &line)
         }
     }
 }
 
-/// What rules let go of an experiment and nobody has forgotten: the last line of each run whose directory
-/// is gone, the oldest first. Lines that cannot be read say nothing.
+/// What rules let go of an experiment and nobody has forgotten, the oldest first. Lines that cannot be read
+/// say nothing.
 pub fn known(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
+    let mut known = recorded(workspace, experiment);
+    // One that was trained anew is there again; and a line may come before a deletion that did not.
+    known.retain(|known| !workspace.run(experiment, &known.run).path().is_dir());
+    known
+}
+
+/// The last line of each run that is not forgotten.
+fn recorded(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
     let lines = read::lines::<Deleted>(&workspace.deleted(experiment));
     let lines = lines.map(|lines| lines.records).unwrap_or_default();
     let mut known: Vec<Deleted> = Vec::new();
@@ -87,8 +95,6 @@ pub fn known(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
             known.push(line);
         }
     }
-    // One that was trained anew is there again; and a line may come before a deletion that did not.
-    known.retain(|known| !workspace.run(experiment, &known.run).path().is_dir());
     known
 }
 
@@ -134,6 +140,10 @@ mod tests {
         forget(&again).unwrap();
         assert_eq!(names(), ["b"]);
         forget(&run(&workspace, "c", "3f")).unwrap();
-        assert_eq!(fs::read_to_string(workspace.deleted("x")).unwrap().lines().count(), 3, "nothing to forget");
+        assert_eq!(
+            fs::read_to_string(workspace.deleted("x")).unwrap().lines().count(),
+            3,
+            "nothing to forget"
+        );
     }
 }

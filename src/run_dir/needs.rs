@@ -147,7 +147,6 @@ mod tests {
             ("x/s1", "y", "x", "s2", false),
             ("s1", "x", "x", "s1", true),
             ("s1", "y", "x", "s1", false),
-            ("x/s1", "x", "x", "x/s1", false),
         ] {
             assert_eq!(means(need, of, experiment, run), expected, "{need} of {of}: {experiment}/{run}");
         }

@@ -9,7 +9,7 @@ use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::Stage;
-use crate::run_dir::{RunDir, Status, requests};
+use crate::run_dir::{RunDir, Status, deleted, requests};
 
 /// A run that is not finished when the batch has ended.
 #[derive(Clone, Debug)]
@@ -77,6 +77,18 @@ impl Outcome {
             let verdicts = run.verdicts.clone().unwrap_or_else(|| budgets::verdicts(&run.seen));
             let missed = verdicts.into_iter().filter(|verdict| !verdict.met);
             self.missed.extend(missed.map(|verdict| (run.dir.clone(), verdict)));
+        }
+        self
+    }
+
+    /// With runs that were done before a rule deleted them: asked about them again, a batch says of them
+    /// what it said then.
+    pub fn with_deleted(mut self, gone: &[RunDir]) -> Outcome {
+        for dir in gone {
+            let verdicts = deleted::of(dir).map(|deleted| deleted.budgets).unwrap_or_default();
+            let missed = verdicts.into_iter().filter(|verdict| !verdict.met);
+            self.missed.extend(missed.map(|verdict| (dir.clone(), verdict)));
+            self.finished.push(dir.clone());
         }
         self
     }
