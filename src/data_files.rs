@@ -13,6 +13,7 @@ mod images;
 mod inspect;
 mod shapes;
 mod split;
+mod stamp;
 mod text;
 mod vocabulary;
 
@@ -25,6 +26,7 @@ pub use images::{ImageSplits, LabeledImages};
 pub use inspect::{DataFacts, Learned, fingerprints, inspect};
 pub use shapes::{SHAPE_NAMES, draw_shapes};
 pub use split::{SplitByClass, split_by_class, split_by_position};
+pub use stamp::stamps;
 pub use text::{Text, read_text};
 pub use vocabulary::{Tokens, UnknownCharacter, Vocabulary};
 

@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::data_files::DataFacts;
+use crate::data_files::{self, DataFacts};
 use crate::experiment::{Alert, Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
 use crate::run_dir::deleted::{self, Deleted};
 use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, RunRecord};
@@ -287,7 +287,10 @@ pub fn submit(workspace: &Workspace, entries: &[Entry]) -> Result<(), QueueError
     }
     let environment = environment::of_workspace(workspace);
     for entry in entries.iter().filter(|entry| !entry.is_known) {
-        let environment = Environment { data: entry.data.clone(), ..environment.clone() };
+        // Only a hint, which costs a reading of the data where it is missing.
+        let base = workspace.root().join(&entry.record.base);
+        let stamps = data_files::stamps(&entry.record.settings, &base).unwrap_or_default();
+        let environment = Environment { data: entry.data.clone(), stamps, ..environment.clone() };
         create(entry, &environment)?;
     }
     Ok(())

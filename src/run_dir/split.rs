@@ -121,6 +121,7 @@ mod tests {
             libtorch: String::new(),
             checkpoint: None,
             weights: None,
+            data: None,
             why: String::new(),
         }
     }

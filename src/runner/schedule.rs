@@ -85,6 +85,8 @@ impl Threads {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     Waiting,
+    /// Somebody looks at what it needs, and this slot is kept for it.
+    Preparing(usize),
     Live(Live),
     /// It waits for a person, as its files say.
     Held(String),
@@ -243,7 +245,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let mut decision = Decision::default();
     let mut live: Vec<&str> = Vec::new();
     for run in seen.runs {
-        if let Standing::Live(_) = &run.standing {
+        if let Standing::Live(_) | Standing::Preparing(_) = &run.standing {
             live.push(&run.experiment);
         }
     }
@@ -251,6 +253,10 @@ pub fn decide(seen: &Observation) -> Decision {
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
             Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
+            Standing::Preparing(_) => {
+                let reason = "until its data and weights are looked at".to_owned();
+                decision.waiting.push((index, Reason::Waits(reason)));
+            }
             Standing::Held(reason) => decision.waiting.push((index, Reason::Held(reason.clone()))),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
             Standing::Waiting => {
@@ -275,7 +281,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
         // The next runner finds it lost, which is better than to keep a person waiting.
-        Standing::PutOff => seen.ending.is_open(),
+        Standing::PutOff | Standing::Preparing(_) => seen.ending.is_open(),
         _ => false,
     };
     let is_asked = seen.gpu_states.contains(&GpuState::Unsure);

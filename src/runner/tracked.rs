@@ -11,6 +11,7 @@ use super::alerts::Listener;
 use super::child::Handle;
 use super::gauges::RunTelemetry;
 use super::gpu_memory::Takings;
+use super::preparing::Preparation;
 use super::schedule::{self, Live, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
@@ -42,6 +43,8 @@ pub struct Tracked {
     pub trouble: Option<String>,
     /// How its last attempt ended, until the disk takes it.
     pub put_off: Option<PutOff>,
+    /// How far its next attempt is prepared.
+    pub preparation: Preparation,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
     /// Why it waits for a person, until one asks anything of it.
@@ -127,6 +130,7 @@ impl Tracked {
             finished_before,
             trouble: None,
             put_off: None,
+            preparation: Preparation::None,
             skipped: None,
             held: None,
             key: OnceCell::new(),
@@ -199,7 +203,10 @@ impl Tracked {
         if self.trouble.is_some() {
             return Standing::Left;
         }
-        standing(&self.seen, batch, failed)
+        match (standing(&self.seen, batch, failed), &self.preparation) {
+            (Standing::Waiting, Preparation::Begun { slot }) => Standing::Preparing(*slot),
+            (standing, _) => standing,
+        }
     }
 
     /// Hears of the alerts of an attempt from now on.

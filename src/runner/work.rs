@@ -9,6 +9,7 @@ mod gauging;
 mod keeping;
 mod measure;
 mod outside;
+mod preparing;
 mod waiting;
 
 use std::collections::HashSet;
@@ -34,6 +35,7 @@ use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
+use super::preparing::KnownData;
 use super::program::Program;
 use super::retention::Retention;
 use super::room::{Room, Space};
@@ -145,6 +147,8 @@ struct Work<'a> {
     space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    /// What data files hold that are not as they were queued.
+    known_data: KnownData,
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
     /// An adopted worker has ended.
     gone: Arc<Notify>,
@@ -244,6 +248,7 @@ impl<'a> Work<'a> {
             space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
+            known_data: KnownData::default(),
             findings: unbounded_channel(),
             gone: Arc::default(),
             awake: Awake::default(),

@@ -125,6 +125,7 @@ mod tests {
             libtorch: "2.11.0".into(),
             checkpoint: None,
             weights: None,
+            data: None,
             why: String::new(),
         }
     }

@@ -25,6 +25,7 @@ fn begin_elsewhere(run: &RunDir) {
         libtorch: "2.11.0".into(),
         checkpoint: None,
         weights: None,
+        data: None,
         why: "first attempt".into(),
     };
     append_line(&run.attempts(), &Attempt::Start(start), Durability::Synced).unwrap();

@@ -28,6 +28,7 @@ fn orders(run: &TestRun) -> String {
         libtorch: "2.11.0".to_owned(),
         checkpoint: None,
         weights: None,
+        data: None,
         why: String::new(),
     };
     let record = overnight::run_dir::read::run_record(&run.dir).unwrap();

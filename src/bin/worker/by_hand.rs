@@ -102,6 +102,7 @@ mod tests {
             libtorch: "2.11.0+cu130".into(),
             checkpoint: None,
             weights: None,
+            data: None,
             why: String::new(),
         }
     }

@@ -458,3 +458,16 @@ fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people(
     assert_eq!(placed(gpu(20, Some(4))), [], "one becomes free when ours ends");
     assert_eq!(placed(gpu(2, None)), start(0), "others hold part of both");
 }
+
+#[test]
+fn a_run_that_is_prepared_keeps_its_slot_and_holds_up_nobody_else() {
+    let runs = [run("a", Standing::Preparing(0)), run("b", Standing::Waiting), run("c", Standing::Waiting)];
+    let decision = decided(&runs, &cpu(2), Ending::Open);
+    assert_eq!(decision.actions, [Action::Start { run: 1, slot: 1 }]);
+    assert_eq!(decision.waiting[0], (0, waits("until its data and weights are looked at")));
+    assert!(!decided(&runs[..1], &cpu(1), Ending::Open).done, "it starts in a moment");
+    assert!(decided(&runs[..1], &cpu(1), Ending::Asked).done, "nobody waits for that at the end");
+    let mut limited = runs.clone();
+    limited[1].limit = Some(1);
+    assert!(decided(&limited[..2], &cpu(2), Ending::Open).actions.is_empty(), "it counts to the limit");
+}

@@ -12,6 +12,7 @@ use crate::runner::attempt::{self, Place};
 use crate::runner::devices;
 use crate::runner::division::{self, Processor};
 use crate::runner::gpu_memory::Probed;
+use crate::runner::preparing::{Prepared, Unready};
 use crate::runner::probing::{self, Found, ProbeFailure};
 use crate::runner::program::Program;
 use crate::runner::schedule::Slot;
@@ -23,11 +24,13 @@ const MEASURING_SECONDS: f64 = 4.0;
 /// Runs may take this part of the machine's memory together.
 const MEMORY_PART: f64 = 0.7;
 
-/// What probes that work aside have to say.
+/// What others that work aside have to say.
 pub enum Findings {
     /// Of the probe on a GPU.
     Probed(Result<Found, ProbeFailure>),
     Divided(Division),
+    /// A run is prepared, or cannot be.
+    Prepared(RunDir, Result<Prepared, Unready>),
 }
 
 /// How a measurement of the processor ended.
@@ -113,6 +116,7 @@ impl Work<'_> {
     pub(super) fn heard(&mut self, findings: Findings) {
         match findings {
             Findings::Probed(answer) => self.probed(answer),
+            Findings::Prepared(dir, result) => self.prepared(&dir, result),
             Findings::Divided(Division { of, rates, others, failure }) => {
                 self.processor = Processor::Settled;
                 if let Some(failure) = failure {
