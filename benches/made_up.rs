@@ -277,6 +277,7 @@ fn start(time: f64, number: u32) -> Start {
         libtorch: "2.11.0+cu130".into(),
         checkpoint: None,
         weights: None,
+        text: Vec::new(),
         data: None,
         why: "first attempt".into(),
     }

@@ -225,6 +225,11 @@ impl RunDir {
         self.path.join("taken")
     }
 
+    /// Text that it took of another, by the place of what names it in `data.files`.
+    pub fn taken_text(&self, place: usize) -> PathBuf {
+        self.path.join("taken-text").join(place.to_string())
+    }
+
     /// The weights that it begins with.
     pub fn taken_weights(&self) -> PathBuf {
         self.taken().join("model.safetensors")

@@ -96,6 +96,7 @@ fn orders(run: &RunDir) -> anyhow::Result<Start> {
         libtorch: String::new(),
         checkpoint: None,
         weights: None,
+        text: Vec::new(),
         data: None,
         why: String::new(),
     })

@@ -9,6 +9,7 @@ use super::{fits, print_json, status};
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
 use crate::experiment::identity::short;
+use crate::experiment::settings::Data;
 use crate::queue::{self, Again, Entry};
 use crate::run_dir::{RunDir, Workspace};
 use crate::runner::clock;
@@ -28,7 +29,7 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     // A column only where it says something.
-    let begins = entries.iter().any(|entry| entry.record.settings.weights.is_some());
+    let begins = entries.iter().any(|entry| !takes(entry).is_empty());
     let mut titles = vec!["#>", "run", "steps>", "varies", "state"];
     titles.extend(begins.then_some("begins with"));
     let mut table = Table::new(&titles);
@@ -41,9 +42,7 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
             Cell::new(varied.collect::<Vec<_>>().join(" ")),
             Cell::new(*state),
         ];
-        let weights = entry.record.settings.weights.as_ref();
-        let weights = weights.map(|weights| format!("weights of {}, {}", weights.from, weights.file));
-        row.extend(begins.then(|| Cell::new(weights.unwrap_or_default())));
+        row.extend(begins.then(|| Cell::new(takes(entry))));
         table.row(row);
     }
     table.print(&mut anstream::stdout())?;
@@ -77,6 +76,18 @@ pub fn queue(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
         text::talk(format_args!("queued {queued}; {known} were there already"));
     }
     Ok(Exit::Success)
+}
+
+/// What a run takes of others, in words.
+fn takes(entry: &Entry) -> String {
+    let settings = &entry.record.settings;
+    let weights =
+        settings.weights.iter().map(|weights| format!("weights of {}, {}", weights.from, weights.file));
+    let text = match &settings.data {
+        Data::Text(text) => text.taken().map(|(_, need, pattern)| format!("{pattern} of {need}")).collect(),
+        _ => Vec::new(),
+    };
+    weights.chain(text).collect::<Vec<_>>().join("; ")
 }
 
 /// Says which runs keep the rules that they were queued with, although their file has others now.

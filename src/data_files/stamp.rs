@@ -1,6 +1,6 @@
 //! Marks of files that change when they may have changed, without reading them.
 
-use super::{ClassFolder, DataError, expand};
+use super::{ClassFolder, DataError, own_text};
 use crate::experiment::settings::{Data, Settings};
 use crate::run_dir::records::Stamp;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub fn stamps(settings: &Settings, base: &Path) -> Result<Vec<Stamp>, DataError> {
     let alone = |path: &Path| stamp(path, std::slice::from_ref(&path.to_owned()), base);
     match &settings.data {
-        Data::Text(text) => expand(&text.files, base)?.iter().map(|file| alone(file)).collect(),
+        Data::Text(text) => own_text(text, base)?.iter().map(|file| alone(file)).collect(),
         Data::Idx(idx) => {
             let named = [
                 Some(&idx.images),

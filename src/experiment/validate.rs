@@ -83,6 +83,17 @@ fn data(data: &Data, found: &mut Found) {
                 "write files = [\"../data/input.txt\"], globs and folders too",
             );
             found.part("data.validation", text.validation, false);
+            for (_, need, pattern) in text.taken() {
+                let stays = !pattern.is_empty() && !pattern.starts_with('/') && !pattern.contains("..");
+                found.unless(
+                    stays,
+                    "data.files",
+                    format!("\"{need}:{pattern}\" names nothing in the directory of a run"),
+                    format!(
+                        "write \"{need}:samples/*.json\", or \"./{need}:{pattern}\" for a file of that name"
+                    ),
+                );
+            }
         }
         Data::Idx(idx) => {
             found.named("data.images", &idx.images, "images = \"train-images-idx3-ubyte.gz\"");
@@ -386,6 +397,7 @@ mod tests {
             (text, "data.validation=1.0", "data.validation cannot be 1"),
             (text, "data.validation=0", "data.validation cannot be 0"),
             (text, "data.files=[]", "no text is named"),
+            (text, "data.files=[\"x:../y\"]", "names nothing in the directory of a run"),
             (text, "train.batch_size=0", "train.batch_size cannot be 0"),
             (text, "train.clip=-1", "train.clip cannot be -1"),
             (text, "train.clip=inf", "train.clip cannot be inf"),

@@ -4,7 +4,7 @@
 mod fits;
 
 use crate::data_files::{self, DataFacts, Learned, Vocabulary};
-use crate::experiment::settings::{Queue, Settings, Weights};
+use crate::experiment::settings::{Data, Queue, Settings, Weights};
 use crate::experiment::{Alert, Diagnostic, Experiment, Problem, Rejected, identity};
 use crate::run_dir::needs::means;
 use crate::run_dir::records::ModelRecord;
@@ -15,12 +15,21 @@ use super::Checked;
 /// How a run of these settings stands in the queue: what it takes something of, it needs.
 pub fn queue(queue: &Queue, settings: &Settings) -> Queue {
     let mut queue = queue.clone();
-    if let Some(Weights { from, .. }) = &settings.weights
-        && !queue.needs.contains(from)
-    {
-        queue.needs.push(from.clone());
+    let weights = settings.weights.iter().map(|weights| weights.from.clone());
+    for need in weights.chain(text_needs(settings)) {
+        if !queue.needs.contains(&need) {
+            queue.needs.push(need);
+        }
     }
     queue
+}
+
+/// Whose text a run is to learn from.
+fn text_needs(settings: &Settings) -> Vec<String> {
+    match &settings.data {
+        Data::Text(text) => text.taken().map(|(_, need, _)| need.to_owned()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Holds the needs of these experiments against each other, the runs of the workspace, and the experiment
@@ -42,6 +51,13 @@ pub fn check(workspace: &Workspace, checked: &[Checked], alerts: &[Alert]) -> Re
             (experiment.queue.needs.contains(&experiment.name))
                 .then(|| itself("queue.needs", &experiment.name)),
         );
+        for need in experiment.runs.iter().flat_map(|run| text_needs(&run.settings)) {
+            if need == experiment.name {
+                problems.push(itself("data.files", &need));
+            } else if known.meant(experiment, &need).is_empty() {
+                problems.push(nothing("data.files", &need));
+            }
+        }
         let mut looked: Vec<(&Weights, Vec<Other>)> = Vec::new();
         for (run, facts) in experiment.runs.iter().zip(&good.facts) {
             let Some(weights) = &run.settings.weights else { continue };

@@ -190,7 +190,7 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }
-    said.extend(stages::sentence(files));
+    said.extend(stages::sentences(files));
     said.extend(splits::sentences(files));
     said.truncate(6);
     said

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::checkpoint::Best;
 use super::number::Number;
-use super::stage::TakenWeights;
+use super::stage::{TakenFile, TakenWeights};
 use crate::experiment::alert::Action;
 use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
@@ -243,6 +243,9 @@ pub struct Start {
     /// The weights that the run began with, where it took those of another; the same in all its attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<TakenWeights>,
+    /// The text that the run took of others; the same in all its attempts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<TakenFile>,
     /// The data that it learns from, where that is not as it was queued: touched, or changed and taken as
     /// it is by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -121,6 +121,7 @@ mod tests {
             libtorch: String::new(),
             checkpoint: None,
             weights: None,
+            text: Vec::new(),
             data: None,
             why: String::new(),
         }

@@ -30,6 +30,20 @@ pub struct TakenWeights {
     pub why: String,
 }
 
+/// A text file that was taken, as it stands in every start line of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenFile {
+    pub experiment: String,
+    pub run: String,
+    /// Within that run's directory.
+    pub file: String,
+    /// Within this run's.
+    pub path: String,
+    pub bytes: u64,
+    /// blake3 of what lies at `path`, in hex.
+    pub blake3: String,
+}
+
 impl TakenWeights {
     /// `pretrain/s1 (checkpoints/step-00001000/model.safetensors, its best checkpoint)`.
     pub fn words(&self) -> String {
@@ -62,7 +76,7 @@ pub fn take(
     if let Some(before) = before {
         return keep(dir, before, in_full).map(|()| Some(before.clone()));
     }
-    let finished = finished(dir, weights)?;
+    let finished = finished(dir, &weights.from)?;
     let choice = choose(weights, &finished).map_err(TakeError::Held)?;
     let source = dir.workspace().run(&choice.run.experiment, &choice.run.run);
     let file = Which::file_of(choice.step);
@@ -84,18 +98,27 @@ pub fn take(
 
 /// A finished run that the need means.
 #[derive(Debug, Clone)]
-struct Finished {
-    experiment: String,
-    run: String,
+pub struct Finished {
+    pub experiment: String,
+    pub run: String,
     result: RunResult,
 }
 
-fn finished(dir: &RunDir, weights: &Weights) -> Result<Vec<Finished>, TakeError> {
+/// The run that `need` means, the best where it means several, and why it is that one.
+///
+/// # Errors
+/// There is none, or not all have finished, or nobody can say which is the best.
+pub fn best_finished(dir: &RunDir, need: &str) -> Result<(Finished, String), TakeError> {
+    let finished = finished(dir, need)?;
+    best(need, &finished).map(|(run, why)| (run.clone(), why)).map_err(TakeError::Held)
+}
+
+fn finished(dir: &RunDir, need: &str) -> Result<Vec<Finished>, TakeError> {
     let of = dir.experiment();
     let mut finished = Vec::new();
     for other in scan::runs(&dir.workspace()) {
         let (experiment, run) = (other.experiment(), other.name());
-        if other == *dir || !means(&weights.from, &of, &experiment, &run) {
+        if other == *dir || !means(need, &of, &experiment, &run) {
             continue;
         }
         let result = read::json_if_there::<RunResult>(&other.result());
@@ -115,43 +138,10 @@ struct Choice {
     why: String,
 }
 
-/// The one run that is meant, or the best of several by the metric that all of them are judged by.
+/// The one run that is meant, or the best of several, and the checkpoint of it.
 fn choose(weights: &Weights, finished: &[Finished]) -> Result<Choice, String> {
     let named = |run: &Finished| format!("{}/{}", run.experiment, run.run);
-    let (run, among) = match finished {
-        [] => {
-            let from = &weights.from;
-            return Err(format!(
-                "it begins with weights of {from}, and there is no such run (see: overnight queue FILE)"
-            ));
-        }
-        [one] => (one, String::new()),
-        several => {
-            let best = |run: &Finished| run.result.best.clone();
-            let metrics: Vec<_> = several.iter().filter_map(best).map(|best| best.metric).collect();
-            let Some(metric) = metrics.first().filter(|_| metrics.len() == several.len()) else {
-                return Err(format!(
-                    "not all runs of {} have a best value: name the run that is meant",
-                    weights.from
-                ));
-            };
-            if metrics.iter().any(|other| other != metric) {
-                return Err(format!(
-                    "the runs of {} are judged by different metrics: name the run that is meant",
-                    weights.from
-                ));
-            }
-            let direction = direction_of(metric);
-            let value = |run: &Finished| run.result.best.as_ref().map_or(f64::NAN, |best| best.value);
-            let best =
-                several.iter().reduce(|best, run| match direction.is_better(value(run), value(best)) {
-                    true => run,
-                    false => best,
-                });
-            let best = best.unwrap_or(&several[0]);
-            (best, format!("the best of {} runs, {metric} {:.4}; ", several.len(), value(best)))
-        }
-    };
+    let (run, among) = best(&weights.from, finished)?;
     let (step, which) = match weights.which() {
         Some(Which::Best) => match run.result.best_checkpoint {
             Some(step) => (step, "its best checkpoint"),
@@ -167,6 +157,35 @@ fn choose(weights: &Weights, finished: &[Finished]) -> Result<Choice, String> {
         None => return Err(format!("weights.file = \"{}\" is nothing that is known", weights.file)),
     };
     Ok(Choice { run: run.clone(), step, why: among + which })
+}
+
+/// The one run that `need` means, or the best of several by the metric that all of them are judged by.
+fn best<'a>(need: &str, finished: &'a [Finished]) -> Result<(&'a Finished, String), String> {
+    match finished {
+        [] => {
+            Err(format!("it takes a result of {need}, and there is no such run (see: overnight queue FILE)"))
+        }
+        [one] => Ok((one, String::new())),
+        several => {
+            let judged = several.iter().filter_map(|run| run.result.best.as_ref());
+            let metrics: Vec<&str> = judged.map(|best| best.metric.as_str()).collect();
+            let Some(metric) = metrics.first().filter(|_| metrics.len() == several.len()) else {
+                return Err(format!("not all runs of {need} have a best value: name the run that is meant"));
+            };
+            if metrics.iter().any(|other| other != metric) {
+                return Err(format!(
+                    "the runs of {need} are judged by different metrics: name the run that is meant"
+                ));
+            }
+            let direction = direction_of(metric);
+            let value = |run: &Finished| run.result.best.as_ref().map_or(f64::NAN, |best| best.value);
+            let ahead = |best: &'a Finished, run: &'a Finished| {
+                if direction.is_better(value(run), value(best)) { run } else { best }
+            };
+            let best = several.iter().reduce(ahead).unwrap_or(&several[0]);
+            Ok((best, format!("the best of {} runs, {metric} {:.4}; ", several.len(), value(best))))
+        }
+    }
 }
 
 /// Tensors of a model that a run does not take of another's: the head of a classifier that is to tell

@@ -321,6 +321,7 @@ mod tests {
             libtorch: "2.11.0".into(),
             checkpoint,
             weights: None,
+            text: Vec::new(),
             data: None,
             why: "first attempt".into(),
         })

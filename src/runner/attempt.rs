@@ -69,6 +69,7 @@ pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>,
         libtorch: place.libtorch.to_owned(),
         checkpoint: newest,
         weights: before.and_then(|start| start.weights.clone()),
+        text: before.map_or_else(Vec::new, |start| start.text.clone()),
         data: None,
         why: String::new(),
     };

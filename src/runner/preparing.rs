@@ -1,6 +1,8 @@
 //! What comes before an attempt and may take its time: a look at the run's data files, which must be those
 //! it was queued with, and the weights that it begins with. A thread does it; the loop goes on meanwhile.
 
+pub mod text;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ use crate::experiment::settings::Data;
 use crate::run_dir::records::{
     Ask, Attempt, DataSeen, Environment, Event, Fingerprint, Request, RunRecord, Stamp, Start,
 };
-use crate::run_dir::stage::{self, TakeError, TakenWeights};
+use crate::run_dir::stage::{self, TakeError, TakenFile, TakenWeights};
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, read};
 use crate::runner::starting::newest;
@@ -24,6 +26,8 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     pub weights: Option<TakenWeights>,
+    /// Text of other runs.
+    pub text: Vec<TakenFile>,
     /// The data, where it is not as it was queued.
     pub data: Option<DataSeen>,
 }
@@ -34,6 +38,21 @@ pub enum Unready {
     /// A person must see to it first.
     Held(String),
     Io(io::Error),
+}
+
+impl From<TakeError> for Unready {
+    fn from(error: TakeError) -> Unready {
+        match error {
+            TakeError::Held(why) => Unready::Held(why),
+            TakeError::Io(error) => Unready::Io(error),
+        }
+    }
+}
+
+impl From<io::Error> for Unready {
+    fn from(error: io::Error) -> Unready {
+        Unready::Io(error)
+    }
 }
 
 /// How far a run is prepared.
@@ -82,11 +101,9 @@ pub fn prepare(dir: &RunDir, record: &RunRecord, known: &KnownData) -> Result<Pr
     let data = data(dir, record, before, &requests, known).map_err(Unready::Held)?;
     let newest = newest(dir, &requests, &lines::<Event>(&dir.events())?);
     let taken = before.and_then(|start| start.weights.as_ref());
-    let weights = stage::take(dir, record, taken, newest.is_none()).map_err(|error| match error {
-        TakeError::Held(why) => Unready::Held(why),
-        TakeError::Io(error) => Unready::Io(error),
-    })?;
-    Ok(Prepared { weights, data })
+    let weights = stage::take(dir, record, taken, newest.is_none())?;
+    let text = text::take(dir, record, before.map(|start| &start.text[..]))?;
+    Ok(Prepared { weights, text, data })
 }
 
 fn lines<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Result<Vec<T>, Unready> {
@@ -236,6 +253,7 @@ mod tests {
                 libtorch: String::new(),
                 checkpoint: None,
                 weights: None,
+                text: Vec::new(),
                 data,
                 why: String::new(),
             };

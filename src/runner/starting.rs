@@ -62,6 +62,7 @@ pub async fn start(
     let newest = newest(dir, &seen.requests, &events(dir));
     let mut start = attempt::start_line(record, &seen.attempts, newest, place);
     attempt::note_taken(&mut start, prepared.weights);
+    start.text = prepared.text;
     start.data = prepared.data;
     let path = dir.alive_lock();
     // The number of the worker before must not be taken for this one's.

@@ -125,6 +125,7 @@ mod tests {
             libtorch: "2.11.0".into(),
             checkpoint: None,
             weights: None,
+            text: Vec::new(),
             data: None,
             why: String::new(),
         }

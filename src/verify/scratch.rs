@@ -43,13 +43,8 @@ impl Scratch {
         let alerts = record.alerts.iter().map(Alert::without_end).collect();
         let endless = RunRecord { alerts, ..record.clone() };
         replace_json(&copy.run_json(), &endless, Durability::Rebuildable)?;
-        for (there, here) in
-            [(run.taken_weights(), copy.taken_weights()), (run.taken_model_json(), copy.taken_model_json())]
-        {
-            if there.is_file() {
-                fs::create_dir_all(copy.taken()).map_err(|error| at(&copy.taken(), error))?;
-                link(&there, &here)?;
-            }
+        for folder in [run.taken(), run.path().join("taken-text")] {
+            link_all(&folder, run, &copy)?;
         }
         let scratch = Scratch { run: copy, folder, _in_use: in_use };
         if from > 0 {
@@ -84,6 +79,19 @@ impl Scratch {
         let state = State { metrics_length: header.len() as u64, ..state };
         replace_json(&here.state(), &state, Durability::Rebuildable)
     }
+}
+
+/// Links every file below a folder of a run into the same place of its copy.
+fn link_all(folder: &Path, run: &RunDir, copy: &RunDir) -> io::Result<()> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_file()) {
+        let below = entry.path().strip_prefix(run.path()).unwrap_or(entry.path());
+        let here = copy.path().join(below);
+        let parent = here.parent().unwrap_or(copy.path());
+        fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
+        link(entry.path(), &here)?;
+    }
+    Ok(())
 }
 
 /// Whether the maker of this folder lives, or its worker.

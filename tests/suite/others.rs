@@ -25,6 +25,7 @@ fn begin_elsewhere(run: &RunDir) {
         libtorch: "2.11.0".into(),
         checkpoint: None,
         weights: None,
+        text: Vec::new(),
         data: None,
         why: "first attempt".into(),
     };

@@ -28,6 +28,7 @@ fn orders(run: &TestRun) -> String {
         libtorch: "2.11.0".to_owned(),
         checkpoint: None,
         weights: None,
+        text: Vec::new(),
         data: None,
         why: String::new(),
     };

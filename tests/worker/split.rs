@@ -29,6 +29,7 @@ fn halved(settings: Settings) -> TestRun {
         libtorch: "2.11.0".to_owned(),
         checkpoint: None,
         weights: None,
+        text: Vec::new(),
         data: None,
         why: "first attempt".to_owned(),
     };

@@ -140,3 +140,29 @@ fn a_classifier_takes_everything_but_the_head_that_tells_other_classes_apart() {
         log("five")
     );
 }
+
+#[test]
+fn a_run_learns_from_what_another_wrote_and_can_be_verified_when_that_is_gone() {
+    let place = Place::new();
+    let samples =
+        "[train]\nsteps = 4\nbatch_size = 4\n[sample]\nprompts = [\"one for \"]\ntokens = 200\nevery = 2\n";
+    place.file("generate.toml", &gpt("text.txt", samples));
+    let learns = "[train]\nsteps = 3\nbatch_size = 4\n";
+    place.file("learn.toml", &gpt("generate:samples/*.json", learns));
+    place.run(&["learn", "generate"]);
+    let (learn, generate) = (place.only("learn"), place.only("generate"));
+    let attempts = read::lines::<Attempt>(&learn.attempts()).unwrap().records;
+    let text = last_start(&attempts).unwrap().text.clone();
+    let files: Vec<&str> = text.iter().map(|file| file.file.as_str()).collect();
+    assert_eq!(files, ["samples/step-00000002.json", "samples/step-00000004.json"]);
+    assert_eq!((text[0].experiment.as_str(), &text[0].run), ("generate", &generate.name()));
+    let taken = fs::read_to_string(learn.path().join(&text[0].path)).unwrap();
+    assert!(taken.starts_with("one for ") && taken.chars().count() == 209, "{taken:?}");
+    fs::remove_dir_all(generate.path()).unwrap();
+    let (code, said) = place.overnight(&["verify", &format!("learn/{}", learn.name()), "--all"]);
+    assert_eq!(code, Some(0), "{said}");
+    place.file("epochs.toml", &gpt("generate:samples/*.json", "[train]\nepochs = 3\n"));
+    let file = place.folder.path().join("experiments/epochs.toml").display().to_string();
+    let (code, said) = place.overnight(&["check", &file]);
+    assert!(code == Some(78) && said.contains("count in steps, not in epochs"), "{said}");
+}

@@ -22,14 +22,25 @@ use tch::Device;
 /// Data that cannot be used, a model that does not fit it, a device that has no memory left.
 pub fn build(record: &RunRecord, dir: &RunDir, device: Device) -> Result<Box<dyn Task>, TaskError> {
     let base = &dir.workspace().root().join(&record.base);
+    let settings = &with_taken_text(&record.settings, dir);
     Ok(match record.settings.task() {
         settings::Task::LanguageModel => {
-            Box::new(LanguageModel::new(&record.settings, base, vocabulary(dir)?, device)?)
+            Box::new(LanguageModel::new(settings, base, vocabulary(dir)?, device)?)
         }
-        settings::Task::ImageClassification => {
-            Box::new(ImageClassification::new(&record.settings, base, device)?)
-        }
+        settings::Task::ImageClassification => Box::new(ImageClassification::new(settings, base, device)?),
     })
+}
+
+/// The settings with the places at which text of other runs lies by now.
+fn with_taken_text(settings: &settings::Settings, dir: &RunDir) -> settings::Settings {
+    let mut settings = settings.clone();
+    if let settings::Data::Text(text) = &mut settings.data {
+        let places: Vec<usize> = text.taken().map(|(place, ..)| place).collect();
+        for place in places {
+            text.files[place] = dir.taken_text(place).to_string_lossy().into_owned();
+        }
+    }
+    settings
 }
 
 /// The vocabulary that came with the weights of another run.

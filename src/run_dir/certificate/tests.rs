@@ -26,6 +26,7 @@ fn start(attempt: u32, checkpoint: Option<u64>) -> Start {
         libtorch: "2.11.0".into(),
         checkpoint,
         weights: None,
+        text: Vec::new(),
         data: None,
         why: String::new(),
     }
