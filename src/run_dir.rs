@@ -225,9 +225,14 @@ impl RunDir {
         self.path.join("taken")
     }
 
-    /// Text that it took of another, by the place of what names it in `data.files`.
+    /// Runner, before the first attempt: the text that it took of others.
+    pub fn taken_texts(&self) -> PathBuf {
+        self.path.join("taken-text")
+    }
+
+    /// Of these what one of `data.files` names, by its place there.
     pub fn taken_text(&self, place: usize) -> PathBuf {
-        self.path.join("taken-text").join(place.to_string())
+        self.taken_texts().join(place.to_string())
     }
 
     /// The weights that it begins with.

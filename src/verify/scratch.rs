@@ -43,7 +43,7 @@ impl Scratch {
         let alerts = record.alerts.iter().map(Alert::without_end).collect();
         let endless = RunRecord { alerts, ..record.clone() };
         replace_json(&copy.run_json(), &endless, Durability::Rebuildable)?;
-        for folder in [run.taken(), run.path().join("taken-text")] {
+        for folder in [run.taken(), run.taken_texts()] {
             link_all(&folder, run, &copy)?;
         }
         let scratch = Scratch { run: copy, folder, _in_use: in_use };

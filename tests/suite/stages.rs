@@ -170,3 +170,41 @@ fn a_need_that_failed_skips_or_fails_what_needs_it_as_the_file_asks() {
     workspace.run(&["--retry-failed"]).code(0);
     assert_eq!((workspace.words("skips"), workspace.words("fails")), (vec!["finished"], vec!["finished"]));
 }
+
+#[test]
+fn text_of_another_run_is_copied_once_and_holds_the_run_when_it_is_not_the_same_any_more() {
+    let text = |files: &str| {
+        format!(
+            "notes = \"failonce@1\"\n[data]\nkind = \"text\"\nfiles = [\"{files}\"]\n[model]\nkind = \"gpt\"\n\
+             [train]\nsteps = 2\n[evaluate]\nevery = 0\n"
+        )
+    };
+    let workspace = Workspace::new().file(TUNE, &text("pre:metrics.csv"));
+    let said = refused(&workspace, &[TUNE]);
+    assert!(said.contains("tune.toml:4:9: \"pre\" names no experiment and no run"), "{said}");
+    let workspace = workspace.experiment("pre", 4, &[2, 1], "");
+    let plan = workspace.overnight(&["plan", TUNE, PRE]).code(0).stdout;
+    assert!(plan.contains("metrics.csv of pre"), "{plan}");
+    workspace.run(&[TUNE, PRE]).code(100);
+    let (tune, best) = (workspace.runs("tune").remove(0), workspace.seed("pre", 1));
+    let first = starts(&tune).remove(0).text.remove(0);
+    assert_eq!((first.run, first.file), (best.name(), "metrics.csv".to_owned()));
+    let copy = tune.path().join(&first.path);
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(best.metrics()).unwrap());
+    let kept = fs::read(&copy).unwrap();
+    fs::write(&copy, "other text").unwrap();
+    workspace
+        .run(&["--retry-failed", TUNE])
+        .code(100)
+        .says("from which it learned what pre/")
+        .says("has changed");
+    fs::write(&copy, kept).unwrap();
+    workspace.run(&["--retry-failed", TUNE]).code(0);
+    workspace.overnight(&["report"]).code(0);
+    let page = workspace.path(&format!("reports/runs/{}/index.html", full_name(&tune)));
+    assert!(
+        fs::read_to_string(page).unwrap().contains(&format!("It learned from text of {}", full_name(&best)))
+    );
+    let workspace = workspace.file("experiments/gone.toml", &text("pre:samples/*.json"));
+    workspace.run(&["experiments/gone.toml"]).code(75).says("samples/*.json: matches no file");
+}

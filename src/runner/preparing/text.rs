@@ -2,6 +2,7 @@
 //! directory before the first attempt, and is the same ever after.
 
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::Unready;
@@ -26,6 +27,7 @@ pub fn take(
         return keep(dir, before).map(|()| before.to_vec());
     }
     let mut taken = Vec::new();
+    forget_unfinished(dir)?;
     for (place, need, pattern) in text.taken() {
         let (run, _) = best_finished(dir, need)?;
         let source = dir.workspace().run(&run.experiment, &run.run);
@@ -52,6 +54,15 @@ pub fn take(
         sync_folder(dir.path())?;
     }
     Ok(taken)
+}
+
+/// Removes what was copied for an attempt that never came about.
+fn forget_unfinished(dir: &RunDir) -> io::Result<()> {
+    let folder = dir.taken_texts();
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&folder, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Where a file of another run's directory lies in this one's. Names that climb out of it do not come here.
