@@ -242,14 +242,14 @@ pub struct Start {
     pub checkpoint: Option<u64>,
     /// The weights that the run began with, where it took those of another; the same in all its attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<TakenWeights>,
+    pub weights: Option<Box<TakenWeights>>,
     /// The text that the run took of others; the same in all its attempts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<TakenFile>,
     /// The data that it learns from, where that is not as it was queued: touched, or changed and taken as
     /// it is by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<DataSeen>,
+    pub data: Option<Box<DataSeen>>,
     /// Why it was started, and what differs from the attempt before, as a person would say it.
     pub why: String,
 }

@@ -82,7 +82,7 @@ pub fn note_taken(start: &mut Start, taken: Option<TakenWeights>) {
     if let Some(taken) = taken.as_ref().filter(|_| start.weights.is_none()) {
         start.why += &format!(", with the weights of {}", taken.words());
     }
-    start.weights = taken;
+    start.weights = taken.map(Box::new);
 }
 
 /// Environment of the worker that carries out these orders.

@@ -64,14 +64,14 @@ pub enum Preparation {
     Begun {
         slot: usize,
     },
-    Done(Prepared, Instant),
+    Done(Box<Prepared>, Instant),
 }
 
 impl Preparation {
     /// What was found, while it is fresh; then it is used up.
     pub fn take(&mut self, now: Instant) -> Option<Prepared> {
         match std::mem::take(self) {
-            Preparation::Done(prepared, since) if now.duration_since(since) <= FRESH => Some(prepared),
+            Preparation::Done(prepared, since) if now.duration_since(since) <= FRESH => Some(*prepared),
             Preparation::Done(..) | Preparation::None => None,
             begun @ Preparation::Begun { .. } => {
                 *self = begun;
@@ -88,7 +88,9 @@ pub fn is_idle(record: &RunRecord) -> bool {
 
 /// Contents of data by what the file system said of it: many runs share what has changed once.
 #[derive(Clone, Debug, Default)]
-pub struct KnownData(Arc<Mutex<HashMap<(PathBuf, Vec<Stamp>), Vec<Fingerprint>>>>);
+pub struct KnownData(Arc<Mutex<Contents>>);
+
+type Contents = HashMap<(PathBuf, Vec<Stamp>), Vec<Fingerprint>>;
 
 /// Prepares the run's next attempt.
 ///
@@ -100,7 +102,7 @@ pub fn prepare(dir: &RunDir, record: &RunRecord, known: &KnownData) -> Result<Pr
     let before = last_start(&attempts);
     let data = data(dir, record, before, &requests, known).map_err(Unready::Held)?;
     let newest = newest(dir, &requests, &lines::<Event>(&dir.events())?);
-    let taken = before.and_then(|start| start.weights.as_ref());
+    let taken = before.and_then(|start| start.weights.as_deref());
     let weights = stage::take(dir, record, taken, newest.is_none())?;
     let text = text::take(dir, record, before.map(|start| &start.text[..]))?;
     Ok(Prepared { weights, text, data })
@@ -129,7 +131,7 @@ fn data(
         format!("{error} (give it back, or queue it anew: overnight run FILE --again)")
     };
     let now = data_files::stamps(&record.settings, &base).map_err(missing)?;
-    let accepted = before.and_then(|start| start.data.as_ref());
+    let accepted = before.and_then(|start| start.data.as_deref());
     if now == accepted.map_or(&environment.stamps[..], |seen| &seen.stamps) {
         return Ok(accepted.cloned());
     }
@@ -254,7 +256,7 @@ mod tests {
                 checkpoint: None,
                 weights: None,
                 text: Vec::new(),
-                data,
+                data: data.map(Box::new),
                 why: String::new(),
             };
             append_line(&self.dir.attempts(), &Attempt::Start(start), Durability::Rebuildable).unwrap();

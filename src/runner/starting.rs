@@ -63,7 +63,7 @@ pub async fn start(
     let mut start = attempt::start_line(record, &seen.attempts, newest, place);
     attempt::note_taken(&mut start, prepared.weights);
     start.text = prepared.text;
-    start.data = prepared.data;
+    start.data = prepared.data.map(Box::new);
     let path = dir.alive_lock();
     // The number of the worker before must not be taken for this one's.
     held.set_len(0).map_err(|error| at(&path, error))?;

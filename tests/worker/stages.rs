@@ -61,7 +61,7 @@ impl Place {
 
 fn taken(run: &RunDir) -> TakenWeights {
     let attempts = read::lines::<Attempt>(&run.attempts()).unwrap().records;
-    last_start(&attempts).unwrap().weights.clone().expect("its start line says what it began with")
+    *last_start(&attempts).unwrap().weights.clone().expect("its start line says what it began with")
 }
 
 fn gpt(text: &str, more: &str) -> String {

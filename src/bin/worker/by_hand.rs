@@ -41,7 +41,7 @@ pub fn orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Result<
         time: scan::now(),
     };
     let mut start = start_line(record, attempts, newest(run, &requests, &events), &place);
-    let taken = stage::take(run, record, start.weights.as_ref(), start.checkpoint.is_none());
+    let taken = stage::take(run, record, start.weights.as_deref(), start.checkpoint.is_none());
     note_taken(&mut start, taken.map_err(|error| Failure::Orders(error.to_string()))?);
     let taken = text::take(run, record, before.map(|start| &start.text[..]));
     start.text = taken.map_err(|error| match error {

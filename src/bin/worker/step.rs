@@ -25,7 +25,7 @@ pub struct Learner {
     /// Every tensor of the model, as the task lists them.
     pub model: Vec<ModelTensor>,
     /// The weights of another run that this one begins with.
-    pub weights: Option<TakenWeights>,
+    pub weights: Option<Box<TakenWeights>>,
     plan: Plan,
     order: ExampleOrder,
     /// The first step whose example numbers are on the device, and the numbers of it and of the next

@@ -43,7 +43,7 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         run.due = true;
         run.preparation = match &result {
-            Ok(prepared) => Preparation::Done(prepared.clone(), Instant::now()),
+            Ok(prepared) => Preparation::Done(Box::new(prepared.clone()), Instant::now()),
             Err(_) => Preparation::None,
         };
         match result {
