@@ -96,7 +96,7 @@ fn a_language_model_goes_on_from_another_with_its_vocabulary_and_can_be_verified
     assert!(bytes(&still, last) == bytes(&source, &from.file), "no weight moved since");
     let vocabulary = |run: &RunDir| read::json::<ModelRecord>(&run.model_json()).unwrap().vocabulary.unwrap();
     assert_eq!(vocabulary(&still), vocabulary(&source));
-    assert_eq!(still.sample_json(2).is_file(), true, "a prompt of the other text has tokens");
+    assert!(still.sample_json(2).is_file(), "a prompt of the other text has tokens");
 
     let tune = place.only("tune");
     let first_loss = |run: &RunDir| {
