@@ -127,6 +127,8 @@ pub struct Witness {
     pub disk_full: bool,
     /// Lines of the kernel's log about the process and about GPUs.
     pub kernel: Vec<String>,
+    /// Errors that the driver told of its GPU meanwhile.
+    pub xids: Vec<u32>,
     /// How long the worker lived; none where this runner did not start it.
     pub seconds: Option<f64>,
     /// The most that it was seen to hold of a GPU.
@@ -151,6 +153,7 @@ pub fn end_line(ended: &Ended) -> End {
         out_of_memory: ended.witness.out_of_memory && ended.killed.is_none(),
         disk_full: ended.witness.disk_full,
         kernel: &ended.witness.kernel,
+        xids: &ended.witness.xids,
     });
     let why = match (ended.killed, code, signal) {
         (Some(killed), ..) if ended.has_stack => {
@@ -292,6 +295,7 @@ mod tests {
         out_of_memory: false,
         disk_full: false,
         kernel: Vec::new(),
+        xids: Vec::new(),
         seconds: None,
         device_memory_bytes: None,
     };

@@ -14,10 +14,13 @@ use super::telemetry::{MachineSample, Sampler};
 use super::tracked::{Kinship, Tracked, Worker};
 use crate::run_dir::RunDir;
 use crate::run_dir::machine::process_memory_bytes;
-use crate::run_dir::telemetry::{Energy, xid_words};
+use crate::run_dir::telemetry::{Energy, is_distress, xid_words};
 
 /// A GPU that has not answered for so long, after a worker found it lost, is taken for lost.
 const ANSWER: Duration = Duration::from_secs(15);
+
+/// The driver may tell an error a moment after the program has met it.
+const MOMENT: Duration = Duration::from_millis(500);
 
 pub struct Gauges {
     sampler: Sampler,
@@ -47,6 +50,8 @@ struct Watched {
     untold: Option<u64>,
     /// Since a worker said that it is lost.
     doubted: Option<Instant>,
+    /// Since something that it suffers from holds its clocks down.
+    throttled: Option<Instant>,
 }
 
 /// The table of a live run, and its account of energy.
@@ -109,6 +114,13 @@ impl Gauges {
         }
     }
 
+    /// Whether an error of a GPU that came until `since`, or a moment after it, has been heard by now, or will
+    /// not be any more.
+    pub fn has_said_all(&self, since: Instant, now: Instant) -> bool {
+        let heard = self.monitor.as_ref().and_then(Monitor::heard_until);
+        heard.is_some_and(|heard| heard >= since + MOMENT) || now.saturating_duration_since(since) >= ANSWER
+    }
+
     /// Takes in what the driver has said since the last call.
     pub fn hear(&mut self, now: Instant) -> Vec<GpuEvent> {
         let Some(monitor) = &self.monitor else { return Vec::new() };
@@ -118,6 +130,7 @@ impl Gauges {
             let before = gpu.state(now);
             gpu.sample = samples.get(position).cloned().unwrap_or_default();
             gpu.at = at;
+            gpu.throttled = gpu.throttled.or(at).filter(|_| gpu.is_in_distress());
             if gpu.doubted.is_some_and(|since| at.is_some_and(|at| at > since)) {
                 gpu.doubted = None;
             }
@@ -192,9 +205,9 @@ impl Gauges {
         &self.machine
     }
 
-    /// What each GPU did when it was last looked at, by position.
-    pub fn gpu_samples(&self) -> Vec<GpuSample> {
-        self.gpus.iter().map(|gpu| gpu.sample.clone()).collect()
+    /// What each GPU did when it was last looked at, by position, and for how long it has been throttled.
+    pub fn gpu_samples(&self, now: Instant) -> Vec<(GpuSample, Option<f64>)> {
+        self.gpus.iter().map(|gpu| (gpu.sample.clone(), gpu.throttled_seconds(now))).collect()
     }
 
     /// Samples everything, appends a row to the table of each live run, and gives the batch's.
@@ -239,6 +252,17 @@ pub fn write_late_xid(dir: &RunDir, xid: u64, time: f64) {
 }
 
 impl Watched {
+    fn is_in_distress(&self) -> bool {
+        self.sample.throttle.iter().flatten().any(|reason| is_distress(reason))
+    }
+
+    /// How long its clocks have been held down so; none where the driver does not say.
+    fn throttled_seconds(&self, now: Instant) -> Option<f64> {
+        self.sample.throttle.as_ref()?;
+        let since = |since| now.saturating_duration_since(since).as_secs_f64();
+        Some(self.throttled.map_or(0.0, since))
+    }
+
     fn state(&self, now: Instant) -> GpuState {
         let index = self.index;
         let way_out = format!("reset it (nvidia-smi --gpu-reset -i {index}) or reboot");

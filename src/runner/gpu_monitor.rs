@@ -37,6 +37,8 @@ struct Latest {
     /// When it was taken, and a sample of each GPU.
     sample: Option<(Instant, Vec<GpuSample>)>,
     xids: Vec<Xid>,
+    /// Errors until then have been heard.
+    heard_until: Option<Instant>,
 }
 
 /// An error that the driver reported.
@@ -80,6 +82,11 @@ impl Monitor {
             None => News { xids, ..News::default() },
         }
     }
+
+    /// The time up to which errors have been heard.
+    pub fn heard_until(&self) -> Option<Instant> {
+        self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner).heard_until
+    }
 }
 
 impl Drop for Monitor {
@@ -96,6 +103,11 @@ impl Shared {
         latest.sample = Some((Instant::now(), samples));
     }
 
+    /// What was told before this moment is known by now.
+    fn has_heard(&self, until: Instant) {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).heard_until = Some(until);
+    }
+
     fn put_xid(&self, xid: Xid) {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).xids.push(xid);
     }
@@ -105,11 +117,13 @@ fn watch(nvml: &Nvml, uuids: &[String], shared: &Shared) {
     let events = events_of(nvml, uuids);
     let mut next = Instant::now() + INTERVAL;
     while !shared.is_over.load(Ordering::Relaxed) {
-        let pause = next.saturating_duration_since(Instant::now()).min(PAUSE);
+        let begun = Instant::now();
+        let pause = next.saturating_duration_since(begun).min(PAUSE);
         match &events {
             Some(events) => wait(events, pause, uuids, shared),
             None => thread::sleep(pause),
         }
+        shared.has_heard(begun);
         if Instant::now() >= next {
             shared.put(nvml, uuids);
             next = Instant::now() + INTERVAL;

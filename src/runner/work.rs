@@ -176,12 +176,13 @@ impl<'a> Work<'a> {
         runs.iter().for_each(|run| memories.learn(run));
         // A person who says how many runs there are at once has divided the processor.
         let divides = options.slots.is_none() && cores > 1;
-        let mut rates = Rates::default();
-        for run in &runs {
-            if let Some(result) = run.result() {
-                rates.add(&run.dir.experiment(), result.elapsed_seconds, result.step);
+        let left_out = match &options.selection {
+            Selection::All => HashSet::new(),
+            Selection::Runs(chosen) => {
+                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
             }
-        }
+        };
+        let rates = known_rates(&runs, &left_out, &host);
         let record = BatchRecord {
             protocol: PROTOCOL,
             host: host.clone(),
@@ -196,12 +197,6 @@ impl<'a> Work<'a> {
             plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
-        };
-        let left_out = match &options.selection {
-            Selection::All => HashSet::new(),
-            Selection::Runs(chosen) => {
-                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
-            }
         };
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
@@ -321,6 +316,9 @@ impl<'a> Work<'a> {
                 continue;
             }
             run.look(&self.host, now);
+            if run.worker.is_some() {
+                tell::learn_partial_rate(&mut self.rates, run);
+            }
             self.hear_alerts(index);
             self.take_put_off(index);
             self.end_adopted(index);
@@ -433,4 +431,15 @@ impl<'a> Work<'a> {
         self.tell_of_the_end(&outcome, interrupts).await;
         Ok(outcome)
     }
+}
+
+/// What runs took so far, also others of the same experiments than those of this batch.
+fn known_rates(runs: &[Tracked], left_out: &HashSet<RunDir>, host: &str) -> Rates {
+    let mut rates = Rates::default();
+    runs.iter().for_each(|run| tell::learn_rate(&mut rates, run));
+    let experiments: HashSet<String> = runs.iter().map(|run| run.dir.experiment()).collect();
+    for dir in left_out.iter().filter(|dir| experiments.contains(&dir.experiment())) {
+        tell::learn_rate(&mut rates, &Tracked::new(dir.clone(), host));
+    }
+    rates
 }

@@ -120,7 +120,9 @@ static int is_lost(int device) {
 int nvmlDeviceGetUtilizationRates(int *device, unsigned rates[2]) {
     return is_lost(*device) ? GPU_IS_LOST : (rates[0] = 97, rates[1] = 40, OK);
 }
-int nvmlDeviceGetTemperature(int *device, int sensor, unsigned *celsius) { return (void)sensor, *celsius = 60 + *device, OK; }
+int nvmlDeviceGetTemperature(int *device, int sensor, unsigned *celsius) {
+    return (void)sensor, *celsius = gauge(*device, "temperature", 60 + *device), OK;
+}
 int nvmlDeviceGetPowerUsage(int *device, unsigned *milliwatts) {
     return *milliwatts = gauge(*device, "power", *device ? UINT32_MAX : 251500), OK;
 }

@@ -45,7 +45,7 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         ending,
         patience: PATIENCE,
         gate: Gate::Open,
-        seconds_left: None,
+        deadline: None,
         vacancies: &Vacancies::default(),
         others: &[],
     })
@@ -168,7 +168,7 @@ fn needs_and_limits_hold_a_run_back() {
     runs[1].limit = Some(1);
     let decision = decided(&runs, &cpu(2), Ending::Open);
     assert_eq!(decision.actions, [Action::Start { run: 0, slot: 0 }]);
-    assert_eq!(decision.waiting, [(1, waits("1 runs of x at once"))]);
+    assert_eq!(decision.waiting, [(1, waits("1 run of x at once"))]);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_need_outside_of_the_batch_counts_as_what_it_is() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             others,
             vacancies: &Vacancies::default(),
         };
@@ -254,7 +254,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate,
-            seconds_left: None,
+            deadline: None,
             vacancies: &Vacancies::default(),
             others: &[],
         };
@@ -269,7 +269,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
 #[test]
 fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
     let slots = cpu(1);
-    let decision = |run: Run| {
+    let decision = |run: Run, seconds_left: f64| {
         let runs = [run];
         decide(&Observation {
             runs: &runs,
@@ -279,21 +279,22 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: Some(600.0),
+            deadline: Some(Deadline { seconds_left, clock: "07:00".to_owned() }),
             vacancies: &Vacancies::default(),
             others: &[],
         })
     };
-    let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.to_string());
+    let reason = |run, left| decision(run, left).waiting.first().map(|(_, reason)| reason.to_string());
     let waiting = || run("a", Standing::Waiting);
     assert_eq!(
-        reason(Run { seconds: Some(601.0), ..waiting() }).as_deref(),
-        Some("it would not end in time")
+        reason(Run { seconds: Some(660.0), ..waiting() }, 600.0).as_deref(),
+        Some("it would not end by 07:00: it takes about 11 min")
     );
-    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }), None);
-    assert_eq!(reason(waiting()), None, "what nobody knows is tried");
+    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }, 600.0), None);
+    assert_eq!(reason(waiting(), 600.0), None, "what nobody knows is tried");
+    assert_eq!(reason(waiting(), -1.0).as_deref(), Some("nothing more is started, it is past 07:00"));
     let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
-    assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
+    assert_eq!(reason(held, 600.0).as_deref(), Some("held: data.txt has changed"));
 }
 
 #[test]
@@ -313,7 +314,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
         })
     };
     let words = "GPU 1 was lost (XID 79: it has fallen off the bus); reset it or reboot";
@@ -333,7 +334,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
         ending: Ending::Open,
         patience: PATIENCE,
         gate: Gate::Open,
-        seconds_left: None,
+        deadline: None,
     });
     assert_eq!((alone.actions.len(), alone.done), (0, false), "it is asked how it is first");
 }
@@ -350,7 +351,7 @@ fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_th
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })
@@ -396,7 +397,7 @@ fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })
@@ -447,7 +448,7 @@ fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people(
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })

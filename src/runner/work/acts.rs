@@ -234,7 +234,8 @@ impl Work<'_> {
             let witness = self.witness(&worker, false);
             let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
             // Nobody knows its exit status: what it counts for stays open.
-            self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven: true });
+            let put_off = PutOff { end, from: worker.checkpoint, is_forgiven: true, awaits_xid: None };
+            self.take_new_end(index, worker.gpu, put_off);
         } else {
             self.told_end(index, "its worker is gone");
         }
@@ -256,7 +257,8 @@ impl Work<'_> {
         let end = starting::end(&ended.dir, worker.attempt, status, killed.as_ref(), &witness);
         self.doubt_device(worker.gpu, end.code);
         let is_forgiven = killed.is_some_and(|killed| !killed.counts);
-        self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven });
+        let put_off = PutOff { end, from: worker.checkpoint, is_forgiven, awaits_xid: None };
+        self.take_new_end(index, worker.gpu, put_off);
     }
 
     /// Says how an attempt ended, by what the run is now.
@@ -268,7 +270,7 @@ impl Work<'_> {
         self.memories.learn(run);
         let result = run.result();
         if let Some(result) = &result {
-            self.rates.add(&dir.experiment(), result.elapsed_seconds, result.step);
+            self.rates.add(&dir.experiment(), run.settings_hash(), result.elapsed_seconds, result.step);
         }
         let line = match &run.seen.status {
             Status::Finished => {

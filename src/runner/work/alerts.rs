@@ -1,5 +1,7 @@
 //! Telling of alerts, and asking for what the rules of the runner's own say.
 
+use std::time::Instant;
+
 use super::Work;
 use crate::experiment::alert::Action;
 use crate::run_dir::records::{Attempt, BatchEvent, Event, What};
@@ -53,14 +55,16 @@ impl Work<'_> {
     /// the next look at the run finds it.
     pub(super) fn watch_machine(&mut self) {
         let machine = self.gauges.machine().clone();
-        let gpus = self.gauges.gpu_samples();
+        let gpus = self.gauges.gpu_samples(Instant::now());
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
             let Some(worker) = &mut run.worker else { continue };
             let process = worker.handle.as_ref().map(|handle| handle.process);
+            let gpu = worker.gpu.and_then(|gpu| gpus.get(gpu));
             let around = Surroundings {
                 machine: &machine,
-                gpu: worker.gpu.and_then(|gpu| gpus.get(gpu)),
+                gpu: gpu.map(|(sample, _)| sample),
+                throttled_seconds: gpu.and_then(|(_, seconds)| *seconds),
                 process_memory_bytes: process.and_then(machine::process_memory_bytes),
             };
             let Some(listener) = &mut worker.listener else { continue };

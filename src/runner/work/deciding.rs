@@ -7,7 +7,7 @@ use super::Work;
 use crate::run_dir::records::{BatchAsk, BatchRequest};
 use crate::run_dir::{RunDir, Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
-use crate::runner::schedule::{self, Decision, Gate, Observation, Other, Reason, Standing, Wish};
+use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Other, Reason, Standing, Wish};
 use crate::runner::tracked::{self, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
 
@@ -58,7 +58,8 @@ impl Work<'_> {
             .iter()
             .zip(standings)
             .map(|(run, standing)| {
-                let seconds = tell::seconds_left(run, &self.rates);
+                let waits = *standing == Standing::Waiting;
+                let seconds = waits.then(|| tell::seconds_left(run, &self.rates)).flatten();
                 let need = match standing {
                     Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
                     _ => Need::Unknown(Probing::Possible),
@@ -74,7 +75,7 @@ impl Work<'_> {
             ending: self.ending,
             patience: self.options.patience,
             gate: self.gate(),
-            seconds_left: self.options.until.map(|until| until - scan::now()),
+            deadline: self.deadline(),
             vacancies: &self.vacancies(),
             others: &self.others(standings),
         })
@@ -118,6 +119,10 @@ impl Work<'_> {
             (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", clock(at))),
             _ => Gate::Open,
         }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.options.until.map(|until| Deadline { seconds_left: until - scan::now(), clock: clock(until) })
     }
 
     /// Where waiting runs can be expected to start.

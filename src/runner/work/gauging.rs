@@ -48,7 +48,10 @@ impl Work<'_> {
             concerned = late.map(|run| run.dir.clone()).collect();
             for dir in &concerned {
                 gauges::write_late_xid(dir, *code, scan::now());
+                self.take_late_xid(dir, *code);
             }
+        } else if let GpuEvent::Xid { code, .. } = event {
+            self.note_xid(gpu, *code);
         }
         if concerned.is_empty() {
             self.batch.event(name, None, words);
@@ -57,6 +60,14 @@ impl Work<'_> {
             self.batch.event(name, Some(dir), words);
         }
         self.view.say(words);
+    }
+
+    fn note_xid(&mut self, gpu: Option<usize>, code: u64) {
+        let workers = self.runs.iter_mut().filter_map(|run| run.worker.as_mut());
+        let code = u32::try_from(code).unwrap_or(u32::MAX);
+        workers
+            .filter(|worker| gpu.is_some() && worker.gpu == gpu)
+            .for_each(|worker| worker.xids.push((Instant::now(), code)));
     }
 
     fn runs_on(&self, gpu: Option<usize>) -> Vec<RunDir> {

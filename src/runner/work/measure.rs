@@ -95,7 +95,7 @@ impl Work<'_> {
             self.settle(&of, &rates, ", in an earlier batch");
             return true;
         }
-        let seconds = self.rates.seconds(&run.dir.experiment(), of.steps);
+        let seconds = self.rates.seconds(&run.dir.experiment(), run.settings_hash(), of.steps);
         if seconds.is_some_and(|seconds| !division::pays(seconds * runs as f64, MEASURING_SECONDS)) {
             return true;
         }
