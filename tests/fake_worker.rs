@@ -49,6 +49,8 @@ enum Trick {
     KillAlways,
     /// Wait until asked to end, in the first attempt only.
     Hold,
+    /// Wait until there is a file `go-on` in the run's directory.
+    Await,
     /// Wait and turn a deaf ear to SIGTERM.
     Deaf,
     /// The same in the first attempt only.
@@ -214,6 +216,7 @@ impl Worker<'_> {
                 }
                 Some(Trick::Kill | Trick::KillAlways) => kill_process(getpid(), Signal::KILL)?,
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
+                Some(Trick::Await) => self.wait_until(|| self.run.path().join("go-on").exists()),
                 Some(Trick::Deaf | Trick::Hang) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
                 Some(Trick::Xid { code }) => {
@@ -303,6 +306,7 @@ impl Worker<'_> {
                 "kill" if first => Trick::Kill,
                 "killalways" => Trick::KillAlways,
                 "hold" if first => Trick::Hold,
+                "await" => Trick::Await,
                 "deaf" => Trick::Deaf,
                 "hang" if first => Trick::Hang,
                 "vanish" => Trick::Vanish,

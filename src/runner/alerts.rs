@@ -16,6 +16,9 @@ use crate::run_dir::{RunDir, read};
 /// An alert in a batch's events.
 pub const EVENT: &str = "alert";
 
+/// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
+pub const UNRULED: &str = "none";
+
 /// Listens to one attempt at a run.
 pub struct Listener {
     watch: Watch,

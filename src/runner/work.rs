@@ -9,6 +9,7 @@ mod gauging;
 mod keeping;
 mod measure;
 mod outside;
+mod unheard;
 mod waiting;
 
 use std::collections::HashSet;
@@ -86,6 +87,7 @@ async fn batch(
     let host = scan::host();
     let runs = waiting::selected(workspace, options, &host);
     if waiting::is_idle(&runs, options) {
+        unheard::tell(workspace, options, &runs, interrupts).await;
         let outcome = Outcome::of(&runs, None, Ending::Open, &Decision::default());
         return Ok(outcome.judged(&runs, &options.selection));
     }
