@@ -250,7 +250,9 @@ mod tests {
         let warned = |group: &str, settings: &str| {
             warning(machine(&[(MAIN, settings), ("proc/self/cgroup", group)]).path(), 1000)
         };
-        assert!(warned(scope, KILLS).unwrap().starts_with("logging out ends what was started in the session"));
+        assert!(
+            warned(scope, KILLS).unwrap().starts_with("logging out ends what was started in the session")
+        );
         assert_eq!(warned("0::/user.slice/user-1000.slice/user@1000.service/run-7.scope\n", KILLS), None);
         assert_eq!(warned(scope, "[Login]\nKillUserProcesses=no\n"), None);
     }

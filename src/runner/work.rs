@@ -191,6 +191,7 @@ impl<'a> Work<'a> {
             process: std::process::id(),
             start: scan::now(),
             end: None,
+            seconds: None,
             exit_code: None,
             energy_joules: None,
             arguments: options.arguments.clone(),

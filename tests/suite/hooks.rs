@@ -148,8 +148,7 @@ fn what_a_run_is_called_or_noted_with_is_never_run_by_the_shell() {
 
 #[test]
 fn a_notice_on_the_desktop_says_what_happened_and_how_urgent_it_is() {
-    let stand_in =
-        "#!/bin/sh\nfor word; do printf '%s\\n' \"$word\" >> \"$NOTICES\"; done\necho -- >> \"$NOTICES\"\n";
+    let stand_in = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$NOTICES/$OVERNIGHT_EVENT\"\n";
     let workspace = with_hooks(
         Workspace::new().experiment("x", 4, &[1], "fail@3"),
         "[[hooks]]\non = [\"run-failed\", \"batch-finished\"]\ndesktop = true\n",
