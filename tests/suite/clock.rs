@@ -118,7 +118,7 @@ fn a_batch_that_waits_for_a_time_begins_when_the_clock_jumps_over_it() {
 
 /// Rows of the telemetry of that run.
 fn rows(workspace: &Workspace, seed: u64) -> usize {
-    Metrics::read(&workspace.seed("x", seed).telemetry()).map_or(0, |table| table.rows as usize)
+    Metrics::read(&workspace.seed("x", seed).telemetry()).map_or(0, |table| table.rows)
 }
 
 /// What `status --json` says, with nothing that follows from a clock that nobody knows.

@@ -1,5 +1,6 @@
 //! What is measured while runs go on, with a stand-in for NVIDIA's library whose gauges tests can move.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use overnight::run_dir::cause::Cause;
@@ -53,7 +54,7 @@ pub fn event(workspace: &Workspace, name: &str) -> Option<BatchEvent> {
 
 /// All of a finished run that must be the same however often it was disturbed: rows without the time, the
 /// history, and the weights.
-fn bits(run: &RunDir) -> (Vec<(String, Vec<u64>)>, String, Vec<u8>) {
+fn bits(run: &RunDir) -> (BTreeMap<String, Vec<u64>>, String, Vec<u8>) {
     let result: RunResult = read::json(&run.result()).unwrap();
     let table = Metrics::read(&run.metrics()).unwrap();
     let columns = table.columns.iter().filter(|column| column.name != "time");
