@@ -293,11 +293,21 @@ impl Tracked {
         })
     }
 
+    /// Whether this attempt at it has made a step, as was last seen.
+    pub fn has_trained(&self, worker: &Worker) -> bool {
+        self.steps_of(worker) > 0
+    }
+
+    /// Steps that an attempt has made beyond the checkpoint it went on from.
+    fn steps_of(&self, worker: &Worker) -> u64 {
+        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
+        progress.map_or(0, |progress| progress.step.saturating_sub(worker.checkpoint.unwrap_or(0)))
+    }
+
     /// Whether its live attempt has shown what it takes: it has trained and evaluated.
     pub fn is_settled(&self) -> bool {
         let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };
-        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
-        let taken = progress.map_or(0, |p| p.step.saturating_sub(worker.checkpoint.unwrap_or(0)));
+        let taken = self.steps_of(worker);
         let until_evaluated = match record.settings.evaluate.every {
             Every::Steps(steps) => steps,
             Every::Epoch => record.steps_per_epoch,

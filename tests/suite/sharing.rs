@@ -149,6 +149,23 @@ fn in_a_container_the_devices_growth_stands_in_for_foreign_process_numbers() {
 }
 
 #[test]
+fn an_attempt_that_died_while_loading_says_nothing_of_what_the_next_one_takes() {
+    let Some(folder) = stand_in() else { return };
+    let workspace = Workspace::new().experiment("x", 6, &[1], "").variable("FAKE_LOADING", "1");
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    let seen = || {
+        let rows = fs::read_to_string(workspace.seed("x", 1).telemetry()).unwrap_or_default();
+        rows.lines().skip(1).any(|row| row.contains(&(MIB << 20).to_string()))
+    };
+    wait_until("its memory was seen", || !workspace.runs("x").is_empty() && seen());
+    let worker = rustix::process::Pid::from_raw(runner.children("train")[0]).unwrap();
+    rustix::process::kill_process(worker, Signal::KILL).unwrap();
+    runner.wait().code(0);
+    assert_eq!(ends(&workspace.seed("x", 1))[0].device_memory_bytes, None);
+}
+
+#[test]
 fn a_run_larger_than_every_gpu_is_held() {
     let Some(folder) = stand_in() else { return };
     let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 6\n\

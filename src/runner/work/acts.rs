@@ -231,7 +231,7 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            let witness = self.witness(&worker, false);
+            let witness = self.witness(index, &worker, false);
             let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
             // Nobody knows its exit status: what it counts for stays open.
             self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven: true });
@@ -252,7 +252,7 @@ impl Work<'_> {
             .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
         let killed = worker.killed.clone().or(unheard);
         let badly = status.is_some_and(|status| !status.success() && killed.is_none());
-        let witness = self.witness(&worker, badly);
+        let witness = self.witness(index, &worker, badly);
         let end = starting::end(&ended.dir, worker.attempt, status, killed.as_ref(), &witness);
         self.doubt_device(worker.gpu, end.code);
         let is_forgiven = killed.is_some_and(|killed| !killed.counts);
