@@ -146,6 +146,8 @@ struct Work<'a> {
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
+    /// What the probe on a GPU has found, until the driver was asked what it holds meanwhile.
+    found_of_gpu: Option<measure::Answered>,
     /// An adopted worker has ended.
     gone: Arc<Notify>,
     awake: Awake,
@@ -245,6 +247,7 @@ impl<'a> Work<'a> {
             view: View::open(options.style),
             ended: unbounded_channel(),
             findings: unbounded_channel(),
+            found_of_gpu: None,
             gone: Arc::default(),
             awake: Awake::default(),
         })
@@ -328,7 +331,6 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
-        self.memories.look(&self.devices, &mut self.runs, now);
         self.follow_adopted();
         self.skip();
         // Stable: runs of one priority keep their order.

@@ -166,6 +166,21 @@ fn an_attempt_that_died_while_loading_says_nothing_of_what_the_next_one_takes() 
 }
 
 #[test]
+fn a_driver_that_gives_no_answer_keeps_nobody_waiting_who_needs_none() {
+    let Some(folder) = stand_in() else { return };
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "hold@3");
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    hold_at_3(&workspace, 2);
+    fs::write(workspace.path("gpus/GPU-aaaa1111.hang"), "").unwrap();
+    wait_until("the driver hangs", || workspace.path("gpus/GPU-aaaa1111.hangs").exists());
+    overnight::queue::request(&workspace.seed("x", 1), Ask::Pause).unwrap();
+    wait_until("its runner has seen it end", || ends(&workspace.seed("x", 1)).len() == 1);
+    assert_eq!(workspace.words("x"), ["paused", "running"]);
+    end(runner);
+}
+
+#[test]
 fn a_run_larger_than_every_gpu_is_held() {
     let Some(folder) = stand_in() else { return };
     let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 6\n\

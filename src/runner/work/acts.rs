@@ -56,7 +56,7 @@ impl Work<'_> {
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
                 worker.listener = Some(listener);
-                worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
+                worker.takings = gpu.map(|gpu| self.memories.takings(gpu, Some(now))).unwrap_or_default();
                 let beside = self.beside(gpu);
                 // Until now the device was others' alone.
                 self.gauges.settle(&mut self.runs, now);
@@ -211,7 +211,7 @@ impl Work<'_> {
             worker.listener = Some(listener);
             worker.slot = slot;
             worker.gpu = gpu;
-            worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
+            worker.takings = gpu.map(|gpu| self.memories.takings(gpu, None)).unwrap_or_default();
             worker.telemetry = RunTelemetry::open(&dir, Kinship::Adopted);
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");

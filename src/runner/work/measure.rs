@@ -11,7 +11,7 @@ use crate::runner::admission::Rules;
 use crate::runner::attempt::{self, Place};
 use crate::runner::devices;
 use crate::runner::division::{self, Processor};
-use crate::runner::gpu_memory::Probed;
+use crate::runner::gpu_memory::{self, Probed};
 use crate::runner::probing::{self, Found, ProbeFailure};
 use crate::runner::program::Program;
 use crate::runner::schedule::Slot;
@@ -28,6 +28,12 @@ pub enum Findings {
     /// Of the probe on a GPU.
     Probed(Result<Found, ProbeFailure>),
     Divided(Division),
+}
+
+/// What the probe on a GPU found, and when it said so.
+pub struct Answered {
+    found: Found,
+    at: Instant,
 }
 
 /// How a measurement of the processor ended.
@@ -112,7 +118,11 @@ impl Work<'_> {
 
     pub(super) fn heard(&mut self, findings: Findings) {
         match findings {
-            Findings::Probed(answer) => self.probed(answer),
+            // The probe still holds what it took, until this is dropped.
+            Findings::Probed(Ok(found)) => {
+                self.found_of_gpu = Some(Answered { found, at: Instant::now() });
+            }
+            Findings::Probed(failed) => self.probed(failed),
             Findings::Divided(Division { of, rates, others, failure }) => {
                 self.processor = Processor::Settled;
                 if let Some(failure) = failure {
@@ -138,10 +148,17 @@ impl Work<'_> {
         }
     }
 
+    /// Takes the probe's answer once the driver was asked what it holds.
+    pub(super) fn take_answer(&mut self, now: Instant) {
+        let sampled = self.memories.sampled();
+        let answered = self.found_of_gpu.take_if(|found| gpu_memory::is_seen(found.at, sampled, now));
+        if let Some(Answered { found, .. }) = answered {
+            self.probed(Ok(found));
+        }
+    }
+
     fn probed(&mut self, answer: Result<Found, ProbeFailure>) {
         let now = Instant::now();
-        // The probe still holds what it took.
-        self.memories.look(&self.devices, &mut self.runs, now);
         let allocated = answer.as_ref().ok().and_then(|found| found.result.peak_device_bytes);
         let ended = self.memories.end_probe(
             |probe| match &answer {
