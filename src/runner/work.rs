@@ -272,7 +272,7 @@ impl<'a> Work<'a> {
             let now = Instant::now();
             self.gauge(now);
             let standings: Vec<Standing> = self.runs.iter().map(|run| self.standing(run, now)).collect();
-            let decision = self.decide(&standings);
+            let decision = self.decide(&standings, now);
             self.tell(&decision, &standings, now);
             if decision.done {
                 break decision;
@@ -281,6 +281,7 @@ impl<'a> Work<'a> {
             for action in &decision.actions {
                 look_again |= self.carry_out(*action).await;
             }
+            self.count_passes(&decision, now);
             if look_again {
                 continue;
             }
@@ -353,6 +354,15 @@ impl<'a> Work<'a> {
             Action::AskToEnd { run } => self.ask_to_end(run),
             Action::Kill { run, cause } => self.kill(run, cause),
             Action::Close { run } => self.close(run).await,
+        }
+    }
+
+    /// Notes which waiting runs were passed by those that have just started.
+    fn count_passes(&mut self, decision: &Decision, now: Instant) {
+        for (waiting, by) in &decision.passed {
+            if self.runs[*by].worker.is_some() {
+                self.runs[*waiting].is_passed(now);
+            }
         }
     }
 

@@ -181,6 +181,36 @@ fn a_driver_that_gives_no_answer_keeps_nobody_waiting_who_needs_none() {
 }
 
 #[test]
+fn a_gpu_is_kept_for_a_large_run_once_three_smaller_ones_have_passed_it() {
+    let Some(folder) = stand_in() else { return };
+    let takes = |mib: u64| {
+        format!(
+            "notes = \"s{MIB}:hold@3\"\n[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n\
+             [train]\nsteps = 6\nseed = {mib}\n[resources]\ngpu_memory_mib = {mib}\n"
+        )
+    };
+    let workspace = Workspace::new().file(X, &takes(MIB)).file("experiments/large.toml", &takes(12_000));
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    hold_at_3(&workspace, 1);
+    let workspace = workspace.experiment("small", 6, &[1, 2, 3, 4, 5, 6], "");
+    workspace.overnight(&["queue", "experiments/large.toml"]).code(0);
+    let large = workspace.runs("large").remove(0);
+    let name = format!("large/{}", large.name());
+    workspace.overnight(&["queue", "experiments/small.toml"]).code(0);
+    waits(&workspace, &format!("GPU 0 is kept for {name}, which 3 later runs have passed"));
+    let begun = || workspace.runs("small").iter().filter(|run| !starts(run).is_empty()).count();
+    assert_eq!(begun(), 3);
+    let status = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(status.contains(&format!("GPU 0 is kept for {name}")), "{status}");
+    overnight::queue::request(&workspace.runs("x")[0], Ask::Pause).unwrap();
+    runner.wait().code(0);
+    assert_eq!(workspace.words("small"), ["finished"; 6]);
+    let began = starts(&large)[0].time;
+    assert!(starts(&workspace.seed("small", 4))[0].time > began, "nobody passed it any more");
+}
+
+#[test]
 fn a_run_larger_than_every_gpu_is_held() {
     let Some(folder) = stand_in() else { return };
     let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 6\n\

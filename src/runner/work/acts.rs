@@ -60,7 +60,7 @@ impl Work<'_> {
                 let beside = self.beside(gpu);
                 // Until now the device was others' alone.
                 self.gauges.settle(&mut self.runs, now);
-                self.runs[index].worker = Some(worker);
+                self.runs[index].begin(worker);
                 self.watch(dir.clone(), child);
                 self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}{beside}"));
                 let why = if start.attempt == 1 { String::new() } else { format!(", {why}") };

@@ -52,7 +52,7 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn decide(&self, standings: &[Standing]) -> Decision {
+    pub(super) fn decide(&self, standings: &[Standing], now: Instant) -> Decision {
         let runs: Vec<schedule::Run> = self
             .runs
             .iter()
@@ -63,14 +63,14 @@ impl Work<'_> {
                     Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
                     _ => Need::Unknown(Probing::Possible),
                 };
-                schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds) }
+                schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds, now) }
             })
             .collect();
         schedule::decide(&Observation {
             runs: &runs,
             slots: &self.slots,
             gpus: &self.gpus,
-            gpu_states: &self.gauges.states(Instant::now()),
+            gpu_states: &self.gauges.states(now),
             ending: self.ending,
             patience: self.options.patience,
             gate: self.gate(),
