@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::awake::Awake;
@@ -148,6 +149,8 @@ struct Work<'a> {
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
     /// What the probe on a GPU has found, until the driver was asked what it holds meanwhile.
     found_of_gpu: Option<measure::Answered>,
+    /// What is being tried out; it ends with the batch.
+    trials: JoinSet<()>,
     /// An adopted worker has ended.
     gone: Arc<Notify>,
     awake: Awake,
@@ -248,6 +251,7 @@ impl<'a> Work<'a> {
             ended: unbounded_channel(),
             findings: unbounded_channel(),
             found_of_gpu: None,
+            trials: JoinSet::new(),
             gone: Arc::default(),
             awake: Awake::default(),
         })
@@ -269,6 +273,7 @@ impl<'a> Work<'a> {
         }
         let decision = loop {
             self.observe();
+            self.end_trials();
             let now = Instant::now();
             self.gauge(now);
             let standings: Vec<Standing> = self.runs.iter().map(|run| self.standing(run, now)).collect();
