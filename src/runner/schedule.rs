@@ -10,10 +10,12 @@ use crate::run_dir::records::{Device, Start};
 
 mod passing;
 mod placement;
+mod relevant;
 
 pub use passing::Passed;
 use placement::{Places, is_meant};
 pub use placement::{fits, slots};
+pub use relevant::relevant;
 
 /// A place for one run at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -276,7 +276,7 @@ impl<'a> Work<'a> {
             self.end_trials();
             let now = Instant::now();
             self.gauge(now);
-            let standings: Vec<Standing> = self.runs.iter().map(|run| self.standing(run, now)).collect();
+            let standings = self.standings(now);
             let decision = self.decide(&standings, now);
             self.tell(&decision, &standings, now);
             if decision.done {
