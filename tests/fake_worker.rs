@@ -4,6 +4,7 @@
 //! protocol, with `FAKE_DRIFT` it gives other numbers from that step on, with `FAKE_SLOW` it is
 //! slower from that step on, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
 //! `FAKE_STILLBORN` it is killed before it has loaded anything, from the attempt of that number on.
+//! With `FAKE_LOADING` the first attempt at a run gets no further than loading.
 //! With `FAKE_GPU_MIB` it lets the stand-in for NVIDIA's library know that it holds so much of its GPU.
 //! Its probe is as fast as `FAKE_RATES` says for its number of threads (`1:121,2:200`, steps per second),
 //! and fails, or says nothing, where `FAKE_PROBE` says so.
@@ -191,6 +192,9 @@ impl Worker<'_> {
             self.start.checkpoint.map_or(What::Started, |checkpoint| What::Resumed { checkpoint }),
         )?;
         self.progress(step)?;
+        if self.start.attempt == 1 && std::env::var_os("FAKE_LOADING").is_some() {
+            self.wait_until(|| self.is_asked());
+        }
         while step < steps {
             if self.is_asked() || self.until.is_some_and(|until| step >= until) {
                 self.checkpoint(step, &rows, &alerts)?;

@@ -71,7 +71,9 @@ impl Batch {
         };
         drop(append_line(&self.dir.events(), &line, Durability::Rebuildable));
         let run = run.map(|run| format!(" {}/{}", run.experiment(), run.name())).unwrap_or_default();
-        drop(writeln!(self.log, "{} {event}{run}: {message}", jiff::Zoned::now().strftime("%F %T")));
+        // By one write: whoever follows the log sees whole lines.
+        let line = format!("{} {event}{run}: {message}\n", jiff::Zoned::now().strftime("%F %T"));
+        drop(self.log.write_all(line.as_bytes()));
     }
 
     /// Whether a second has passed since the last state of the queue.

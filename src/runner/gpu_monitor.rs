@@ -14,8 +14,8 @@ use nvml_wrapper::event::EventSet;
 
 use super::gpu_sample::GpuSample;
 
-/// Time between two samples.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two samples: what a run takes of a GPU is no better known than by its largest sample.
+const INTERVAL: Duration = Duration::from_millis(500);
 /// Longest time in which the end of the runner is not noticed.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A sample that is older says nothing about now: the driver does not answer.
@@ -34,7 +34,7 @@ struct Shared {
 
 #[derive(Clone, Default)]
 struct Latest {
-    /// When it was taken, and a sample of each GPU.
+    /// When the driver was asked, and a sample of each GPU: whatever happened before is in it.
     sample: Option<(Instant, Vec<GpuSample>)>,
     xids: Vec<Xid>,
     /// Errors until then have been heard.
@@ -52,7 +52,7 @@ pub struct Xid {
 /// What there is to know of the GPUs at this moment.
 #[derive(Clone, Debug, Default)]
 pub struct News {
-    /// When the samples were taken.
+    /// When the driver was asked for the samples.
     pub at: Option<Instant>,
     /// Of each GPU, by position; empty where the driver does not answer any more.
     pub samples: Vec<GpuSample>,
@@ -67,7 +67,7 @@ impl Monitor {
         shared.put(&nvml, &uuids);
         let watched = Arc::clone(&shared);
         let body = move || watch(&nvml, &uuids, &watched);
-        // Without the thread there are no further samples, and the runs go on all the same.
+        // Without the thread there are no further samples: the GPUs are then taken for silent.
         drop(thread::Builder::new().name("gpus".to_owned()).spawn(body));
         Monitor { shared }
     }
@@ -98,9 +98,10 @@ impl Drop for Monitor {
 
 impl Shared {
     fn put(&self, nvml: &Nvml, uuids: &[String]) {
+        let asked = Instant::now();
         let samples = uuids.iter().map(|uuid| GpuSample::read(nvml, uuid)).collect();
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.sample = Some((Instant::now(), samples));
+        latest.sample = Some((asked, samples));
     }
 
     /// What was told before this moment is known by now.

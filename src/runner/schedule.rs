@@ -9,10 +9,14 @@ use super::interrupt::Ending;
 use crate::run_dir::records::{Device, Start};
 use crate::say;
 
+mod passing;
 mod placement;
+mod relevant;
 
+pub use passing::Passed;
 use placement::{Places, is_meant};
 pub use placement::{fits, slots};
+pub use relevant::relevant;
 
 /// A place for one run at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub struct Run {
     /// What it takes of a GPU.
     pub need: Need,
     pub threads: Threads,
+    /// By later runs, on a GPU that has no room for it.
+    pub passed: Passed,
 }
 
 /// Threads of a run's process.
@@ -236,6 +242,8 @@ impl fmt::Display for Reason {
 pub struct Decision {
     pub actions: Vec<Action>,
     pub waiting: Vec<(usize, Reason)>,
+    /// Waiting runs, and the later ones that start where they would if it were empty.
+    pub passed: Vec<(usize, usize)>,
     /// Nothing is at work and nothing can be begun.
     pub done: bool,
 }
@@ -279,6 +287,7 @@ pub fn decide(seen: &Observation) -> Decision {
             Standing::PutOff | Standing::Finished | Standing::Left => {}
         }
     }
+    decision.passed = std::mem::take(&mut places.passed);
     // At the second signal nobody waits for a worker that cannot be ended from here.
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),

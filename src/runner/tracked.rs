@@ -11,7 +11,7 @@ use super::alerts::Listener;
 use super::child::Handle;
 use super::gauges::RunTelemetry;
 use super::gpu_memory::Takings;
-use super::schedule::{self, Live, Standing, Threads};
+use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
@@ -49,6 +49,8 @@ pub struct Tracked {
     pub put_off: Option<PutOff>,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
+    /// Later runs that started where it waits, since its last start, and when the first did.
+    passed: Option<(u32, Instant)>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
     /// What of its settings decides speed and memory.
@@ -137,6 +139,7 @@ impl Tracked {
             trouble: None,
             put_off: None,
             skipped: None,
+            passed: None,
             held: None,
             key: OnceCell::new(),
         }
@@ -222,6 +225,18 @@ impl Tracked {
         self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
     }
 
+    /// A later run has started where this one waits.
+    pub fn is_passed(&mut self, now: Instant) {
+        let (runs, first) = self.passed.unwrap_or((0, now));
+        self.passed = Some((runs + 1, first));
+    }
+
+    /// An attempt at it has begun.
+    pub fn begin(&mut self, worker: Worker) {
+        self.worker = Some(worker);
+        self.passed = None;
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
@@ -241,7 +256,13 @@ impl Tracked {
     }
 
     /// The run in the schedule's words. `seconds` is what it will probably take.
-    pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
+    pub fn scheduled(
+        &self,
+        standing: Standing,
+        gpus: usize,
+        seconds: Option<f64>,
+        now: Instant,
+    ) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
         let last = last_start(&self.seen.attempts);
         schedule::Run {
@@ -267,6 +288,10 @@ impl Tracked {
                 (None, Some(start)) => Threads::Begun(start.threads),
                 (None, None) => Threads::Open,
             },
+            passed: self.passed.map_or_else(Passed::default, |(runs, first)| Passed {
+                runs,
+                since: now.saturating_duration_since(first),
+            }),
         }
     }
 
@@ -304,11 +329,21 @@ impl Tracked {
         })
     }
 
+    /// Whether this attempt at it has made a step, as was last seen.
+    pub fn has_trained(&self, worker: &Worker) -> bool {
+        self.steps_of(worker) > 0
+    }
+
+    /// Steps that an attempt has made beyond the checkpoint it went on from.
+    fn steps_of(&self, worker: &Worker) -> u64 {
+        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
+        progress.map_or(0, |progress| progress.step.saturating_sub(worker.checkpoint.unwrap_or(0)))
+    }
+
     /// Whether its live attempt has shown what it takes: it has trained and evaluated.
     pub fn is_settled(&self) -> bool {
         let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };
-        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
-        let taken = progress.map_or(0, |p| p.step.saturating_sub(worker.checkpoint.unwrap_or(0)));
+        let taken = self.steps_of(worker);
         let until_evaluated = match record.settings.evaluate.every {
             Every::Steps(steps) => steps,
             Every::Epoch => record.steps_per_epoch,

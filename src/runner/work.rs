@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::awake::Awake;
@@ -148,6 +149,10 @@ struct Work<'a> {
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
+    /// What the probe on a GPU has found, until the driver was asked what it holds meanwhile.
+    found_of_gpu: Option<measure::Answered>,
+    /// What is being tried out; it ends with the batch.
+    trials: JoinSet<()>,
     /// An adopted worker has ended.
     gone: Arc<Notify>,
     awake: Awake,
@@ -243,6 +248,8 @@ impl<'a> Work<'a> {
             view: View::open(options.style),
             ended: unbounded_channel(),
             findings: unbounded_channel(),
+            found_of_gpu: None,
+            trials: JoinSet::new(),
             gone: Arc::default(),
             awake: Awake::default(),
         })
@@ -264,10 +271,11 @@ impl<'a> Work<'a> {
         }
         let decision = loop {
             self.observe();
+            self.end_trials();
             let now = Instant::now();
             self.gauge(now);
-            let standings: Vec<Standing> = self.runs.iter().map(|run| self.standing(run, now)).collect();
-            let decision = self.decide(&standings);
+            let standings = self.standings(now);
+            let decision = self.decide(&standings, now);
             self.tell(&decision, &standings, now);
             if decision.done {
                 break decision;
@@ -276,6 +284,7 @@ impl<'a> Work<'a> {
             for action in &decision.actions {
                 look_again |= self.carry_out(*action).await;
             }
+            self.count_passes(&decision, now);
             if look_again {
                 continue;
             }
@@ -329,7 +338,6 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
-        self.memories.look(&self.devices, &mut self.runs, now);
         self.follow_adopted();
         self.skip();
         // Stable: runs of one priority keep their order.
@@ -352,6 +360,15 @@ impl<'a> Work<'a> {
             Action::AskToEnd { run } => self.ask_to_end(run),
             Action::Kill { run, cause } => self.kill(run, cause),
             Action::Close { run } => self.close(run).await,
+        }
+    }
+
+    /// Notes which waiting runs were passed by those that have just started.
+    fn count_passes(&mut self, decision: &Decision, now: Instant) {
+        for (waiting, by) in &decision.passed {
+            if self.runs[*by].worker.is_some() {
+                self.runs[*waiting].is_passed(now);
+            }
         }
     }
 

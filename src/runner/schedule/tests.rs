@@ -20,6 +20,7 @@ fn run(name: &str, standing: Standing) -> Run {
         seconds: None,
         need: Need::Unknown(Probing::Possible),
         threads: Threads::Open,
+        passed: Passed::default(),
     }
 }
 
@@ -458,4 +459,42 @@ fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people(
     assert_eq!(placed(gpu(24, None)), start(1), "a whole one is free");
     assert_eq!(placed(gpu(20, Some(4))), [], "one becomes free when ours ends");
     assert_eq!(placed(gpu(2, None)), start(0), "others hold part of both");
+}
+
+#[test]
+fn a_gpu_is_kept_for_a_large_run_that_was_passed_often_enough_where_only_ours_are_in_its_way() {
+    const GIB: u64 = 1 << 30;
+    let needs = |name: &str, gib: u64, runs| Run {
+        wish: Wish::AnyGpu,
+        need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
+        passed: Passed { runs, since: Duration::ZERO },
+        ..run(name, Standing::Waiting)
+    };
+    let decided = |large: u64, passed, free: u64| {
+        let tenants = vec![Tenant { name: "x/a".into(), need: Some(6 * GIB), used: Some(6 * GIB) }];
+        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, tenants, ..GpuMemory::default() };
+        decide(&Observation {
+            runs: &[needs("large", large, passed), needs("small", 5, 0)],
+            slots: &slots(None, 1, 8, 4),
+            gpus: &["A100".to_owned()],
+            gpu_states: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            deadline: None,
+            vacancies: &Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() },
+            others: &[],
+        })
+    };
+    let passing = decided(20, 2, 18);
+    assert_eq!(passing.actions, [Action::Start { run: 1, slot: 0 }]);
+    assert_eq!(passing.passed, [(0, 1)]);
+    let kept = decided(20, 3, 18);
+    assert_eq!((kept.actions.len(), kept.passed.len(), kept.done), (0, 0, false));
+    let own = "GPU 0 has 18.0 GiB free, this run took 20.0 GiB last time; GPU 0 is kept for it";
+    let reason = "GPU 0 is kept for x/large, which 3 later runs have passed";
+    assert_eq!(kept.waiting, [(0, waits(own)), (1, waits(reason))]);
+    let crowded = decided(20, 3, 12);
+    assert_eq!((crowded.actions.len(), crowded.passed.len()), (1, 0), "it waits for other people");
+    assert_eq!(decided(17, 3, 18).actions.len(), 1, "it fits itself");
 }

@@ -1,4 +1,4 @@
-//! Which process holds a run's lock.
+//! Who holds the lock of a run: the process that a signal may be sent to.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

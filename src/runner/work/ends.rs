@@ -14,8 +14,9 @@ use crate::runner::starting;
 use crate::runner::tracked::{Kinship, PutOff, Worker};
 
 impl Work<'_> {
-    /// What there is to be seen around the end of a worker, just now. `badly`: the kernel may know more.
-    pub(super) fn witness(&mut self, worker: &Worker, badly: bool) -> Witness {
+    /// What there is to be seen around the end of a run's worker, just now. `badly`: the kernel may know
+    /// more.
+    pub(super) fn witness(&mut self, index: usize, worker: &Worker, badly: bool) -> Witness {
         let now = Instant::now();
         self.memory.look(now);
         let seconds = now.duration_since(worker.since).as_secs_f64();
@@ -29,7 +30,18 @@ impl Work<'_> {
             xids: worker.xids_just_now(now),
             seconds: (worker.kinship == Kinship::Own).then_some(seconds),
             device_memory_bytes: worker.takings.peak(),
+            has_trained: self.has_trained(index, worker),
         }
+    }
+
+    /// Whether an attempt that took anything of a GPU has made a step.
+    fn has_trained(&mut self, index: usize, worker: &Worker) -> bool {
+        let run = &mut self.runs[index];
+        if worker.takings.peak().is_some() {
+            // Its last steps may be newer than the last look.
+            run.look(&self.host, Instant::now());
+        }
+        run.has_trained(worker)
     }
 
     /// Writes an end and counts it; one that the disk does not take is kept until it does.

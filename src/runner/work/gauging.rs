@@ -27,6 +27,8 @@ impl Work<'_> {
         for event in self.gauges.hear(now) {
             self.tell_gpu_event(&event);
         }
+        self.memories.look(self.gauges.memories(), &mut self.runs);
+        self.take_answer(now);
         if self.sampled.is_none_or(|last| now.duration_since(last) >= telemetry::INTERVAL) {
             self.sampled = Some(now);
             self.gauges.settle(&mut self.runs, now);
