@@ -56,7 +56,8 @@ impl WorkspaceSettings {
     pub fn read(workspace: &Workspace) -> Result<WorkspaceSettings, Rejected> {
         let path = workspace.settings();
         // As a person would name it, from where the command works.
-        let shown = path.file_name().map_or(path.as_path(), Path::new);
+        let is_here = std::env::current_dir().is_ok_and(|here| here == workspace.root());
+        let shown = path.file_name().filter(|_| is_here).map_or(path.as_path(), Path::new);
         match diagnostic::read_text(&path, "make it a readable file, or take it away") {
             Ok(text) => WorkspaceSettings::from_text(shown, &text),
             Err(Unread::Missing(_)) => Ok(WorkspaceSettings::default()),

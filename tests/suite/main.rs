@@ -16,6 +16,7 @@ mod live;
 mod namespace;
 mod others;
 mod out_of_memory;
+mod place;
 mod pty;
 mod report;
 mod requests;
