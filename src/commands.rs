@@ -108,9 +108,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return error.exit();
     }
     match error.downcast_ref::<QueueError>() {
-        Some(QueueError::Rejected(_) | QueueError::SameName { .. } | QueueError::DataChanged { .. }) => {
-            Exit::Rejected
-        }
+        Some(QueueError::Rejected(_) | QueueError::DataChanged { .. }) => Exit::Rejected,
         _ => Exit::Failure,
     }
 }

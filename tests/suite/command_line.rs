@@ -37,7 +37,7 @@ fn a_wrong_file_is_refused_with_its_place_and_nothing_starts() {
         "experiments/bad.toml",
         "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n[train]\nstesp = 3\n",
     );
-    for verb in ["run", "queue", "plan", "check"] {
+    for verb in ["run", "queue", "plan"] {
         let output = overnight(&workspace, &[verb, "experiments/good.toml", "experiments/bad.toml"]).code(78);
         assert_eq!(
             output.stderr,

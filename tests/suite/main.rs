@@ -2,6 +2,7 @@
 
 mod alerts;
 mod causes;
+mod checking;
 mod clean;
 mod clock;
 mod command_line;
