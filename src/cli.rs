@@ -286,7 +286,8 @@ pub struct CleanArgs {
     /// Also runs that finished and were not touched for so many days.
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub older_than: Option<f64>,
-    /// Also all finished runs of each experiment but the N with the best values.
+    /// Also all finished runs of each experiment but the N with the best values (--all-but-best=3); 1 where
+    /// no number is given.
     #[arg(
         long,
         value_name = "N",

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::cause::{self, Cause};
-use super::records::Start;
+use super::records::{Event, Start};
 use super::scan::{self, Seen};
 use super::status::{self, Stage, Waiting};
-use super::{Status, machine, requests, split};
+use super::{Status, machine, read, requests, split};
 use crate::say;
 
 /// Why it waits or is held, or how it ended badly; empty where the state says all.
@@ -80,10 +80,14 @@ fn waiting(seen: &Seen, because: Waiting) -> String {
     }
 }
 
-/// What was written of the end of the last attempt.
+/// What was written of the end of the last attempt: by the runner, else by the worker itself.
 fn last_words(seen: &Seen) -> Option<String> {
     let end = cause::last_end(&seen.attempts)?;
-    Some(end.why.trim().to_owned()).filter(|why| !why.is_empty())
+    let by_worker = || {
+        let events = read::lines::<Event>(&seen.dir.events()).ok()?.records;
+        cause::failed(&events, end.attempt).map(|(_, message)| message.to_owned())
+    };
+    Some(end.why.trim().to_owned()).filter(|why| !why.is_empty()).or_else(by_worker)
 }
 
 /// "21 Nov 05:10": pages are not built anew only because time passes, so none says how long ago.

@@ -239,3 +239,14 @@ fn a_model_that_cannot_be_held_in_memory_is_warned_of() {
     let json = workspace.overnight(&["check", "--json", "experiments/x.toml"]).code(0).stdout;
     assert!(json.contains("this machine has"), "{json}");
 }
+
+#[test]
+fn runs_that_were_finished_before_are_named_with_the_way_to_train_them_again() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    let run = |workspace: &Workspace| workspace.run(&["experiments/x.toml"]).code(0).stderr;
+    assert!(!run(&workspace).contains("--again"));
+    assert!(run(&workspace).contains("this run was finished before (--again trains it once more)\n"));
+    let workspace = workspace.experiment("x", 4, &[1, 2], "");
+    assert!(run(&workspace).contains("1 of 2 runs were finished before (--again trains it once more)\n"));
+    assert!(run(&workspace).contains("all 2 runs were finished before (--again trains them once more)\n"));
+}

@@ -14,6 +14,7 @@ mod gpus;
 mod hooks;
 mod leave;
 mod live;
+mod morning;
 mod namespace;
 mod others;
 mod out_of_memory;
