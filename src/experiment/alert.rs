@@ -105,7 +105,7 @@ struct Written {
 /// is added to `found`, with its path and its place within a sentence.
 pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Alert>> {
     let rules = parse::sections(path, value, found);
-    let mut understood = |(path, rule): (String, Value)| {
+    let understood = |(path, rule): (String, Value)| {
         let before = found.len();
         let written: Written = read_all(FileKind::Experiment, &path, rule, found)?;
         if found.len() > before {
@@ -116,7 +116,7 @@ pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Al
         }
         written.understood(&path).map_err(|problem| found.push(problem)).ok()
     };
-    rules.map(|rule| understood(rule)).collect()
+    rules.map(understood).collect()
 }
 
 impl Written {

@@ -127,7 +127,7 @@ struct Written {
 /// is added to `found`, with its path and its place within a sentence.
 pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Budget>> {
     let budgets = parse::sections(path, value, found);
-    let mut understood = |(path, budget): (String, Value)| {
+    let understood = |(path, budget): (String, Value)| {
         let before = found.len();
         let written: Written = read_all(FileKind::Experiment, &path, budget, found)?;
         let require = Requirement::parse(&written.require)
@@ -141,7 +141,7 @@ pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Bu
             .filter(|_| found.len() == before)
             .map(|require| Budget { name: written.name.clone(), require })
     };
-    budgets.map(|budget| understood(budget)).collect()
+    budgets.map(understood).collect()
 }
 
 /// What a run of these settings can never give of what its budgets require.

@@ -32,10 +32,8 @@ pub fn trail(events: &[Event]) -> Vec<Point> {
     let mut before: Option<u32> = None;
     for event in standing(events) {
         match &event.what {
-            What::Resumed { checkpoint } => {
-                if came_from.is_none_or(|(step, _)| step != *checkpoint) {
-                    came_from = before.map(|attempt| (*checkpoint, attempt));
-                }
+            What::Resumed { checkpoint } if came_from.is_none_or(|(step, _)| step != *checkpoint) => {
+                came_from = before.map(|attempt| (*checkpoint, attempt));
             }
             What::Checkpointed { history, weights, .. } => {
                 let made_before = came_from.filter(|(step, _)| *step == event.step);
