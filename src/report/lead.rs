@@ -30,9 +30,11 @@ pub fn leader(ranked: &[&RunSummary]) -> Option<String> {
     Some(compared("", first, one.value, second, other.value))
 }
 
-/// Whether it may still come to another value: it is at work, or has begun and waits.
+/// Whether it may still come to another value: it is at work, waits or is held. One that was stopped has
+/// ended for good, and one that is skipped never begins.
 fn goes_on(run: &RunSummary) -> bool {
-    matches!(run.state.class.as_str(), "running" | "waiting" | "held") && run.step < run.steps
+    let ended = ["stopped", "skipped"].contains(&run.state.word.as_str());
+    matches!(run.state.class.as_str(), "running" | "waiting" | "held") && !ended && run.step < run.steps
 }
 
 /// The two at the last step at which both were measured; nothing where there is none.

@@ -26,8 +26,6 @@ enum Edge {
     Bottom,
 }
 
-/// Cuts that are told in words; a chart of more says how many more.
-const TOLD: usize = 8;
 /// Signs nearer to each other than this stand for each other, in CSS pixels.
 const APART_PX: f64 = 14.0;
 
@@ -51,20 +49,22 @@ pub(super) fn draw(area: &Area, prepared: &[Prepared], x: &Scale, y: &Scale, wid
     }
 }
 
-/// ` Cut off above: train, up to 10.9 at step 10.`
+/// ` Cut off above: train, up to 10.9 at step 10.` Of several lines the farthest is named.
 pub(super) fn in_words(prepared: &[Prepared], x: &Scale, y: &Scale, x_label: &str) -> String {
     let cuts = cuts(prepared, x, y);
     let mut text = String::new();
-    for Cut { label, at, edge, .. } in cuts.iter().take(TOLD) {
-        let (side, end) = match edge {
-            Edge::Top => ("above", "up to"),
-            Edge::Bottom => ("below", "down to"),
-        };
+    for (edge, side, end, outward) in
+        [(Edge::Top, "above", "up to", 1.0), (Edge::Bottom, "below", "down to", -1.0)]
+    {
+        let there = || cuts.iter().filter(|cut| cut.edge == edge);
+        let farther = |one: &&Cut, other: &&Cut| (one.at.1 * outward).total_cmp(&(other.at.1 * outward));
+        let Some(Cut { label, at, .. }) = there().max_by(farther) else { continue };
         let (value, place) = (measured(at.1), measured(at.0));
-        let _ = write!(text, " Cut off {side}: {label}, {end} {value} at {x_label} {place}.");
-    }
-    if cuts.len() > TOLD {
-        let _ = write!(text, " And {} more are cut off.", cuts.len() - TOLD);
+        let who = match there().count() {
+            1 => (*label).to_owned(),
+            lines => format!("{lines} lines, the farthest {label}"),
+        };
+        let _ = write!(text, " Cut off {side}: {who}, {end} {value} at {x_label} {place}.");
     }
     text
 }
