@@ -8,6 +8,7 @@ pub mod chart;
 mod experiment_page;
 mod files;
 mod index_page;
+mod lead;
 pub mod model;
 mod rows;
 mod run_page;

@@ -10,6 +10,7 @@
 pub mod axis;
 pub mod backend;
 pub mod confusion;
+mod cut;
 mod describe;
 pub mod night;
 pub mod number;
@@ -169,6 +170,9 @@ pub fn draw(chart: &Chart) -> String {
     for one in by_weight(Weight::Plain).chain(by_weight(Weight::Lead)) {
         draw_series(&area, one, &x, &y, f64::from(width_px));
     }
+    if chart.size != Size::Spark {
+        cut::draw(&area, &prepared, &x, &y, f64::from(width_px));
+    }
     drop(area);
     assemble(chart, &prepared, &x, &y, layers)
 }
@@ -309,7 +313,7 @@ fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: 
         label_room(y),
         if prepared.len() > MANY_LINES { " many" } else { "" },
         Escaped(&chart.title),
-        Escaped(&describe::in_words(chart, prepared, x)),
+        Escaped(&(describe::in_words(chart, prepared, x) + &cut::in_words(prepared, x, y, &chart.x.label))),
     );
     let _ = write!(svg, r#"<g class="scale">{under}</g>"#);
     let _ = write!(

@@ -335,6 +335,7 @@ fn fingerprint(file: &Fingerprint) -> String {
 
 fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
     let end_of = |attempt| crate::run_dir::status::end_of(&files.seen.attempts, attempt);
+    let last = crate::run_dir::status::last_start(&files.seen.attempts);
     let row = |start: &Start| {
         let end = end_of(start.attempt);
         AttemptRow {
@@ -348,7 +349,11 @@ fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
             from: start
                 .checkpoint
                 .map_or_else(|| "the beginning".into(), |step| format!("step {}", count(step))),
-            outcome: end.map_or_else(|| start.why.clone(), outcome),
+            outcome: match end {
+                Some(end) => outcome(end),
+                None if files.seen.status.is_running() && Some(start) == last => "at work".into(),
+                None => "nobody saw it end".into(),
+            },
         }
     };
     let starts = files.seen.attempts.iter().filter_map(|line| match line {

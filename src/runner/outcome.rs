@@ -3,13 +3,13 @@
 use super::Selection;
 use super::interrupt::Ending;
 use super::schedule::{Decision, Reason};
-use super::tracked::{self, Tracked};
+use super::tracked::Tracked;
 use crate::exit::Exit;
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::Stage;
-use crate::run_dir::{RunDir, Status, requests};
+use crate::run_dir::{RunDir, Status, reason, requests};
 
 /// A run that is not finished when the batch has ended.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ impl LeftRun {
             (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
             (None, _, Some(reason)) => reason.to_string(),
             (None, Status::Lost, None) => {
-                tracked::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
+                reason::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
             }
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),

@@ -53,6 +53,8 @@ fn clean_follows_the_rules_of_the_workspace_and_deletes_nothing_unasked() {
     clean(&workspace, &["--yes"]).says("freed");
     assert_eq!(checkpoints(&workspace), [1; 2]);
     assert!(clean(&workspace, &[]).stdout.contains("nothing to clean"));
+    let stray = workspace.overnight(&["clean", "--all-but-best", "1", "--yes"]).code(2);
+    assert_eq!(stray.stderr, "error: there is no run 1; the number is written --all-but-best=1\n");
     clean(&workspace, &["--all-but-best", "--yes"]);
     assert_eq!(workspace.runs("x"), [workspace.seed("x", 1)], "the command line stands above the file");
 }

@@ -75,7 +75,7 @@ fn what_can_be_refused_is_refused_before_the_terminal_is_given_back() {
         .experiment("y", 4, &[1], "")
         .file("experiments/wrong.toml", "[dta]\n");
     let detach = |file: &str| workspace.spawn(&["run", "--no-report", "--detach", file]).wait();
-    detach("experiments/wrong.toml").code(78).says("no [data] section");
+    detach("experiments/wrong.toml").code(78).says("no setting `dta`");
     assert!(!is_at_work(&workspace));
     let runner = workspace.start(&[X]);
     wait_until("the run holds", || holds(&workspace));

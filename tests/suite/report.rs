@@ -151,7 +151,8 @@ fn the_first_page_says_what_needs_somebody() {
     let page = place.page("index.html");
     assert!(page.contains("<h1>2 runs finished. One needs you.</h1>"));
     assert!(page.contains("the loss was not finite at step 300"));
-    assert!(page.contains("interrupted; goes on from its last checkpoint") && page.contains(">queued<"));
+    assert!(page.contains("goes on from its last checkpoint (overnight run)"));
+    assert!(page.contains(">queued (overnight run works the queue)<"));
     assert!(page.contains("The night") && page.contains(r#"class="bar bad""#));
 }
 
@@ -165,8 +166,12 @@ fn a_batch_between_two_runs_is_said_without_a_zero() {
     assert!(
         place.page("index.html").contains("<h1>2 of 5 runs done, none is running now. One needs you.</h1>")
     );
+    let whole = place.page("experiments/depth/index.html");
     let _alive = place.revive(1);
     place.build();
+    let page = place.page("experiments/depth/index.html");
+    assert!(page.contains(" leads so far: validation loss "), "{whole}\n{page}");
+    assert!(page.contains("At step ") && page.contains(", where both have been, "), "{page}");
     assert!(place.page("index.html").contains("<h1>1 of 5 runs done, 1 is running. One needs you.</h1>"));
 }
 

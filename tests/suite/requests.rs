@@ -80,10 +80,11 @@ fn a_retry_can_go_back_to_an_earlier_checkpoint() {
     workspace.run(&[X]).code(100);
     let run = workspace.seed("x", 1);
     assert_eq!(ends(&run)[0].checkpoint, Some(6));
-    overnight(&workspace, &["retry", "x", "--from", "4"]).code(0);
+    let words = |step: &str| overnight(&workspace, &["retry", "x", "--from", step]).code(0).stdout;
+    assert!(words("4").ends_with(" goes on from step 4\n"));
     workspace.run(&[]).code(100);
     assert_eq!(starts(&run)[1].checkpoint, Some(4));
-    overnight(&workspace, &["retry", "x", "--from", "0"]).code(0);
+    assert!(words("0").ends_with(" begins again from the start\n"));
     workspace.run(&[]).code(100);
     assert_eq!(starts(&run)[2].checkpoint, None, "from the beginning");
     overnight(&workspace, &["retry", "x"]).code(0);
@@ -95,7 +96,8 @@ fn a_retry_can_go_back_to_an_earlier_checkpoint() {
 fn an_attempt_that_dies_before_it_went_on_leaves_the_wish_for_an_earlier_checkpoint_standing() {
     let workspace = Workspace::new().experiment("x", 8, &[1], "fail@7").variable("FAKE_STILLBORN", "2");
     workspace.run(&[X]).code(100);
-    overnight(&workspace, &["retry", "x", "--from", "4"]).code(0);
+    let words = |step: &str| overnight(&workspace, &["retry", "x", "--from", step]).code(0).stdout;
+    assert!(words("4").ends_with(" goes on from step 4\n"));
     workspace.run(&[]).code(100);
     let checkpoints: Vec<_> = starts(&workspace.seed("x", 1)).iter().map(|start| start.checkpoint).collect();
     assert_eq!(checkpoints, [None, Some(4), Some(4), Some(4), Some(4)], "the retries end all the same");

@@ -128,6 +128,14 @@ impl Workspace {
         self.command(arguments).stdout(full()).stderr(full()).status().unwrap()
     }
 
+    /// `overnight` with `arguments` to its end, typed in `folder` of the workspace without `-C`.
+    pub fn typed_in(&self, folder: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
+        command.current_dir(self.path(folder)).args(arguments).env("OVERNIGHT_WORKER", fake_worker());
+        command.env_remove("CUDA_VISIBLE_DEVICES").stdin(Stdio::null());
+        Workspace::spawned(command).wait()
+    }
+
     /// `overnight` with `arguments`, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));

@@ -5,6 +5,7 @@ mod words;
 
 use std::borrow::Cow;
 
+use super::super::chart::number::measured;
 use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
@@ -108,13 +109,31 @@ fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<P
     let values = table.points("time", &column.name);
     let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
         Kind::Gauge => Box::new(values),
-        Kind::Counter => Box::new(rates(values.collect()).into_iter()),
+        Kind::Counter => {
+            let counts: Vec<Point> = values.collect();
+            // What a counter rose by in a pause, other runs and people did.
+            Box::new(stretches(&counts).into_iter().flat_map(rates).collect::<Vec<_>>().into_iter())
+        }
     };
     values.map(|(time, value)| (span.place(time), value / shown.divisor)).collect()
 }
 
+/// Samples that lie further apart than so many usual intervals have a pause between them.
+const PAUSE_INTERVALS: f64 = 4.0;
+
+/// The stretches in which samples came as usual. Nothing is known of a pause, so no line leads over it.
+fn stretches(points: &[Point]) -> Vec<&[Point]> {
+    let mut apart: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    if apart.is_empty() {
+        return vec![points];
+    }
+    let middle = apart.len() / 2;
+    let usual = *apart.select_nth_unstable_by(middle, f64::total_cmp).1;
+    points.chunk_by(|one, other| other.0 - one.0 <= PAUSE_INTERVALS * usual).collect()
+}
+
 /// What a counter rose by in each second between two rows. One that fell began anew with the machine.
-fn rates(counts: Vec<Point>) -> Vec<Point> {
+fn rates(counts: &[Point]) -> Vec<Point> {
     let rate = |pair: &[Point]| {
         let ((from, before), (to, after)) = (pair[0], pair[1]);
         (to > from && after >= before).then(|| (to, (after - before) / (to - from)))
@@ -133,13 +152,23 @@ fn drawn(
     let unit = span.unit;
     let note =
         if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
-    let (label, weight) = (shown.title.clone(), Weight::Plain);
+    let series = stretches(&points).into_iter().enumerate().map(|(index, points)| Series {
+        label: match (index, points.first()) {
+            (0, _) | (_, None) => shown.title.clone(),
+            (_, Some((at, _))) => format!("{} after a pause, from {unit} {}", shown.title, measured(*at)),
+        },
+        number: summary.number % 8,
+        points: points.to_vec(),
+        weight: Weight::Plain,
+        form: Form::AsIs,
+    });
+    let series = series.collect();
     let chart = Chart {
         title: shown.title.clone(),
         subtitle: note.clone(),
         x: Axis { label: unit.into(), spread: Spread::Linear, range: Range::Fixed(0.0, span.length) },
         y: Axis { label: shown.title.clone(), spread: Spread::Linear, range: shown.range },
-        series: vec![Series { label, number: summary.number % 8, points, weight, form: Form::AsIs }],
+        series,
         events,
         size: Size::Third,
     };
@@ -248,6 +277,16 @@ mod tests {
     }
 
     #[test]
+    fn no_line_leads_over_a_pause() {
+        let at = |times: &[f64]| times.iter().map(|time| (*time, 1.0)).collect::<Vec<Point>>();
+        let lengths = |times: &[f64]| stretches(&at(times)).iter().map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(&[0.0, 2.0, 4.1, 6.0, 60.0, 62.0, 64.0]), [4, 3]);
+        assert_eq!(lengths(&[0.0, 2.0, 4.0, 9.0, 11.0]), [5], "a late sample is no pause");
+        assert_eq!(lengths(&[0.0]), [1]);
+        assert_eq!(lengths(&[0.0, 50.0]), [2]);
+    }
+
+    #[test]
     fn counters_are_shown_as_rates() {
         let shown = Shown::of("network_received_bytes").unwrap();
         assert_eq!(
@@ -255,7 +294,7 @@ mod tests {
             ("Network received", "MiB/s", Kind::Counter)
         );
         let counts = vec![(0.0, 100.0), (2.0, 300.0), (4.0, 10.0), (6.0, 10.0)];
-        assert_eq!(rates(counts), [(2.0, 100.0), (6.0, 0.0)]);
+        assert_eq!(rates(&counts), [(2.0, 100.0), (6.0, 0.0)]);
     }
 
     #[test]
