@@ -5,7 +5,7 @@ use overnight::run_dir::write::{Durability, replace_json};
 use overnight::run_dir::{read, scan};
 use rustix::process::Signal;
 
-use crate::workspace::{Running, Workspace, starts, step, wait_until};
+use crate::workspace::{Running, Workspace, is_alive, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -145,7 +145,6 @@ fn a_person_who_ends_the_batch_does_not_wait_for_a_measurement() {
         !probes.is_empty()
     });
     end(runner);
-    let is_gone = |process: &i32| !std::path::Path::new(&format!("/proc/{process}/cmdline")).exists();
-    wait_until("the probe is gone", || probes.iter().all(is_gone));
+    wait_until("the probe is gone", || !probes.iter().any(is_alive));
     assert_eq!(starts(&workspace.seed("x", 1)).len(), 0);
 }

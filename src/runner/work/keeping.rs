@@ -25,7 +25,8 @@ impl Work<'_> {
     }
 
     /// Tells hooks that the batch is over and waits for those at work, no longer than their timeout;
-    /// a signal ends the waiting.
+    /// a signal ends the waiting. The exit code stands by then: it speaks of the runs, and nothing of them
+    /// is lost with a hook.
     pub(super) async fn tell_of_the_end(mut self, outcome: &Outcome, interrupts: &mut Interrupts) {
         let is_in_a_hurry = matches!(self.ending, Ending::Now(_));
         if !is_in_a_hurry {
