@@ -406,7 +406,7 @@ mod tests {
             scene.stop.store(true, Ordering::Relaxed);
             taken_over.unwrap();
         });
-        assert!(!lock::is_held(&scene.workspace.watcher_lock()));
+        lock::wait_until_free(&scene.workspace.watcher_lock());
     }
 
     #[test]

@@ -189,6 +189,8 @@ fn what_killed_processes_left_is_named_and_goes() {
     );
     assert!(workspace.path("runs/x/.new-fresh").exists(), "somebody may be queueing");
     drop(worker);
+    // A process that another test starts this moment may have inherited it.
+    wait_until("nobody holds the lock", || !lock::is_held(&run.alive_lock()));
     clean(&workspace, &["--yes"]);
     assert!(
         !damaged.exists()

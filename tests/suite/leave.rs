@@ -1,6 +1,7 @@
 //! Leaving a runner alone: detached, with its terminal closed under it, watched from another.
 
 use std::fs;
+use std::process::Command;
 
 use overnight::run_dir::lock;
 use overnight::run_dir::records::{Ask, RunnerLock};
@@ -221,9 +222,12 @@ echo ends >> \"$INHIBITED\"
 
 /// A workspace where that one stands before any other.
 fn with_logind(workspace: Workspace, script: &str) -> Workspace {
-    let workspace = workspace.file("bin/systemd-inhibit", script);
-    let program = workspace.path("bin/systemd-inhibit");
-    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let workspace = workspace.file("script", script).file("bin/.keep", "");
+    // Not written by us: a process that another test starts this moment would hold it open for writing, and
+    // nobody could start it.
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(workspace.path("script")).arg(workspace.path("bin/systemd-inhibit"));
+    assert!(install.status().unwrap().success());
     let path = format!("{}:{}", workspace.path("bin").display(), std::env::var("PATH").unwrap());
     let record = workspace.path("inhibited");
     workspace.variable("PATH", &path).variable("INHIBITED", record.to_str().unwrap())

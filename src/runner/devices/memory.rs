@@ -70,17 +70,17 @@ mod tests {
 
     #[test]
     fn a_reading_that_changed_under_its_hand_is_taken_anew_some_times() {
-        let table: [(&[(u64, u64)], Option<u64>, &str); 5] = [
-            (&[(14, 14), (9, 9)], Some(14), "nothing changed"),
-            (&[(14, 9), (9, 9), (4, 4)], Some(9), "a process took its memory meanwhile"),
-            (&[(9, 8), (8, 7), (7, 6), (6, 5), (5, 5)], Some(5), "it never rests: the last one counts"),
-            (&[(14, 9)], None, "the driver answers no more"),
-            (&[], None, "the driver does not answer"),
+        let table = [
+            (vec![(14, 14), (9, 9)], Some(14), "nothing changed"),
+            (vec![(14, 9), (9, 9), (4, 4)], Some(9), "a process took its memory meanwhile"),
+            (vec![(9, 8), (8, 7), (7, 6), (6, 5), (5, 5)], Some(5), "it never rests: the last one counts"),
+            (vec![(14, 9)], None, "the driver answers no more"),
+            (vec![], None, "the driver does not answer"),
         ];
         for (readings, free, why) in table {
-            let mut readings = readings.iter();
+            let mut readings = readings.into_iter();
             let found = steady(|| {
-                let (before, free) = *readings.next()?;
+                let (before, free) = readings.next()?;
                 Some((before, DeviceMemory { free, ..DeviceMemory::default() }))
             });
             assert_eq!(found.map(|memory| memory.free), free, "{why}");

@@ -41,6 +41,8 @@ impl Work<'_> {
         let latest = Instant::now() + self.hooks.longest();
         while !self.hooks.is_done() && !is_in_a_hurry {
             tokio::select! {
+                // A runner that was held up finds both: what a hook came to, and that its time is over.
+                biased;
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
                 _ = interrupts.next() => break,
                 () = tokio::time::sleep_until(latest.into()) => break,
