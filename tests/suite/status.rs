@@ -17,10 +17,9 @@ fn of<'a>(shown: &'a Value, experiment: &str) -> &'a Value {
 }
 
 fn queue_says(workspace: &Workspace, waiting: usize) -> bool {
-    workspace.runs("y").iter().any(|run| step(run) == 2)
-        && workspace.batch().queue_json().is_file()
-        && workspace.queue_state().counts.waiting == waiting
-        && workspace.queue_state().counts.running == 1
+    let holds = workspace.runs("y").iter().any(|run| step(run) == 2);
+    let counts = || workspace.queue_state().counts;
+    holds && (counts().waiting, counts().running) == (waiting, 1)
 }
 
 fn release(workspace: &Workspace) {
