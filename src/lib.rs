@@ -34,6 +34,7 @@
 pub mod clean;
 pub mod cli;
 pub mod commands;
+pub mod curves;
 pub mod data_files;
 pub mod doctor;
 pub mod exit;
