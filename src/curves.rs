@@ -54,11 +54,12 @@ pub enum Happened {
     Throttled(String),
 }
 
-/// Whether values may still be added.
+/// How much of the run there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Live,
-    Over,
+pub enum Extent {
+    /// Values may still be added.
+    SoFar,
+    Whole,
 }
 
 /// All that is looked at of one run.
@@ -68,7 +69,7 @@ pub struct Observed {
     pub metric: String,
     pub curves: Vec<Curve>,
     pub marks: Vec<Mark>,
-    pub stage: Stage,
+    pub extent: Extent,
 }
 
 /// A sentence, with what it is about.
@@ -103,7 +104,7 @@ pub enum Kind {
 
 /// Everything worth saying about the curves of a run, most important first.
 pub fn said(run: &Observed) -> Vec<Said> {
-    let courses: Vec<Course> = run.curves.iter().map(|curve| Course::of(curve, run.stage)).collect();
+    let courses: Vec<Course> = run.curves.iter().map(|curve| Course::of(curve, run.extent)).collect();
     let course = |name: &str| courses.iter().find(|course| course.name == name);
     let mut said = Vec::new();
     let overfitting = trends::overfitting(course);

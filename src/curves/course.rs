@@ -1,7 +1,7 @@
 //! A curve made ready to be judged: what is finite of it, its noise, and its level window by window.
 
 use super::robust::{median, median_in, noise};
-use super::{Curve, Point, Stage};
+use super::{Curve, Extent, Point};
 use crate::experiment::metric::{Direction, direction_of};
 
 /// Longer curves are folded into so many cells of several values: spikes show at that fineness, and
@@ -20,7 +20,7 @@ const NOISY_BEYOND: usize = 60;
 pub struct Course {
     pub name: String,
     pub direction: Direction,
-    pub stage: Stage,
+    pub extent: Extent,
     /// The finite points, with their own values.
     pub points: Vec<Point>,
     /// The points that are not finite.
@@ -63,7 +63,7 @@ pub struct Level {
 }
 
 impl Course {
-    pub fn of(curve: &Curve, stage: Stage) -> Course {
+    pub fn of(curve: &Curve, extent: Extent) -> Course {
         let direction = direction_of(&curve.name);
         let sign = if direction == Direction::Higher { -1.0 } else { 1.0 };
         let mut lost = Lost::default();
@@ -84,7 +84,7 @@ impl Course {
         Course {
             name: curve.name.clone(),
             direction,
-            stage,
+            extent,
             lost,
             levels: levels(&points, &bad, noise),
             noise,

@@ -1,7 +1,7 @@
 //! Where a curve began, how good it became, where it ended, and what of it is no number.
 
 use super::course::Course;
-use super::{Stage, step, title};
+use super::{Extent, step, title};
 use crate::experiment::metric::Direction;
 use crate::say::measured;
 
@@ -35,9 +35,9 @@ pub fn sentence(course: &Course) -> Option<String> {
     if course.is_noisy {
         return Some(noisy(course, name));
     }
-    let (to, at_the_end) = match course.stage {
-        Stage::Over => ("ended at", "best and last value"),
-        Stage::Live => ("is at", "best and newest value"),
+    let (to, at_the_end) = match course.extent {
+        Extent::Whole => ("ended at", "best and last value"),
+        Extent::SoFar => ("is at", "best and newest value"),
     };
     let (best_value, best_step) = (measured(best.1), step(best.0));
     let way = if best.1 < first.1 { "fell" } else { "rose" };

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Curve, Mark, Observed, Point, Said, Stage, said};
+use super::{Curve, Extent, Mark, Observed, Point, Said, said};
 
 /// Draws of a seed that stay the same for ever.
 pub struct Draws(ChaCha8Rng);
@@ -44,7 +44,7 @@ pub fn power(t: f64) -> f64 {
 }
 
 pub fn run(metric: &str, curves: Vec<Curve>, marks: Vec<Mark>) -> Observed {
-    Observed { metric: metric.to_owned(), curves, marks, stage: Stage::Over }
+    Observed { metric: metric.to_owned(), curves, marks, extent: Extent::Whole }
 }
 
 pub fn said_of(metric: &str, curves: Vec<Curve>, marks: Vec<Mark>) -> Vec<Said> {

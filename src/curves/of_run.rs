@@ -1,9 +1,12 @@
 //! From the files of a run to what is looked at: its metrics, its events, its telemetry.
 
-use super::{Curve, Happened, Mark, Observed, Point, Stage};
+use std::path::Path;
+
+use super::{Curve, Extent, Happened, Mark, Observed, Point, Said, said};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Event, What};
 use crate::run_dir::telemetry::{THROTTLE, throttle_words};
+use crate::run_dir::{RunDir, alerts, read};
 
 /// Columns that are no metrics.
 const NO_METRIC: [&str; 4] = ["step", "epoch", "time", "elapsed"];
@@ -15,13 +18,21 @@ const LR_ALONE: f64 = 3.0;
 /// Marks of one kind: a run resumed a hundred times is not told by each.
 const MARKS: usize = 200;
 
+/// What is to be said of a run's curves, read from its directory; what cannot be read is left out.
+pub fn read(dir: &RunDir, metric: &str, extent: Extent) -> Vec<Said> {
+    let table = |path: &Path| Metrics::read(path).unwrap_or_default();
+    let events: Vec<Event> = read::lines(&dir.events()).map(|lines| lines.records).unwrap_or_default();
+    let (metrics, telemetry) = (table(&dir.metrics()), table(&dir.telemetry()));
+    said(&observed(metric, &metrics, &alerts::standing(&events), &telemetry, extent))
+}
+
 /// What the curves of a run are judged by. `events` are those that still stand.
 pub fn observed(
     metric: &str,
     metrics: &Metrics,
     events: &[&Event],
     telemetry: &Metrics,
-    stage: Stage,
+    extent: Extent,
 ) -> Observed {
     let names = metrics.columns.iter().map(|column| column.name.as_str());
     let names = names.filter(|name| !NO_METRIC.contains(name));
@@ -37,7 +48,7 @@ pub fn observed(
     let mut marks: Vec<Mark> = resumed.take(MARKS).collect();
     marks.extend(curves.iter().filter(|curve| curve.name == "lr").flat_map(|lr| changes_of_lr(&lr.points)));
     marks.extend(throttled(metrics, telemetry));
-    Observed { metric: metric.to_owned(), curves, marks, stage }
+    Observed { metric: metric.to_owned(), curves, marks, extent }
 }
 
 /// The points in strictly rising order of steps; where steps go back, later points win, because a

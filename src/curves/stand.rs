@@ -2,7 +2,7 @@
 
 use super::course::{Course, Level};
 use super::robust::quantile;
-use super::{Kind, Stage, step, title};
+use super::{Extent, Kind, step, title};
 use crate::say::measured;
 
 /// Fewer levels do not show a stretch that stands still.
@@ -54,9 +54,11 @@ pub fn sentences(course: &Course) -> Vec<(Kind, String)> {
 fn plateau(course: &Course, from: &Level, level: f64) -> String {
     let name = title(&course.name);
     let (since, level) = (step(from.from), measured(course.value(level)));
-    match course.stage {
-        Stage::Live => format!("{name} has stood still since step {since}, within its noise, near {level}."),
-        Stage::Over => format!("{name} stood still from step {since} on, within its noise, near {level}."),
+    match course.extent {
+        Extent::SoFar => {
+            format!("{name} has stood still since step {since}, within its noise, near {level}.")
+        }
+        Extent::Whole => format!("{name} stood still from step {since} on, within its noise, near {level}."),
     }
 }
 
@@ -101,9 +103,9 @@ fn still_improving(course: &Course) -> Option<String> {
     if better <= SURE * before_error.hypot(end_error) || better <= 0.0 {
         return None;
     }
-    let verb = match course.stage {
-        Stage::Live => "still improves",
-        Stage::Over => "still improved at the end",
+    let verb = match course.extent {
+        Extent::SoFar => "still improves",
+        Extent::Whole => "still improved at the end",
     };
     Some(format!(
         "{} {verb}: the middle of the last quarter of the steps is {}, of the quarter before {}.",

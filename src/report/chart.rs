@@ -44,6 +44,8 @@ pub struct Chart {
     pub series: Vec<Series>,
     pub events: Vec<Event>,
     pub size: Size,
+    /// What a person would say of its lines; empty where the description names each line's values.
+    pub told: String,
 }
 
 /// What an axis shows.

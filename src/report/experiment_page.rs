@@ -180,6 +180,7 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         series: series.collect(),
         events: Vec::new(),
         size,
+        told: String::new(),
     };
     let key = |run: &&RunSummary| Key {
         class: series_class(run.number),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::chart::Point;
 use super::chart::series::{in_order, smoothed, thinned};
 use super::files::RunFiles;
+use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
@@ -67,6 +68,9 @@ pub struct RunSummary {
     pub budgets: Vec<Verdict>,
     /// Thinned curves by metric, over steps.
     pub curves: BTreeMap<String, Vec<(f64, Number)>>,
+    /// What a person would say of its curves, most important first.
+    #[serde(default)]
+    pub said: Vec<Said>,
 }
 
 /// A status as pages show it: a word, and a class for its sign and color.
@@ -159,6 +163,7 @@ impl RunSummary {
             seed: record.map(|record| record.settings.train.seed),
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             best: best(files, &metric),
+            said: said(files, &metric),
             metric,
             last: last(files),
             rate: rate(files),
@@ -277,6 +282,12 @@ fn waiting(because: Waiting) -> String {
         Waiting::BatchNorm => split::HELD.into(),
         Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),
     }
+}
+
+fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
+    let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
+    let events = files.standing_events();
+    curves::said(&of_run::observed(metric, &files.metrics, &events, &files.telemetry, extent))
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {

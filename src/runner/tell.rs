@@ -7,6 +7,7 @@ use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::tracked::Tracked;
 use super::view::LiveRun;
+use crate::curves::{Extent, Kind, of_run};
 use crate::run_dir::Status;
 use crate::run_dir::records::{Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
 use crate::run_dir::status::{end_of, last_start};
@@ -143,6 +144,25 @@ pub fn achieved(result: &RunResult) -> String {
     };
     let early = result.stopped_early.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     format!(" in {time}{value}{early}")
+}
+
+/// Sentences about the curves that stand in the terminal when a run has ended: what was more than plain.
+const SENTENCES: usize = 4;
+/// Tables with more bytes than this are not read for it while other runs are at work.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// What the curves of a run that has ended did, beside its best value; nothing of one that goes on.
+pub fn curves(run: &Tracked) -> Vec<String> {
+    let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let is_over = !matches!(run.seen.status, Status::Waiting { .. } | Status::Running { .. });
+    let Ok(record) = run.seen.record.as_ref() else { return Vec::new() };
+    if !is_over || size(run.dir.metrics()) + size(run.dir.telemetry()) > MOST_BYTES {
+        return Vec::new();
+    }
+    let told = of_run::read(&run.dir, &record.settings.checkpoint.best, Extent::Whole);
+    let plain = [Kind::Course, Kind::OtherCourse];
+    let told = told.into_iter().filter(|said| !plain.contains(&said.kind));
+    told.take(SENTENCES).map(|said| say::plain(&said.text)).collect()
 }
 
 /// What a batch plans to do for a run; nothing where it has finished.

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{Line, Trouble};
 use crate::commands::text::{self, Cell, Table};
+use crate::curves;
 use crate::run_dir::Status;
 use crate::run_dir::certificate::Verified;
 use crate::run_dir::scan;
@@ -45,6 +46,18 @@ impl Shown {
         let mut lines = self.table().lines();
         lines.push(self.summary());
         lines
+    }
+
+    /// What the curves of each run that was asked for by name did.
+    pub fn print_curves(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in self.lines.iter().filter(|line| !line.curves.is_empty()) {
+            let name = format!("{}/{}", line.experiment, line.run);
+            writeln!(out, "\n{}{}{}", text::BOLD.render(), say::plain(&name), text::BOLD.render_reset())?;
+            for sentence in curves::paragraph(&line.curves) {
+                writeln!(out, "  {}", say::plain(sentence))?;
+            }
+        }
+        Ok(())
     }
 
     /// What is to be said about the bits of each run that was asked for by name.

@@ -115,6 +115,7 @@ fn drawn(
         series: vec![Series { label, number: summary.number % 8, points, weight, form: Form::AsIs }],
         events,
         size: Size::Third,
+        told: String::new(),
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), svg: chart::draw(&chart) }
