@@ -46,6 +46,7 @@ pub mod run_dir;
 pub mod runner;
 pub mod say;
 pub mod serve;
+pub mod statistics;
 pub mod verify;
 pub mod watch;
 pub mod workspace_settings;

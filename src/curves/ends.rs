@@ -66,12 +66,13 @@ fn noisy(course: &Course, name: &str) -> String {
     let end = super::robust::median(&values[values.len() - many..]);
     let begin = values[0];
     let way = if end < begin { "fell" } else { "rose" };
-    let last = course.points.last().map_or(0.0, |(x, _)| *x);
+    let last = course.points[course.points.len() - 1];
     format!(
-        "{name} {way} from {} to about {} at step {}, the middle of its last {many} values.",
+        "{name} {way} from {} to about {} at step {}, the middle of its last {many} values; the last one is {}.",
         measured(begin),
         measured(end),
-        step(last)
+        step(last.0),
+        measured(last.1)
     )
 }
 
