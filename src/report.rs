@@ -12,6 +12,7 @@ pub mod model;
 mod rows;
 mod run_page;
 pub mod say;
+pub mod seeds;
 mod site;
 mod summary;
 mod theme;

@@ -3,6 +3,7 @@
 //! Pure numbers in and out. Everything drawn at random follows from fixed seeds, so that a report built
 //! twice says the same twice.
 
+pub mod band;
 pub mod draws;
 pub mod forest;
 pub mod groups;

@@ -1,11 +1,16 @@
 //! The page of one experiment: all its runs together.
 
+mod grouped;
+mod importance;
+mod words;
+
 use super::chart::backend::series_class;
 use super::chart::number::measured;
 use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::rows::{self, Table};
 use super::say::{self, Clock};
+use super::seeds::Seeds;
 use super::summary::RunSummary;
 use crate::experiment::metric::{Direction, Metric, direction_of};
 use crate::run_dir::records::QueueState;
@@ -27,6 +32,7 @@ pub fn page(
 ) -> ExperimentPage {
     let ranked = rows::ranked(runs.iter().copied());
     let table = Table::of(&ranked);
+    let seeds = Seeds::of(&ranked);
     let best = ranked.first().filter(|run| run.best.is_some());
     let root = frame.root.clone();
     let mut next: Vec<NextRow> =
@@ -41,8 +47,10 @@ pub fn page(
             .and_then(|best| best_named(best))
             .unwrap_or_else(|| "No value to compare runs by yet.".into()),
         facts: facts(runs),
-        say: leader(&ranked).into_iter().collect(),
+        say: words::sentences(&ranked, seeds.as_ref()),
         figures: figures(&ranked, &root),
+        seeds: seeds.as_ref().and_then(grouped::block),
+        importance: importance::block(&ranked),
         columns: table.columns(),
         rows: ranked
             .iter()
@@ -181,6 +189,7 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         events: Vec::new(),
         size,
         told: String::new(),
+        bands: Vec::new(),
     };
     let key = |run: &&RunSummary| Key {
         class: series_class(run.number),

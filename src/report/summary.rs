@@ -68,6 +68,9 @@ pub struct RunSummary {
     pub budgets: Vec<Verdict>,
     /// Thinned curves by metric, over steps.
     pub curves: BTreeMap<String, Vec<(f64, Number)>>,
+    /// The same for runs that differ by their seed alone; empty where the record cannot be read.
+    #[serde(default)]
+    pub group: String,
     /// What a person would say of its curves, most important first.
     #[serde(default)]
     pub said: Vec<Said>,
@@ -164,6 +167,7 @@ impl RunSummary {
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             best: best(files, &metric),
             said: said(files, &metric),
+            group: record.map_or_else(String::new, group),
             metric,
             last: last(files),
             rate: rate(files),
@@ -282,6 +286,14 @@ fn waiting(because: Waiting) -> String {
         Waiting::BatchNorm => split::HELD.into(),
         Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),
     }
+}
+
+/// What the run is but for its seed.
+fn group(record: &RunRecord) -> String {
+    let mut settings = record.settings.clone();
+    settings.train.seed = 0;
+    let hash = identity::hash(&settings, &record.alerts);
+    hash.get(..16).unwrap_or(&hash).to_owned()
 }
 
 fn said(files: &RunFiles, metric: &str) -> Vec<Said> {

@@ -225,4 +225,24 @@ mod tests {
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
         assert_eq!(state.end, Some(1100.0));
     }
+
+    #[test]
+    fn at_a_runs_end_its_curves_are_told_where_they_were_more_than_plain() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Workspace::new(folder.path()).run("x", "a");
+        std::fs::create_dir_all(dir.path()).unwrap();
+        replace_json(&dir.run_json(), &sample_record("x", "a"), Durability::Rebuildable).unwrap();
+        let row = |step: u32| {
+            format!(
+                "{step},{}\n",
+                if step == 60 { "nan".to_owned() } else { format!("{}", 3.0 / f64::from(step)) }
+            )
+        };
+        let rows: String = (1..=100).map(row).collect();
+        std::fs::write(dir.metrics(), format!("step,train/loss\n{rows}")).unwrap();
+        assert!(curves(&Tracked::new(dir.clone(), "here")).is_empty(), "it waits: nothing has ended");
+        let mut run = Tracked::new(dir, "here");
+        run.seen.status = Status::Failed { code: 1 };
+        assert_eq!(curves(&run), ["Training loss was not finite in 1 row, first at step 60 (nan)."]);
+    }
 }

@@ -1,7 +1,7 @@
 //! The report as a reader gets it: built from run directories alone.
 
 #[path = "../../benches/made_up.rs"]
-mod made_up;
+pub mod made_up;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -237,7 +237,10 @@ fn values_that_are_not_finite_leave_a_marked_gap() {
     place.add_row(0, "610,1.22,1,1210,nan,inf,,,1e-4,0.5,412000\n620,1.22,1,1210,1.2,,,,1e-4,0.5,412000\n");
     place.build();
     let page = place.run_page(0);
-    assert!(page.contains(r#"class="gap c0""#) && page.contains("Training loss was not finite in 1 row, first at step 610 (nan)."));
+    assert!(
+        page.contains(r#"class="gap c0""#)
+            && page.contains("Training loss was not finite in 1 row, first at step 610 (nan).")
+    );
     assert!(page.contains("Validation loss is inf from step 610 on."));
     assert!(!page.contains("NaN"));
 }

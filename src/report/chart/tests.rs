@@ -14,6 +14,7 @@ fn chart(points: Vec<Point>) -> Chart {
         events: vec![],
         size: Size::Third,
         told: String::new(),
+        bands: Vec::new(),
     }
 }
 

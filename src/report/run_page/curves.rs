@@ -204,6 +204,7 @@ fn drawn(
         events: events.to_vec(),
         size,
         told,
+        bands: Vec::new(),
     };
     let width = match size {
         Size::Full => "w12",
