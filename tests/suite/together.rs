@@ -32,7 +32,7 @@ fn rows(run: &RunDir, leaves: f64) {
         let step = f64::from(row) * 10.0;
         let bump = if step >= leaves && step < leaves + 100.0 { (leaves + 100.0 - step) / 50.0 } else { 0.0 };
         let loss = 1.2 + 3.0 / step.sqrt() + bump + 0.01 * f64::from(row * 7919 % 13 - 6);
-        let rate = if step >= leaves { 20_000 } else { 60_000 } + row * 7919 % 100;
+        let rate = if step >= leaves { 20_000 } else { 60_000 } + row * 7919 % 10;
         writeln!(text, "{step},{row},{row},{loss},1e-3,{rate}").unwrap();
     }
     fs::write(run.metrics(), text).unwrap();
