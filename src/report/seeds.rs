@@ -8,7 +8,7 @@ use super::say;
 use super::summary::RunSummary;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::statistics::groups::{self, AtEqualSteps, CONFIDENCE, Difference, Lead, Verdict, welch};
-use crate::statistics::mean;
+use crate::statistics::{Interval, mean};
 
 /// More groups than these are compared by their runs alone: an interval that holds for all of them would
 /// be so wide that it says nothing.
@@ -135,40 +135,38 @@ impl<'a> Seeds<'a> {
                 format!("{lead} That is not decided: {} has one seed.", single.name)
             }
             Verdict::Open { rival, difference } => format!(
-                "{lead} That is not decided: to {} the difference is {}, with {sure}.",
+                "{lead} That is not decided: it is ahead of {} by {}, with {sure}.",
                 self.groups[rival].name,
-                said(&difference)
+                self.said(&difference)
             ),
             Verdict::Decided { rival, difference } => format!(
-                "{lead} That is decided: to {}, the closest, the difference is {}, with {sure}.",
+                "{lead} That is decided: it is ahead of {}, the closest, by {}, with {sure}.",
                 self.groups[rival].name,
-                said(&difference)
+                self.said(&difference)
             ),
         })
     }
 
-    /// By how much a group lies behind the first: "0.012 (0.008 to 0.016)"; empty for the first itself.
+    /// By how much a group lies behind the first: "0.012, between 0.008 and 0.016"; empty for the first
+    /// itself and where nobody knows.
     pub fn behind(&self, place: usize) -> String {
-        match place
-            .checked_sub(1)
-            .and_then(|_| welch(&self.groups[place].values, &self.groups[0].values, CONFIDENCE))
-        {
-            Some(difference) => said(&difference),
-            None => String::new(),
-        }
+        let (Some(first), Some(group)) = (self.groups.first(), self.groups.get(place)) else {
+            return String::new();
+        };
+        let difference = welch(&first.values, &group.values, CONFIDENCE).filter(|_| place > 0);
+        difference.map_or_else(String::new, |difference| self.said(&difference))
     }
 
-    /// Whether higher values are better.
-    pub fn direction(&self) -> Direction {
-        direction_of(&self.metric)
+    /// A lead of the first group: "0.012, between 0.008 and 0.016", whichever way is better.
+    fn said(&self, difference: &Difference) -> String {
+        let Interval { low, high } = difference.interval;
+        let short = |value: f64| significant(value, 2);
+        let (lead, low, high) = match direction_of(&self.metric) {
+            Direction::Higher => (difference.of_means, low, high),
+            _ => (-difference.of_means, -high, -low),
+        };
+        format!("{}, between {} and {}", short(lead), short(low), short(high))
     }
-}
-
-/// "0.012, between 0.008 and 0.016".
-fn said(difference: &Difference) -> String {
-    let short = |value: f64| significant(value, 2);
-    let Difference { of_means, interval } = difference;
-    format!("{}, between {} and {}", short(*of_means), short(interval.low), short(interval.high))
 }
 
 /// "lr3e-4-layers4-s2" without its seed.

@@ -12,6 +12,8 @@ use crate::statistics::{band, mean, variance};
 
 /// Lines that can be told apart; the best settings have one.
 const LINES: usize = 8;
+/// Areas that can: where more lie over each other none is seen.
+const BANDS: usize = 3;
 
 /// The settings of an experiment in which some have several seeds.
 pub fn block(seeds: &Seeds) -> Option<SeedsBlock> {
@@ -54,7 +56,9 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
         let weight = if place == 0 { Weight::Lead } else { Weight::Plain };
         series.push(Series { label: group.name.clone(), number, points, weight, form: Form::AsIs });
         let edges = slices.iter().map(|slice| (slice.x, slice.low, slice.high)).collect();
-        bands.push(Band { number, edges });
+        if place < BANDS {
+            bands.push(Band { number, edges });
+        }
         let name = format!("{} ({})", group.name, super::super::say::counted(curves.len(), "seed", "seeds"));
         legend.insert(0, Key { class: class(group), name, href: None });
     }
@@ -62,15 +66,20 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
         return None;
     }
     let title = format!("{}, seeds together", metric_title(&seeds.metric));
-    let note = match seeds.groups.len() > LINES {
-        true => format!("mean and range over seeds, the best {LINES} settings"),
-        false => "mean and range over seeds".to_owned(),
+    let of_best = |most: usize| match seeds.groups.len() > most {
+        true => format!(" of the best {most} settings"),
+        false => String::new(),
     };
+    let note = format!("mean{}, range over seeds{}", of_best(LINES), of_best(BANDS));
+    let steps = || series.iter().flat_map(|one: &Series| &one.points).map(|(x, _)| *x);
+    let (first, last) = (steps().fold(f64::INFINITY, f64::min), steps().fold(0.0, f64::max));
+    // As in the chart of all runs, from zero where the first values stand near the beginning.
+    let range = if first >= 0.0 && first < last * 0.5 { Range::Fixed(0.0, last) } else { Range::All };
     let axis = |label: &str, range| Axis { label: label.to_owned(), spread: Spread::Linear, range };
     let chart = Chart {
         title: title.clone(),
         subtitle: note.clone(),
-        x: axis("step", Range::All),
+        x: axis("step", range),
         y: axis(metric_title(&seeds.metric), Range::Telling),
         series,
         bands,

@@ -9,11 +9,11 @@ use crate::curves::{Kind, paragraph};
 const NAMED: usize = 3;
 /// What is said of runs that are not the best, with its words.
 const TOLD: [(Kind, &str); 5] = [
-    (Kind::NotFinite, "Values that are not finite"),
-    (Kind::Diverged, "Diverged"),
-    (Kind::Overfitting, "Over-fitting"),
-    (Kind::Spikes, "Spikes"),
-    (Kind::Slowdown, "Slowed down for a while"),
+    (Kind::NotFinite, "had values that are not finite"),
+    (Kind::Diverged, "diverged"),
+    (Kind::Overfitting, "over-fitted"),
+    (Kind::Spikes, "spiked"),
+    (Kind::Slowdown, "slowed down"),
 ];
 
 /// Sentences about all runs, the best one first in `ranked`.
@@ -36,20 +36,34 @@ pub fn sentences(ranked: &[&RunSummary], seeds: Option<&Seeds>) -> Vec<String> {
     let of_kind = |(kind, words): &(Kind, &str)| {
         let has = |run: &&&RunSummary| run.said.iter().any(|one| one.kind == *kind);
         let names: Vec<&str> = others.iter().filter(has).map(|run| run.label.as_str()).collect();
-        (!names.is_empty()).then(|| format!("{words}: {}", listed(&names)))
+        (!names.is_empty()).then(|| format!("{} {words}", listed(&names)))
     };
     let told: Vec<String> = TOLD.iter().filter_map(of_kind).collect();
     if !told.is_empty() {
-        said.push(format!("Of the others: {}.", told.join("; ")));
+        said.push(format!("Of the others, {}.", told.join("; ")));
     }
     said
 }
 
-/// "a, b, c and 4 more".
+/// "a, b and c", "a, b, c and 4 more".
 fn listed(names: &[&str]) -> String {
-    let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
+    let named = |names: &[&str]| names.join(", ");
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [before @ .., last] if names.len() <= NAMED => format!("{} and {last}", named(before)),
+        _ => format!("{} and {} more", named(&names[..NAMED]), names.len() - NAMED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_names_are_listed_and_the_others_counted() {
+        let names = ["a", "b", "c", "d", "e"];
+        let listed: Vec<String> = (0..=5).map(|many| listed(&names[..many])).collect();
+        assert_eq!(listed, ["", "a", "a and b", "a, b and c", "a, b, c and 1 more", "a, b, c and 2 more"]);
     }
 }
