@@ -6,7 +6,7 @@ use crate::experiment::metric::{Direction, direction_of};
 
 /// Longer curves are folded into so many cells of several values: spikes show at that fineness, and
 /// everything stays as fast for a million points.
-pub const CELLS: usize = 2048;
+pub const CELLS: usize = 1024;
 /// Windows whose medians are the curve's levels: enough to say when something began, and wide enough
 /// that noise is divided by the root of many values.
 const LEVELS: usize = 40;

@@ -1,6 +1,7 @@
 //! Where a curve began, how good it became, where it ended, and what of it is no number.
 
 use super::course::Course;
+use super::robust::median_in;
 use super::{Extent, step, title};
 use crate::experiment::metric::Direction;
 use crate::say::measured;
@@ -61,12 +62,12 @@ pub fn sentence(course: &Course) -> Option<String> {
 
 /// Of values of single steps the middle of many says more than the last or the best.
 fn noisy(course: &Course, name: &str) -> String {
-    let values: Vec<f64> = course.points.iter().map(|(_, y)| *y).collect();
-    let many = LAST.min(values.len() / 4);
-    let end = super::robust::median(&values[values.len() - many..]);
-    let begin = values[0];
+    let points = &course.points;
+    let many = LAST.min(points.len() / 4);
+    let mut values: Vec<f64> = points[points.len() - many..].iter().map(|(_, y)| *y).collect();
+    let (begin, end) = (points[0].1, median_in(&mut values));
     let way = if end < begin { "fell" } else { "rose" };
-    let last = course.points[course.points.len() - 1];
+    let last = points[points.len() - 1];
     format!(
         "{name} {way} from {} to about {} at step {}, the middle of its last {many} values; the last one is {}.",
         measured(begin),

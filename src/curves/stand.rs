@@ -76,15 +76,18 @@ fn long(levels: &[Level]) -> usize {
 /// half is not better than its first by more than noise.
 fn stretch_before(levels: &[Level], end: usize, band: f64) -> usize {
     let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
+    let values: Vec<f64> = levels[..end].iter().map(|level| level.value).collect();
     let mut longest = end - 1;
     for from in (0..end).rev() {
         (lowest, highest) = (lowest.min(levels[from].value), highest.max(levels[from].value));
         if highest - lowest > 2.0 * band {
             break;
         }
-        let values: Vec<f64> = levels[from..end].iter().map(|level| level.value).collect();
-        let half = values.len() / 2;
-        let drift = quantile(&values[..half.max(1)], 0.5) - quantile(&values[half..], 0.5);
+        if end - from < long(levels) {
+            continue;
+        }
+        let half = from + (end - from) / 2;
+        let drift = quantile(&values[from..half], 0.5) - quantile(&values[half..], 0.5);
         if drift.abs() <= band / 2.0 {
             longest = from;
         }
