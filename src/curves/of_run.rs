@@ -113,3 +113,61 @@ fn throttled(metrics: &Metrics, telemetry: &Metrics) -> Vec<Mark> {
     };
     marks.into_iter().take(MARKS).map(mark).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Metrics {
+        let mut table = Metrics::default();
+        table.extend(text.as_bytes());
+        table
+    }
+
+    #[test]
+    fn a_learning_rate_that_is_changed_is_told_from_one_that_a_schedule_moves() {
+        let of = |lrs: &[f64]| {
+            let points: Vec<Point> = lrs.iter().enumerate().map(|(row, lr)| (row as f64, *lr)).collect();
+            changes_of_lr(&points).into_iter().map(|mark| mark.from).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[1e-3, 1e-3, 1e-3, 1e-4, 1e-4]), [3.0]);
+        assert!(of(&[1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 5e-4]).is_empty(), "a warm-up");
+        let cosine: Vec<f64> =
+            (0..50).map(|row| 1.0 + (f64::from(row) / 50.0 * std::f64::consts::PI).cos()).collect();
+        assert!(of(&cosine).is_empty());
+        assert!(of(&[0.0, 1e-3, 0.0, f64::NAN, 1e-3]).is_empty() && of(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_telemetry_knows_by_time_is_said_by_steps() {
+        let metrics = table("step,time,train/loss\n10,100,3\n20,200,2\n30,300,1\n");
+        let telemetry = table(
+            "time,gpu_throttle_reasons\n90,none\n150,power-cap\n210,power-cap\n250,none\n290,thermal\n310,thermal\n",
+        );
+        let event = Event { time: 120.0, attempt: 2, step: 12, what: What::Resumed { checkpoint: 12 } };
+        let observed = observed("train/loss", &metrics, &[&event], &telemetry, Extent::Whole);
+        let throttled = |from, to, why: &str| Mark { from, to, what: Happened::Throttled(why.to_owned()) };
+        assert_eq!(
+            observed.marks,
+            [
+                Mark { from: 12.0, to: 12.0, what: Happened::Resumed },
+                throttled(10.0, 20.0, "at its power limit"),
+                throttled(20.0, 30.0, "too warm"),
+            ]
+        );
+        assert_eq!(observed.curves.len(), 1, "steps and times are no metrics");
+    }
+
+    #[test]
+    fn rows_that_a_resume_overtook_do_not_count() {
+        let metrics = table("step,train/loss\n10,3\n20,2\n30,9\n20,2.5\n30,2.25\n");
+        let observed = observed("train/loss", &metrics, &[], &Metrics::default(), Extent::SoFar);
+        assert_eq!(observed.curves[0].points, [(10.0, 3.0), (20.0, 2.5), (30.0, 2.25)]);
+    }
+
+    #[test]
+    fn a_run_without_files_has_nothing_to_say() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(&RunDir::new(folder.path()), "val/loss", Extent::Whole).is_empty());
+    }
+}

@@ -4,6 +4,8 @@ mod grouped;
 mod importance;
 mod words;
 
+pub use importance::Weighed;
+
 use super::chart::backend::series_class;
 use super::chart::number::measured;
 use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
@@ -27,6 +29,7 @@ pub fn page(
     name: &str,
     runs: &[&RunSummary],
     queue: Option<&QueueState>,
+    weighed: &Weighed,
     frame: Frame,
     clock: &Clock,
 ) -> ExperimentPage {
@@ -50,7 +53,7 @@ pub fn page(
         say: words::sentences(&ranked, seeds.as_ref()),
         figures: figures(&ranked, &root),
         seeds: seeds.as_ref().and_then(grouped::block),
-        importance: importance::block(&ranked),
+        importance: weighed.block(name, &ranked),
         columns: table.columns(),
         rows: ranked
             .iter()

@@ -1,5 +1,8 @@
 //! Which settings of the sweep matter, with their uncertainty.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::Value;
 
 use super::super::chart::number::significant;
@@ -11,15 +14,37 @@ use super::metric_title;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::statistics::importance::{self, Importance, Method, Setting};
 
-/// The settings that the experiment's finished runs vary, the most important first; none where too few
-/// have a value.
-pub fn block(runs: &[&RunSummary]) -> Option<ImportanceBlock> {
-    let finished = runs.iter().filter(|run| run.state.class == "finished" && run.best.is_some());
-    let finished: Vec<&RunSummary> = finished.copied().collect();
+/// What was found for each experiment, with the runs and values it was found from: a forest takes longer
+/// than all else on the page, and says the same until another run has finished.
+#[derive(Debug, Default)]
+pub struct Weighed(Mutex<BTreeMap<String, (Vec<Outcome>, Option<ImportanceBlock>)>>);
+
+/// A run's name, and the bits of its best value.
+type Outcome = (String, u64);
+
+impl Weighed {
+    /// The settings that the experiment's finished runs vary, the most important first; none where too
+    /// few have a value.
+    pub fn block(&self, experiment: &str, runs: &[&RunSummary]) -> Option<ImportanceBlock> {
+        let finished = runs.iter().filter(|run| run.state.class == "finished" && run.best.is_some());
+        let finished: Vec<&RunSummary> = finished.copied().collect();
+        let outcome = |run: &&RunSummary| (run.run.clone(), run.best.map_or(0, |best| best.value.to_bits()));
+        let outcomes: Vec<Outcome> = finished.iter().map(outcome).collect();
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, block)) = known().get(experiment).filter(|(from, _)| *from == outcomes) {
+            return block.clone();
+        }
+        let block = block(&finished);
+        known().insert(experiment.to_owned(), (outcomes, block.clone()));
+        block
+    }
+}
+
+fn block(finished: &[&RunSummary]) -> Option<ImportanceBlock> {
     let metric = finished.first()?.metric.clone();
     let outcomes: Vec<f64> =
         finished.iter().map(|run| run.best.map_or(f64::NAN, |best| best.value)).collect();
-    let settings = settings(&finished);
+    let settings = settings(finished);
     let (method, found) = importance::of(&settings, &outcomes)?;
     let extent = Extent::of(found.iter().map(|one| (one.value, &one.interval)));
     let title = metric_title(&metric).to_lowercase();
