@@ -42,7 +42,8 @@ pub fn divergence(course: &Course, marks: &[Mark]) -> Option<String> {
     let until = levels.get(place + 1).map_or(level.to, |next| next.to);
     let cells = course.cells();
     let near_cells = cells.iter().filter(|cell| cell.x >= level.from && cell.x <= until);
-    let since = near_cells.filter(|cell| cell.middle <= near).map(|cell| cell.x).last().unwrap_or(level.to);
+    let since =
+        near_cells.filter(|cell| cell.middle <= near).map(|cell| cell.x).next_back().unwrap_or(level.to);
     let way = if course.value(end) > course.value(best.value) { "rose" } else { "fell" };
     Some(format!(
         "{} diverged: since step {}{} it {way} from {} to {}.",

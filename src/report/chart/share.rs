@@ -9,15 +9,15 @@ const WIDTH: f64 = 1000.0;
 
 /// Which values a column of bars covers.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct Reach {
     pub low: f64,
     pub high: f64,
 }
 
-impl Extent {
+impl Reach {
     /// From the lowest to the highest end, with zero.
-    pub fn of<'a>(bars: impl Iterator<Item = (f64, &'a Interval)>) -> Extent {
-        bars.fold(Extent { low: 0.0, high: 0.0 }, |all, (value, interval)| Extent {
+    pub fn of<'a>(bars: impl Iterator<Item = (f64, &'a Interval)>) -> Reach {
+        bars.fold(Reach { low: 0.0, high: 0.0 }, |all, (value, interval)| Reach {
             low: all.low.min(interval.low).min(value),
             high: all.high.max(interval.high).max(value),
         })
@@ -25,15 +25,17 @@ impl Extent {
 
     fn place(self, value: f64) -> f64 {
         let width = self.high - self.low;
-        let share = if width > 0.0 { (value - self.low) / width } else { 0.0 };
+        let share = (value - self.low) / width;
+        // Nothing to show, or no number: at the left edge.
+        let share = if share.is_finite() { share } else { 0.0 };
         (share.clamp(0.0, 1.0) * WIDTH * 10.0).round() / 10.0
     }
 }
 
 /// A bar from zero to the value, a thin line over the interval, and a line at zero.
-pub fn bar(value: f64, interval: &Interval, extent: Extent) -> String {
-    let (zero, end) = (extent.place(0.0), extent.place(value));
-    let (from, to) = (extent.place(interval.low), extent.place(interval.high));
+pub fn bar(value: f64, interval: &Interval, reach: Reach) -> String {
+    let (zero, end) = (reach.place(0.0), reach.place(value));
+    let (from, to) = (reach.place(interval.low), reach.place(interval.high));
     let (left, width) = (zero.min(end), (end - zero).abs());
     let mut svg = String::new();
     let _ = write!(
@@ -50,11 +52,11 @@ mod tests {
     #[test]
     fn a_bar_begins_at_zero_and_its_interval_may_cross_it() {
         let interval = Interval { low: -0.5, high: 0.5 };
-        let extent = Extent::of([(0.25, &interval)].into_iter());
-        let svg = bar(0.25, &interval, extent);
+        let reach = Reach::of([(0.25, &interval)].into_iter());
+        let svg = bar(0.25, &interval, reach);
         assert!(svg.contains(r#"x="500" y="3" width="250""#) && svg.contains("M0 8H1000"), "{svg}");
-        assert!(!bar(f64::NAN, &interval, extent).contains("NaN") || extent.low.is_nan());
-        let nothing = Extent::of(std::iter::empty());
+        assert!(!bar(f64::NAN, &interval, reach).contains("NaN"));
+        let nothing = Reach::of(std::iter::empty());
         assert!(bar(0.0, &Interval { low: 0.0, high: 0.0 }, nothing).contains(r#"width="0""#));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 use super::super::chart::number::significant;
-use super::super::chart::share::{Extent, bar};
+use super::super::chart::share::{Reach, bar};
 use super::super::model::{ImportanceBlock, ImportanceRow};
 use super::super::say;
 use super::super::summary::RunSummary;
@@ -17,7 +17,13 @@ use crate::statistics::importance::{self, Importance, Method, Setting};
 /// What was found for each experiment, with the runs and values it was found from: a forest takes longer
 /// than all else on the page, and says the same until another run has finished.
 #[derive(Debug, Default)]
-pub struct Weighed(Mutex<BTreeMap<String, (Vec<Outcome>, Option<ImportanceBlock>)>>);
+pub struct Weighed(Mutex<BTreeMap<String, Found>>);
+
+#[derive(Debug)]
+struct Found {
+    from: Vec<Outcome>,
+    block: Option<ImportanceBlock>,
+}
 
 /// A run's name, and the bits of its best value.
 type Outcome = (String, u64);
@@ -31,11 +37,11 @@ impl Weighed {
         let outcome = |run: &&RunSummary| (run.run.clone(), run.best.map_or(0, |best| best.value.to_bits()));
         let outcomes: Vec<Outcome> = finished.iter().map(outcome).collect();
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, block)) = known().get(experiment).filter(|(from, _)| *from == outcomes) {
-            return block.clone();
+        if let Some(found) = known().get(experiment).filter(|found| found.from == outcomes) {
+            return found.block.clone();
         }
         let block = block(&finished);
-        known().insert(experiment.to_owned(), (outcomes, block.clone()));
+        known().insert(experiment.to_owned(), Found { from: outcomes, block: block.clone() });
         block
     }
 }
@@ -46,7 +52,7 @@ fn block(finished: &[&RunSummary]) -> Option<ImportanceBlock> {
         finished.iter().map(|run| run.best.map_or(f64::NAN, |best| best.value)).collect();
     let settings = settings(finished);
     let (method, found) = importance::of(&settings, &outcomes)?;
-    let extent = Extent::of(found.iter().map(|one| (one.value, &one.interval)));
+    let reach = Reach::of(found.iter().map(|one| (one.value, &one.interval)));
     let title = metric_title(&metric).to_lowercase();
     let runs = say::counted(finished.len(), "finished run", "finished runs");
     let explained = match method {
@@ -60,7 +66,7 @@ fn block(finished: &[&RunSummary]) -> Option<ImportanceBlock> {
              correlation ratio. With 95 % intervals by resampling the runs; what includes zero may not matter at all."
         ),
     };
-    let rows = found.iter().map(|one| row(one, &settings, method, direction_of(&metric), extent));
+    let rows = found.iter().map(|one| row(one, &settings, method, direction_of(&metric), reach));
     Some(ImportanceBlock { method, explained, rows: rows.collect() })
 }
 
@@ -69,7 +75,7 @@ fn row(
     settings: &[Setting],
     method: Method,
     direction: Direction,
-    extent: Extent,
+    reach: Reach,
 ) -> ImportanceRow {
     let is_kind = settings.iter().any(|setting| setting.path == found.path && setting.is_kind);
     let short = |value: f64| if value.abs() < 5e-4 { "0".to_owned() } else { significant(value, 2) };
@@ -88,7 +94,7 @@ fn row(
         text: short(found.value),
         interval: format!("{} to {}", short(found.interval.low), short(found.interval.high)),
         meaning,
-        svg: bar(found.value, &found.interval, extent),
+        svg: bar(found.value, &found.interval, reach),
     }
 }
 
