@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{print_json, watch};
 use crate::cli::StatusArgs;
+use crate::curves::{Extent, Said, of_run};
 use crate::exit::Exit;
 use crate::queue::select;
 use crate::run_dir::alerts::{self, Told};
@@ -38,6 +39,8 @@ pub struct Line {
     step: u64,
     steps: u64,
     loss: Option<crate::run_dir::number::Number>,
+    /// The metric whose best value counts.
+    metric: String,
     best: Option<crate::run_dir::checkpoint::Best>,
     remaining_seconds: Option<f64>,
     /// When it will probably start and have ended, in Unix seconds.
@@ -59,6 +62,10 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<Trouble>,
     warnings: Vec<String>,
+    /// What a person would say of its curves; of runs that were asked for by name alone, because it
+    /// takes reading all their rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    curves: Vec<Said>,
 }
 
 /// How an attempt ended badly, and what a person can do.
@@ -82,6 +89,9 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
         return if args.runs.is_empty() { watch::batch(workspace) } else { watch::table(shown) };
     }
     let mut shown = lines(workspace, &args.runs)?;
+    if !args.runs.is_empty() {
+        shown.lines = with_curves(workspace, shown.lines);
+    }
     if args.json.json {
         shown.lines = with_energy(workspace, shown.lines);
         print_json(&serde_json::json!({ "runs": shown.lines, "end": shown.end, "remarks": shown.remarks }))?;
@@ -89,6 +99,7 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
         let mut out = anstream::stdout().lock();
         shown.print(&mut out)?;
         if !args.runs.is_empty() {
+            shown.print_curves(&mut out)?;
             shown.print_certificates(&mut out)?;
         }
     }
@@ -111,6 +122,17 @@ fn with_energy(workspace: &Workspace, lines: Vec<Line>) -> Vec<Line> {
     let energy = |line: &Line| Energy::read(&workspace.run(&line.experiment, &line.run).telemetry());
     let lines = lines.into_par_iter();
     lines.map(|line| Line { energy_joules: energy(&line).total_joules(), ..line }).collect()
+}
+
+/// Runs whose curves are put into words, where many are asked for.
+const TOLD: usize = 20;
+
+fn with_curves(workspace: &Workspace, mut lines: Vec<Line>) -> Vec<Line> {
+    lines.par_iter_mut().take(TOLD).for_each(|line| {
+        let extent = if line.status.is_running() { Extent::SoFar } else { Extent::Whole };
+        line.curves = of_run::read(&workspace.run(&line.experiment, &line.run), &line.metric, extent);
+    });
+    lines
 }
 
 /// A line for each of `runs`, by experiment and number.
@@ -233,6 +255,8 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         alerts,
         budgets,
         trouble,
+        metric: record.map_or_else(String::new, |record| record.settings.checkpoint.best.clone()),
+        curves: Vec::new(),
         warnings: seen.warnings,
         status: seen.status,
     }

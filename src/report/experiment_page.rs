@@ -1,11 +1,18 @@
 //! The page of one experiment: all its runs together.
 
+mod grouped;
+mod importance;
+mod words;
+
+pub use importance::Weighed;
+
 use super::chart::backend::series_class;
 use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
 use super::lead;
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::rows::{self, Table};
 use super::say::{self, Clock};
+use super::seeds::Seeds;
 use super::summary::RunSummary;
 use crate::experiment::metric::Metric;
 use crate::run_dir::records::QueueState;
@@ -22,11 +29,13 @@ pub fn page(
     name: &str,
     runs: &[&RunSummary],
     queue: Option<&QueueState>,
+    weighed: &Weighed,
     frame: Frame,
     clock: &Clock,
 ) -> ExperimentPage {
     let ranked = rows::ranked(runs.iter().copied());
     let table = Table::of(&ranked);
+    let seeds = Seeds::of(&ranked);
     let root = frame.root.clone();
     let mut next: Vec<NextRow> =
         runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
@@ -38,8 +47,10 @@ pub fn page(
         tags: newest.map_or_else(Vec::new, |run| run.tags.clone()),
         headline: lead::best(&ranked).unwrap_or_else(|| "No value to compare runs by yet.".into()),
         facts: facts(runs),
-        say: lead::leader(&ranked).into_iter().collect(),
+        say: words::sentences(&ranked, seeds.as_ref()),
         figures: figures(&ranked, &root),
+        seeds: seeds.as_ref().and_then(grouped::block),
+        importance: weighed.block(name, &ranked),
         columns: table.columns(),
         rows: ranked
             .iter()
@@ -146,6 +157,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         series: series.collect(),
         events: Vec::new(),
         size,
+        told: String::new(),
+        bands: Vec::new(),
     };
     let key = |run: &&RunSummary| Key {
         class: series_class(run.number),

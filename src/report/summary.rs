@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::chart::Point;
 use super::chart::series::{in_order, smoothed, thinned};
 use super::files::RunFiles;
+use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
@@ -65,6 +66,12 @@ pub struct RunSummary {
     pub budgets: Vec<Verdict>,
     /// Thinned curves by metric, over steps.
     pub curves: BTreeMap<String, Vec<(f64, Number)>>,
+    /// The same for runs that differ by their seed alone; empty where the record cannot be read.
+    #[serde(default)]
+    pub group: String,
+    /// What a person would say of its curves, most important first.
+    #[serde(default)]
+    pub said: Vec<Said>,
 }
 
 /// A status as pages show it: a word, and a class for its sign and color.
@@ -157,6 +164,8 @@ impl RunSummary {
             seed: record.map(|record| record.settings.train.seed),
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             best: best(files, &metric),
+            said: said(files, &metric),
+            group: record.map_or_else(String::new, group),
             metric,
             last: last(files),
             rate: rate(files),
@@ -243,6 +252,20 @@ fn state_of(seen: &Seen) -> State {
     };
     let detail = Some(reason::of(seen)).filter(|reason| !reason.is_empty());
     State { word: seen.status.word().to_owned(), class: class.to_owned(), detail }
+}
+
+/// What the run is but for its seed.
+fn group(record: &RunRecord) -> String {
+    let mut settings = record.settings.clone();
+    settings.train.seed = 0;
+    let hash = identity::hash(&settings, &record.alerts);
+    hash.get(..16).unwrap_or(&hash).to_owned()
+}
+
+fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
+    let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
+    let events = files.standing_events();
+    curves::said(&of_run::observed(metric, &files.metrics, &events, &files.telemetry, extent))
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {

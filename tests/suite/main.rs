@@ -31,6 +31,7 @@ mod settings;
 mod sharing;
 mod status;
 mod systemd;
+mod together;
 mod unwatched;
 mod verify;
 mod workspace;

@@ -7,6 +7,8 @@ use jiff::tz::TimeZone;
 
 use super::{Line, troubles};
 use crate::commands::text::{self, Cell, Table};
+use crate::curves;
+
 use crate::run_dir::certificate::Verified;
 use crate::run_dir::scan;
 use crate::runner::view::{self, Facts};
@@ -46,6 +48,18 @@ impl Shown {
         let remarks = self.remarks.iter().map(|remark| view::Line::new().with(text::BOLD, remark));
         lines.extend(remarks);
         lines
+    }
+
+    /// What the curves of each run that was asked for by name did.
+    pub fn print_curves(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in self.lines.iter().filter(|line| !line.curves.is_empty()) {
+            let name = format!("{}/{}", line.experiment, line.run);
+            writeln!(out, "\n{}{}{}", text::BOLD.render(), say::plain(&name), text::BOLD.render_reset())?;
+            for sentence in curves::paragraph(&line.curves) {
+                writeln!(out, "  {}", say::plain(sentence))?;
+            }
+        }
+        Ok(())
     }
 
     /// What is to be said about the bits of each run that was asked for by name.

@@ -43,9 +43,11 @@ pub enum Role {
     /// Signs at the edges, where a line goes on beyond them.
     CutAbove,
     CutBelow,
+    /// The area of a band.
+    Spread,
 }
 
-const ROLES: [Role; 13] = [
+const ROLES: [Role; 14] = [
     Role::Grid,
     Role::TickX,
     Role::TickXWide,
@@ -59,6 +61,7 @@ const ROLES: [Role; 13] = [
     Role::Gap,
     Role::CutAbove,
     Role::CutBelow,
+    Role::Spread,
 ];
 
 /// A role and the number of a series, carried through plotters as a color.
@@ -205,12 +208,13 @@ impl DrawingBackend for Surface<'_> {
                 _ => Ok(()),
             };
         }
-        let weight = match ink.role {
-            Role::Faint => " faint",
-            Role::Lead => " lead",
-            _ => "",
+        let (kind, weight) = match ink.role {
+            Role::Spread => ("spread", ""),
+            Role::Faint => ("line", " faint"),
+            Role::Lead => ("line", " lead"),
+            _ => ("line", ""),
         };
-        let _ = write!(self.layers.lines, r#"<path class="line {}{weight}" d=""#, series_class(ink.series));
+        let _ = write!(self.layers.lines, r#"<path class="{kind} {}{weight}" d=""#, series_class(ink.series));
         let (left, top) = (MARGIN * self.width, MARGIN * self.height);
         write_path(&mut self.layers.lines, path.into_iter().map(|(x, y)| (x - left, y - top)));
         self.layers.lines.push_str("\"/>");

@@ -106,6 +106,8 @@ mod tests {
             x: axis("step", Range::All),
             y: axis("loss", range),
             series: vec![series],
+            bands: Vec::new(),
+            told: String::new(),
             events: Vec::new(),
             size: Size::Half,
         }

@@ -171,6 +171,8 @@ fn drawn(
         series,
         events,
         size: Size::Third,
+        told: String::new(),
+        bands: Vec::new(),
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), svg: chart::draw(&chart) }
