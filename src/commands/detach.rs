@@ -3,14 +3,16 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::place::{self, Place};
 use super::text;
 use crate::cli::Cli;
+use crate::doctor::logout;
 use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{BatchDir, Workspace, read};
@@ -38,13 +40,17 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
     drop(passing_on.join());
 
     let folder = cli.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-    let workspace = Workspace::new(std::path::absolute(&folder).unwrap_or(folder));
+    // The child has said where it works.
+    let Place { workspace, .. } = place::of(cli, &std::path::absolute(&folder).unwrap_or(folder))?;
     let begun = Instant::now();
     loop {
         // First what it wrote: one that has begun and ended since has ended as one that was left alone.
         let holder = read::json::<RunnerLock>(&workspace.runner_lock()).ok();
         if let Some(holder) = holder.filter(|holder| holder.process == child.id() && holder.has_begun()) {
             text::result(leave_taking(cli, &workspace, &holder))?;
+            if let Some(words) = logout::warning(Path::new("/"), rustix::process::geteuid().as_raw()) {
+                text::talk(format_args!("warning: {words}"));
+            }
             return Ok(Exit::Success);
         }
         if let Some(status) = child.try_wait()? {

@@ -32,20 +32,32 @@ fn text_needs(settings: &Settings) -> Vec<String> {
     }
 }
 
-/// Holds the needs of these experiments against each other, the runs of the workspace, and the experiment
-/// files beside them. `alerts` are the workspace's.
+/// Holds the needs of these experiments against what is known, before any of them is queued.
 ///
 /// # Errors
-/// A need that names nothing, or whose result cannot be taken.
+/// What [`problems`] finds.
 pub fn check(workspace: &Workspace, checked: &[Checked], alerts: &[Alert]) -> Result<(), Rejected> {
-    let known = Known { workspace, checked, alerts };
+    let wrong = problems(workspace, checked, &[], alerts);
+    if wrong.is_empty() { Ok(()) } else { Err(Rejected(wrong)) }
+}
+
+/// Holds the needs of these experiments against each other, the runs of the workspace, and the experiment
+/// files beside them: a need that names nothing, or whose result cannot be taken. Of the files that are
+/// `rejected`, nobody knows what runs they would have. `alerts` are the workspace's.
+pub fn problems(
+    workspace: &Workspace,
+    checked: &[Checked],
+    rejected: &[Diagnostic],
+    alerts: &[Alert],
+) -> Vec<Diagnostic> {
+    let known = Known { workspace, checked, rejected, alerts };
     let mut wrong: Vec<Diagnostic> = Vec::new();
     for good in checked {
         let experiment = &good.experiment;
         let needs = experiment.queue.needs.iter().enumerate();
         let mut problems: Vec<Problem> = needs
             .filter(|(_, need)| known.meant(experiment, need).is_empty())
-            .map(|(index, need)| nothing(&format!("queue.needs[{index}]"), need))
+            .filter_map(|(index, need)| known.nothing(&format!("queue.needs[{index}]"), need))
             .collect();
         problems.extend(
             (experiment.queue.needs.contains(&experiment.name))
@@ -55,7 +67,7 @@ pub fn check(workspace: &Workspace, checked: &[Checked], alerts: &[Alert]) -> Re
             if need == experiment.name {
                 problems.push(itself("data.files", &need));
             } else if known.meant(experiment, &need).is_empty() {
-                problems.push(nothing("data.files", &need));
+                problems.extend(known.nothing("data.files", &need));
             }
         }
         let mut looked: Vec<(&Weights, Vec<Other>)> = Vec::new();
@@ -69,7 +81,7 @@ pub fn check(workspace: &Workspace, checked: &[Checked], alerts: &[Alert]) -> Re
             if weights.from == experiment.name {
                 problems.push(itself("weights.from", &experiment.name));
             } else if others.is_empty() {
-                problems.push(nothing("weights.from", &weights.from));
+                problems.extend(known.nothing("weights.from", &weights.from));
             } else {
                 problems
                     .extend(others.iter().flat_map(|other| other.problems(&run.settings, facts, weights)));
@@ -81,14 +93,7 @@ pub fn check(workspace: &Workspace, checked: &[Checked], alerts: &[Alert]) -> Re
             }
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Rejected(wrong)) }
-}
-
-fn nothing(path: &str, need: &str) -> Problem {
-    let reason = format!(
-        "\"{need}\" names no experiment and no run: neither among these files, nor in runs/, nor a file beside this one"
-    );
-    Problem::new(path, reason, "name an experiment, or a run as experiment/run; overnight status lists runs")
+    wrong
 }
 
 fn itself(path: &str, experiment: &str) -> Problem {
@@ -100,6 +105,7 @@ fn itself(path: &str, experiment: &str) -> Problem {
 struct Known<'a> {
     workspace: &'a Workspace,
     checked: &'a [Checked],
+    rejected: &'a [Diagnostic],
     alerts: &'a [Alert],
 }
 
@@ -115,6 +121,19 @@ struct Other {
 }
 
 impl Known<'_> {
+    /// That the need names nothing, if that is known.
+    fn nothing(&self, path: &str, need: &str) -> Option<Problem> {
+        let name = need.split('/').next().unwrap_or(need);
+        if self.rejected.iter().any(|wrong| wrong.file.file_stem().is_some_and(|stem| stem == name)) {
+            return None;
+        }
+        let reason = format!(
+            "\"{need}\" names no experiment and no run: neither among these files, nor in runs/, nor a file beside this one"
+        );
+        let way_out = "name an experiment, or a run as experiment/run; overnight status lists runs";
+        Some(Problem::new(path, reason, way_out))
+    }
+
     /// The runs that `need` of `experiment` means, those that are queued by now first of all.
     fn meant(&self, experiment: &Experiment, need: &str) -> Vec<Other> {
         let mut found = self.queued(experiment, need);

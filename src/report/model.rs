@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 use super::say::Moment;
 use super::summary::State;
 
+mod together;
+
+pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock};
+
 /// The part of every page around its content.
 #[derive(Clone, Debug, Serialize)]
 pub struct Frame {
@@ -248,6 +252,10 @@ pub struct ExperimentPage {
     pub facts: Vec<Fact>,
     pub say: Vec<String>,
     pub figures: Vec<Figure>,
+    /// Where settings have several seeds.
+    pub seeds: Option<SeedsBlock>,
+    /// Where enough runs have finished to tell.
+    pub importance: Option<ImportanceBlock>,
     pub columns: Vec<Column>,
     pub rows: Vec<RunRow>,
     pub failures: Vec<FailureRow>,

@@ -10,11 +10,15 @@ use crate::experiment::Alert;
 use crate::experiment::alert::Action;
 use crate::experiment::alert::condition::{Subject, Telemetry};
 use crate::experiment::alert::watch::{Fired, Watch};
+use crate::run_dir::alerts::named;
 use crate::run_dir::records::{Ask, BatchEvent, Event, What};
 use crate::run_dir::{RunDir, read};
 
 /// An alert in a batch's events.
 pub const EVENT: &str = "alert";
+
+/// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
+pub const UNRULED: &str = "none";
 
 /// Listens to one attempt at a run.
 pub struct Listener {
@@ -28,6 +32,8 @@ pub struct Surroundings<'a> {
     pub machine: &'a MachineSample,
     /// None for a run on the processor.
     pub gpu: Option<&'a GpuSample>,
+    /// For how long that GPU has been in distress.
+    pub throttled_seconds: Option<f64>,
     pub process_memory_bytes: Option<u64>,
 }
 
@@ -86,6 +92,7 @@ impl Surroundings<'_> {
             Telemetry::GpuMemory => bytes(gpu.and_then(|gpu| gpu.memory_bytes)),
             Telemetry::GpuUse => gpu.and_then(|gpu| gpu.use_percent),
             Telemetry::GpuPower => gpu.and_then(|gpu| gpu.power_watts),
+            Telemetry::GpuThrottled => self.throttled_seconds,
             Telemetry::CpuUse => self.machine.cpu_percent,
             Telemetry::MemoryUsed => bytes(self.machine.memory_bytes),
             Telemetry::ProcessMemory => bytes(self.process_memory_bytes),
@@ -108,7 +115,9 @@ pub fn untold(heard: Vec<Event>, told: &[BatchEvent], run: &RunDir, attempt: u32
     };
     let told: Vec<&str> = told.iter().filter(is_of_run).map(|line| &*line.message).collect();
     let is_told = |event: &Event| match &event.what {
-        What::Alert { message, action, .. } => told.contains(&&*line(Some(event.step), message, *action)),
+        What::Alert { message, rule, action } => {
+            told.contains(&&*line(Some(event.step), rule.as_deref(), message, *action))
+        }
         _ => true,
     };
     let is_news = |event: &Event| event.attempt == attempt && now - event.time <= NEWS_SECONDS;
@@ -125,7 +134,7 @@ pub fn ask(action: Action) -> Option<Ask> {
 }
 
 /// An alert as one line says it: `at step 500: val/loss > 5: it is 6.2 (stops)`.
-pub fn line(step: Option<u64>, message: &str, action: Option<Action>) -> String {
+pub fn line(step: Option<u64>, rule: Option<&str>, message: &str, action: Option<Action>) -> String {
     let at = step.map(|step| format!("at step {}: ", crate::say::count(step))).unwrap_or_default();
     let done = match action {
         Some(Action::Pause) => " (pauses)",
@@ -133,7 +142,7 @@ pub fn line(step: Option<u64>, message: &str, action: Option<Action>) -> String 
         Some(Action::ReduceLr) => " (lowers the learning rate)",
         Some(Action::Warn) | None => "",
     };
-    format!("{at}{message}{done}")
+    format!("{at}{}{done}", named(rule, message))
 }
 
 #[cfg(test)]
@@ -200,7 +209,12 @@ mod tests {
         let machine = MachineSample { disk_free_bytes: Some(9 << 30), ..MachineSample::default() };
         let mut look = |celsius| {
             let gpu = GpuSample { temperature_celsius: celsius, ..GpuSample::default() };
-            let around = Surroundings { machine: &machine, gpu: Some(&gpu), process_memory_bytes: None };
+            let around = Surroundings {
+                machine: &machine,
+                gpu: Some(&gpu),
+                throttled_seconds: None,
+                process_memory_bytes: None,
+            };
             listener.look(&around).into_iter().map(|fired| fired.message).collect::<Vec<_>>()
         };
         assert_eq!(look(Some(80.0)), [""; 0]);

@@ -26,8 +26,8 @@ pub use occasion::{Occasion, Place};
 const AT_ONCE: usize = 4;
 /// Hooks that wait. Further ones are left out, and said to be.
 const WAITING: usize = 64;
-/// What a hook that reached its timeout is given to be ended and told of.
-const GRACE: Duration = Duration::from_secs(1);
+/// What a hook that reached its timeout is given to be ended and told of, on a machine that is busy.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The hooks of a batch.
 pub struct Hooks {
@@ -60,12 +60,18 @@ pub struct News {
 impl News {
     /// In the batch's diary; what failed also where a person looks.
     pub fn tell(&self, batch: &mut Batch, view: &mut View) {
+        let (event, words) = self.said();
+        batch.event(event, None, &words);
+        if let Err(why) = &self.outcome {
+            view.say(&format!("hook     {} failed: {why}", self.hook));
+        }
+    }
+
+    /// The event of the diary, and its words.
+    pub fn said(&self) -> (&'static str, String) {
         match &self.outcome {
-            Ok(()) => batch.event("hook", None, &self.hook),
-            Err(why) => {
-                batch.event("hook-failed", None, &format!("{}: {why}", self.hook));
-                view.say(&format!("hook     {} failed: {why}", self.hook));
-            }
+            Ok(()) => ("hook", self.hook.clone()),
+            Err(why) => ("hook-failed", format!("{}: {why}", self.hook)),
         }
     }
 }

@@ -1,26 +1,26 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
+mod holder;
+mod worker;
+
 use std::cell::OnceCell;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::FailedRuns;
 use super::admission::{Need, Probing};
 use super::alerts::Listener;
-use super::child::Handle;
-use super::gauges::RunTelemetry;
-use super::gpu_memory::Takings;
 use super::preparing::Preparation;
-use super::schedule::{self, Live, Standing, Threads};
+use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{self, Stage, Status, Waiting, last_start};
-use crate::run_dir::{RunDir, lock, machine, read, split};
-use crate::say;
+use crate::run_dir::status::{Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, read, reason, split};
+
+pub use holder::{has_open, holder};
+pub use worker::{Killed, Kinship, PutOff, Worker};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;
@@ -47,6 +47,8 @@ pub struct Tracked {
     pub preparation: Preparation,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
+    /// Later runs that started where it waits, since its last start, and when the first did.
+    passed: Option<(u32, Instant)>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
     /// What of its settings decides speed and memory.
@@ -58,62 +60,6 @@ struct Held {
     reason: String,
     /// Requests there were then.
     requests: usize,
-}
-
-/// A worker at work on a run.
-pub struct Worker {
-    pub attempt: u32,
-    /// Checkpoint it went on from.
-    pub checkpoint: Option<u64>,
-    pub slot: Option<usize>,
-    /// Position of its GPU among those that may be used.
-    pub gpu: Option<usize>,
-    pub kinship: Kinship,
-    /// Something waits for its end, where it is not our child.
-    pub is_followed: bool,
-    /// None for an adopted worker that cannot be signaled from here.
-    pub handle: Option<Handle>,
-    pub asked: Option<Instant>,
-    /// Why this runner killed it.
-    pub killed: Option<Killed>,
-    pub telemetry: Option<RunTelemetry>,
-    /// Hears of its alerts.
-    pub listener: Option<Listener>,
-    /// What it holds of its GPU.
-    pub takings: Takings,
-    /// When this runner started it, or first saw it.
-    pub since: Instant,
-    last_step: u64,
-    moved: Instant,
-    last_sign: f64,
-    stirred: Instant,
-}
-
-/// An end that is not written yet.
-#[derive(Clone, Debug)]
-pub struct PutOff {
-    pub end: End,
-    /// Checkpoint that the attempt went on from.
-    pub from: Option<u64>,
-    /// Whether it counts for nothing, whatever it looks like.
-    pub is_forgiven: bool,
-}
-
-/// Why this runner killed a worker.
-#[derive(Clone, Debug)]
-pub struct Killed {
-    pub why: String,
-    /// Whether it counts against the run's retries: it does when the run itself was at fault.
-    pub counts: bool,
-}
-
-/// Whose child a worker is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kinship {
-    /// Ours: its end comes with an exit status.
-    Own,
-    /// Of a runner that died, or started by hand: it has ended when its lock is free.
-    Adopted,
 }
 
 impl Tracked {
@@ -132,6 +78,7 @@ impl Tracked {
             put_off: None,
             preparation: Preparation::None,
             skipped: None,
+            passed: None,
             held: None,
             key: OnceCell::new(),
         }
@@ -220,6 +167,18 @@ impl Tracked {
         self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
     }
 
+    /// A later run has started where this one waits.
+    pub fn is_passed(&mut self, now: Instant) {
+        let (runs, first) = self.passed.unwrap_or((0, now));
+        self.passed = Some((runs + 1, first));
+    }
+
+    /// An attempt at it has begun.
+    pub fn begin(&mut self, worker: Worker) {
+        self.worker = Some(worker);
+        self.passed = None;
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
@@ -239,7 +198,13 @@ impl Tracked {
     }
 
     /// The run in the schedule's words. `seconds` is what it will probably take.
-    pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
+    pub fn scheduled(
+        &self,
+        standing: Standing,
+        gpus: usize,
+        seconds: Option<f64>,
+        now: Instant,
+    ) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
         let last = last_start(&self.seen.attempts);
         schedule::Run {
@@ -251,10 +216,7 @@ impl Tracked {
             limit: record.and_then(|record| record.queue.limit),
             fruitless: self.fruitless,
             retries: record.map_or(0, |record| record.queue.retries),
-            hang: record
-                .map(|record| u64::from(record.queue.hang_minutes))
-                .filter(|minutes| *minutes > 0)
-                .map(|minutes| Duration::from_secs(60 * minutes)),
+            hang: record.and_then(|record| record.queue.hang()),
             held: self
                 .held
                 .as_ref()
@@ -268,6 +230,10 @@ impl Tracked {
                 (None, Some(start)) => Threads::Begun(start.threads),
                 (None, None) => Threads::Open,
             },
+            passed: self.passed.map_or_else(Passed::default, |(runs, first)| Passed {
+                runs,
+                since: now.saturating_duration_since(first),
+            }),
         }
     }
 
@@ -283,12 +249,17 @@ impl Tracked {
         self.key_with(micro_batch, accumulate)
     }
 
-    /// The same for another split.
-    pub fn key_with(&self, micro_batch: u32, accumulate: u32) -> String {
-        let key = self.key.get_or_init(|| match &self.seen.record {
+    /// What of its settings decides how fast it is, as a hash.
+    pub fn settings_hash(&self) -> &str {
+        self.key.get_or_init(|| match &self.seen.record {
             Ok(record) => key_of(&record.settings),
             Err(_) => String::new(),
-        });
+        })
+    }
+
+    /// The same for another split.
+    pub fn key_with(&self, micro_batch: u32, accumulate: u32) -> String {
+        let key = self.settings_hash();
         format!("{key}-{micro_batch}x{accumulate}")
     }
 
@@ -300,11 +271,21 @@ impl Tracked {
         })
     }
 
+    /// Whether this attempt at it has made a step, as was last seen.
+    pub fn has_trained(&self, worker: &Worker) -> bool {
+        self.steps_of(worker) > 0
+    }
+
+    /// Steps that an attempt has made beyond the checkpoint it went on from.
+    fn steps_of(&self, worker: &Worker) -> u64 {
+        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
+        progress.map_or(0, |progress| progress.step.saturating_sub(worker.checkpoint.unwrap_or(0)))
+    }
+
     /// Whether its live attempt has shown what it takes: it has trained and evaluated.
     pub fn is_settled(&self) -> bool {
         let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };
-        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
-        let taken = progress.map_or(0, |p| p.step.saturating_sub(worker.checkpoint.unwrap_or(0)));
+        let taken = self.steps_of(worker);
         let until_evaluated = match record.settings.evaluate.every {
             Every::Steps(steps) => steps,
             Every::Epoch => record.steps_per_epoch,
@@ -345,41 +326,6 @@ impl Tracked {
     }
 }
 
-impl Worker {
-    /// A worker that carries out `start`.
-    pub fn new(start: Option<&Start>, slot: Option<usize>, handle: Option<Handle>, now: Instant) -> Worker {
-        Worker {
-            attempt: start.map_or(0, |start| start.attempt),
-            checkpoint: start.and_then(|start| start.checkpoint),
-            slot,
-            gpu: None,
-            kinship: Kinship::Own,
-            is_followed: false,
-            handle,
-            asked: None,
-            killed: None,
-            telemetry: None,
-            listener: None,
-            takings: Takings::default(),
-            since: now,
-            last_step: 0,
-            moved: now,
-            last_sign: 0.0,
-            stirred: now,
-        }
-    }
-
-    /// Since its last sign of life.
-    pub fn silent(&self, now: Instant) -> Duration {
-        now.duration_since(self.stirred)
-    }
-
-    /// Since its last step.
-    pub fn quiet(&self, now: Instant) -> Duration {
-        now.duration_since(self.moved)
-    }
-}
-
 /// Hash of what decides how fast a run of these settings is and how much memory it takes: neither its seed
 /// nor its rates, but data, model, kind of optimizer and precision.
 fn key_of(settings: &Settings) -> String {
@@ -415,34 +361,13 @@ pub fn skip(
     });
 }
 
-/// Why a lost run may not be started here: its worker may live on, on a machine that sleeps or whose
-/// files come late, and two workers would write the same files.
-pub fn elsewhere(seen: &Seen) -> Option<String> {
-    let start = lost_elsewhere(seen)?;
-    let heard = seen.progress.as_ref().map_or(start.time, |progress| progress.time);
-    let since = say::duration((scan::now() - heard).max(0.0));
-    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
-    Some(format!(
-        "it began on {}, last heard of {since} ago: it goes on there by itself if that machine only sleeps \
-         (if it is gone for good: overnight retry {name})",
-        start.host
-    ))
-}
-
-fn lost_elsewhere(seen: &Seen) -> Option<&Start> {
-    if seen.status != Status::Lost {
-        return None;
-    }
-    status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id())
-}
-
 /// What may be done about a run without a worker. A failed one is tried again at most once in a batch
 /// that is asked to, however it ends then.
 pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standing {
     match &seen.status {
         Status::Finished => Standing::Finished,
         Status::Waiting { .. } => Standing::Waiting,
-        Status::Lost => match elsewhere(seen) {
+        Status::Lost => match reason::elsewhere(seen) {
             Some(reason) => Standing::Held(reason),
             None => Standing::Lost,
         },
@@ -454,46 +379,10 @@ pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standin
     }
 }
 
-/// The process that holds a run's lock, by the number in the file. It is signaled only if it has that
-/// file open and the lock is held: a number may be old, and another process have it by now.
-pub fn holder(dir: &RunDir) -> Option<Handle> {
-    let path = dir.alive_lock();
-    let process = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
-    let handle = Handle::open(process).ok()?;
-    (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
-}
-
-/// Whether a process has the file at `path` open.
-pub fn has_open(process: u32, path: &Path) -> bool {
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    let wanted = identity(path);
-    let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-    wanted.is_some() && open.flatten().any(|entry| identity(&entry.path()) == wanted)
-}
-
 /// UUID of the GPU that a start line names.
 pub fn gpu_uuid(start: Option<&Start>) -> Option<&str> {
     match start.map(|start| &start.device) {
         Some(Device::Cuda { uuid, .. }) => Some(uuid),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_that_another_process_has_by_now_is_not_the_worker() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunDir::new(folder.path());
-        let held = lock::try_lock(&run.alive_lock()).unwrap().unwrap();
-        std::fs::write(run.alive_lock(), format!("{}\n", std::process::id())).unwrap();
-        assert!(holder(&run).is_some(), "it is ours, and we hold it");
-        std::fs::write(run.alive_lock(), "1\n").unwrap();
-        assert!(holder(&run).is_none(), "the first process of the machine has not opened it");
-        std::fs::write(run.alive_lock(), "").unwrap();
-        assert!(holder(&run).is_none(), "not written yet");
-        drop(held);
     }
 }

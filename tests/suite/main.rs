@@ -1,7 +1,9 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
 mod alerts;
+mod bounds;
 mod causes;
+mod checking;
 mod clean;
 mod clock;
 mod command_line;
@@ -10,15 +12,19 @@ mod disk;
 mod division;
 mod gauges;
 mod gpus;
+mod hangs;
 mod hooks;
 mod leave;
 mod live;
+mod morning;
 mod namespace;
 mod others;
 mod out_of_memory;
+mod place;
 mod pty;
 mod report;
 mod requests;
+mod rules;
 mod runner;
 mod serve;
 mod settings;
@@ -26,6 +32,7 @@ mod sharing;
 mod stages;
 mod status;
 mod systemd;
+mod together;
 mod unwatched;
 mod verify;
 mod workspace;

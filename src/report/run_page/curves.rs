@@ -6,6 +6,7 @@ use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, 
 use super::super::files::RunFiles;
 use super::super::model::{Figure, Key};
 use super::super::summary::RunSummary;
+use crate::curves::of_chart;
 use crate::experiment::metric::Metric;
 use crate::experiment::settings::ScheduleKind;
 use crate::run_dir::records::What;
@@ -41,7 +42,9 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
             weight: Weight::Plain,
         };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
-        figures.extend(drawn(files, heading, &[line], (Size::Third, Range::Telling), x_range, &events));
+        let told = of_chart(&summary.said, &[&column.name]);
+        let shown = drawn(files, heading, &[line], (Size::Third, Range::Telling), x_range, &events, told);
+        figures.extend(shown);
     }
     figures
 }
@@ -146,7 +149,9 @@ fn figure(
         })
         .collect();
     let heading = (plan.id.to_owned(), plan.title.to_owned(), plan.note);
-    drawn(files, heading, &lines, (plan.size, plan.range), x_range, events)
+    let metrics: Vec<&str> = plan.lines.iter().map(|(metric, _)| *metric).collect();
+    let told = of_chart(&summary.said, &metrics);
+    drawn(files, heading, &lines, (plan.size, plan.range), x_range, events, told)
 }
 
 struct Line<'a> {
@@ -163,6 +168,7 @@ fn drawn(
     (size, range): (Size, Range),
     x_range: Range,
     events: &[Event],
+    told: String,
 ) -> Option<Figure> {
     let series: Vec<Series> = lines
         .iter()
@@ -197,6 +203,8 @@ fn drawn(
         series,
         events: events.to_vec(),
         size,
+        told,
+        bands: Vec::new(),
     };
     let width = match size {
         Size::Full => "w12",

@@ -3,6 +3,9 @@
 
 mod words;
 
+use std::borrow::Cow;
+
+use super::super::chart::number::measured;
 use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
@@ -17,7 +20,7 @@ const MOST: usize = 18;
 
 /// A chart for each column that has values, over the minutes since the first sample: the GPU's first.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
-    let table = &files.telemetry;
+    let table = &in_order(&files.telemetry);
     let Some(start) = table.column("time").and_then(|time| time.values.first().copied()) else {
         return Vec::new();
     };
@@ -38,6 +41,31 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         Some(drawn(&column.name, shown, points, events.collect(), &span, summary))
     };
     columns.into_iter().filter_map(figure).take(MOST).collect()
+}
+
+/// The table with times that never go back: where somebody set the clock back, the rows after it follow the
+/// one before as the closest ones follow each other.
+fn in_order(table: &Metrics) -> Cow<'_, Metrics> {
+    let times = table.column("time").map(|time| time.values.as_slice()).unwrap_or_default();
+    let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    if !steps.clone().any(|step| step < 0.0) {
+        return Cow::Borrowed(table);
+    }
+    let closest = steps.filter(|step| *step > 0.0).fold(f64::INFINITY, f64::min);
+    let closest = if closest.is_finite() { closest } else { 0.0 };
+    let mut straight = table.clone();
+    if let Some(time) = straight.columns.iter_mut().find(|column| column.name == "time") {
+        let mut shift = 0.0;
+        let mut before = f64::NEG_INFINITY;
+        for value in &mut time.values {
+            if *value + shift < before {
+                shift = before + closest - *value;
+            }
+            *value += shift;
+            before = *value;
+        }
+    }
+    Cow::Owned(straight)
 }
 
 /// Joules that the run took, over all its attempts. Tables of earlier versions have the counters of whole
@@ -81,13 +109,31 @@ fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<P
     let values = table.points("time", &column.name);
     let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
         Kind::Gauge => Box::new(values),
-        Kind::Counter => Box::new(rates(values.collect()).into_iter()),
+        Kind::Counter => {
+            let counts: Vec<Point> = values.collect();
+            // What a counter rose by in a pause, other runs and people did.
+            Box::new(stretches(&counts).into_iter().flat_map(rates).collect::<Vec<_>>().into_iter())
+        }
     };
     values.map(|(time, value)| (span.place(time), value / shown.divisor)).collect()
 }
 
+/// Samples that lie further apart than so many usual intervals have a pause between them.
+const PAUSE_INTERVALS: f64 = 4.0;
+
+/// The stretches in which samples came as usual. Nothing is known of a pause, so no line leads over it.
+fn stretches(points: &[Point]) -> Vec<&[Point]> {
+    let mut apart: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    if apart.is_empty() {
+        return vec![points];
+    }
+    let middle = apart.len() / 2;
+    let usual = *apart.select_nth_unstable_by(middle, f64::total_cmp).1;
+    points.chunk_by(|one, other| other.0 - one.0 <= PAUSE_INTERVALS * usual).collect()
+}
+
 /// What a counter rose by in each second between two rows. One that fell began anew with the machine.
-fn rates(counts: Vec<Point>) -> Vec<Point> {
+fn rates(counts: &[Point]) -> Vec<Point> {
     let rate = |pair: &[Point]| {
         let ((from, before), (to, after)) = (pair[0], pair[1]);
         (to > from && after >= before).then(|| (to, (after - before) / (to - from)))
@@ -106,15 +152,27 @@ fn drawn(
     let unit = span.unit;
     let note =
         if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
-    let (label, weight) = (shown.title.clone(), Weight::Plain);
+    let series = stretches(&points).into_iter().enumerate().map(|(index, points)| Series {
+        label: match (index, points.first()) {
+            (0, _) | (_, None) => shown.title.clone(),
+            (_, Some((at, _))) => format!("{} after a pause, from {unit} {}", shown.title, measured(*at)),
+        },
+        number: summary.number % 8,
+        points: points.to_vec(),
+        weight: Weight::Plain,
+        form: Form::AsIs,
+    });
+    let series = series.collect();
     let chart = Chart {
         title: shown.title.clone(),
         subtitle: note.clone(),
         x: Axis { label: unit.into(), spread: Spread::Linear, range: Range::Fixed(0.0, span.length) },
         y: Axis { label: shown.title.clone(), spread: Spread::Linear, range: shown.range },
-        series: vec![Series { label, number: summary.number % 8, points, weight, form: Form::AsIs }],
+        series,
         events,
         size: Size::Third,
+        told: String::new(),
+        bands: Vec::new(),
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), svg: chart::draw(&chart) }
@@ -208,6 +266,29 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_back_turns_no_curve_round() {
+        let mut table = Metrics::default();
+        table.extend(b"time,cpu_percent\n100,1\n102,2\n10902,3\n104.5,4\n106.5,5\n50,6\n");
+        let times = in_order(&table).points("time", "cpu_percent").collect::<Vec<_>>();
+        let expected =
+            [(100.0, 1.0), (102.0, 2.0), (10_902.0, 3.0), (10_904.0, 4.0), (10_906.0, 5.0), (10_908.0, 6.0)];
+        assert_eq!(times, expected);
+        let mut table = Metrics::default();
+        table.extend(b"time,cpu_percent\n100,1\n102,2\n");
+        assert!(matches!(in_order(&table), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn no_line_leads_over_a_pause() {
+        let at = |times: &[f64]| times.iter().map(|time| (*time, 1.0)).collect::<Vec<Point>>();
+        let lengths = |times: &[f64]| stretches(&at(times)).iter().map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(&[0.0, 2.0, 4.1, 6.0, 60.0, 62.0, 64.0]), [4, 3]);
+        assert_eq!(lengths(&[0.0, 2.0, 4.0, 9.0, 11.0]), [5], "a late sample is no pause");
+        assert_eq!(lengths(&[0.0]), [1]);
+        assert_eq!(lengths(&[0.0, 50.0]), [2]);
+    }
+
+    #[test]
     fn counters_are_shown_as_rates() {
         let shown = Shown::of("network_received_bytes").unwrap();
         assert_eq!(
@@ -215,7 +296,7 @@ mod tests {
             ("Network received", "MiB/s", Kind::Counter)
         );
         let counts = vec![(0.0, 100.0), (2.0, 300.0), (4.0, 10.0), (6.0, 10.0)];
-        assert_eq!(rates(counts), [(2.0, 100.0), (6.0, 0.0)]);
+        assert_eq!(rates(&counts), [(2.0, 100.0), (6.0, 0.0)]);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod memory;
+
 use super::*;
 use crate::runner::admission::{GpuMemory, Probing, Source, Tenant};
 use crate::runner::division::Processor;
@@ -20,6 +22,7 @@ fn run(name: &str, standing: Standing) -> Run {
         seconds: None,
         need: Need::Unknown(Probing::Possible),
         threads: Threads::Open,
+        passed: Passed::default(),
     }
 }
 
@@ -45,7 +48,7 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         ending,
         patience: PATIENCE,
         gate: Gate::Open,
-        seconds_left: None,
+        deadline: None,
         vacancies: &Vacancies::default(),
         others: &[],
     })
@@ -168,7 +171,7 @@ fn needs_and_limits_hold_a_run_back() {
     runs[1].limit = Some(1);
     let decision = decided(&runs, &cpu(2), Ending::Open);
     assert_eq!(decision.actions, [Action::Start { run: 0, slot: 0 }]);
-    assert_eq!(decision.waiting, [(1, waits("1 runs of x at once"))]);
+    assert_eq!(decision.waiting, [(1, waits("1 run of x at once"))]);
 }
 
 #[test]
@@ -186,7 +189,7 @@ fn a_need_outside_of_the_batch_counts_as_what_it_is() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             others,
             vacancies: &Vacancies::default(),
         };
@@ -254,7 +257,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate,
-            seconds_left: None,
+            deadline: None,
             vacancies: &Vacancies::default(),
             others: &[],
         };
@@ -269,7 +272,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
 #[test]
 fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
     let slots = cpu(1);
-    let decision = |run: Run| {
+    let decision = |run: Run, seconds_left: f64| {
         let runs = [run];
         decide(&Observation {
             runs: &runs,
@@ -279,21 +282,22 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: Some(600.0),
+            deadline: Some(Deadline { seconds_left, clock: "07:00".to_owned() }),
             vacancies: &Vacancies::default(),
             others: &[],
         })
     };
-    let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.to_string());
+    let reason = |run, left| decision(run, left).waiting.first().map(|(_, reason)| reason.to_string());
     let waiting = || run("a", Standing::Waiting);
     assert_eq!(
-        reason(Run { seconds: Some(601.0), ..waiting() }).as_deref(),
-        Some("it would not end in time")
+        reason(Run { seconds: Some(660.0), ..waiting() }, 600.0).as_deref(),
+        Some("it would not end by 07:00: it takes about 11 min")
     );
-    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }), None);
-    assert_eq!(reason(waiting()), None, "what nobody knows is tried");
+    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }, 600.0), None);
+    assert_eq!(reason(waiting(), 600.0), None, "what nobody knows is tried");
+    assert_eq!(reason(waiting(), -1.0).as_deref(), Some("nothing more is started, it is past 07:00"));
     let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
-    assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
+    assert_eq!(reason(held, 600.0).as_deref(), Some("held: data.txt has changed"));
 }
 
 #[test]
@@ -313,7 +317,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
         })
     };
     let words = "GPU 1 was lost (XID 79: it has fallen off the bus); reset it or reboot";
@@ -333,7 +337,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
         ending: Ending::Open,
         patience: PATIENCE,
         gate: Gate::Open,
-        seconds_left: None,
+        deadline: None,
     });
     assert_eq!((alone.actions.len(), alone.done), (0, false), "it is asked how it is first");
 }
@@ -350,7 +354,7 @@ fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_th
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })
@@ -375,88 +379,6 @@ fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_th
     assert_eq!(settled.actions, [Action::Start { run: 0, slot: 0 }], "it has all four cores");
     let both = with(&several[1..], &halves, Processor::Settled);
     assert_eq!(both.actions, [Action::Start { run: 0, slot: 0 }, Action::Start { run: 1, slot: 1 }]);
-}
-
-#[test]
-fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
-    const GIB: u64 = 1 << 30;
-    let known = |name: &str, gib: u64| Run {
-        wish: Wish::AnyGpu,
-        need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
-        ..run(name, Standing::Waiting)
-    };
-    let with = |runs: &[Run], free: u64| {
-        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, ..GpuMemory::default() };
-        let vacancies = Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() };
-        decide(&Observation {
-            runs,
-            slots: &slots(None, 1, 8, 4),
-            gpus: &["A100".to_owned()],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            seconds_left: None,
-            vacancies: &vacancies,
-            others: &[],
-        })
-    };
-    let runs = [known("a", 10), known("b", 10), known("c", 10), known("d", 2)];
-    let decision = with(&runs, 24);
-    let start = |run, slot| Action::Start { run, slot };
-    assert_eq!(decision.actions, [start(0, 0), start(1, 1), start(3, 2)], "a smaller one passes");
-    assert_eq!(
-        decision.waiting,
-        [(
-            2,
-            waits(
-                "GPU 0 has 4.0 GiB free beside the 20.0 GiB promised to its runs, this run took 10.0 GiB last time"
-            )
-        )]
-    );
-    let full = with(&runs[..1], 3);
-    assert_eq!((full.actions.len(), full.done), (0, false), "other people's memory is waited for");
-    let unknown = |name: &str| Run { wish: Wish::AnyGpu, ..run(name, Standing::Waiting) };
-    let decision = with(&[unknown("a"), unknown("b")], 24);
-    assert_eq!(decision.actions, [Action::Probe { run: 0, gpu: 0 }]);
-    assert_eq!(decision.waiting, [(1, waits("GPU 0: a probe finds out what x/a takes"))]);
-    assert_eq!(with(&[unknown("a")], 24).actions, [start(0, 0)], "alone it needs no probe");
-}
-
-#[test]
-fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people() {
-    const GIB: u64 = 1 << 30;
-    let large = Run { wish: Wish::AnyGpu, need: Need::MoreThan(18 * GIB), ..run("large", Standing::Waiting) };
-    let gpu = |free: u64, ours: Option<u64>| GpuMemory {
-        total: 24 * GIB,
-        free: free * GIB,
-        tenants: ours
-            .map(|of| Tenant { name: "x/a".into(), need: Some(of * GIB), used: Some(of * GIB) })
-            .into_iter()
-            .collect(),
-        ..GpuMemory::default()
-    };
-    let placed = |second: GpuMemory| {
-        // Others hold six of the first.
-        let vacancies = Vacancies { gpus: vec![Some(gpu(18, None)), Some(second)], ..Vacancies::default() };
-        decide(&Observation {
-            runs: std::slice::from_ref(&large),
-            slots: &slots(None, 2, 8, 4),
-            gpus: &["A100".to_owned(), "A100".to_owned()],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            seconds_left: None,
-            vacancies: &vacancies,
-            others: &[],
-        })
-        .actions
-    };
-    let start = |slot| vec![Action::Start { run: 0, slot }];
-    assert_eq!(placed(gpu(24, None)), start(1), "a whole one is free");
-    assert_eq!(placed(gpu(20, Some(4))), [], "one becomes free when ours ends");
-    assert_eq!(placed(gpu(2, None)), start(0), "others hold part of both");
 }
 
 #[test]
