@@ -1,17 +1,22 @@
 
 // Charts drawn anew as the reader looks at them: the same SVG as the server's, in the same classes.
 (() => {
-  const { make, view, scale, smooth, placeOf, reduce, shown, ends, percentiles, telling, split } = overnight;
+  const { make, view, hasLogY, scale, smooth, placeOf, reduce, shown, ends, percentiles, telling, split } = overnight;
   const { chartOf, figures, clocks, onAxis, stepAt, finest, deepen, measured, duration, moment } = overnight;
   const FORMS = { elapsed: "duration", time: "clock" };
   const LABELS = { step: "step", epoch: "epoch", elapsed: "training time", time: "time of day", tokens: "tokens", energy: "energy (J)" };
 
   const keyOf = (chart) => (chart.isTime ? "timeZoom" : "zoom");
-  const axisOf = (chart) => (chart.isTime ? "step" : view.x);
+  /// The x of a chart: its own where no run of it knows the one that is asked for.
+  const axisOf = (chart) => {
+    const known = clocks();
+    const isKnown = chart.series.some(({ runKey }) => known[runKey]?.[view.x]);
+    return chart.isTime || !isKnown ? "step" : view.x;
+  };
 
   /// Whether the server's own drawing shows just this.
   const isAsDrawn = (figure, chart) =>
-    !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !view.logY.has(figure.id)
+    !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !hasLogY(figure)
       && view.smoothing === null && !view.outliers && !chart.series.some(({ key }) => view.hidden.has(key));
 
   /// Lines as they are drawn: the average with the values behind it, or the values themselves.
@@ -49,11 +54,14 @@
   };
 
   const rangeOfY = (figure, chart, lines, [low, high]) => {
-    const isLog = view.logY.has(figure.id);
+    const isLog = hasLogY(figure);
     if (isAsDrawn(figure, chart)) return { ends: [chart.y.low, chart.y.high], rounded: false };
     if (chart.y.range === "fixed" && !isLog && !view.outliers) return { ends: [chart.y.low, chart.y.high], rounded: true };
     const isZoomed = view[keyOf(chart)] !== null;
     const values = shown(lines, low, high, isLog);
+    const behind = lines.flatMap(({ faint }) => (faint ? [faint] : []));
+    // Of the values behind an average the outermost stay outside: it is about the average.
+    if (isZoomed && !view.outliers) values.push(...percentiles(shown(behind, low, high, isLog), 0.02).filter(Number.isFinite));
     let range = view.outliers ? percentiles(values)
       : chart.y.range === "telling" && !isLog && !isZoomed ? telling(lines, low, high) : ends(values);
     if (range[0] > range[1]) range = [chart.y.low, chart.y.high];
@@ -69,7 +77,6 @@
 
   /// Everything that decides how a figure looks now.
   const modelOf = (figure) => {
-    clocks(figure.closest("main") || document);
     const chart = chartOf(figure);
     const zoom = view[keyOf(chart)];
     const lines = linesOf(chart, zoom && [zoom.low, zoom.high]);
@@ -79,7 +86,7 @@
     const axis = axisOf(chart);
     const form = FORMS[axis] || "number";
     const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
-    const y = scale(...rangeY.ends, { isLog: view.logY.has(figure.id), rounded: rangeY.rounded, about: Math.max(2, Math.floor(height / 42)) });
+    const y = scale(...rangeY.ends, { isLog: hasLogY(figure), rounded: rangeY.rounded, about: Math.max(2, Math.floor(height / 42)) });
     const first = chart.series[0];
     const events = chart.events.map(({ x: step, word }) => ({ word, x: (onAxis([step], first?.runKey, axis) || [NaN])[0] }));
     return { figure, chart, lines, x, y, events, width, height, axis, label: chart.isTime ? chart.x.label : LABELS[axis] };
@@ -219,6 +226,7 @@
 
   /// Draws what differs from the server's drawing; `root` is the page, or the next one before it is shown.
   const drawAll = (root = document) => {
+    clocks(root);
     for (const figure of figures(root)) {
       const isOwn = figure.dataset.view === "own" || (root === document && figure.dataset.view !== undefined);
       if (isOwn || !isAsDrawn(figure, chartOf(figure))) paint(modelOf(figure));
