@@ -72,7 +72,9 @@
   const sizeOf = (figure) => {
     const live = document.getElementById(figure.id);
     const svg = (live || figure).querySelector("svg.chart");
-    return { width: svg.clientWidth || svg.getBoundingClientRect().width || 600, height: svg.getBoundingClientRect().height || 200 };
+    const plot = figure.querySelector("svg.plot").getAttribute("viewBox").split(" ");
+    // As high as the server took it for: the same ticks.
+    return { nominal: Number(plot[3]) / 10, width: svg.clientWidth || svg.getBoundingClientRect().width || 600, height: svg.getBoundingClientRect().height || 200 };
   };
 
   /// Everything that decides how a figure looks now.
@@ -82,11 +84,12 @@
     const lines = linesOf(chart, zoom && [zoom.low, zoom.high]);
     const rangeX = rangeOfX(chart, lines);
     const rangeY = rangeOfY(figure, chart, lines, rangeX);
-    const { width, height } = sizeOf(figure);
+    const { width, height, nominal } = sizeOf(figure);
     const axis = axisOf(chart);
     const form = FORMS[axis] || "number";
     const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
-    const y = scale(...rangeY.ends, { isLog: hasLogY(figure), rounded: rangeY.rounded, about: Math.max(2, Math.floor(height / 42)) });
+    const isLog = hasLogY(figure);
+    const y = scale(...rangeY.ends, { isLog, rounded: rangeY.rounded, about: Math.max(isLog ? 3 : 2, Math.floor(nominal / 42)) });
     const first = chart.series[0];
     const events = chart.events.map(({ x: step, word }) => ({ word, x: (onAxis([step], first?.runKey, axis) || [NaN])[0] }));
     return { figure, chart, lines, x, y, events, width, height, axis, label: chart.isTime ? chart.x.label : LABELS[axis] };
@@ -102,7 +105,12 @@
   const wordOf = (model, value) => {
     if (model.x.form === "duration") return duration(value);
     if (model.x.form === "clock") return `${moment(value, 86400)} ${moment(value)}`;
-    return `${model.label} ${measured(Number(value.toPrecision(9)), 6)}`;
+    if (model.label === "step") return `step ${Math.round(value).toLocaleString("en-US")}`;
+    // As exactly as the screen tells places apart.
+    const grain = model.x.isLog ? value / 500 : (model.x.high - model.x.low) / model.width;
+    const decimals = Math.min(12, Math.max(0, Math.ceil(-Math.log10(grain))));
+    const seen = Math.abs(value) < 1e15 ? Number(value.toFixed(decimals)) : value;
+    return `${model.label} ${measured(seen, Math.abs(seen) >= 1e6 ? 6 : 12).replace(/(\.\d*?)0+(?=$| )/, "$1").replace(/\.(?=$| )/, "")}`;
   };
 
   // ---- drawing --------------------------------------------------------------------------------------

@@ -64,19 +64,21 @@
   };
 
   const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
-  const timeStep = (low, high, about) => {
-    const ideal = (high - low) / about;
-    const found = TIMES.find((step) => step >= ideal * 0.7);
-    return found || Math.ceil(ideal / 86400) * 86400;
-  };
   const timeTicks = (low, high, about, offset) => {
     if (high - low < about) return linearTicks(low, high, about);
-    const step = timeStep(low, high, about);
-    const ticks = [];
-    for (let index = Math.ceil((low + offset) / step); index * step - offset <= high && ticks.length < 100; index++) {
-      ticks.push(index * step - offset);
-    }
-    return ticks;
+    const ideal = (high - low) / about;
+    const multiples = (step) => {
+      const ticks = [];
+      for (let index = Math.ceil((low + offset) / step); index * step - offset <= high && ticks.length < 100; index++) {
+        ticks.push(index * step - offset);
+      }
+      return ticks;
+    };
+    let at = TIMES.findIndex((step) => step >= ideal * 0.7);
+    if (at < 0) return multiples(Math.ceil(ideal / 86400) * 86400);
+    // One tick alone tells nothing.
+    while (at > 0 && multiples(TIMES[at]).length < 2) at--;
+    return multiples(TIMES[at]);
   };
 
   /// A tick of an axis of durations: one unit where its step allows.

@@ -44,9 +44,12 @@
     if (!charts.length) return;
     clocks(root);
     const first = figures(root)[0];
-    const before = first.closest(".grid") || first;
     if (root.querySelector("#tools")) return;
-    before.before(make("div", { id: "tools", role: "group", "aria-label": "How charts are shown" }, ...build(charts)));
+    const row = make("div", { id: "tools", role: "group", "aria-label": "How charts are shown" }, ...build(charts));
+    // Among sections of several experiments it belongs to none of them, and steps back.
+    const section = first.closest("section");
+    if (section) section.before(make("details", { id: "tools-of-all" }, make("summary", {}, "How charts are shown"), row));
+    else (first.closest(".grid") || first).before(row);
   };
 
   const refreshTools = () => {

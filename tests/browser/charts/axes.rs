@@ -47,7 +47,7 @@ fn x_counts_steps_epochs_time_tokens_or_energy_where_they_are_known() {
             assert!(low == 0.0 && (high - 20.0).abs() < 1.0, "minutes: {low} to {high}");
 
             // Runs that do not know an axis keep what they know.
-            chrome.goto(&place.file(&format!("{}#?x=energy", place.page_of(&place.runs[1])))).await;
+            chrome.goto(&format!("{}#?x=energy", place.file(&place.page_of(&place.runs[1])))).await;
             assert!((ends(chrome, "chart-loss").await.1 - 3000.0).abs() < 1.0);
         }
     });

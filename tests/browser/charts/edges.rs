@@ -118,7 +118,8 @@ fn no_values_break_a_chart_however_one_looks_at_it() {
             // The same by the script: another x, so that it draws everything itself.
             set(chrome, "tool-x", "epoch").await;
             is_right(chrome, "over epochs").await;
-            assert_eq!(ends(chrome, &figure("one_late")).await.1, 15.0);
+            let (low, high) = ends(chrome, &figure("one_late")).await;
+            assert!(low < 15.0 && high > 15.0, "about its only point: {low} to {high}");
             set(chrome, "tool-x", "step").await;
             set(chrome, "tool-outliers", "").await;
             is_right(chrome, "without outliers").await;
@@ -158,7 +159,11 @@ fn an_average_passes_over_what_is_not_finite() {
             "(([x, y], weight) => [...overnight.smooth({ x, y, means: null }, weight).y].map(String))";
         let of = |values: &str| format!("{smooth}([[0, 1, 2, 3], {values}], 0.5)");
         assert_eq!(chrome.texts(&of("[NaN, 4, Infinity, 1]")).await, ["NaN", "4", "Infinity", "2"]);
-        assert_eq!(chrome.texts(&of("[1e300, 1e300, 1e300, 1e300]")).await, ["1e+300"; 4]);
+        let huge = chrome.texts(&of("[1e300, 1e300, 1e300, 1e300]")).await;
+        assert!(
+            huge.iter().all(|value| (value.parse::<f64>().unwrap() / 1e300 - 1.0).abs() < 1e-12),
+            "{huge:?}"
+        );
         // Means of stretches count with all their rows: two rows of 3 and one of 0, from 6.
         let means = "[...overnight.smooth({ means: { x: [1, 3], y: [6, 3], n: [1, 2] } }, 0.5).y]";
         let got: Value = chrome.value(means).await;
