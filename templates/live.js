@@ -270,8 +270,8 @@
     connection.className = className;
   };
 
+  const root = new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
   const own = () => {
-    const root = new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
     const path = decodeURIComponent(location.pathname.slice(root.length));
     return path === "" || path.endsWith("/") ? `${path}index.html` : path;
   };
@@ -327,7 +327,7 @@
   };
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
-  const follow = () => {
+  const byEvents = () => {
     const workspace = document.documentElement.dataset.workspace;
     const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`overnight-${workspace}`) : null;
     let stream = null;
@@ -339,7 +339,7 @@
       if (channel) channel.postMessage(event);
     };
     const listen = () => {
-      stream = new EventSource("/events");
+      stream = new EventSource(`${root}events`);
       stream.onopen = () => {
         problem = null; // whatever stands is told anew
         tell({ type: "open" });
@@ -383,6 +383,40 @@
         if (!document.hidden) hear(data);
       };
     }
+    return { start, stop };
+  };
+
+  // A server that only has files: the page's twin tells that the page changed, the CSV has new rows.
+  const byFiles = () => {
+    let stops = null;
+    const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
+    const start = () => {
+      if (stops) return;
+      const held = document.getElementById("rows");
+      const twin = overnight.followFile("index.json", refresh);
+      const rows = held && overnight.followRows("metrics.csv", { at: Number(held.dataset.at), row: held.dataset.row }, refresh);
+      stops = [twin, rows].filter(Boolean).map((file) => overnight.keepLooking(file, onEnd));
+    };
+    const stop = () => {
+      for (const end of stops || []) end();
+      stops = null;
+    };
+    return { start, stop };
+  };
+
+  /// Asks the server once whether it tells of changes; one that cannot be reached is asked again.
+  const follow = async () => {
+    let answer = null;
+    while (!answer) {
+      try {
+        answer = await fetch(location.pathname, { method: "HEAD", cache: "no-store" });
+      } catch {
+        say("not connected", "live lost");
+        await new Promise((then) => setTimeout(then, 2000));
+      }
+    }
+    const hasEvents = answer.headers.has("Overnight-Events") && typeof EventSource === "function";
+    const { start, stop } = hasEvents ? byEvents() : byFiles();
     document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
     if (!document.hidden) start();
   };
@@ -391,5 +425,5 @@
   original = document.documentElement.outerHTML;
   prepareTables(main());
   prepareCharts(main());
-  if (location.protocol.startsWith("http") && typeof EventSource === "function") follow();
+  if (location.protocol.startsWith("http")) follow();
 })();

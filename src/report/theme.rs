@@ -41,6 +41,7 @@ const TEMPLATES: [(&str, &str); 7] = [
     ("run.html", include_str!("../../templates/run.html")),
 ];
 
+const ROWS_JS: &str = include_str!("../../templates/js/rows.js");
 const LIVE_JS: &str = include_str!("../../templates/live.js");
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
 
@@ -66,7 +67,8 @@ impl Theme {
             hasher.update(source.as_bytes());
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
-        let script = replaced(&templates.join("live.js"), LIVE_JS)?;
+        let script = replaced(&templates.join("js/rows.js"), ROWS_JS)?
+            + &replaced(&templates.join("live.js"), LIVE_JS)?;
         let style = replaced(&themes.join("style.css"), STYLE_CSS)?;
         Ok(Theme {
             environment,

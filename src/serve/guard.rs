@@ -39,9 +39,10 @@ pub(super) struct Guard {
     waiting: Crowd,
 }
 
-/// Sent with every answer. Scripts come from files of ours alone; styles may stand in the page,
+/// Sent with every answer. Pages look for word of events here, and else at files. Scripts come from files of ours alone; styles may stand in the page,
 /// because SVG charts carry them.
 pub(super) const HEADERS: &str = "Connection: close\r\n\
+    Overnight-Events: yes\r\n\
     Cache-Control: no-cache\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\

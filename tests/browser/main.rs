@@ -3,6 +3,7 @@
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
 mod chrome;
+mod files;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
