@@ -5,6 +5,7 @@
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
 pub mod chart;
+mod clocks;
 mod experiment_page;
 mod files;
 mod index_page;
@@ -450,6 +451,7 @@ fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
         match value {
             serde_json::Value::Object(fields) => {
                 fields.remove("svg");
+                fields.remove("json");
                 fields.values_mut().for_each(without_drawings);
             }
             serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),

@@ -10,11 +10,14 @@
 pub mod axis;
 pub mod backend;
 pub mod confusion;
+pub mod data;
 mod describe;
+pub mod meeting;
 pub mod night;
 pub mod number;
 pub mod range;
 pub mod series;
+pub mod table;
 pub mod text_width;
 
 use plotters::coord::cartesian::{Cartesian2d, MeshLine};
@@ -22,11 +25,14 @@ use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{PathElement, Pixel, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
+use serde::Serialize;
 use std::fmt::Write;
 
 pub use axis::Spread;
+pub use data::{Counted, Csv, Origin, Values};
 pub use range::Range;
 pub use series::Point;
+pub use table::DataTable;
 
 use axis::Scale;
 use backend::{Escaped, FINENESS, Ink, Layers, Role, Surface, TEXT_PX};
@@ -53,6 +59,8 @@ pub struct Axis {
     pub label: String,
     pub spread: Spread,
     pub range: Range,
+    /// What an axis of x counts.
+    pub counted: Counted,
 }
 
 /// One line of a chart.
@@ -65,6 +73,7 @@ pub struct Series {
     pub points: Vec<Point>,
     pub weight: Weight,
     pub form: Form,
+    pub origin: Origin,
 }
 
 /// How strongly a line is drawn.
@@ -140,9 +149,20 @@ struct Prepared<'a> {
 
 type Area<'a> = DrawingArea<Surface<'a>, Cartesian2d<Scale, Scale>>;
 
-/// Draws a chart as one `<svg>` element. Any data will do: none, one point, values that are not
+/// A chart in each of its forms.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Drawing {
+    /// One `<svg>` element.
+    pub svg: String,
+    /// For the script; empty where it has nothing to do. See [`data`].
+    pub json: String,
+    /// For those who hear the page.
+    pub table: DataTable,
+}
+
+/// Draws a chart. Any data will do: none, one point, values that are not
 /// finite, steps that go back.
-pub fn draw(chart: &Chart) -> String {
+pub fn draw(chart: &Chart) -> Drawing {
     let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
     let values: Vec<&[Point]> = prepared.iter().map(|series| series.values.as_slice()).collect();
     let (width_px, height_px) = chart.size.plot_px();
@@ -170,7 +190,12 @@ pub fn draw(chart: &Chart) -> String {
         draw_series(&area, one, &x, &y, f64::from(width_px));
     }
     drop(area);
-    assemble(chart, &prepared, &x, &y, layers)
+    let svg = assemble(chart, &prepared, &x, &y, layers);
+    if chart.size == Size::Spark {
+        return Drawing { svg, ..Drawing::default() };
+    }
+    let (json, table) = (data::json(chart, &prepared, &x, &y), table::of_lines(chart, &prepared, &x));
+    Drawing { svg, json, table }
 }
 
 fn prepare(series: &Series) -> Prepared<'_> {

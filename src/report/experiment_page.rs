@@ -2,10 +2,12 @@
 
 use super::chart::backend::series_class;
 use super::chart::number::measured;
-use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
+use super::chart::{self, Axis, Chart, Counted, Csv, Form, Origin, Range, Series, Size, Spread, Weight};
+use super::clocks;
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::rows::{self, Table};
 use super::say::{self, Clock};
+use super::site::{address_of, run_folder};
 use super::summary::RunSummary;
 use crate::experiment::metric::{Direction, Metric, direction_of};
 use crate::run_dir::records::QueueState;
@@ -42,6 +44,7 @@ pub fn page(
             .unwrap_or_else(|| "No value to compare runs by yet.".into()),
         facts: facts(runs),
         say: leader(&ranked).into_iter().collect(),
+        clocks: clocks::json(ranked.iter().take(LINES).map(|run| (run.key(), &run.clocks))),
         figures: figures(&ranked, &root),
         columns: table.columns(),
         rows: ranked
@@ -156,7 +159,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
             points
         };
         let weight = if place == 0 && run.best.is_some() { Weight::Lead } else { Weight::Plain };
-        Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs }
+        let origin = origin(run, metric, root);
+        Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs, origin }
     });
     let title = metric_title(metric).to_owned();
     let is_smoothed = metric.starts_with("train/") || metric == "grad_norm";
@@ -175,8 +179,14 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
             label: "step".into(),
             spread: Spread::Linear,
             range: from_the_beginning(&with_curve, metric),
+            counted: Counted::Steps,
         },
-        y: Axis { label: title.clone(), spread: Spread::Linear, range: Range::Telling },
+        y: Axis {
+            label: title.clone(),
+            spread: Spread::Linear,
+            range: Range::Telling,
+            counted: Counted::Steps,
+        },
         series: series.collect(),
         events: Vec::new(),
         size,
@@ -198,7 +208,29 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         Size::Third | Size::Spark => "w4",
     };
     let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    Some(Figure { id, title, note, width, legend, svg: chart::draw(&chart) })
+    Some(Figure { id, title, note, width, legend, drawing: chart::draw(&chart) })
+}
+
+/// Whose line it is, the values behind it, and where all its rows lie.
+fn origin(run: &RunSummary, metric: &str, root: &str) -> Origin {
+    let place = |name: &str| run.header.split(',').position(|column| column == name);
+    let csv = place("step").zip(place(metric)).map(|(x, y)| Csv {
+        href: format!("{root}{}/metrics.csv", address_of(&run_folder(&run.experiment, &run.run))),
+        x,
+        y,
+        from: 0.0,
+        unit: 1.0,
+        divisor: 1.0,
+    });
+    Origin {
+        experiment: run.experiment.clone(),
+        run: run.run.clone(),
+        number: run.number,
+        metric: metric.to_owned(),
+        href: Some(rows::run_href(root, run)),
+        csv,
+        values: run.values(metric),
+    }
 }
 
 /// All steps of these runs, from zero where the first values stand near the beginning.

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
@@ -49,7 +50,8 @@ pub struct Figure {
     pub width: &'static str,
     /// Which line is which.
     pub legend: Vec<Key>,
-    pub svg: String,
+    #[serde(flatten)]
+    pub drawing: Drawing,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -176,6 +178,8 @@ pub struct IndexPage {
     pub facts: Vec<Fact>,
     pub say: Vec<String>,
     pub night: Option<Figure>,
+    /// What a step is on other axes, for the script: see `clocks`.
+    pub clocks: String,
     pub boards: Vec<Board>,
     pub failures: Vec<FailureRow>,
     /// Since the newest batch began, newest first.
@@ -247,6 +251,8 @@ pub struct ExperimentPage {
     pub headline: String,
     pub facts: Vec<Fact>,
     pub say: Vec<String>,
+    /// What a step is on other axes, for the script: see `clocks`.
+    pub clocks: String,
     pub figures: Vec<Figure>,
     pub columns: Vec<Column>,
     pub rows: Vec<RunRow>,
@@ -277,6 +283,8 @@ pub struct RunPage {
     pub quiet_rules: Vec<String>,
     pub budgets: Vec<BudgetRow>,
     pub figures: Vec<Figure>,
+    /// What a step is on other axes, for the script: see `clocks`.
+    pub clocks: String,
     /// Whether `metrics.csv` lies beside the page.
     pub has_metrics: bool,
     pub telemetry: Vec<Figure>,

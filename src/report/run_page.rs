@@ -8,6 +8,7 @@ mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
 use super::chart::number::{count, measured};
+use super::clocks;
 use super::files::RunFiles;
 use super::model::*;
 use super::rows;
@@ -47,6 +48,7 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
         has_metrics: files.metrics.rows > 0,
+        clocks: clocks::json([(summary.key(), &summary.clocks)]),
         telemetry: telemetry::figures(files, summary),
         telemetry_notes: telemetry::notes(&files.telemetry, clock),
         energy_joules: telemetry::energy_joules(&files.telemetry),
@@ -273,7 +275,7 @@ fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
             note: "true class in rows, prediction in columns".into(),
             width: "w8",
             legend: Vec::new(),
-            svg: confusion::draw(&chart),
+            drawing: confusion::drawing(&chart),
         }
     });
     Some(EvaluationBlock { step: count(evaluation.step), classes: classes.collect(), confusion })

@@ -41,8 +41,29 @@ const TEMPLATES: [(&str, &str); 7] = [
     ("run.html", include_str!("../../templates/run.html")),
 ];
 
-const ROWS_JS: &str = include_str!("../../templates/js/rows.js");
-const LIVE_JS: &str = include_str!("../../templates/live.js");
+/// The script of all pages in the order in which its parts build on each other. Each is a classic script
+/// of its own, so that their plain sum works from a file as well.
+const SCRIPTS: [(&str, &str); 18] = [
+    ("start.js", include_str!("../../templates/js/start.js")),
+    ("numbers.js", include_str!("../../templates/js/numbers.js")),
+    ("tables.js", include_str!("../../templates/js/tables.js")),
+    ("scale.js", include_str!("../../templates/js/scale.js")),
+    ("lines.js", include_str!("../../templates/js/lines.js")),
+    ("state.js", include_str!("../../templates/js/state.js")),
+    ("data.js", include_str!("../../templates/js/data.js")),
+    ("draw.js", include_str!("../../templates/js/draw.js")),
+    ("cursor.js", include_str!("../../templates/js/cursor.js")),
+    ("legend.js", include_str!("../../templates/js/legend.js")),
+    ("tools.js", include_str!("../../templates/js/tools.js")),
+    ("save.js", include_str!("../../templates/js/save.js")),
+    ("menu.js", include_str!("../../templates/js/menu.js")),
+    ("hands.js", include_str!("../../templates/js/hands.js")),
+    ("rows.js", include_str!("../../templates/js/rows.js")),
+    ("grow.js", include_str!("../../templates/js/grow.js")),
+    ("patch.js", include_str!("../../templates/js/patch.js")),
+    ("follow.js", include_str!("../../templates/js/follow.js")),
+];
+
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
 
 impl Theme {
@@ -67,8 +88,10 @@ impl Theme {
             hasher.update(source.as_bytes());
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
-        let script = replaced(&templates.join("js/rows.js"), ROWS_JS)?
-            + &replaced(&templates.join("live.js"), LIVE_JS)?;
+        let mut script = String::new();
+        for (name, built_in) in SCRIPTS {
+            script += &replaced(&templates.join("js").join(name), built_in)?;
+        }
         let style = replaced(&themes.join("style.css"), STYLE_CSS)?;
         Ok(Theme {
             environment,

@@ -1,8 +1,5 @@
 // Following files that grow or change, over any server of files: rows of a CSV by parts of it, a page
 // by the version of its JSON twin. Knows nothing of charts; whoever calls decides what rows mean.
-"use strict";
-window.overnight = window.overnight || {};
-
 (() => {
   const NEWLINE = 10;
   const [FAST, SLOW] = [1000, 5000]; // ms between looks: at parts and versions, at whole files

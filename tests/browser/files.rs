@@ -217,6 +217,49 @@ fn a_page_behind_a_server_of_files_is_live() {
 }
 
 #[test]
+fn new_rows_are_drawn_before_the_page_itself_is_made_anew() {
+    with_each(async |chrome, place, plain| {
+        let _alive = place.revive(0);
+        place.build();
+        let page = place.page_of(&place.runs[0]);
+        chrome.goto(&format!("{}/{page}", plain.address)).await;
+        chrome.until("the connection", IS_LIVE).await;
+        let lines = "[...document.querySelectorAll('#chart-loss svg.plot path')].map((path) => path.getAttribute('d')).join()";
+        let before = chrome.text(lines).await;
+        let copy = place.path().join("reports").join(page).with_file_name("metrics.csv");
+        let append = |rows: &str| {
+            use std::io::Write;
+            fs::OpenOptions::new().append(true).open(&copy).unwrap().write_all(rows.as_bytes()).unwrap();
+        };
+        append("4000,6.02,1,1210,0.777,0.5,,,1e-4,0.5,412000\n");
+        let last = |value: &str| {
+            format!(
+                "overnight.chartOf(document.getElementById('chart-loss')).series
+                .some(({{ x, y }}) => x.at(-1) === 4000 && y.at(-1) === {value})"
+            )
+        };
+        chrome.until("the row in the chart's data", &last("0.777")).await;
+        chrome.until("another drawing", &format!("{lines} !== {before:?}")).await;
+        // The curve of the evaluations has it as well, and the axis reaches it.
+        assert!(chrome.is(&last("0.5")).await);
+        assert!(
+            chrome
+                .is("Number(document.querySelector('#chart-loss svg.plot').dataset.x.split(' ')[1]) >= 4000")
+                .await
+        );
+        assert!(
+            !chrome.is("document.querySelector('#chart-loss desc').textContent.includes('0.7770')").await
+        );
+        // A run that goes on from an earlier checkpoint writes other rows in their place: nothing stays.
+        place.add_row(0, 4000, 0.444, Some(0.3));
+        place.build();
+        chrome.until("the row that counts", &last("0.444")).await;
+        assert!(!chrome.is(&last("0.777")).await);
+        assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
 fn a_page_of_files_says_when_its_server_is_gone() {
     with_each(async |chrome, place, plain| {
         chrome.goto(&format!("{}/{}", plain.address, place.page_of(&place.runs[0]))).await;

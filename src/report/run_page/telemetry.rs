@@ -3,7 +3,9 @@
 
 mod words;
 
-use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
+use super::super::chart::{
+    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
 use super::super::summary::RunSummary;
@@ -35,7 +37,8 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         let of_gpu = column.name.starts_with("gpu");
         let events = marks.iter().filter(|mark| of_gpu && mark.is_on(&column.name));
         let events = events.map(|mark| Event { x: span.place(mark.time), word: mark.word.clone() });
-        Some(drawn(&column.name, shown, points, events.collect(), &span, summary))
+        let origin = origin(table, column, &shown, &span, summary);
+        Some(drawn(shown, points, events.collect(), &span, origin))
     };
     columns.into_iter().filter_map(figure).take(MOST).collect()
 }
@@ -95,29 +98,55 @@ fn rates(counts: Vec<Point>) -> Vec<Point> {
     counts.windows(2).filter_map(rate).collect()
 }
 
-fn drawn(
-    column: &str,
-    shown: Shown,
-    points: Vec<Point>,
-    events: Vec<Event>,
-    span: &Span,
-    summary: &RunSummary,
-) -> Figure {
+/// Whose line it is. A rate stands in no file as it is drawn, so that one has no rows to look up.
+fn origin(table: &Metrics, column: &Column, shown: &Shown, span: &Span, summary: &RunSummary) -> Origin {
+    let place = |name: &str| table.columns.iter().position(|known| known.name == name);
+    let places = place("time").zip(place(&column.name)).filter(|_| shown.kind == Kind::Gauge);
+    let csv = places.map(|(x, y)| Csv {
+        href: "telemetry.csv".into(),
+        x,
+        y,
+        from: span.start,
+        unit: span.seconds,
+        divisor: shown.divisor,
+    });
+    Origin {
+        experiment: summary.experiment.clone(),
+        run: summary.run.clone(),
+        number: summary.number,
+        metric: column.name.clone(),
+        csv,
+        ..Origin::default()
+    }
+}
+
+fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, origin: Origin) -> Figure {
     let unit = span.unit;
     let note =
         if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
     let (label, weight) = (shown.title.clone(), Weight::Plain);
+    let column = origin.metric.clone();
     let chart = Chart {
         title: shown.title.clone(),
         subtitle: note.clone(),
-        x: Axis { label: unit.into(), spread: Spread::Linear, range: Range::Fixed(0.0, span.length) },
-        y: Axis { label: shown.title.clone(), spread: Spread::Linear, range: shown.range },
-        series: vec![Series { label, number: summary.number % 8, points, weight, form: Form::AsIs }],
+        x: Axis {
+            label: unit.into(),
+            spread: Spread::Linear,
+            range: Range::Fixed(0.0, span.length),
+            counted: Counted::Time { from: span.start, unit: span.seconds },
+        },
+        y: Axis {
+            label: shown.title.clone(),
+            spread: Spread::Linear,
+            range: shown.range,
+            counted: Counted::Steps,
+        },
+        series: vec![Series { label, number: origin.number, points, weight, form: Form::AsIs, origin }],
         events,
         size: Size::Third,
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), svg: chart::draw(&chart) }
+    Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), drawing: chart::draw(&chart) }
 }
 
 /// How a column is shown: the unit stands at the end of its name.
