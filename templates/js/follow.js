@@ -1,7 +1,7 @@
 
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
-  const { followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
+  const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { patch, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const main = () => document.getElementById("main");
 
@@ -56,6 +56,7 @@
     return refresh();
   };
 
+  let version = {}; // what the server calls it
   let asking = false;
   let again = false;
   const refresh = async () => {
@@ -64,14 +65,19 @@
       return;
     }
     asking = true;
+    let html = null;
     try {
-      const answer = await fetch(location.pathname, { cache: "no-cache" });
+      // The browser's own cache trusts servers that know seconds only; see `versionOf`.
+      const answer = await fetch(location.pathname, { headers: version, cache: "no-store" });
       if (answer.ok) {
-        const html = await answer.text();
-        if (html !== original) apply(html);
+        html = await answer.text();
+        version = versionOf(answer);
       }
     } catch {
-      // The stream reconnects and asks again.
+      // The stream reconnects and asks again; whoever looks at files does so anyway.
+    }
+    try {
+      if (html !== null && html !== original) apply(html);
     } finally {
       if (follower) await new Promise((then) => setTimeout(then, PAUSE));
       asking = false;

@@ -134,5 +134,5 @@
     };
   };
 
-  Object.assign(overnight, { followRows, followFile, keepLooking });
+  Object.assign(overnight, { versionOf, followRows, followFile, keepLooking });
 })();
