@@ -10,6 +10,7 @@ mod look;
 mod made_up;
 mod place;
 mod plain;
+mod storm;
 mod tables;
 mod tabs;
 
