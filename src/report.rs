@@ -6,6 +6,7 @@
 
 pub mod chart;
 mod clocks;
+mod copying;
 mod experiment_page;
 mod files;
 mod index_page;
@@ -33,6 +34,7 @@ use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
+pub use copying::Copying;
 use files::RunFiles;
 use index_page::{Experiments, Work};
 use model::Frame;

@@ -4,7 +4,7 @@
   const { chartOf, figures, modelOf, paint, showCursor } = overnight;
   const OWN = "metrics.csv";
   /// The page itself follows with all that the server makes of them; this many bridge the time until then.
-  const MOST = 10000;
+  const MOST = 2000;
   const NAMES = { nan: NaN, inf: Infinity, "-inf": -Infinity };
   let recent = []; // cells of each row
 
