@@ -69,6 +69,7 @@ pub fn batch(root: &Path, name: &str, runs: &[(&str, String)], end: Option<f64>)
         process: 1,
         start: EVENING,
         end,
+        seconds: None,
         energy_joules: end.map(|_| 1.512e6),
         exit_code: end.map(|_| 0),
         arguments: vec!["run".into()],

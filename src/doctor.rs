@@ -1,6 +1,7 @@
 //! What this machine lacks for a night of training, and what to do about it. First everything is
 //! observed, then judged by a pure function; printing and exit codes are the command's.
 
+pub mod logout;
 mod observe;
 
 use std::fmt::Write as _;
@@ -27,6 +28,8 @@ pub struct Observed {
     pub limits: SystemLimits,
     /// Whether sleep can be held off while runs go on, or why not.
     pub sleep: Result<(), String>,
+    /// Whether a detached run outlives the session that it was started in.
+    pub logout: logout::Logout,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -110,6 +113,7 @@ impl Diagnosis {
         findings.push(open_files(&observed.limits));
         findings.push(watches(&observed.limits));
         findings.push(sleep(&observed.sleep));
+        findings.push(logout::finding(&observed.logout));
         let is_healthy = findings.iter().all(|finding| finding.state != State::Problem);
         Diagnosis { is_healthy, findings, observed }
     }
@@ -338,6 +342,11 @@ mod tests {
                 inotify_instances: Some(128),
             },
             sleep: Ok(()),
+            logout: logout::Logout {
+                user: Some("eve".into()),
+                ends_processes: logout::Ends::Never,
+                lingers: false,
+            },
         }
     }
 
@@ -364,6 +373,7 @@ mod tests {
         ok       open files  1024 (hard limit 4096)
         ok       watches     65536 folders, 128 programs for this user
         ok       sleep       held off while runs go on
+        ok       logout      leaves what runs detached alone
         "#);
     }
 
@@ -402,11 +412,12 @@ mod tests {
             inotify_instances: None,
         };
         observed.sleep = Err("no logind".into());
+        observed.logout.ends_processes = logout::Ends::Always("/etc/systemd/logind.conf".into());
         let diagnosis = Diagnosis::of(observed);
         let notes: Vec<_> =
             diagnosis.findings.iter().filter(|finding| finding.state == State::Note).collect();
         assert!(diagnosis.is_healthy);
-        assert_eq!(notes.len(), 6, "{notes:?}");
+        assert_eq!(notes.len(), 7, "{notes:?}");
         assert!(notes.iter().all(|note| note.way_out.is_some()));
     }
 

@@ -1,8 +1,10 @@
 //! A worker that obeys the protocol and trains nothing: it counts steps, needs no libtorch, and does
 //! what the run's notes say: `fail@3`, `kill@3`, ... each at the end of that step, for all runs of the
 //! experiment or, as `s2:fail@3`, for the run with that seed. With `FAKE_PROTOCOL` it claims another
-//! protocol, with `FAKE_DRIFT` it gives other numbers from that step on, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
+//! protocol, with `FAKE_DRIFT` it gives other numbers from that step on, with `FAKE_SLOW` it is
+//! slower from that step on, with `FAKE_UNPREPARED` it does not listen to SIGTERM, as a worker that has just begun; with
 //! `FAKE_STILLBORN` it is killed before it has loaded anything, from the attempt of that number on.
+//! With `FAKE_LOADING` the first attempt at a run gets no further than loading.
 //! With `FAKE_GPU_MIB` it lets the stand-in for NVIDIA's library know that it holds so much of its GPU.
 //! Its probe is as fast as `FAKE_RATES` says for its number of threads (`1:121,2:200`, steps per second),
 //! and fails, or says nothing, where `FAKE_PROBE` says so.
@@ -30,6 +32,8 @@ use overnight::run_dir::write::{Durability, append_line, replace_json};
 use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
 
+#[path = "fake_worker/crash.rs"]
+mod crash;
 #[path = "fake_worker/probe.rs"]
 mod probe;
 
@@ -46,10 +50,18 @@ enum Trick {
     KillAlways,
     /// Wait until asked to end, in the first attempt only.
     Hold,
+    /// Wait until there is a file `go-on` in the run's directory.
+    Await,
     /// Wait and turn a deaf ear to SIGTERM.
     Deaf,
+    /// The same in the first attempt only.
+    Hang,
     /// End with code 0 and no result.
     Vanish,
+    /// Make an error on the GPU, which NVIDIA's library tells of.
+    Xid {
+        code: u32,
+    },
     /// Lose the GPU, in the first attempt only: as NVIDIA's library tells it, and as CUDA does.
     Gone,
     /// Be out of device memory with more examples at once than this: `oom2@3`.
@@ -147,6 +159,12 @@ fn has_drifted(step: u64) -> bool {
     from.is_some_and(|from: u64| step >= from)
 }
 
+/// Whether this worker is four times as slow as others by now: from the step on that `FAKE_SLOW` says.
+fn is_slow(step: u64) -> bool {
+    let from = std::env::var("FAKE_SLOW").ok().and_then(|from| from.parse().ok());
+    from.is_some_and(|from: u64| step >= from)
+}
+
 struct Worker<'a> {
     run: &'a RunDir,
     record: &'a RunRecord,
@@ -174,6 +192,9 @@ impl Worker<'_> {
             self.start.checkpoint.map_or(What::Started, |checkpoint| What::Resumed { checkpoint }),
         )?;
         self.progress(step)?;
+        if self.start.attempt == 1 && std::env::var_os("FAKE_LOADING").is_some() {
+            self.wait_until(|| self.is_asked());
+        }
         while step < steps {
             if self.is_asked() || self.until.is_some_and(|until| step >= until) {
                 self.checkpoint(step, &rows, &alerts)?;
@@ -199,8 +220,13 @@ impl Worker<'_> {
                 }
                 Some(Trick::Kill | Trick::KillAlways) => kill_process(getpid(), Signal::KILL)?,
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
-                Some(Trick::Deaf) => self.wait_until(|| false),
+                Some(Trick::Await) => self.wait_until(|| self.run.path().join("go-on").exists()),
+                Some(Trick::Deaf | Trick::Hang) => self.wait_until(|| false),
                 Some(Trick::Vanish) => return Ok(exit::FINISHED),
+                Some(Trick::Xid { code }) => {
+                    self.tell_of_the_gpu("xid", &code.to_string())?;
+                    return self.lose("CUDA error: an illegal memory access was encountered", step);
+                }
                 Some(Trick::Gone) => {
                     self.lose_the_gpu()?;
                     let message = "CUDA error: unspecified launch failure".to_owned();
@@ -233,14 +259,18 @@ impl Worker<'_> {
         self.finish(step)
     }
 
-    /// Tells the stand-in for NVIDIA's library, which looks into this folder.
     fn lose_the_gpu(&self) -> io::Result<()> {
+        self.tell_of_the_gpu("lost", "1")?;
+        self.tell_of_the_gpu("xid", "79")
+    }
+
+    /// Tells the stand-in for NVIDIA's library, which looks into this folder.
+    fn tell_of_the_gpu(&self, gauge: &str, text: &str) -> io::Result<()> {
         let (Device::Cuda { uuid, .. }, Some(folder)) = (&self.start.device, std::env::var_os("NVML_STUB"))
         else {
             return Err(io::Error::other("there is no stand-in for a GPU"));
         };
-        fs::write(Path::new(&folder).join(format!("{uuid}.lost")), "1")?;
-        fs::write(Path::new(&folder).join(format!("{uuid}.xid")), "79")
+        fs::write(Path::new(&folder).join(format!("{uuid}.{gauge}")), text)
     }
 
     fn lose(&self, message: &str, step: u64) -> io::Result<i32> {
@@ -280,7 +310,9 @@ impl Worker<'_> {
                 "kill" if first => Trick::Kill,
                 "killalways" => Trick::KillAlways,
                 "hold" if first => Trick::Hold,
+                "await" => Trick::Await,
                 "deaf" => Trick::Deaf,
+                "hang" if first => Trick::Hang,
                 "vanish" => Trick::Vanish,
                 "gone" if first => Trick::Gone,
                 "segfault" => Trick::Segfault,
@@ -290,7 +322,10 @@ impl Worker<'_> {
                 "fill" if first => Trick::Fill,
                 "cuda" => Trick::CudaError,
                 "lose" => Trick::LoseDevice,
-                other => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
+                other => match other.strip_prefix("xid") {
+                    Some(code) => Trick::Xid { code: code.parse().ok()? },
+                    None => Trick::OutOfMemory { fits: other.strip_prefix("oom")?.parse().ok()? },
+                },
             };
             (at.parse() == Ok(step)).then_some(trick)
         })
@@ -314,6 +349,7 @@ impl Worker<'_> {
             "time" => Some(scan::now()),
             "elapsed" => Some(step as f64 / 100.0),
             "train/loss" => Some(self.loss(step)),
+            "images_per_second" => Some(if is_slow(step) { 800.0 } else { 3200.0 }),
             _ => None,
         };
         columns.iter().map(cell).collect()
@@ -421,49 +457,5 @@ impl Worker<'_> {
         };
         replace_json(&self.run.result(), &result, Durability::Synced)?;
         Ok(exit::FINISHED)
-    }
-}
-
-/// Ends that no program means to have.
-mod crash {
-    pub fn segfault() -> ! {
-        let nowhere = std::ptr::without_provenance_mut::<u8>(16);
-        // SAFETY: none is wanted: the first page of memory is nobody's.
-        unsafe { nowhere.write_volatile(1) };
-        unreachable!("the kernel lets nobody write there")
-    }
-
-    pub fn illegal_instruction() -> ! {
-        // SAFETY: none is wanted: this instruction is defined to be undefined.
-        #[cfg(target_arch = "x86_64")]
-        unsafe {
-            std::arch::asm!("ud2", options(noreturn))
-        }
-        #[cfg(target_arch = "aarch64")]
-        unsafe {
-            std::arch::asm!("udf #0", options(noreturn))
-        }
-    }
-
-    /// The test takes the file away again.
-    pub fn fill(path: &std::path::Path) -> std::io::Result<()> {
-        use std::io::Write;
-        let mut file = std::fs::File::create(path)?;
-        // More than the small disk of a test: a real one is left alone.
-        for _ in 0..16_384 {
-            if file.write_all(&[1; 4096]).is_err() {
-                return Ok(());
-            }
-        }
-        Err(std::io::Error::other("this disk takes 64 MiB: it is not the small one of a test"))
-    }
-
-    pub fn eat() -> ! {
-        let mut eaten: Vec<Vec<u8>> = Vec::new();
-        loop {
-            // Written to, because untouched memory costs nothing.
-            eaten.push(vec![1; 1 << 20]);
-            assert!(eaten.len() < 4096, "nobody objects to 4 GiB");
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use super::text;
 use crate::cli::Cli;
+use crate::doctor::logout;
 use crate::exit::Exit;
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::{BatchDir, Workspace, read};
@@ -45,6 +46,9 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
         let holder = read::json::<RunnerLock>(&workspace.runner_lock()).ok();
         if let Some(holder) = holder.filter(|holder| holder.process == child.id() && holder.has_begun()) {
             text::result(leave_taking(cli, &workspace, &holder))?;
+            if let Some(words) = logout::warning(Path::new("/"), rustix::process::geteuid().as_raw()) {
+                text::talk(format_args!("warning: {words}"));
+            }
             return Ok(Exit::Success);
         }
         if let Some(status) = child.try_wait()? {

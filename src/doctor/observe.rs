@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, FoundLibtorch, Gpu, Observed, Processor, SystemLimits};
+use super::{Disk, FoundLibtorch, Gpu, Observed, Processor, SystemLimits, logout};
 use crate::libtorch;
 use crate::runner::awake;
 use crate::runner::devices::{self, Devices};
@@ -29,6 +29,7 @@ pub fn observe(workspace: &Path, devices: &Devices) -> Observed {
         disks: disks(workspace),
         limits: limits(),
         sleep: awake::probe(),
+        logout: logout::observe(Path::new("/"), rustix::process::geteuid().as_raw()),
     }
 }
 

@@ -27,8 +27,9 @@ pub struct Alert {
     /// The condition: a metric or a number of the machine, a test, and where wanted `after N steps`.
     /// Tests are `> 5` (also `<`, `<=`, `>=`), `not improving for 2000 steps`, and against the median
     /// of this attempt so far `fell by half`, `fell by 30 %`, `rose by 50 %`. Numbers of the machine are
-    /// `gpu temperature`, `gpu memory`, `gpu use`, `gpu power`, `cpu use`, `memory used`, `process
-    /// memory`, `disk free`.
+    /// `gpu temperature`, `gpu memory`, `gpu use`, `gpu power`, `gpu throttled` (for how long now heat, its
+    /// own hardware or the power supply hold its clocks down), `cpu use`, `memory used`, `process memory`,
+    /// `disk free`.
     pub when: Condition,
     /// What is done when the condition comes true, once until it has stopped being true. `warn` says so;
     /// `pause` and `stop` also write a checkpoint and end the run, which goes on when it is resumed;

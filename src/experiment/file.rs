@@ -89,7 +89,10 @@ impl Experiment {
         let description = parse::take(&mut table, "description").map_err(one)?.unwrap_or_default();
         let tags = parse::take(&mut table, "tags").map_err(one)?.unwrap_or_default();
         let notes = parse::take(&mut table, "notes").map_err(one)?.unwrap_or_default();
-        let queue = parse::take(&mut table, "queue").map_err(one)?.unwrap_or_default();
+        let queue: Queue = parse::take(&mut table, "queue").map_err(one)?.unwrap_or_default();
+        if let Some(problem) = validate::queue_problems(&queue).into_iter().next() {
+            return Err(one(problem));
+        }
         let alerts = table.remove("alerts").map(|value| alert::read("alerts", value));
         let alerts = alerts.transpose().map_err(one)?.unwrap_or_default();
         let budgets = table.remove("budgets").map(|value| budget::read("budgets", value));

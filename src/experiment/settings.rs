@@ -9,6 +9,8 @@ mod every;
 mod model;
 mod train;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -264,8 +266,9 @@ pub struct Queue {
     pub needs: Vec<String>,
     /// How often a run that was killed starts again without having come further.
     pub retries: u32,
-    /// Minutes without progress after which a run counts as hung; 0 is never.
-    pub hang_minutes: u32,
+    /// Minutes without progress after which a run counts as hung, also a part of one; 0 is never.
+    #[schemars(range(min = 0.0))]
+    pub hang_minutes: f64,
     /// Runs of this experiment at once; left out, as many as there are slots.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -274,6 +277,14 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { priority: 0, needs: Vec::new(), retries: 3, hang_minutes: 30, limit: None }
+        Queue { priority: 0, needs: Vec::new(), retries: 3, hang_minutes: 30.0, limit: None }
+    }
+}
+
+impl Queue {
+    /// How long a run may go without a sign of life; none: for ever.
+    pub fn hang(&self) -> Option<Duration> {
+        let seconds = Some(60.0 * self.hang_minutes).filter(|seconds| *seconds > 0.0)?;
+        Duration::try_from_secs_f64(seconds).ok()
     }
 }

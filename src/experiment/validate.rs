@@ -18,6 +18,16 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     found.0
 }
 
+/// Everything wrong with how runs are to stand in the queue.
+pub fn queue_problems(queue: &Queue) -> Vec<Problem> {
+    let mut found = Found(Vec::new());
+    found.at_least_zero("queue.hang_minutes", queue.hang_minutes);
+    if let Some(limit) = queue.limit {
+        found.count("queue.limit", limit, 1, u64::from(u32::MAX));
+    }
+    found.0
+}
+
 struct Found(Vec<Problem>);
 
 impl Found {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::chart::data::brief;
 use super::files::RunFiles;
 use crate::experiment::settings::{Model, Settings};
 use crate::run_dir::metrics::{Column, Metrics};
@@ -21,6 +22,8 @@ pub struct Clocks(pub BTreeMap<String, Vec<f64>>);
 const SAMPLE: usize = 2_000;
 /// Knots at the most.
 const MOST_KNOTS: usize = 120;
+/// Knots of all runs of a page together.
+const KNOTS_OF_PAGE: usize = 3_000;
 /// What reading between knots may be off by, as a part of the whole range.
 const TOLERANCE: f64 = 1e-3;
 
@@ -30,14 +33,34 @@ impl Clocks {
         read(&files.metrics, &files.telemetry, settings)
     }
 
-    pub fn is_empty(&self) -> bool {
+    /// The same with no more knots than these and no more digits than are seen.
+    fn of_knots(&self, most: usize) -> Clocks {
+        let names: Vec<&String> = self.0.keys().collect();
+        // The step comes first: the others are read over it.
+        let (first, others): (Vec<&String>, Vec<&String>) =
+            names.into_iter().partition(|name| *name == "step");
+        let names: Vec<&String> = first.into_iter().chain(others).collect();
+        let columns: Vec<Vec<f64>> = names.iter().map(|name| self.0[*name].clone()).collect();
+        let knots = knots(&columns, most);
+        let digits = |name: &str| if name == "time" { 13 } else { 8 };
+        let kept = |(name, column): (&&String, &Vec<f64>)| {
+            let values = knots.iter().map(|&knot| brief(column[knot], digits(name))).collect();
+            ((*name).clone(), values)
+        };
+        Clocks(names.iter().zip(&columns).map(kept).collect())
+    }
+
+    fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// All runs of a page as JSON, by `experiment/run`.
+/// All runs of a page as JSON, by `experiment/run`. The more there are, the fewer knots each has.
 pub fn json<'a>(runs: impl IntoIterator<Item = (String, &'a Clocks)>) -> String {
-    let runs: BTreeMap<String, &Clocks> = runs.into_iter().filter(|(_, clocks)| !clocks.is_empty()).collect();
+    let runs: Vec<(String, &Clocks)> = runs.into_iter().filter(|(_, clocks)| !clocks.is_empty()).collect();
+    let most = (KNOTS_OF_PAGE / runs.len().max(1)).clamp(6, MOST_KNOTS);
+    let runs: BTreeMap<String, Clocks> =
+        runs.into_iter().map(|(run, clocks)| (run, clocks.of_knots(most))).collect();
     serde_json::to_string(&runs).unwrap_or_default()
 }
 
@@ -82,7 +105,7 @@ fn read(metrics: &Metrics, telemetry: &Metrics, settings: Option<&Settings>) -> 
         columns.push(energy);
         names.push("energy");
     }
-    let knots = knots(&columns);
+    let knots = knots(&columns, MOST_KNOTS);
     let at_knots = |column: &Vec<f64>| knots.iter().map(|&knot| column[knot]).collect();
     Clocks(names.into_iter().map(str::to_owned).zip(columns.iter().map(at_knots)).collect())
 }
@@ -117,7 +140,7 @@ fn between(points: &[(f64, f64)], x: f64) -> f64 {
 
 /// Places between which all columns run straight, over the first of them; the worst place first, until
 /// none is off by more than the tolerance (Ramer 1972, with a limit).
-fn knots(columns: &[Vec<f64>]) -> Vec<usize> {
+fn knots(columns: &[Vec<f64>], most: usize) -> Vec<usize> {
     let last = columns[0].len() - 1;
     let heights: Vec<f64> = columns
         .iter()
@@ -140,7 +163,7 @@ fn knots(columns: &[Vec<f64>]) -> Vec<usize> {
     };
     let mut open = vec![(worst(0, last), 0, last)];
     let mut kept = vec![0, last];
-    while kept.len() < MOST_KNOTS {
+    while kept.len() < most {
         let widest = |one: &(Option<(f64, usize)>, usize, usize)| one.0.map_or(0.0, |(off, _)| off);
         let Some(place) =
             (0..open.len()).max_by(|&one, &other| widest(&open[one]).total_cmp(&widest(&open[other])))
@@ -181,6 +204,22 @@ mod tests {
         assert_eq!(clocks.0["step"], [1.0, 500.0, 501.0, 1000.0]);
         assert_eq!(clocks.0["time"], [1_000_001.0, 1_000_500.0, 1_004_101.0, 1_004_600.0]);
         assert_eq!(clocks.0.keys().collect::<Vec<_>>(), ["elapsed", "epoch", "step", "time"]);
+    }
+
+    #[test]
+    fn a_page_of_many_runs_has_fewer_knots_of_each() {
+        let rows: Vec<String> =
+            (1..500).map(|step: u32| format!("{step},{},{}", step.pow(2), 1_790_000_000 + step)).collect();
+        let clocks =
+            read(&table(&format!("step,elapsed,time\n{}\n", rows.join("\n"))), &Metrics::default(), None);
+        assert!((20..=MOST_KNOTS).contains(&clocks.0["step"].len()), "{clocks:?}");
+        let of = |runs: usize| {
+            let text = json((0..runs).map(|run| (format!("e/{run}"), &clocks)));
+            serde_json::from_str::<BTreeMap<String, Clocks>>(&text).unwrap()
+        };
+        assert_eq!(of(1)["e/0"], clocks);
+        let many = &of(1000)["e/999"].0;
+        assert_eq!((many["step"].len(), many["time"].last()), (6, Some(&1_790_000_499.0)));
     }
 
     #[test]

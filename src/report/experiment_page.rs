@@ -14,6 +14,8 @@ use crate::run_dir::records::QueueState;
 
 /// Points of all lines of one chart together: beyond, each line is thinned further.
 const POINTS: usize = 40_000;
+/// The same for the values behind averages, which only the script draws.
+const BEHIND: usize = 12_000;
 /// Lines that a chart draws, the best ones; a table lists every run.
 const LINES: usize = 300;
 /// Lines that have a legend; of more, the table shows each run's color.
@@ -159,7 +161,7 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
             points
         };
         let weight = if place == 0 && run.best.is_some() { Weight::Lead } else { Weight::Plain };
-        let origin = origin(run, metric, root);
+        let origin = origin(run, metric, root, with_curve.len());
         Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs, origin }
     });
     let title = metric_title(metric).to_owned();
@@ -212,7 +214,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
 }
 
 /// Whose line it is, the values behind it, and where all its rows lie.
-fn origin(run: &RunSummary, metric: &str, root: &str) -> Origin {
+fn origin(run: &RunSummary, metric: &str, root: &str, runs: usize) -> Origin {
+    let columns = (BEHIND / runs / 2).clamp(10, 200) as u32;
     let place = |name: &str| run.header.split(',').position(|column| column == name);
     let csv = place("step").zip(place(metric)).map(|(x, y)| Csv {
         href: format!("{root}{}/metrics.csv", address_of(&run_folder(&run.experiment, &run.run))),
@@ -229,7 +232,7 @@ fn origin(run: &RunSummary, metric: &str, root: &str) -> Origin {
         metric: metric.to_owned(),
         href: Some(rows::run_href(root, run)),
         csv,
-        values: run.values(metric),
+        values: run.values(metric).map(|values| values.thinned(columns)),
     }
 }
 

@@ -167,7 +167,7 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
             format!(
                 "The batch ran on {} from {start} to {until}, {}.",
                 batch.host,
-                say::duration(end - batch.start)
+                say::duration(batch.took_seconds().unwrap_or_default())
             )
         }
         (None, true) => {

@@ -140,3 +140,35 @@ fn template_error(template: &str, error: &minijinja::Error) -> ThemeError {
     }
     ThemeError::Template { template: template.to_owned(), message }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn the_script_of_all_pages_is_small() {
+        let script: String = SCRIPTS.iter().map(|(_, source)| *source).collect();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(script.as_bytes()).unwrap();
+        let bytes = packed.finish().unwrap().len();
+        assert!(bytes < 40_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_workspace_replaces_one_part_of_the_script_and_keeps_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = folder.path().join("templates/js");
+        fs::create_dir_all(&parts).unwrap();
+        fs::write(parts.join("menu.js"), "/* ours */").unwrap();
+        let theme = Theme::load(&Workspace::new(folder.path())).unwrap();
+        let (_, script) = theme.assets().iter().find(|(path, _)| path.ends_with(".js")).unwrap();
+        let script = String::from_utf8_lossy(script);
+        assert!(script.contains("/* ours */") && script.contains("prepareTables"));
+        assert!(!script.contains("Save as SVG"));
+    }
+}

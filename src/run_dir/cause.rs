@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::records::{Attempt, End, Event, FailureKind, What, exit};
+use super::telemetry::xid_words;
 use crate::say;
 
 /// Why an attempt ended badly.
@@ -26,9 +27,12 @@ pub enum Cause {
     Aborted,
     OutOfDeviceMemory,
     /// An error of CUDA's that the device itself may well have survived.
-    CudaError,
-    DeviceLost {
+    CudaError {
         /// The driver's number for what happened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        xid: Option<u32>,
+    },
+    DeviceLost {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         xid: Option<u32>,
     },
@@ -65,6 +69,8 @@ pub struct Evidence<'a> {
     pub disk_full: bool,
     /// Lines of the kernel's log about that process and about GPUs, oldest first.
     pub kernel: &'a [String],
+    /// Errors that the driver told of its GPU, the oldest first: in a container there is no log to read.
+    pub xids: &'a [u32],
 }
 
 /// Exit code of a program that could not be started, as shells have it.
@@ -87,16 +93,16 @@ pub fn cause(seen: &Evidence) -> Option<Cause> {
         (Some(exit::FINISHED | exit::ENDED_AS_ASKED), None) => None,
         (Some(NOT_STARTED), None) => Some(Cause::NotStarted),
         (Some(exit::OUT_OF_DEVICE_MEMORY), None) => Some(Cause::OutOfDeviceMemory),
-        (Some(exit::DEVICE_LOST), None) => Some(of_device(message, seen.kernel)),
+        (Some(exit::DEVICE_LOST), None) => Some(of_device(message, seen)),
         // A disk that is full has no room for the reason either.
         (Some(exit::CANNOT_WRITE), None) if says_full(message) => Some(Cause::DiskFull),
         (Some(exit::CANNOT_WRITE), None) if seen.failed.is_none() && seen.disk_full => Some(Cause::DiskFull),
         (Some(exit::CANNOT_WRITE), None) => Some(Cause::CannotWrite),
-        (Some(_), None) => Some(of_failure(seen.failed, message, seen.kernel)),
+        (Some(_), None) => Some(of_failure(seen.failed, message, seen)),
         // Nobody saw it end; what it or the kernel wrote says why all the same.
         (None, None) => match seen.failed {
             Some((FailureKind::CannotWrite, message)) if says_full(message) => Some(Cause::DiskFull),
-            Some((_, message)) => Some(of_failure(seen.failed, message, seen.kernel)),
+            Some((_, message)) => Some(of_failure(seen.failed, message, seen)),
             None if seen.out_of_memory => Some(Cause::KernelOutOfMemory),
             None => None,
         },
@@ -138,21 +144,21 @@ fn of_signal(signal: i32, seen: &Evidence) -> Cause {
         SIGILL => Cause::IllegalInstruction { library: library(seen.kernel) },
         SIGBUS => Cause::BusError,
         // CUDA's own threads have no other way to tell.
-        SIGABRT if seen.stderr.contains("CUDA error") => of_device(seen.stderr, seen.kernel),
+        SIGABRT if seen.stderr.contains("CUDA error") => of_device(seen.stderr, seen),
         SIGABRT => Cause::Aborted,
         signal => Cause::Killed { signal },
     }
 }
 
-fn of_failure(failed: Option<(FailureKind, &str)>, message: &str, kernel: &[String]) -> Cause {
+fn of_failure(failed: Option<(FailureKind, &str)>, message: &str, seen: &Evidence) -> Cause {
     match failed.map(|(kind, _)| kind) {
         Some(FailureKind::NotFinite) => Cause::NotFinite,
         Some(FailureKind::Data) => Cause::Data,
         Some(FailureKind::Checkpoint) => Cause::Checkpoint,
         Some(FailureKind::OutOfDeviceMemory) => Cause::OutOfDeviceMemory,
-        Some(FailureKind::DeviceLost) => of_device(message, kernel),
+        Some(FailureKind::DeviceLost) => of_device(message, seen),
         Some(FailureKind::CannotWrite) => Cause::CannotWrite,
-        _ if message.contains("CUDA error") => of_device(message, kernel),
+        _ if message.contains("CUDA error") => of_device(message, seen),
         _ => Cause::Failed,
     }
 }
@@ -174,17 +180,17 @@ const LOST: [&str; 8] = [
 /// Errors").
 const LOST_XIDS: [u32; 8] = [48, 62, 64, 74, 79, 95, 119, 120];
 
-fn of_device(message: &str, kernel: &[String]) -> Cause {
-    let xids: Vec<u32> = kernel.iter().rev().filter_map(|line| xid(line)).collect();
-    let lost = xids.iter().copied().find(|xid| LOST_XIDS.contains(xid));
-    let xid = lost.or(xids.first().copied());
-    if lost.is_some() || LOST.iter().any(|words| message.contains(words)) {
-        Cause::DeviceLost { xid }
-    } else if message.contains("CUDA error") {
-        Cause::CudaError
+fn of_device(message: &str, seen: &Evidence) -> Cause {
+    let of_kernel = seen.kernel.iter().filter_map(|line| xid(line));
+    let xids: Vec<u32> = of_kernel.chain(seen.xids.iter().copied()).collect();
+    let lost = xids.iter().rev().find(|xid| LOST_XIDS.contains(xid));
+    let is_gone = LOST.iter().any(|words| message.contains(words));
+    let cause = if !is_gone && message.contains("CUDA error") {
+        Cause::CudaError { xid: None }
     } else {
-        Cause::DeviceLost { xid }
-    }
+        Cause::DeviceLost { xid: None }
+    };
+    lost.or(xids.last()).map_or(cause.clone(), |xid| cause.with_xid(*xid))
 }
 
 /// `NVRM: Xid (PCI:0000:3b:00): 79, pid=...`
@@ -222,6 +228,21 @@ impl Cause {
         )
     }
 
+    /// Whether the driver may know a number for it that nobody has heard yet.
+    pub fn lacks_xid(&self) -> bool {
+        matches!(self, Cause::CudaError { xid: None } | Cause::DeviceLost { xid: None })
+    }
+
+    /// The same, now that the driver has told its number: some numbers say that the GPU is gone, whatever
+    /// CUDA called it.
+    pub fn with_xid(self, xid: u32) -> Cause {
+        match self {
+            Cause::CudaError { .. } if !LOST_XIDS.contains(&xid) => Cause::CudaError { xid: Some(xid) },
+            Cause::CudaError { .. } | Cause::DeviceLost { .. } => Cause::DeviceLost { xid: Some(xid) },
+            other => other,
+        }
+    }
+
     /// What happened, in a few words.
     pub fn words(&self) -> String {
         let within = |what: &str, library: &Option<String>| match library {
@@ -235,9 +256,8 @@ impl Cause {
             Cause::BusError => "bus error".into(),
             Cause::Aborted => "aborted itself".into(),
             Cause::OutOfDeviceMemory => "out of device memory".into(),
-            Cause::CudaError => "CUDA error".into(),
-            Cause::DeviceLost { xid: Some(xid) } => format!("GPU lost (XID {xid})"),
-            Cause::DeviceLost { xid: None } => "GPU lost".into(),
+            Cause::CudaError { xid } => "CUDA error".to_owned() + &driver_words(*xid),
+            Cause::DeviceLost { xid } => "GPU lost".to_owned() + &driver_words(*xid),
             Cause::DiskFull => "disk full".into(),
             Cause::CannotWrite => "could not write".into(),
             Cause::NotFinite => "not finite".into(),
@@ -274,7 +294,7 @@ impl Cause {
             Cause::OutOfDeviceMemory => {
                 "a smaller train.batch_size with a larger train.accumulate learns the same in less".into()
             }
-            Cause::CudaError => format!(
+            Cause::CudaError { .. } => format!(
                 "if it happens again at the same step, the run itself is at fault: CUDA_LAUNCH_BLOCKING=1 \
                  makes the place known ({stderr}); otherwise overnight doctor looks at the driver"
             ),
@@ -304,6 +324,11 @@ impl Cause {
             Cause::Failed => format!("its log says more (overnight logs {run})"),
         }
     }
+}
+
+/// The driver's number with its meaning, behind other words.
+fn driver_words(xid: Option<u32>) -> String {
+    xid.map_or_else(String::new, |xid| format!(" (XID {xid}: {})", xid_words(u64::from(xid))))
 }
 
 #[cfg(test)]
@@ -368,24 +393,49 @@ mod tests {
     #[test]
     fn what_cuda_says_is_told_from_a_device_that_is_gone() {
         let lost = |message| failing(83, FailureKind::DeviceLost, message);
-        assert_eq!(lost("CUDA error: an illegal memory access was encountered"), Some(Cause::CudaError));
-        assert_eq!(lost("CUDA error: unspecified launch failure"), Some(Cause::CudaError));
+        assert_eq!(
+            lost("CUDA error: an illegal memory access was encountered"),
+            Some(Cause::CudaError { xid: None })
+        );
+        assert_eq!(lost("CUDA error: unspecified launch failure"), Some(Cause::CudaError { xid: None }));
         assert_eq!(
             lost("CUDA error: uncorrectable ECC error encountered"),
             Some(Cause::DeviceLost { xid: None })
         );
         assert_eq!(lost("the device does not answer"), Some(Cause::DeviceLost { xid: None }));
         let assert = failing(1, FailureKind::Other, "CUDA error: device-side assert triggered");
-        assert_eq!(assert, Some(Cause::CudaError));
+        assert_eq!(assert, Some(Cause::CudaError { xid: None }));
         let kernel = ["NVRM: Xid (PCI:0000:3b:00): 79, pid=7, GPU has fallen off the bus.".to_owned()];
         let failed = Some((FailureKind::DeviceLost, "CUDA error: unspecified launch failure"));
         let seen = Evidence { failed, kernel: &kernel, ..of(Some(83), None) };
-        assert_eq!(cause(&seen).unwrap().words(), "GPU lost (XID 79)");
+        assert_eq!(cause(&seen).unwrap().words(), "GPU lost (XID 79: it has fallen off the bus)");
         let kernel = ["NVRM: Xid (PCI:0000:3b:00): 31, pid=7, MMU Fault".to_owned()];
         let seen = Evidence { kernel: &kernel, ..seen };
-        assert_eq!(cause(&seen), Some(Cause::CudaError), "a program's own fault");
+        assert_eq!(cause(&seen), Some(Cause::CudaError { xid: Some(31) }), "a program's own fault");
+        let told = Evidence { kernel: &[], xids: &[79, 31], ..seen };
+        assert_eq!(
+            cause(&told),
+            Some(Cause::DeviceLost { xid: Some(79) }),
+            "the driver's own word is enough"
+        );
+        let told = Evidence { xids: &[13, 31], ..told };
+        assert_eq!(cause(&told), Some(Cause::CudaError { xid: Some(31) }), "the newest");
         let aborted = Evidence { stderr: "what():  CUDA error: misaligned address", ..of(None, Some(6)) };
-        assert_eq!(cause(&aborted), Some(Cause::CudaError));
+        assert_eq!(cause(&aborted), Some(Cause::CudaError { xid: None }));
+    }
+
+    #[test]
+    fn a_number_that_comes_late_is_taken_in_where_it_says_more() {
+        let error = Cause::CudaError { xid: None };
+        assert!(error.lacks_xid() && !Cause::Failed.lacks_xid());
+        assert_eq!(
+            error.clone().with_xid(31).words(),
+            "CUDA error (XID 31: a program touched GPU memory that is not its own)"
+        );
+        assert_eq!(error.with_xid(79), Cause::DeviceLost { xid: Some(79) });
+        assert_eq!(Cause::Aborted.with_xid(79), Cause::Aborted);
+        let old: Cause = serde_json::from_str(r#"{"kind":"cuda-error"}"#).unwrap();
+        assert_eq!(old, Cause::CudaError { xid: None }, "as it was written before it could have a number");
     }
 
     #[test]

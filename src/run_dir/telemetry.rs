@@ -101,6 +101,12 @@ pub fn throttle_words(reason: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a reason for lower clocks means that the GPU is in trouble, and is neither at the power that it
+/// is meant to take nor as somebody set it.
+pub fn is_distress(reason: &str) -> bool {
+    matches!(reason, "thermal" | "hardware-thermal" | "hardware-slowdown" | "power-brake")
+}
+
 /// What the driver's number for a GPU's error means, of those that people meet (NVIDIA's list of XID
 /// errors); the others have their number alone.
 pub fn xid_words(code: u64) -> &'static str {

@@ -146,6 +146,18 @@ pub fn admit(need: Need, gpu: &GpuMemory, rules: Rules, several: bool) -> Verdic
     }
 }
 
+/// Whether this runner's own runs are all that a waiting run waits for there: it could go on if they ended.
+pub fn would_fit(need: Need, gpu: &GpuMemory, rules: Rules) -> bool {
+    let emptied = GpuMemory {
+        index: gpu.index,
+        total: gpu.total,
+        free: gpu.total.saturating_sub(gpu.others()),
+        ..GpuMemory::default()
+    };
+    let verdict = || admit(need, &emptied, rules, true);
+    !gpu.tenants.is_empty() && !matches!(verdict(), Verdict::Waits(_) | Verdict::TooLarge(_))
+}
+
 /// What a run that starts will take at its peak, where that is known.
 pub fn expected(need: Need) -> Option<u64> {
     match need {

@@ -16,6 +16,9 @@ use crate::run_dir::{RunDir, read};
 /// An alert in a batch's events.
 pub const EVENT: &str = "alert";
 
+/// What a hook is told in the place of a rule where the worker needed none, as for a damaged checkpoint.
+pub const UNRULED: &str = "none";
+
 /// Listens to one attempt at a run.
 pub struct Listener {
     watch: Watch,
@@ -28,6 +31,8 @@ pub struct Surroundings<'a> {
     pub machine: &'a MachineSample,
     /// None for a run on the processor.
     pub gpu: Option<&'a GpuSample>,
+    /// For how long that GPU has been in distress.
+    pub throttled_seconds: Option<f64>,
     pub process_memory_bytes: Option<u64>,
 }
 
@@ -86,6 +91,7 @@ impl Surroundings<'_> {
             Telemetry::GpuMemory => bytes(gpu.and_then(|gpu| gpu.memory_bytes)),
             Telemetry::GpuUse => gpu.and_then(|gpu| gpu.use_percent),
             Telemetry::GpuPower => gpu.and_then(|gpu| gpu.power_watts),
+            Telemetry::GpuThrottled => self.throttled_seconds,
             Telemetry::CpuUse => self.machine.cpu_percent,
             Telemetry::MemoryUsed => bytes(self.machine.memory_bytes),
             Telemetry::ProcessMemory => bytes(self.process_memory_bytes),
@@ -200,7 +206,12 @@ mod tests {
         let machine = MachineSample { disk_free_bytes: Some(9 << 30), ..MachineSample::default() };
         let mut look = |celsius| {
             let gpu = GpuSample { temperature_celsius: celsius, ..GpuSample::default() };
-            let around = Surroundings { machine: &machine, gpu: Some(&gpu), process_memory_bytes: None };
+            let around = Surroundings {
+                machine: &machine,
+                gpu: Some(&gpu),
+                throttled_seconds: None,
+                process_memory_bytes: None,
+            };
             listener.look(&around).into_iter().map(|fired| fired.message).collect::<Vec<_>>()
         };
         assert_eq!(look(Some(80.0)), [""; 0]);

@@ -127,10 +127,23 @@ pub struct Witness {
     pub disk_full: bool,
     /// Lines of the kernel's log about the process and about GPUs.
     pub kernel: Vec<String>,
+    /// Errors that the driver told of its GPU meanwhile.
+    pub xids: Vec<u32>,
     /// How long the worker lived; none where this runner did not start it.
     pub seconds: Option<f64>,
     /// The most that it was seen to hold of a GPU.
     pub device_memory_bytes: Option<u64>,
+    /// Whether it made a step.
+    pub has_trained: bool,
+}
+
+impl Witness {
+    /// What the next attempt can be expected to take of a GPU: nothing is known of it where this one ended
+    /// while it loaded. One that was out of memory shows at least what is too little.
+    fn takes(&self, code: Option<i32>) -> Option<u64> {
+        let tells = self.has_trained || code == Some(exit::OUT_OF_DEVICE_MEMORY);
+        self.device_memory_bytes.filter(|_| tells)
+    }
 }
 
 /// What became of an attempt. One that this runner killed on somebody's behalf ends without a signal,
@@ -151,6 +164,7 @@ pub fn end_line(ended: &Ended) -> End {
         out_of_memory: ended.witness.out_of_memory && ended.killed.is_none(),
         disk_full: ended.witness.disk_full,
         kernel: &ended.witness.kernel,
+        xids: &ended.witness.xids,
     });
     let why = match (ended.killed, code, signal) {
         (Some(killed), ..) if ended.has_stack => {
@@ -178,7 +192,7 @@ pub fn end_line(ended: &Ended) -> End {
         why,
         cause,
         seconds: ended.witness.seconds,
-        device_memory_bytes: ended.witness.device_memory_bytes,
+        device_memory_bytes: ended.witness.takes(code),
     }
 }
 
@@ -292,8 +306,10 @@ mod tests {
         out_of_memory: false,
         disk_full: false,
         kernel: Vec::new(),
+        xids: Vec::new(),
         seconds: None,
         device_memory_bytes: None,
+        has_trained: false,
     };
 
     fn ended(attempt: u32, raw: i32) -> Ended<'static> {
@@ -372,6 +388,24 @@ mod tests {
         assert_eq!(told(&counted), (None, Some(9), "killed by us".into()));
         let hung = Ended { has_stack: true, ..counted };
         assert_eq!(told(&hung).2, "killed by us; its stack is in stack-1.txt");
+    }
+
+    #[test]
+    fn memory_of_an_attempt_that_only_loaded_is_not_what_the_next_one_takes() {
+        let takes = |has_trained, code: i32| {
+            let witness = Witness { device_memory_bytes: Some(7), has_trained, ..NOTHING.clone() };
+            end_line(&Ended { witness: &witness, ..ended(1, code << 8) }).device_memory_bytes
+        };
+        let table = [
+            (true, exit::FINISHED, Some(7)),
+            (true, exit::FAILED, Some(7)),
+            (false, exit::FAILED, None),
+            (false, exit::ENDED_AS_ASKED, None),
+            (false, exit::OUT_OF_DEVICE_MEMORY, Some(7)),
+        ];
+        for (has_trained, code, expected) in table {
+            assert_eq!(takes(has_trained, code), expected, "{has_trained}, {code}");
+        }
     }
 
     #[test]

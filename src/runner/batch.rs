@@ -21,6 +21,7 @@ const REMEMBERED_BATCHES: usize = 50;
 pub struct Batch {
     dir: BatchDir,
     record: Record,
+    begun: Instant,
     log: File,
     telemetry: TelemetryFile,
     queue_written: Option<Instant>,
@@ -42,7 +43,7 @@ impl Batch {
         let path = dir.telemetry();
         let telemetry =
             TelemetryFile::open(&path, &table::batch_columns(gpus)).map_err(|error| at(&path, error))?;
-        Ok(Batch { dir, record, log, telemetry, queue_written: None })
+        Ok(Batch { dir, record, begun: Instant::now(), log, telemetry, queue_written: None })
     }
 
     pub fn name(&self) -> String {
@@ -70,7 +71,9 @@ impl Batch {
         };
         drop(append_line(&self.dir.events(), &line, Durability::Rebuildable));
         let run = run.map(|run| format!(" {}/{}", run.experiment(), run.name())).unwrap_or_default();
-        drop(writeln!(self.log, "{} {event}{run}: {message}", jiff::Zoned::now().strftime("%F %T")));
+        // By one write: whoever follows the log sees whole lines.
+        let line = format!("{} {event}{run}: {message}\n", jiff::Zoned::now().strftime("%F %T"));
+        drop(self.log.write_all(line.as_bytes()));
     }
 
     /// Whether a second has passed since the last state of the queue.
@@ -104,6 +107,7 @@ impl Batch {
         self.event("batch-ended", None, &format!("exit code {exit_code}{energy}"));
         self.record.energy_joules = energy_joules;
         self.record.end = Some(scan::now());
+        self.record.seconds = Some(self.begun.elapsed().as_secs_f64());
         self.record.exit_code = Some(i32::from(exit_code));
         replace_json(&self.dir.batch_json(), &self.record, Durability::Synced)
     }
@@ -175,6 +179,7 @@ mod tests {
             process: 7,
             start: 1_795_215_600.5,
             end: None,
+            seconds: None,
             exit_code: None,
             energy_joules: None,
             arguments: vec!["run".into()],

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use nvml_wrapper::Nvml;
 
 use super::gpu_monitor::Monitor;
-use super::gpu_sample::GpuSample;
 
 /// One GPU, known by its UUID: indices change with the environment, UUIDs do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +68,6 @@ impl Devices {
     /// Why no GPU can be used, when none can.
     pub fn absence(&self) -> Option<&str> {
         self.absence.as_deref()
-    }
-
-    /// Reads one GPU's gauges, here and now; a lost or unknown device gives an empty sample.
-    pub fn sample(&self, uuid: &str) -> GpuSample {
-        self.nvml.as_ref().map(|nvml| GpuSample::read(nvml, uuid)).unwrap_or_default()
     }
 
     /// Watches the GPUs from now on; nothing where there is none.
@@ -213,11 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_gpus_gives_empty_samples() {
+    fn a_machine_without_gpus_has_nothing_to_watch() {
         let devices = Devices::none("none here".into());
         assert_eq!(devices.gpus(), []);
         assert_eq!(devices.absence(), Some("none here"));
-        assert_eq!(devices.sample("GPU-aa11"), GpuSample::default());
+        assert!(devices.watch().is_none());
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! How the processor's threads are divided among runs so that a batch ends soonest. Pure: measured rates
 //! go in, a division comes out.
 
+mod guess;
+mod sample;
+
 use crate::run_dir::records::{DivisionRate, MeasuredDivision};
+
+pub use guess::seconds_at_most;
+pub use sample::{Refusal, refusal};
 
 /// Another division must end the batch so much sooner to be preferred: measurements of a few seconds
 /// are no better than that.
@@ -65,14 +71,25 @@ pub struct Batch {
     pub memory_left_bytes: Option<u64>,
 }
 
+/// What a measurement is of: another of any of these says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Like<'a> {
+    pub settings: &'a str,
+    /// The processor as it names itself.
+    pub processor: &'a str,
+    /// Threads that may be used.
+    pub cores: u32,
+    /// Version, with its local part.
+    pub libtorch: &'a str,
+}
+
 /// What an earlier batch measured of such runs on such a processor, unless that is too long ago or the
 /// machine was busy with something else. `known` has the oldest first.
-pub fn remembered<'a>(
-    known: &'a [MeasuredDivision],
-    of: (&str, &str, u32),
-    now: f64,
-) -> Option<&'a MeasuredDivision> {
-    let same = |known: &&MeasuredDivision| (&*known.settings, &*known.processor, known.cores) == of;
+pub fn remembered<'a>(known: &'a [MeasuredDivision], like: Like, now: f64) -> Option<&'a MeasuredDivision> {
+    let same = |known: &&MeasuredDivision| {
+        let MeasuredDivision { settings, processor, cores, libtorch, .. } = *known;
+        Like { settings, processor, cores: *cores, libtorch } == like
+    };
     // A clock that went back makes a record of the future no younger.
     let is_fresh = |known: &&MeasuredDivision| (now - known.time).abs() <= REMEMBERED_SECONDS;
     known.iter().rev().filter(same).find(|known| is_fresh(known) && is_quiet(known.others))
@@ -211,13 +228,15 @@ mod tests {
             settings: "s".to_owned(),
             processor: "p".to_owned(),
             cores: 4,
+            libtorch: "2.11.0+cpu".to_owned(),
             time,
             others,
             rates: vec![rate(1, 4, time)],
         };
         let now = 100.0 * DAY;
-        let times = |known: &[MeasuredDivision], of| remembered(known, of, now).map(|known| known.time / DAY);
-        let of = ("s", "p", 4);
+        let times =
+            |known: &[MeasuredDivision], like| remembered(known, like, now).map(|known| known.time / DAY);
+        let like = Like { settings: "s", processor: "p", cores: 4, libtorch: "2.11.0+cpu" };
         for (known, expected) in [
             (vec![(99.0, None)], Some(99.0)),
             (vec![(99.0, Some(0.05))], Some(99.0)),
@@ -228,10 +247,15 @@ mod tests {
             (vec![(96.0, Some(0.0)), (98.0, Some(0.0)), (99.0, Some(0.4))], Some(98.0)),
         ] {
             let records: Vec<_> = known.iter().map(|(day, others)| measured(day * DAY, *others)).collect();
-            assert_eq!(times(&records, of), expected, "{known:?}");
+            assert_eq!(times(&records, like), expected, "{known:?}");
         }
         let fresh = [measured(99.0 * DAY, None)];
-        for other in [("t", "p", 4), ("s", "q", 4), ("s", "p", 8)] {
+        for other in [
+            Like { settings: "t", ..like },
+            Like { processor: "q", ..like },
+            Like { cores: 8, ..like },
+            Like { libtorch: "2.12.0+cpu", ..like },
+        ] {
             assert_eq!(times(&fresh, other), None, "{other:?}");
         }
     }

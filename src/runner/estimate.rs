@@ -6,28 +6,59 @@ use std::collections::BTreeMap;
 use super::admission::{self, GpuMemory, Rules};
 use super::schedule::Slot;
 
-/// Seconds a step took, by experiment.
+/// Seconds that steps took, by experiment and by what of the settings decides the rate: runs of one
+/// experiment may have models of different size.
 #[derive(Debug, Default)]
 pub struct Rates {
-    measured: BTreeMap<String, (f64, u64)>,
+    /// Of whole runs, which know evaluations and checkpoints too: seconds and steps.
+    whole: BTreeMap<String, BTreeMap<String, (f64, u64)>>,
+    /// Seconds for a step of the last run that has come a part of its way.
+    partial: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 impl Rates {
-    /// Takes in that `steps` of a run of `experiment` took `seconds`.
-    pub fn add(&mut self, experiment: &str, seconds: f64, steps: u64) {
+    /// Takes in that `steps` of a run of `experiment` with these settings took `seconds`.
+    pub fn add(&mut self, experiment: &str, settings: &str, seconds: f64, steps: u64) {
         if steps > 0 && seconds.is_finite() && seconds >= 0.0 {
-            let entry = self.measured.entry(experiment.to_owned()).or_default();
+            let entry = within(&mut self.whole, experiment, settings);
             entry.0 += seconds;
             entry.1 += steps;
         }
     }
 
-    /// Seconds for `steps` more of that experiment; one that was never measured gives none, because
-    /// another experiment's steps say nothing about it.
-    pub fn seconds(&self, experiment: &str, steps: u64) -> Option<f64> {
-        let (seconds, measured) = self.measured.get(experiment)?;
-        Some(seconds / *measured as f64 * steps as f64)
+    /// Takes in how long a step of a run takes that is not at its end.
+    pub fn add_partial(&mut self, experiment: &str, settings: &str, seconds_per_step: f64) {
+        if seconds_per_step.is_finite() && seconds_per_step >= 0.0 {
+            *within(&mut self.partial, experiment, settings) = seconds_per_step;
+        }
     }
+
+    /// Seconds for `steps` more of that experiment: as runs of these settings took, else as all of the
+    /// experiment did. One that was never measured gives none, because another experiment's steps say
+    /// nothing about it.
+    pub fn seconds(&self, experiment: &str, settings: &str, steps: u64) -> Option<f64> {
+        let whole = self.whole.get(experiment);
+        let partial = self.partial.get(experiment);
+        let mean = |(seconds, steps): (f64, u64)| seconds / steps as f64;
+        let of_all = |whole: &BTreeMap<String, (f64, u64)>| {
+            mean(whole.values().fold((0.0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)))
+        };
+        let per_step = whole
+            .and_then(|whole| whole.get(settings).copied())
+            .map(mean)
+            .or_else(|| partial?.get(settings).copied())
+            .or_else(|| whole.map(of_all))
+            .or_else(|| partial?.values().copied().reduce(f64::max))?;
+        Some(per_step * steps as f64)
+    }
+}
+
+fn within<'a, T: Default>(
+    of: &'a mut BTreeMap<String, BTreeMap<String, T>>,
+    experiment: &str,
+    settings: &str,
+) -> &'a mut T {
+    of.entry(experiment.to_owned()).or_default().entry(settings.to_owned()).or_default()
 }
 
 /// Which slots runs can be expected to use: on a GPU those that are taken, and as many more as its memory
@@ -78,14 +109,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_means_over_all_measured_steps_of_an_experiment() {
+    fn rates_are_means_over_measured_steps_of_the_same_settings_else_of_the_experiment() {
         let mut rates = Rates::default();
-        rates.add("x", 10.0, 100);
-        rates.add("x", 30.0, 100);
-        rates.add("broken", f64::NAN, 100);
-        rates.add("broken", 1.0, 0);
-        assert_eq!(rates.seconds("x", 50), Some(10.0));
-        assert_eq!(rates.seconds("broken", 50), None);
+        rates.add("x", "small", 10.0, 100);
+        rates.add("x", "small", 30.0, 100);
+        rates.add("x", "large", 260.0, 100);
+        rates.add("broken", "", f64::NAN, 100);
+        rates.add("broken", "", 1.0, 0);
+        assert_eq!(rates.seconds("x", "small", 50), Some(10.0));
+        assert_eq!(rates.seconds("x", "other", 50), Some(50.0), "the mean of all");
+        rates.add_partial("x", "other", 0.5);
+        assert_eq!(rates.seconds("x", "other", 50), Some(25.0), "first steps of its own are better");
+        rates.add_partial("x", "small", 0.5);
+        assert_eq!(rates.seconds("x", "small", 50), Some(10.0), "whole runs are better than first steps");
+        rates.add_partial("broken", "", f64::NAN);
+        assert_eq!(rates.seconds("broken", "", 50), None);
+        rates.add_partial("broken", "a", 0.5);
+        rates.add_partial("broken", "b", 0.2);
+        assert_eq!(rates.seconds("broken", "c", 50), Some(25.0), "the slower one, where nobody knows");
     }
 
     #[test]

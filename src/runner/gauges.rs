@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::devices::memory::DeviceMemory;
 use super::devices::{Devices, Gpu};
 use super::energy::{self, Meter, Reading};
 use super::gpu_monitor::{Monitor, News, Xid};
@@ -14,10 +15,14 @@ use super::telemetry::{MachineSample, Sampler};
 use super::tracked::{Kinship, Tracked, Worker};
 use crate::run_dir::RunDir;
 use crate::run_dir::machine::process_memory_bytes;
-use crate::run_dir::telemetry::{Energy, xid_words};
+use crate::run_dir::telemetry::{Energy, is_distress, xid_words};
 
-/// A GPU that has not answered for so long, after a worker found it lost, is taken for lost.
+/// A GPU that has not answered for so long, after a worker found it lost or the driver fell silent, is
+/// taken for lost.
 const ANSWER: Duration = Duration::from_secs(15);
+
+/// The driver may tell an error a moment after the program has met it.
+const MOMENT: Duration = Duration::from_millis(500);
 
 pub struct Gauges {
     sampler: Sampler,
@@ -38,15 +43,17 @@ pub struct Gauges {
 struct Watched {
     index: u32,
     sample: GpuSample,
-    /// When the sample was taken.
+    /// When the driver was asked for it.
     at: Option<Instant>,
     meter: Meter,
     /// The last error that it reported.
     xid: Option<u64>,
     /// Errors that stand in no row yet.
     untold: Option<u64>,
-    /// Since a worker said that it is lost.
+    /// Since a worker said that it is lost, or the driver fell silent.
     doubted: Option<Instant>,
+    /// Since something that it suffers from holds its clocks down.
+    throttled: Option<Instant>,
 }
 
 /// The table of a live run, and its account of energy.
@@ -109,6 +116,13 @@ impl Gauges {
         }
     }
 
+    /// Whether an error of a GPU that came until `since`, or a moment after it, has been heard by now, or will
+    /// not be any more.
+    pub fn has_said_all(&self, since: Instant, now: Instant) -> bool {
+        let heard = self.monitor.as_ref().and_then(Monitor::heard_until);
+        heard.is_some_and(|heard| heard >= since + MOMENT) || now.saturating_duration_since(since) >= ANSWER
+    }
+
     /// Takes in what the driver has said since the last call.
     pub fn hear(&mut self, now: Instant) -> Vec<GpuEvent> {
         let Some(monitor) = &self.monitor else { return Vec::new() };
@@ -118,9 +132,8 @@ impl Gauges {
             let before = gpu.state(now);
             gpu.sample = samples.get(position).cloned().unwrap_or_default();
             gpu.at = at;
-            if gpu.doubted.is_some_and(|since| at.is_some_and(|at| at > since)) {
-                gpu.doubted = None;
-            }
+            gpu.throttled = gpu.throttled.or(at).filter(|_| gpu.is_in_distress());
+            gpu.doubted = doubt(gpu.doubted, at, now);
             match (before, gpu.state(now)) {
                 (GpuState::Lost(_), GpuState::Lost(_)) => {}
                 (_, GpuState::Lost(words)) => events.push(GpuEvent::Lost { gpu: position, words }),
@@ -192,9 +205,15 @@ impl Gauges {
         &self.machine
     }
 
-    /// What each GPU did when it was last looked at, by position.
-    pub fn gpu_samples(&self) -> Vec<GpuSample> {
-        self.gpus.iter().map(|gpu| gpu.sample.clone()).collect()
+    /// What each GPU did when it was last looked at, by position, and for how long it has been throttled.
+    pub fn gpu_samples(&self, now: Instant) -> Vec<(GpuSample, Option<f64>)> {
+        self.gpus.iter().map(|gpu| (gpu.sample.clone(), gpu.throttled_seconds(now))).collect()
+    }
+
+    /// Who holds what of each GPU, by position, and when the driver was asked; nothing while it is silent.
+    pub fn memories(&self) -> Option<(Instant, Vec<Option<&DeviceMemory>>)> {
+        let at = self.gpus.first()?.at?;
+        Some((at, self.gpus.iter().map(|gpu| gpu.sample.memory.as_ref()).collect()))
     }
 
     /// Samples everything, appends a row to the table of each live run, and gives the batch's.
@@ -239,6 +258,17 @@ pub fn write_late_xid(dir: &RunDir, xid: u64, time: f64) {
 }
 
 impl Watched {
+    fn is_in_distress(&self) -> bool {
+        self.sample.throttle.iter().flatten().any(|reason| is_distress(reason))
+    }
+
+    /// How long its clocks have been held down so; none where the driver does not say.
+    fn throttled_seconds(&self, now: Instant) -> Option<f64> {
+        self.sample.throttle.as_ref()?;
+        let since = |since| now.saturating_duration_since(since).as_secs_f64();
+        Some(self.throttled.map_or(0.0, since))
+    }
+
     fn state(&self, now: Instant) -> GpuState {
         let index = self.index;
         let way_out = format!("reset it (nvidia-smi --gpu-reset -i {index}) or reboot");
@@ -258,6 +288,16 @@ impl Watched {
     }
 }
 
+/// Since when it is open whether a GPU answers: a sample that was asked for later dispels a doubt, and
+/// silence raises one.
+fn doubt(doubted: Option<Instant>, sampled: Option<Instant>, now: Instant) -> Option<Instant> {
+    match (doubted, sampled) {
+        (Some(since), Some(at)) if at > since => None,
+        (None, None) => Some(now),
+        (doubted, _) => doubted,
+    }
+}
+
 fn workers(runs: &mut [Tracked]) -> impl Iterator<Item = &mut Worker> {
     runs.iter_mut().filter_map(|run| run.worker.as_mut())
 }
@@ -269,4 +309,34 @@ fn own(process: u32, sample: &GpuSample) -> Option<u64> {
 
 fn add(sum: &mut Option<f64>, more: f64) {
     *sum = Some(sum.unwrap_or(0.0) + more);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_in_doubt_from_the_last_word_on_and_until_it_answers() {
+        let begun = Instant::now();
+        let at = |seconds: u64| begun + Duration::from_secs(seconds);
+        let table = [
+            (None, Some(at(9)), None, "it answers"),
+            (None, None, Some(at(10)), "the driver fell silent"),
+            (Some(at(5)), None, Some(at(5)), "and is so since then"),
+            (Some(at(5)), Some(at(4)), Some(at(5)), "asked before a worker found it lost"),
+            (Some(at(5)), Some(at(6)), None, "asked after that"),
+        ];
+        for (doubted, sampled, expected, why) in table {
+            assert_eq!(doubt(doubted, sampled, at(10)), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_started_on_a_gpu_that_does_not_answer() {
+        let begun = Instant::now();
+        let silent = Watched { index: 2, doubted: Some(begun), ..Watched::default() };
+        assert_eq!(silent.state(begun + ANSWER / 2), GpuState::Unsure);
+        let words = "GPU 2 does not answer; reset it (nvidia-smi --gpu-reset -i 2) or reboot";
+        assert_eq!(silent.state(begun + ANSWER), GpuState::Lost(words.to_owned()));
+    }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::admission::{GpuMemory, Need, Probing, Source, Tenant, expected};
+use super::devices::Gpu;
 use super::devices::memory::DeviceMemory;
-use super::devices::{Devices, Gpu};
 use super::tracked::Tracked;
 use crate::run_dir::records::{Attempt, MeasuredMemory, exit};
 
@@ -16,6 +16,9 @@ pub use takings::{Held, Takings};
 
 /// As long as memory of an ended run is waited for; then what the driver says counts.
 const GIVING_BACK: Duration = Duration::from_secs(30);
+
+/// A probe that has answered is not kept any longer than this for want of a sample.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// What is known of the memory of this machine's GPUs.
 #[derive(Default)]
@@ -28,6 +31,8 @@ pub struct GpuMemories {
     probed: BTreeMap<String, Probed>,
     /// The probe that is at work.
     probe: Option<Probe>,
+    /// When the driver was asked for what was looked at last.
+    sampled: Option<Instant>,
 }
 
 /// What a probe came to.
@@ -99,28 +104,40 @@ impl GpuMemories {
         }
     }
 
-    /// Looks at each GPU and at what each run of ours holds there.
-    pub fn look(&mut self, devices: &Devices, runs: &mut [Tracked], now: Instant) {
-        for (position, gpu) in devices.gpus().iter().enumerate() {
+    /// Takes in what the driver said when it was asked `at` that moment, of each GPU by position, and finds
+    /// what each run of ours holds there. What is known already changes nothing, and silence leaves nothing
+    /// to rely on.
+    pub fn look(&mut self, told: Option<(Instant, Vec<Option<&DeviceMemory>>)>, runs: &mut [Tracked]) {
+        let Some((at, memories)) = told else {
+            self.gpus.iter_mut().for_each(|looked| looked.memory = None);
+            return;
+        };
+        if self.sampled.is_some_and(|sampled| sampled >= at) {
+            return;
+        }
+        self.sampled = Some(at);
+        for (position, memory) in memories.into_iter().enumerate() {
             let Some(looked) = self.gpus.get_mut(position) else { continue };
-            looked.memory = devices.memory(&gpu.uuid);
+            looked.memory = memory.cloned();
             let Some(memory) = &looked.memory else { continue };
             let workers = runs.iter_mut().filter_map(|run| run.worker.as_mut());
             let workers = workers.filter(|worker| worker.gpu == Some(position));
             let mut holders: Vec<(Option<u32>, &mut Takings)> = workers
                 .map(|worker| (worker.handle.as_ref().map(|h| h.process), &mut worker.takings))
+                .filter(|(_, takings)| takings.had_begun(at))
                 .collect();
             if let Some(probe) = self.probe.as_mut().filter(|probe| probe.gpu == position) {
-                holders.push((probe.process, &mut probe.takings));
+                holders.extend(probe.takings.had_begun(at).then_some((probe.process, &mut probe.takings)));
             }
             let told_of = |process: Option<u32>| process.and_then(|process| memory.of(process));
             let told: u64 = holders.iter().filter_map(|(process, _)| told_of(*process)).sum();
             // What would be free if those told of were gone: no growth of theirs changes it.
             let net = memory.free + told;
             looked.returning.retain(|returning| {
+                let waited = at.checked_duration_since(returning.since);
                 // A little may have been taken by others meanwhile.
                 let is_back = net + returning.bytes / 20 >= returning.expected;
-                !is_back && now.duration_since(returning.since) < GIVING_BACK
+                waited.is_none_or(|waited| !is_back && waited < GIVING_BACK)
             });
             let returning: u64 = looked.returning.iter().map(|returning| returning.bytes).sum();
             looked.untold = memory.held().saturating_sub(told + returning);
@@ -203,7 +220,7 @@ impl GpuMemories {
 
     /// A probe begins on this GPU, and may take so much.
     pub fn begin_probe(&mut self, run: &Tracked, gpu: usize, room: u64) {
-        let takings = self.takings(gpu);
+        let takings = self.takings(gpu, Some(Instant::now()));
         let (name, settings) = (run.name(), run.settings_key());
         self.probe = Some(Probe { name, settings, gpu, process: None, room, takings });
     }
@@ -228,11 +245,22 @@ impl GpuMemories {
         Some((probe, found))
     }
 
-    /// What is to be seen of a process that begins there now.
-    pub fn takings(&self, gpu: usize) -> Takings {
+    /// What is to be seen of a process that begins there at that moment, or that was there before.
+    pub fn takings(&self, gpu: usize, begun: Option<Instant>) -> Takings {
         let before = self.gpus.get(gpu).map_or(0, |looked| looked.untold);
-        Takings::new(before)
+        Takings::new(before, begun)
     }
+
+    /// When the driver was asked for what is known.
+    pub fn sampled(&self) -> Option<Instant> {
+        self.sampled
+    }
+}
+
+/// Whether a probe that answered then can be let go: what it held at that moment is known, or nobody
+/// will tell it.
+pub fn is_seen(answered: Instant, sampled: Option<Instant>, now: Instant) -> bool {
+    sampled.is_some_and(|at| at > answered) || now.saturating_duration_since(answered) >= SILENCE
 }
 
 impl Probed {
@@ -298,6 +326,17 @@ fn measured(run: &Tracked) -> Vec<Measured> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_that_answered_is_kept_until_a_later_sample_shows_what_it_holds() {
+        let answered = Instant::now();
+        let at = |seconds: u64| answered + Duration::from_secs(seconds);
+        let before = answered.checked_sub(Duration::from_millis(1));
+        assert!(!is_seen(answered, before, at(1)), "the driver was asked before that");
+        assert!(!is_seen(answered, None, at(1)));
+        assert!(is_seen(answered, Some(at(1)), at(1)));
+        assert!(is_seen(answered, None, at(10)), "the driver is silent");
+    }
 
     #[test]
     fn attempts_of_the_same_split_tell_what_the_next_one_takes() {

@@ -14,8 +14,8 @@ use nvml_wrapper::event::EventSet;
 
 use super::gpu_sample::GpuSample;
 
-/// Time between two samples.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two samples: what a run takes of a GPU is no better known than by its largest sample.
+const INTERVAL: Duration = Duration::from_millis(500);
 /// Longest time in which the end of the runner is not noticed.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A sample that is older says nothing about now: the driver does not answer.
@@ -34,9 +34,11 @@ struct Shared {
 
 #[derive(Clone, Default)]
 struct Latest {
-    /// When it was taken, and a sample of each GPU.
+    /// When the driver was asked, and a sample of each GPU: whatever happened before is in it.
     sample: Option<(Instant, Vec<GpuSample>)>,
     xids: Vec<Xid>,
+    /// Errors until then have been heard.
+    heard_until: Option<Instant>,
 }
 
 /// An error that the driver reported.
@@ -50,7 +52,7 @@ pub struct Xid {
 /// What there is to know of the GPUs at this moment.
 #[derive(Clone, Debug, Default)]
 pub struct News {
-    /// When the samples were taken.
+    /// When the driver was asked for the samples.
     pub at: Option<Instant>,
     /// Of each GPU, by position; empty where the driver does not answer any more.
     pub samples: Vec<GpuSample>,
@@ -65,7 +67,7 @@ impl Monitor {
         shared.put(&nvml, &uuids);
         let watched = Arc::clone(&shared);
         let body = move || watch(&nvml, &uuids, &watched);
-        // Without the thread there are no further samples, and the runs go on all the same.
+        // Without the thread there are no further samples: the GPUs are then taken for silent.
         drop(thread::Builder::new().name("gpus".to_owned()).spawn(body));
         Monitor { shared }
     }
@@ -80,6 +82,11 @@ impl Monitor {
             None => News { xids, ..News::default() },
         }
     }
+
+    /// The time up to which errors have been heard.
+    pub fn heard_until(&self) -> Option<Instant> {
+        self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner).heard_until
+    }
 }
 
 impl Drop for Monitor {
@@ -91,9 +98,15 @@ impl Drop for Monitor {
 
 impl Shared {
     fn put(&self, nvml: &Nvml, uuids: &[String]) {
+        let asked = Instant::now();
         let samples = uuids.iter().map(|uuid| GpuSample::read(nvml, uuid)).collect();
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.sample = Some((Instant::now(), samples));
+        latest.sample = Some((asked, samples));
+    }
+
+    /// What was told before this moment is known by now.
+    fn has_heard(&self, until: Instant) {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).heard_until = Some(until);
     }
 
     fn put_xid(&self, xid: Xid) {
@@ -105,11 +118,13 @@ fn watch(nvml: &Nvml, uuids: &[String], shared: &Shared) {
     let events = events_of(nvml, uuids);
     let mut next = Instant::now() + INTERVAL;
     while !shared.is_over.load(Ordering::Relaxed) {
-        let pause = next.saturating_duration_since(Instant::now()).min(PAUSE);
+        let begun = Instant::now();
+        let pause = next.saturating_duration_since(begun).min(PAUSE);
         match &events {
             Some(events) => wait(events, pause, uuids, shared),
             None => thread::sleep(pause),
         }
+        shared.has_heard(begun);
         if Instant::now() >= next {
             shared.put(nvml, uuids);
             next = Instant::now() + INTERVAL;

@@ -7,11 +7,15 @@ use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 
+use super::devices::memory::DeviceMemory;
+
 /// A value that the driver does not know is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GpuSample {
     pub use_percent: Option<f64>,
     pub memory_bytes: Option<u64>,
+    /// Who holds it, where the driver tells how much there is.
+    pub memory: Option<DeviceMemory>,
     pub temperature_celsius: Option<f64>,
     pub power_watts: Option<f64>,
     /// Since the driver was loaded.
@@ -53,9 +57,26 @@ impl<'nvml> Gauges<'nvml> {
     fn read(mut self) -> GpuSample {
         let milli = |value: u32| known_u32(value).map(|value| f64::from(value) / 1e3);
         let number = |value: u32| known_u32(value).map(f64::from);
+        let memory = self.ask(Device::memory_info);
+        let processes = self.ask(Device::running_compute_processes).map(|processes| {
+            let process = |process: nvml_wrapper::struct_wrappers::device::ProcessInfo| GpuProcess {
+                process: process.pid,
+                memory_bytes: match process.used_gpu_memory {
+                    UsedGpuMemory::Used(bytes) => known_u64(bytes),
+                    UsedGpuMemory::Unavailable => None,
+                },
+            };
+            processes.into_iter().map(process).collect::<Vec<GpuProcess>>()
+        });
+        let held = |process: &GpuProcess| Some((process.process, process.memory_bytes?));
         let sample = GpuSample {
             use_percent: self.ask(Device::utilization_rates).and_then(|rates| percent(rates.gpu)),
-            memory_bytes: self.ask(Device::memory_info).and_then(|memory| known_u64(memory.used)),
+            memory_bytes: memory.as_ref().and_then(|memory| known_u64(memory.used)),
+            memory: memory.map(|memory| DeviceMemory {
+                total: memory.total,
+                free: memory.free,
+                processes: processes.iter().flatten().filter_map(held).collect(),
+            }),
             temperature_celsius: self
                 .ask(|device| device.temperature(TemperatureSensor::Gpu))
                 .and_then(number),
@@ -67,16 +88,7 @@ impl<'nvml> Gauges<'nvml> {
             clock_mhz: self.ask(|device| device.clock_info(Clock::SM)).and_then(number),
             memory_clock_mhz: self.ask(|device| device.clock_info(Clock::Memory)).and_then(number),
             throttle: self.ask(Device::current_throttle_reasons).map(words),
-            processes: self.ask(Device::running_compute_processes).map(|processes| {
-                let process = |process: nvml_wrapper::struct_wrappers::device::ProcessInfo| GpuProcess {
-                    process: process.pid,
-                    memory_bytes: match process.used_gpu_memory {
-                        UsedGpuMemory::Used(bytes) => known_u64(bytes),
-                        UsedGpuMemory::Unavailable => None,
-                    },
-                };
-                processes.into_iter().map(process).collect()
-            }),
+            processes,
             lost: false,
         };
         // What it said before it went is nothing to count on.

@@ -60,12 +60,18 @@ pub struct News {
 impl News {
     /// In the batch's diary; what failed also where a person looks.
     pub fn tell(&self, batch: &mut Batch, view: &mut View) {
+        let (event, words) = self.said();
+        batch.event(event, None, &words);
+        if let Err(why) = &self.outcome {
+            view.say(&format!("hook     {} failed: {why}", self.hook));
+        }
+    }
+
+    /// The event of the diary, and its words.
+    pub fn said(&self) -> (&'static str, String) {
         match &self.outcome {
-            Ok(()) => batch.event("hook", None, &self.hook),
-            Err(why) => {
-                batch.event("hook-failed", None, &format!("{}: {why}", self.hook));
-                view.say(&format!("hook     {} failed: {why}", self.hook));
-            }
+            Ok(()) => ("hook", self.hook.clone()),
+            Err(why) => ("hook-failed", format!("{}: {why}", self.hook)),
         }
     }
 }

@@ -7,11 +7,16 @@ use std::time::Duration;
 use super::admission::{Need, Vacancies};
 use super::interrupt::Ending;
 use crate::run_dir::records::{Device, Start};
+use crate::say;
 
+mod passing;
 mod placement;
+mod relevant;
 
+pub use passing::Passed;
 use placement::{Places, is_meant};
 pub use placement::{fits, slots};
+pub use relevant::relevant;
 
 /// A place for one run at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub struct Run {
     /// What it takes of a GPU.
     pub need: Need,
     pub threads: Threads,
+    /// By later runs, on a GPU that has no room for it.
+    pub passed: Passed,
 }
 
 /// Threads of a run's process.
@@ -125,11 +132,19 @@ pub struct Observation<'a> {
     /// How long a worker that was asked to end may go without a step.
     pub patience: Duration,
     pub gate: Gate,
-    /// Nothing is started that would not end within so many seconds.
-    pub seconds_left: Option<f64>,
+    /// Nothing is started that would not end by then.
+    pub deadline: Option<Deadline>,
     pub vacancies: &'a Vacancies,
     /// Runs outside of the batch that runs of it need.
     pub others: &'a [Other],
+}
+
+/// The time by which all that is started should have ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deadline {
+    pub seconds_left: f64,
+    /// As a person says it: `07:00`.
+    pub clock: String,
 }
 
 /// A run that another batch, or nobody, works at.
@@ -227,6 +242,8 @@ impl fmt::Display for Reason {
 pub struct Decision {
     pub actions: Vec<Action>,
     pub waiting: Vec<(usize, Reason)>,
+    /// Waiting runs, and the later ones that start where they would if it were empty.
+    pub passed: Vec<(usize, usize)>,
     /// Nothing is at work and nothing can be begun.
     pub done: bool,
 }
@@ -270,6 +287,7 @@ pub fn decide(seen: &Observation) -> Decision {
             Standing::PutOff | Standing::Finished | Standing::Left => {}
         }
     }
+    decision.passed = std::mem::take(&mut places.passed);
     // At the second signal nobody waits for a worker that cannot be ended from here.
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
@@ -330,10 +348,8 @@ fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<Reason> {
     if let Some(reason) = &run.held {
         return Some(Reason::Held(reason.clone()));
     }
-    if let (Some(seconds), Some(left)) = (run.seconds, seen.seconds_left)
-        && seconds > left
-    {
-        return Some(Reason::Waits("it would not end in time".into()));
+    if let Some(reason) = seen.deadline.as_ref().and_then(|deadline| too_late(run, deadline)) {
+        return Some(reason);
     }
     if run.fruitless > run.retries {
         let (experiment, name) = (&run.experiment, &run.name);
@@ -358,10 +374,21 @@ fn hindrance(run: &Run, seen: &Observation, live: &[&str]) -> Option<Reason> {
     let at_once = live.iter().filter(|experiment| **experiment == run.experiment).count();
     match run.limit {
         Some(limit) if at_once >= limit as usize => {
-            Some(Reason::Waits(format!("{limit} runs of {} at once", run.experiment)))
+            let runs = say::counted(limit as usize, "run", "runs");
+            Some(Reason::Waits(format!("{runs} of {} at once", run.experiment)))
         }
         _ => None,
     }
+}
+
+/// Why a run may not start so late. One whose length nobody has measured may, until the time is over.
+fn too_late(run: &Run, Deadline { seconds_left, clock }: &Deadline) -> Option<Reason> {
+    if *seconds_left <= 0.0 {
+        return Some(Reason::Waits(format!("nothing more is started, it is past {clock}")));
+    }
+    let seconds = run.seconds.filter(|seconds| seconds > seconds_left)?;
+    let takes = say::duration(seconds);
+    Some(Reason::Waits(format!("it would not end by {clock}: it takes about {takes}")))
 }
 
 /// Whether what a run needs has finished.

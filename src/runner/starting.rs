@@ -91,6 +91,9 @@ pub async fn start(
 /// `resume` since it changed. Reading large files takes its time, so it is done aside.
 async fn changed_data(dir: &RunDir, record: &RunRecord, requests: &[Request]) -> Option<String> {
     let environment: Environment = read::json_if_there(&dir.env_json()).ok().flatten()?;
+    if environment.data.is_empty() {
+        return None;
+    }
     let base = dir.workspace().root().join(&record.base);
     let settings = record.settings.clone();
     let name = format!("{}/{}", record.experiment, record.run);

@@ -155,19 +155,34 @@ pub fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
         experiment: run.dir.experiment(),
         run: run.dir.name(),
         steps: record.steps,
-        estimated_seconds: rates.seconds(&run.dir.experiment(), run.steps_left()),
+        estimated_seconds: rates.seconds(&run.dir.experiment(), run.settings_hash(), run.steps_left()),
     })
 }
 
-/// Seconds until a live or waiting run has finished, once it runs.
+/// Seconds until a live or waiting run has finished, once it runs: as its own progress says, also that of
+/// an attempt that was broken off, else as other runs of its experiment took.
 pub fn seconds_left(run: &Tracked, rates: &Rates) -> Option<f64> {
-    let told = run
-        .worker
-        .as_ref()
-        .and_then(|worker| run.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt));
-    told.and_then(|progress| progress.remaining_seconds)
-        .filter(|seconds| seconds.is_finite())
-        .or_else(|| rates.seconds(&run.dir.experiment(), run.steps_left()))
+    let told = run.seen.progress.as_ref().and_then(|progress| progress.remaining_seconds);
+    told.filter(|seconds| seconds.is_finite())
+        .or_else(|| rates.seconds(&run.dir.experiment(), run.settings_hash(), run.steps_left()))
+}
+
+/// Takes in what a run's directory says of its rate.
+pub fn learn_rate(rates: &mut Rates, run: &Tracked) {
+    let (experiment, settings) = (run.dir.experiment(), run.settings_hash());
+    if let Some(result) = run.result() {
+        rates.add(&experiment, settings, result.elapsed_seconds, result.step);
+    } else {
+        learn_partial_rate(rates, run);
+    }
+}
+
+/// The same of one that is at work.
+pub fn learn_partial_rate(rates: &mut Rates, run: &Tracked) {
+    let rate = run.seen.progress.as_ref().and_then(|progress| progress.steps_per_second);
+    if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
+        rates.add_partial(&run.dir.experiment(), run.settings_hash(), 1.0 / rate);
+    }
 }
 
 fn later(a: Option<f64>, b: Option<f64>) -> Option<f64> {
@@ -192,7 +207,7 @@ mod tests {
             Tracked::new(dir, "here")
         });
         let mut rates = Rates::default();
-        rates.add("x", 10.0, 10);
+        rates.add("x", "", 10.0, 10);
         let waiting =
             vec![(0, Reason::Held("no GPU".to_owned())), (1, Reason::Waits("for a free slot".to_owned()))];
         let decision = Decision { waiting, ..Decision::default() };

@@ -1,8 +1,8 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
+mod holder;
+
 use std::cell::OnceCell;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::FailedRuns;
@@ -11,18 +11,23 @@ use super::alerts::Listener;
 use super::child::Handle;
 use super::gauges::RunTelemetry;
 use super::gpu_memory::Takings;
-use super::schedule::{self, Live, Standing, Threads};
+use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{self, Stage, Status, Waiting, last_start};
-use crate::run_dir::{RunDir, lock, machine, read, split};
+use crate::run_dir::{RunDir, machine, read, split};
 use crate::say;
+
+pub use holder::{has_open, holder};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;
+
+/// An error of a GPU that is older has not ended a worker.
+const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// A run of the batch.
 pub struct Tracked {
@@ -44,6 +49,8 @@ pub struct Tracked {
     pub put_off: Option<PutOff>,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
+    /// Later runs that started where it waits, since its last start, and when the first did.
+    passed: Option<(u32, Instant)>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
     /// What of its settings decides speed and memory.
@@ -78,6 +85,8 @@ pub struct Worker {
     pub listener: Option<Listener>,
     /// What it holds of its GPU.
     pub takings: Takings,
+    /// Errors of its GPU, as the driver told them.
+    pub xids: Vec<(Instant, u32)>,
     /// When this runner started it, or first saw it.
     pub since: Instant,
     last_step: u64,
@@ -94,6 +103,8 @@ pub struct PutOff {
     pub from: Option<u64>,
     /// Whether it counts for nothing, whatever it looks like.
     pub is_forgiven: bool,
+    /// When the attempt ended, where its GPU's driver may still say why.
+    pub awaits_xid: Option<Instant>,
 }
 
 /// Why this runner killed a worker.
@@ -128,6 +139,7 @@ impl Tracked {
             trouble: None,
             put_off: None,
             skipped: None,
+            passed: None,
             held: None,
             key: OnceCell::new(),
         }
@@ -213,6 +225,18 @@ impl Tracked {
         self.fruitless > self.seen.record.as_ref().map_or(0, |record| record.queue.retries)
     }
 
+    /// A later run has started where this one waits.
+    pub fn is_passed(&mut self, now: Instant) {
+        let (runs, first) = self.passed.unwrap_or((0, now));
+        self.passed = Some((runs + 1, first));
+    }
+
+    /// An attempt at it has begun.
+    pub fn begin(&mut self, worker: Worker) {
+        self.worker = Some(worker);
+        self.passed = None;
+    }
+
     /// Lets the run wait until a person asks something of it.
     pub fn hold(&mut self, reason: String) {
         self.held = Some(Held { reason, requests: self.seen.requests.len() });
@@ -232,7 +256,13 @@ impl Tracked {
     }
 
     /// The run in the schedule's words. `seconds` is what it will probably take.
-    pub fn scheduled(&self, standing: Standing, gpus: usize, seconds: Option<f64>) -> schedule::Run {
+    pub fn scheduled(
+        &self,
+        standing: Standing,
+        gpus: usize,
+        seconds: Option<f64>,
+        now: Instant,
+    ) -> schedule::Run {
         let record = self.seen.record.as_ref().ok();
         let last = last_start(&self.seen.attempts);
         schedule::Run {
@@ -244,10 +274,7 @@ impl Tracked {
             limit: record.and_then(|record| record.queue.limit),
             fruitless: self.fruitless,
             retries: record.map_or(0, |record| record.queue.retries),
-            hang: record
-                .map(|record| u64::from(record.queue.hang_minutes))
-                .filter(|minutes| *minutes > 0)
-                .map(|minutes| Duration::from_secs(60 * minutes)),
+            hang: record.and_then(|record| record.queue.hang()),
             held: self
                 .held
                 .as_ref()
@@ -261,6 +288,10 @@ impl Tracked {
                 (None, Some(start)) => Threads::Begun(start.threads),
                 (None, None) => Threads::Open,
             },
+            passed: self.passed.map_or_else(Passed::default, |(runs, first)| Passed {
+                runs,
+                since: now.saturating_duration_since(first),
+            }),
         }
     }
 
@@ -276,12 +307,17 @@ impl Tracked {
         self.key_with(micro_batch, accumulate)
     }
 
-    /// The same for another split.
-    pub fn key_with(&self, micro_batch: u32, accumulate: u32) -> String {
-        let key = self.key.get_or_init(|| match &self.seen.record {
+    /// What of its settings decides how fast it is, as a hash.
+    pub fn settings_hash(&self) -> &str {
+        self.key.get_or_init(|| match &self.seen.record {
             Ok(record) => key_of(&record.settings),
             Err(_) => String::new(),
-        });
+        })
+    }
+
+    /// The same for another split.
+    pub fn key_with(&self, micro_batch: u32, accumulate: u32) -> String {
+        let key = self.settings_hash();
         format!("{key}-{micro_batch}x{accumulate}")
     }
 
@@ -293,11 +329,21 @@ impl Tracked {
         })
     }
 
+    /// Whether this attempt at it has made a step, as was last seen.
+    pub fn has_trained(&self, worker: &Worker) -> bool {
+        self.steps_of(worker) > 0
+    }
+
+    /// Steps that an attempt has made beyond the checkpoint it went on from.
+    fn steps_of(&self, worker: &Worker) -> u64 {
+        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
+        progress.map_or(0, |progress| progress.step.saturating_sub(worker.checkpoint.unwrap_or(0)))
+    }
+
     /// Whether its live attempt has shown what it takes: it has trained and evaluated.
     pub fn is_settled(&self) -> bool {
         let (Some(worker), Ok(record)) = (&self.worker, &self.seen.record) else { return false };
-        let progress = self.seen.progress.as_ref().filter(|progress| progress.attempt == worker.attempt);
-        let taken = progress.map_or(0, |p| p.step.saturating_sub(worker.checkpoint.unwrap_or(0)));
+        let taken = self.steps_of(worker);
         let until_evaluated = match record.settings.evaluate.every {
             Every::Steps(steps) => steps,
             Every::Epoch => record.steps_per_epoch,
@@ -354,12 +400,19 @@ impl Worker {
             telemetry: None,
             listener: None,
             takings: Takings::default(),
+            xids: Vec::new(),
             since: now,
             last_step: 0,
             moved: now,
             last_sign: 0.0,
             stirred: now,
         }
+    }
+
+    /// The errors of its GPU that can have to do with an end at this moment.
+    pub fn xids_just_now(&self, now: Instant) -> Vec<u32> {
+        let is_just_now = |at: &Instant| now.saturating_duration_since(*at) < JUST_NOW;
+        self.xids.iter().filter(|(at, _)| is_just_now(at)).map(|(_, code)| *code).collect()
     }
 
     /// Since its last sign of life.
@@ -447,46 +500,10 @@ pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standin
     }
 }
 
-/// The process that holds a run's lock, by the number in the file. It is signaled only if it has that
-/// file open and the lock is held: a number may be old, and another process have it by now.
-pub fn holder(dir: &RunDir) -> Option<Handle> {
-    let path = dir.alive_lock();
-    let process = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
-    let handle = Handle::open(process).ok()?;
-    (has_open(process, &path) && lock::is_held(&path)).then_some(handle)
-}
-
-/// Whether a process has the file at `path` open.
-pub fn has_open(process: u32, path: &Path) -> bool {
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    let wanted = identity(path);
-    let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-    wanted.is_some() && open.flatten().any(|entry| identity(&entry.path()) == wanted)
-}
-
 /// UUID of the GPU that a start line names.
 pub fn gpu_uuid(start: Option<&Start>) -> Option<&str> {
     match start.map(|start| &start.device) {
         Some(Device::Cuda { uuid, .. }) => Some(uuid),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_that_another_process_has_by_now_is_not_the_worker() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunDir::new(folder.path());
-        let held = lock::try_lock(&run.alive_lock()).unwrap().unwrap();
-        std::fs::write(run.alive_lock(), format!("{}\n", std::process::id())).unwrap();
-        assert!(holder(&run).is_some(), "it is ours, and we hold it");
-        std::fs::write(run.alive_lock(), "1\n").unwrap();
-        assert!(holder(&run).is_none(), "the first process of the machine has not opened it");
-        std::fs::write(run.alive_lock(), "").unwrap();
-        assert!(holder(&run).is_none(), "not written yet");
-        drop(held);
     }
 }

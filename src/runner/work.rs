@@ -9,6 +9,7 @@ mod gauging;
 mod keeping;
 mod measure;
 mod outside;
+mod unheard;
 mod waiting;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::awake::Awake;
@@ -86,6 +88,7 @@ async fn batch(
     let host = scan::host();
     let runs = waiting::selected(workspace, options, &host);
     if waiting::is_idle(&runs, options) {
+        unheard::tell(workspace, options, &runs, interrupts).await;
         let outcome = Outcome::of(&runs, None, Ending::Open, &Decision::default());
         return Ok(outcome.judged(&runs, &options.selection));
     }
@@ -146,6 +149,10 @@ struct Work<'a> {
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
+    /// What the probe on a GPU has found, until the driver was asked what it holds meanwhile.
+    found_of_gpu: Option<measure::Answered>,
+    /// What is being tried out; it ends with the batch.
+    trials: JoinSet<()>,
     /// An adopted worker has ended.
     gone: Arc<Notify>,
     awake: Awake,
@@ -176,18 +183,20 @@ impl<'a> Work<'a> {
         runs.iter().for_each(|run| memories.learn(run));
         // A person who says how many runs there are at once has divided the processor.
         let divides = options.slots.is_none() && cores > 1;
-        let mut rates = Rates::default();
-        for run in &runs {
-            if let Some(result) = run.result() {
-                rates.add(&run.dir.experiment(), result.elapsed_seconds, result.step);
+        let left_out = match &options.selection {
+            Selection::All => HashSet::new(),
+            Selection::Runs(chosen) => {
+                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
             }
-        }
+        };
+        let rates = known_rates(&runs, &left_out, &host);
         let record = BatchRecord {
             protocol: PROTOCOL,
             host: host.clone(),
             process: std::process::id(),
             start: scan::now(),
             end: None,
+            seconds: None,
             exit_code: None,
             energy_joules: None,
             arguments: options.arguments.clone(),
@@ -196,12 +205,6 @@ impl<'a> Work<'a> {
             plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
-        };
-        let left_out = match &options.selection {
-            Selection::All => HashSet::new(),
-            Selection::Runs(chosen) => {
-                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
-            }
         };
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
@@ -245,6 +248,8 @@ impl<'a> Work<'a> {
             view: View::open(options.style),
             ended: unbounded_channel(),
             findings: unbounded_channel(),
+            found_of_gpu: None,
+            trials: JoinSet::new(),
             gone: Arc::default(),
             awake: Awake::default(),
         })
@@ -266,10 +271,11 @@ impl<'a> Work<'a> {
         }
         let decision = loop {
             self.observe();
+            self.end_trials();
             let now = Instant::now();
             self.gauge(now);
-            let standings: Vec<Standing> = self.runs.iter().map(|run| self.standing(run, now)).collect();
-            let decision = self.decide(&standings);
+            let standings = self.standings(now);
+            let decision = self.decide(&standings, now);
             self.tell(&decision, &standings, now);
             if decision.done {
                 break decision;
@@ -278,6 +284,7 @@ impl<'a> Work<'a> {
             for action in &decision.actions {
                 look_again |= self.carry_out(*action).await;
             }
+            self.count_passes(&decision, now);
             if look_again {
                 continue;
             }
@@ -321,6 +328,9 @@ impl<'a> Work<'a> {
                 continue;
             }
             run.look(&self.host, now);
+            if run.worker.is_some() {
+                tell::learn_partial_rate(&mut self.rates, run);
+            }
             self.hear_alerts(index);
             self.take_put_off(index);
             self.end_adopted(index);
@@ -328,7 +338,6 @@ impl<'a> Work<'a> {
                 self.adopt(index, now);
             }
         }
-        self.memories.look(&self.devices, &mut self.runs, now);
         self.follow_adopted();
         self.skip();
         // Stable: runs of one priority keep their order.
@@ -351,6 +360,15 @@ impl<'a> Work<'a> {
             Action::AskToEnd { run } => self.ask_to_end(run),
             Action::Kill { run, cause } => self.kill(run, cause),
             Action::Close { run } => self.close(run).await,
+        }
+    }
+
+    /// Notes which waiting runs were passed by those that have just started.
+    fn count_passes(&mut self, decision: &Decision, now: Instant) {
+        for (waiting, by) in &decision.passed {
+            if self.runs[*by].worker.is_some() {
+                self.runs[*waiting].is_passed(now);
+            }
         }
     }
 
@@ -433,4 +451,15 @@ impl<'a> Work<'a> {
         self.tell_of_the_end(&outcome, interrupts).await;
         Ok(outcome)
     }
+}
+
+/// What runs took so far, also others of the same experiments than those of this batch.
+fn known_rates(runs: &[Tracked], left_out: &HashSet<RunDir>, host: &str) -> Rates {
+    let mut rates = Rates::default();
+    runs.iter().for_each(|run| tell::learn_rate(&mut rates, run));
+    let experiments: HashSet<String> = runs.iter().map(|run| run.dir.experiment()).collect();
+    for dir in left_out.iter().filter(|dir| experiments.contains(&dir.experiment())) {
+        tell::learn_rate(&mut rates, &Tracked::new(dir.clone(), host));
+    }
+    rates
 }

@@ -35,11 +35,11 @@
   };
   const figures = (root = document) => [...root.querySelectorAll("figure[data-chart]")];
 
-  let clocksText = null;
+  let clocksText = "{}";
   let clocksKnown = {};
-  /// Knots of each run on this page: what a step is on other axes.
-  const clocks = (root = document) => {
-    const text = root.querySelector("#clocks")?.dataset.clocks ?? "{}";
+  /// Knots of each run: what a step is on other axes. With `root`, of this page from now on.
+  const clocks = (root = null) => {
+    const text = root ? root.querySelector("#clocks")?.dataset.clocks ?? "{}" : clocksText;
     if (text !== clocksText) {
       clocksText = text;
       clocksKnown = JSON.parse(text);

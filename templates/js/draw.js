@@ -1,17 +1,22 @@
 
 // Charts drawn anew as the reader looks at them: the same SVG as the server's, in the same classes.
 (() => {
-  const { make, view, scale, smooth, placeOf, reduce, shown, ends, percentiles, telling, split } = overnight;
+  const { make, view, hasLogY, scale, smooth, placeOf, reduce, shown, ends, percentiles, telling, split } = overnight;
   const { chartOf, figures, clocks, onAxis, stepAt, finest, deepen, measured, duration, moment } = overnight;
   const FORMS = { elapsed: "duration", time: "clock" };
   const LABELS = { step: "step", epoch: "epoch", elapsed: "training time", time: "time of day", tokens: "tokens", energy: "energy (J)" };
 
   const keyOf = (chart) => (chart.isTime ? "timeZoom" : "zoom");
-  const axisOf = (chart) => (chart.isTime ? "step" : view.x);
+  /// The x of a chart: its own where no run of it knows the one that is asked for.
+  const axisOf = (chart) => {
+    const known = clocks();
+    const isKnown = chart.series.some(({ runKey }) => known[runKey]?.[view.x]);
+    return chart.isTime || !isKnown ? "step" : view.x;
+  };
 
   /// Whether the server's own drawing shows just this.
   const isAsDrawn = (figure, chart) =>
-    !chart.isGrown && !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !view.logY.has(figure.id)
+    !chart.isGrown && !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !hasLogY(figure)
       && view.smoothing === null && !view.outliers && !chart.series.some(({ key }) => view.hidden.has(key));
 
   /// Lines as they are drawn: the average with the values behind it, or the values themselves.
@@ -49,11 +54,14 @@
   };
 
   const rangeOfY = (figure, chart, lines, [low, high]) => {
-    const isLog = view.logY.has(figure.id);
+    const isLog = hasLogY(figure);
     if (isAsDrawn(figure, chart)) return { ends: [chart.y.low, chart.y.high], rounded: false };
     if (chart.y.range === "fixed" && !isLog && !view.outliers) return { ends: [chart.y.low, chart.y.high], rounded: true };
     const isZoomed = view[keyOf(chart)] !== null;
     const values = shown(lines, low, high, isLog);
+    const behind = lines.flatMap(({ faint }) => (faint ? [faint] : []));
+    // Of the values behind an average the outermost stay outside: it is about the average.
+    if (isZoomed && !view.outliers) values.push(...percentiles(shown(behind, low, high, isLog), 0.02).filter(Number.isFinite));
     let range = view.outliers ? percentiles(values)
       : chart.y.range === "telling" && !isLog && !isZoomed ? telling(lines, low, high) : ends(values);
     if (range[0] > range[1]) range = [chart.y.low, chart.y.high];
@@ -64,22 +72,24 @@
   const sizeOf = (figure) => {
     const live = document.getElementById(figure.id);
     const svg = (live || figure).querySelector("svg.chart");
-    return { width: svg.clientWidth || svg.getBoundingClientRect().width || 600, height: svg.getBoundingClientRect().height || 200 };
+    const plot = figure.querySelector("svg.plot").getAttribute("viewBox").split(" ");
+    // As high as the server took it for: the same ticks.
+    return { nominal: Number(plot[3]) / 10, width: svg.clientWidth || svg.getBoundingClientRect().width || 600, height: svg.getBoundingClientRect().height || 200 };
   };
 
   /// Everything that decides how a figure looks now.
   const modelOf = (figure) => {
-    clocks(figure.closest("main") || document);
     const chart = chartOf(figure);
     const zoom = view[keyOf(chart)];
     const lines = linesOf(chart, zoom && [zoom.low, zoom.high]);
     const rangeX = rangeOfX(chart, lines);
     const rangeY = rangeOfY(figure, chart, lines, rangeX);
-    const { width, height } = sizeOf(figure);
+    const { width, height, nominal } = sizeOf(figure);
     const axis = axisOf(chart);
     const form = FORMS[axis] || "number";
     const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
-    const y = scale(...rangeY.ends, { isLog: view.logY.has(figure.id), rounded: rangeY.rounded, about: Math.max(2, Math.floor(height / 42)) });
+    const isLog = hasLogY(figure);
+    const y = scale(...rangeY.ends, { isLog, rounded: rangeY.rounded, about: Math.max(isLog ? 3 : 2, Math.floor(nominal / 42)) });
     const first = chart.series[0];
     const events = chart.events.map(({ x: step, word }) => ({ word, x: (onAxis([step], first?.runKey, axis) || [NaN])[0] }));
     return { figure, chart, lines, x, y, events, width, height, axis, label: chart.isTime ? chart.x.label : LABELS[axis] };
@@ -95,7 +105,12 @@
   const wordOf = (model, value) => {
     if (model.x.form === "duration") return duration(value);
     if (model.x.form === "clock") return `${moment(value, 86400)} ${moment(value)}`;
-    return `${model.label} ${measured(Number(value.toPrecision(9)), 6)}`;
+    if (model.label === "step") return `step ${Math.round(value).toLocaleString("en-US")}`;
+    // As exactly as the screen tells places apart.
+    const grain = model.x.isLog ? value / 500 : (model.x.high - model.x.low) / model.width;
+    const decimals = Math.min(12, Math.max(0, Math.ceil(-Math.log10(grain))));
+    const seen = Math.abs(value) < 1e15 ? Number(value.toFixed(decimals)) : value;
+    return `${model.label} ${measured(seen, Math.abs(seen) >= 1e6 ? 6 : 12).replace(/(\.\d*?)0+(?=$| )/, "$1").replace(/\.(?=$| )/, "")}`;
   };
 
   // ---- drawing --------------------------------------------------------------------------------------
@@ -219,6 +234,7 @@
 
   /// Draws what differs from the server's drawing; `root` is the page, or the next one before it is shown.
   const drawAll = (root = document) => {
+    clocks(root);
     for (const figure of figures(root)) {
       const isOwn = figure.dataset.view === "own" || (root === document && figure.dataset.view !== undefined);
       if (isOwn || !isAsDrawn(figure, chartOf(figure))) paint(modelOf(figure));

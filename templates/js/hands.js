@@ -14,9 +14,11 @@
   const zoomTo = (figure, low, high) => {
     const key = keyOf(chartOf(figure));
     const [first, last] = wholeOf(figure);
-    [low, high] = [Math.max(low, first), Math.min(high, last)];
+    // What misses an end by rounding only is at it.
+    const grain = (last - first) * 1e-9;
+    [low, high] = [low < first + grain ? first : low, high > last - grain ? last : high];
     const isAll = low <= first && high >= last;
-    if (!(high > low) || (high - low) < (last - first) * 1e-9) return;
+    if (!(high > low) || high - low < grain) return;
     setView({ [key]: isAll ? null : { low, high } });
   };
 
@@ -96,9 +98,11 @@
     const finger = fingers.get(event.pointerId);
     fingers.delete(event.pointerId);
     if (finger && fingers.size < 2) {
-      const wasPinch = pinch !== null;
+      // The last finger of a pinch makes no tap.
+      for (const other of fingers.values()) other.isPinching = pinch !== null;
+      const isTap = pinch === null && !finger.isPinching && event.type === "pointerup";
       pinch = null;
-      if (!wasPinch && event.type === "pointerup" && isSecondTap(event)) showAll(finger.figure);
+      if (isTap && isSecondTap(event)) showAll(finger.figure);
     }
     if (!drag) return;
     const { figure, box, start, band, from } = drag;
@@ -110,7 +114,10 @@
   };
   document.addEventListener("pointerup", lift);
   document.addEventListener("pointercancel", lift);
-  document.addEventListener("pointerleave", () => cursorOf() && !cursorOf().isKeyboard && unpoint());
+  document.addEventListener("pointerleave", ({ pointerType }) => {
+    // A finger that is lifted leaves as well, and what it pointed at is still being read.
+    if (pointerType !== "touch" && cursorOf() && !cursorOf().isKeyboard) unpoint();
+  });
 
   const showAll = (figure) => setView({ [keyOf(chartOf(figure))]: null });
   document.addEventListener("dblclick", (event) => {
@@ -129,7 +136,8 @@
     if (!guide) return;
     const { x } = guide;
     const now = cursorOf()?.id === figure.id ? cursorOf().value : null;
-    let at = now === null ? (by > 0 ? 0 : x.length - 1) : nearest(x, now) + by;
+    // With no cursor yet, the first step enters from the side it comes from.
+    let at = Number.isFinite(by) ? (now === null ? (by > 0 ? 0 : x.length - 1) : nearest(x, now) + by) : by;
     at = Math.min(x.length - 1, Math.max(0, at));
     const reach = (model.x.high - model.x.low) * 1e-9;
     while (at < x.length - 1 && x[at] < model.x.low - reach) at++;

@@ -1,12 +1,12 @@
 
 // What can be done with one chart: by the right button, the key M, or the button beside its title.
 (() => {
-  const { make, view, setView, save, keyOf, chartOf, figures } = overnight;
+  const { make, view, hasLogY, setView, save, keyOf, chartOf, figures } = overnight;
   let opener = null; // what gets the focus back
 
   const entries = (figure) => {
     const chart = chartOf(figure);
-    const isLog = view.logY.has(figure.id);
+    const isLog = hasLogY(figure);
     return [
       ["Save as SVG", () => save(figure, "svg")],
       ["Save as PNG", () => save(figure, "png")],

@@ -64,20 +64,34 @@
   };
 
   const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
-  const timeStep = (low, high, about) => {
-    const ideal = (high - low) / about;
-    const found = TIMES.find((step) => step >= ideal);
-    return found || Math.ceil(ideal / 86400) * 86400;
-  };
   const timeTicks = (low, high, about, offset) => {
     if (high - low < about) return linearTicks(low, high, about);
-    const step = timeStep(low, high, about);
-    const ticks = [];
-    for (let index = Math.ceil((low + offset) / step); index * step - offset <= high && ticks.length < 100; index++) {
-      ticks.push(index * step - offset);
-    }
-    return ticks;
+    const ideal = (high - low) / about;
+    const multiples = (step) => {
+      const ticks = [];
+      for (let index = Math.ceil((low + offset) / step); index * step - offset <= high && ticks.length < 100; index++) {
+        ticks.push(index * step - offset);
+      }
+      return ticks;
+    };
+    let at = TIMES.findIndex((step) => step >= ideal * 0.7);
+    if (at < 0) return multiples(Math.ceil(ideal / 86400) * 86400);
+    // One tick alone tells nothing.
+    while (at > 0 && multiples(TIMES[at]).length < 2) at--;
+    return multiples(TIMES[at]);
   };
+
+  /// A tick of an axis of durations: one unit where its step allows.
+  const durationTick = (seconds, step) => {
+    if (seconds === 0) return "0";
+    if (step % 86400 === 0) return `${seconds / 86400} d`;
+    if (step % 3600 === 0) return `${seconds / 3600} h`;
+    if (step % 60 === 0 && seconds % 3600 === 0) return `${seconds / 3600} h`;
+    if (step % 60 === 0 && seconds < 7200) return `${seconds / 60} min`;
+    return seconds < 300 && step >= 1 ? `${seconds} s` : duration(seconds);
+  };
+  /// A tick of an axis of clock times: midnight is named by its day.
+  const clockTick = (seconds, step) => (step >= 60 && moment(seconds, 60) === "00:00" ? moment(seconds, 86400) : moment(seconds, step));
 
   /// An axis as drawn. `form` is "number", "duration" (seconds) or "clock" (Unix seconds); `rounded`
   /// widens it to whole ticks.
@@ -100,8 +114,8 @@
     const ticks = isLog ? logTicks(low, high, Math.max(2, about))
       : form === "number" ? linearTicks(low, high, about) : timeTicks(low, high, about, offset);
     const step = ticks.length > 1 ? ticks[1] - ticks[0] : high - low;
-    const words = form === "duration" ? ticks.map(duration)
-      : form === "clock" ? ticks.map((tick) => moment(tick, step)) : labels(ticks);
+    const words = form === "duration" ? ticks.map((tick) => (isLog ? duration(tick) : durationTick(tick, step)))
+      : form === "clock" ? ticks.map((tick) => clockTick(tick, step)) : labels(ticks);
     return { low, high, isLog, form, fraction, at, ticks, words };
   };
 

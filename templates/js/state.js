@@ -6,7 +6,7 @@
   const fresh = () => ({
     x: "step",
     logX: false,
-    logY: new Set(), // ids of figures
+    logY: new Set(), // ids of figures; with "*" all but these
     smoothing: null, // null: as drawn
     outliers: false, // whether they are ignored
     zoom: null, // { low, high } in units of x
@@ -56,6 +56,9 @@
     history.replaceState(history.state, "", text ? `#?${text}` : location.pathname + location.search);
   };
 
+  /// Whether a figure's y is logarithmic.
+  const hasLogY = ({ id }) => view.logY.has("*") !== view.logY.has(id);
+
   const listeners = [];
   const onView = (listener) => listeners.push(listener);
   const tell = overnight.framed(() => listeners.forEach((listener) => listener()));
@@ -72,5 +75,5 @@
     tell();
   });
   readAddress();
-  Object.assign(overnight, { view, setView, onView, AXES });
+  Object.assign(overnight, { view, hasLogY, setView, onView, AXES });
 })();

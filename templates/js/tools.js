@@ -27,11 +27,10 @@
       type: "range", id: "tool-smooth", min: 0, max: 100, step: 1, value: positionOf(weight),
       "aria-valuetext": words(weight, view.smoothing !== null),
     });
-    const hasY = charts.length > 0;
     return [
       make("label", {}, "x: ", make("select", { id: "tool-x" }, ...options)),
       check("tool-log-x", "log x", view.logX),
-      check("tool-log-y", "log y", hasY && figures().every((figure) => view.logY.has(figure.id)), "All charts; key L on one of them"),
+      check("tool-log-y", "log y", view.logY.has("*"), "All charts; key L on one of them"),
       make("label", {}, "smoothing ", slider, " ", make("output", { for: "tool-smooth" }, words(weight, view.smoothing !== null))),
       check("tool-outliers", "ignore outliers", view.outliers, "The range without the outermost twentieth at each end"),
       make("button", { type: "button", id: "reset", hidden: !isChanged() }, "Show all as drawn"),
@@ -45,9 +44,12 @@
     if (!charts.length) return;
     clocks(root);
     const first = figures(root)[0];
-    const before = first.closest(".grid") || first;
     if (root.querySelector("#tools")) return;
-    before.before(make("div", { id: "tools", role: "group", "aria-label": "How charts are shown" }, ...build(charts)));
+    const row = make("div", { id: "tools", role: "group", "aria-label": "How charts are shown" }, ...build(charts));
+    // Among sections of several experiments it belongs to none of them, and steps back.
+    const section = first.closest("section");
+    if (section) section.before(make("details", { id: "tools-of-all" }, make("summary", {}, "How charts are shown"), row));
+    else (first.closest(".grid") || first).before(row);
   };
 
   const refreshTools = () => {
@@ -57,7 +59,7 @@
     const weight = view.smoothing ?? drawnWeight(charts);
     document.getElementById("tool-x").value = view.x;
     document.getElementById("tool-log-x").checked = view.logX;
-    document.getElementById("tool-log-y").checked = figures().every((figure) => view.logY.has(figure.id));
+    document.getElementById("tool-log-y").checked = view.logY.has("*");
     document.getElementById("tool-outliers").checked = view.outliers;
     const slider = document.getElementById("tool-smooth");
     if (document.activeElement !== slider) slider.value = positionOf(weight);
@@ -77,7 +79,7 @@
     // Another x has other ends: what was zoomed to is no place on it.
     if (target.id === "tool-x") setView({ x: target.value, zoom: null });
     if (target.id === "tool-log-x") setView({ logX: target.checked });
-    if (target.id === "tool-log-y") setView({ logY: new Set(target.checked ? figures().map(({ id }) => id) : []) });
+    if (target.id === "tool-log-y") setView({ logY: new Set(target.checked ? ["*"] : []) });
     if (target.id === "tool-outliers") setView({ outliers: target.checked });
   });
   document.addEventListener("click", ({ target }) => {

@@ -272,3 +272,32 @@ fn what_a_worker_told_while_no_runner_lived_is_passed_on_once_by_the_next() {
     let lines: Vec<String> = told().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     assert_eq!(lines.len(), 2, "each is told once: {lines:?}");
 }
+
+#[test]
+fn what_a_worker_told_before_it_finished_alone_is_passed_on_once_by_a_runner_that_finds_no_work() {
+    let hooks = "[[hooks]]\non = [\"alert\"]\ncommand = 'cat >> told.json; echo >> told.json'\n\
+                 [[hooks]]\non = [\"alert\"]\ncommand = [\"overnight-no-such-program\"]\n";
+    let workspace = workspace(&[1], "await@4", "[[alerts]]\nwhen = \"train/loss < 1.2\"\n");
+    let workspace = workspace.file("overnight.toml", hooks);
+    let runner = workspace.start(&[X]);
+    wait_until("it waits for a word", || workspace.runs("x").iter().any(|run| step(run) == 4));
+    runner.kill();
+    let run = workspace.seed("x", 1);
+    fs::write(run.path().join("go-on"), "").unwrap();
+    wait_until("it finishes alone", || look(&run).status.word() == "finished");
+    let told = || fs::read_to_string(workspace.path("told.json")).unwrap_or_default();
+    assert_eq!(told(), "", "nobody was there to tell");
+
+    let line = "at step 6: train/loss < 1.2: it is 1.1667";
+    let output = workspace.run(&[]).code(0).says(&format!("alert    x/{} {line}", run.name()));
+    assert!(output.stderr.contains("overnight-no-such-program is not there"), "{}", output.stderr);
+    let fact: serde_json::Value = serde_json::from_str(&told()).unwrap();
+    assert_eq!((&fact["message"], &fact["batch"]), (&line.into(), &workspace.batch().name().into()));
+    assert_eq!(workspace.batches(), 1, "there was nothing to begin one for");
+    let events: Vec<String> = workspace.events().into_iter().map(|event| event.event).collect();
+    assert_eq!(events[events.len() - 3..].iter().filter(|event| event.starts_with("hook")).count(), 2);
+    let before = told();
+    let output = workspace.run(&[]).code(0);
+    assert!(!output.stderr.contains("alert "), "{}", output.stderr);
+    assert_eq!(told(), before, "once is enough");
+}

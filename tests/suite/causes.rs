@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use overnight::run_dir::cause::Cause;
 use serde_json::Value;
 
+use crate::gauges;
 use crate::workspace::{Workspace, ends, look};
 
 const X: &str = "experiments/x.toml";
@@ -59,7 +60,7 @@ fn an_illegal_instruction_and_an_abort_are_no_segmentation_faults() {
 #[test]
 fn an_error_of_cuda_is_told_from_a_gpu_that_is_gone() {
     let (workspace, cause) = cause_of("cuda@3");
-    assert_eq!(cause, Cause::CudaError);
+    assert_eq!(cause, Cause::CudaError { xid: None });
     let trouble = trouble(&workspace);
     assert_eq!(trouble["words"], "CUDA error");
     assert_eq!(
@@ -70,6 +71,24 @@ fn an_error_of_cuda_is_told_from_a_gpu_that_is_gone() {
     assert_eq!(cause, Cause::DeviceLost { xid: None });
     let text = workspace.overnight(&["status"]).stdout;
     assert!(text.contains("GPU lost") && text.contains("nvidia-smi --gpu-reset"), "{text}");
+}
+
+#[test]
+fn the_drivers_number_for_an_error_is_in_the_cause_though_no_kernel_log_can_be_read() {
+    let Some(workspace) = gauges::workspace("xid31@3", &[1]) else { return };
+    let text = fs::read_to_string(workspace.path(X)).unwrap() + "[queue]\nretries = 0\n";
+    let workspace = workspace.file(X, &text);
+    workspace.run(&[X]).code(100);
+    let causes: Vec<_> = ends(&workspace.seed("x", 1)).into_iter().map(|end| end.cause).collect();
+    assert!(causes.iter().all(|cause| *cause == Some(Cause::CudaError { xid: Some(31) })), "{causes:?}");
+    let words = "CUDA error (XID 31: a program touched GPU memory that is not its own)";
+    let text = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(text.contains(words), "{text}");
+    assert_eq!(trouble(&workspace)["cause"]["xid"], 31);
+    workspace.overnight(&["report"]).code(0);
+    let page = format!("reports/runs/x/{}/index.html", workspace.seed("x", 1).name());
+    let page = fs::read_to_string(workspace.path(&page)).unwrap();
+    assert!(page.contains(words), "{page}");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use overnight::run_dir::metrics::Metrics;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::workspace::{Workspace, ends, starts, step, wait_until};
 
@@ -112,4 +114,79 @@ fn a_batch_that_waits_for_a_time_begins_when_the_clock_jumps_over_it() {
     set(&workspace, "+2h");
     runner.wait().code(0);
     assert_eq!(workspace.words("x"), ["finished"]);
+}
+
+/// Rows of the telemetry of that run.
+fn rows(workspace: &Workspace, seed: u64) -> usize {
+    Metrics::read(&workspace.seed("x", seed).telemetry()).map_or(0, |table| table.rows)
+}
+
+/// What `status --json` says, with nothing that follows from a clock that nobody knows.
+fn states(workspace: &Workspace) -> Vec<String> {
+    let told = workspace.overnight(&["status", "--json"]).code(0).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let state = |run: &Value| format!("{} {}", run["stage"].as_str().unwrap_or("none"), run["step"]);
+    told["runs"].as_array().unwrap().iter().map(state).collect()
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_back_while_runs_go_on_spoils_no_duration_table_page_or_status() {
+    let hooks = "[[hooks]]\non = [\"batch-finished\"]\ncommand = 'cat > told.json'\n";
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "hold@3").file("overnight.toml", hooks);
+    let Some(workspace) = with_a_clock_that_lies(workspace) else { return };
+    let runner = workspace.start(&[X, "--slots", "2"]);
+    let hold = || workspace.runs("x").iter().filter(|run| step(run) == 3).count() == 2;
+    wait_until("both hold", hold);
+    for shift in ["+3h", "-3h", "+0"] {
+        let before = [1, 2].map(|seed| rows(&workspace, seed));
+        set(&workspace, shift);
+        wait_until("each has a further row", || {
+            [1, 2].iter().zip(before).all(|(seed, before)| rows(&workspace, *seed) > before)
+        });
+        assert_eq!(states(&workspace), ["running 3", "running 3"], "after {shift}");
+    }
+    set(&workspace, "-3h");
+    runner.signal(Signal::INT);
+    runner.wait().code(75);
+    let short = 0.0..3600.0;
+    for seed in [1, 2] {
+        let run = workspace.seed("x", seed);
+        let end = &ends(&run)[0];
+        assert!(short.contains(&end.seconds.unwrap()), "{end:?}");
+        assert!(Metrics::read(&run.telemetry()).unwrap().bad.is_empty());
+    }
+    let batch = workspace.batch_record();
+    assert!(batch.end.unwrap() < batch.start && short.contains(&batch.seconds.unwrap()), "{batch:?}");
+    let told: Value =
+        serde_json::from_str(&fs::read_to_string(workspace.path("told.json")).unwrap()).unwrap();
+    assert!(short.contains(&told["seconds"].as_f64().unwrap()), "{told}");
+
+    workspace.overnight(&["report"]).code(0);
+    let index = fs::read_to_string(workspace.path("reports/index.html")).unwrap();
+    assert!(index.contains("The batch ran on") && !index.contains(", unknown."), "{index}");
+    let page = format!("reports/runs/x/{}/index.html", workspace.seed("x", 1).name());
+    let page = fs::read_to_string(workspace.path(&page)).unwrap();
+    assert!(page.contains(", from 0 to ") && !page.contains(", from -"), "{page}");
+}
+
+#[test]
+fn nothing_more_is_started_once_the_clock_has_jumped_over_the_time_by_which_all_should_have_ended() {
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:hold@3");
+    let Some(workspace) = with_a_clock_that_lies(workspace) else { return };
+    let until = jiff::Zoned::now().saturating_add(jiff::Span::new().hours(1)).strftime("%H:%M").to_string();
+    let runner = workspace.start(&[X, "--slots", "1", "--until", &until]);
+    let holds = || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3;
+    wait_until("the first run holds", holds);
+    set(&workspace, "+2h");
+    let why = format!("nothing more is started, it is past {until}");
+    let is_past = || {
+        workspace.batch().queue_json().is_file()
+            && workspace.queue_state().waiting.iter().any(|run| run.reason == why)
+    };
+    wait_until("it is past the time", is_past);
+    let status = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(status.contains(&why), "{status}");
+    workspace.overnight(&["pause", &workspace.seed("x", 1).name()]).code(0);
+    runner.wait().code(75).says(&why);
+    assert_eq!(starts(&workspace.seed("x", 2)).len(), 0);
 }

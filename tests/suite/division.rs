@@ -5,6 +5,7 @@ use overnight::run_dir::write::{Durability, replace_json};
 use overnight::run_dir::{read, scan};
 use rustix::process::Signal;
 
+use crate::namespace::{cover, with_own_mounts};
 use crate::workspace::{Running, Workspace, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
@@ -41,10 +42,26 @@ fn end(runner: Running) {
     runner.wait().code(75);
 }
 
+/// A processor whose counters stand still, as nobody else's work moves them.
+fn is_quiet(workspace: &Workspace) -> bool {
+    std::fs::write(workspace.path("stat"), "cpu  100 0 100 800 0 0 0 0 0 0\n").unwrap();
+    cover("/proc/stat", &workspace.path("stat"))
+}
+
 #[test]
 fn the_processor_is_divided_as_measured_and_the_next_batch_knows_it() {
+    with_own_mounts(
+        "division::the_processor_is_divided_as_measured_and_the_next_batch_knows_it",
+        divide_and_divide_again,
+    );
+}
+
+fn divide_and_divide_again() {
     let Some((cores, runs)) = division() else { return };
     let workspace = workspace(cores, runs);
+    if !is_quiet(&workspace) {
+        return;
+    }
     let runner = workspace.start(&[X]);
     hold_at_3(&workspace, runs);
     let threads = |count: u32| if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") };
@@ -106,6 +123,58 @@ fn a_batch_that_is_over_soon_is_not_divided() {
     workspace.run(&[X]).code(0);
     let batch = workspace.batch_record();
     assert_eq!((batch.slots, batch.threads_per_slot, batch.divisions.len()), (1, cores, 0));
+    assert!(workspace.events().iter().all(|line| line.event != "measuring"), "not even once");
+}
+
+#[test]
+fn what_is_measured_while_others_use_the_processor_is_refused() {
+    with_own_mounts("division::what_is_measured_while_others_use_the_processor_is_refused", || {
+        let Some((cores, runs)) = division() else { return };
+        let workspace = workspace(cores, runs);
+        if !is_quiet(&workspace) {
+            return;
+        }
+        // Whoever looks sees more of it taken, and nothing of it idle.
+        let counters = std::fs::File::options().write(true).open(workspace.path("stat")).unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for busy in (1_000_000_u64..).step_by(1000) {
+                    let line = format!("cpu  {busy} 0 100 800 0 0 0 0 0 0\n");
+                    std::os::unix::fs::FileExt::write_all_at(&counters, line.as_bytes(), 0).unwrap();
+                    if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            let runner = workspace.start(&[X]);
+            hold_at_3(&workspace, 1);
+            let said = runner.said();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(said.contains("divided  not measured, so not divided: others took "), "{said}");
+            let batch = workspace.batch_record();
+            assert_eq!((batch.slots, batch.threads_per_slot, batch.divisions.len()), (1, cores, 0));
+            end(runner);
+        });
+    });
+}
+
+#[test]
+fn a_ratio_that_cannot_be_is_refused() {
+    with_own_mounts("division::a_ratio_that_cannot_be_is_refused", || {
+        let Some((cores, runs)) = division() else { return };
+        let rates = format!("{cores}:1,{}:29", cores / runs);
+        let workspace = workspace(cores, runs).variable("FAKE_RATES", &rates);
+        if !is_quiet(&workspace) {
+            return;
+        }
+        let runner = workspace.start(&[X]);
+        hold_at_3(&workspace, 1);
+        let words = format!("{runs} at a time gave {}.00 times the steps per second of 1", 29 * runs);
+        assert!(runner.said().contains(&words), "{}", runner.said());
+        assert_eq!(workspace.batch_record().divisions, []);
+        end(runner);
+    });
 }
 
 #[test]
@@ -148,4 +217,22 @@ fn a_person_who_ends_the_batch_does_not_wait_for_a_measurement() {
     let is_gone = |process: &i32| !std::path::Path::new(&format!("/proc/{process}/cmdline")).exists();
     wait_until("the probe is gone", || probes.iter().all(is_gone));
     assert_eq!(starts(&workspace.seed("x", 1)).len(), 0);
+}
+
+#[test]
+fn a_measurement_ends_with_its_batch_also_where_the_runner_goes_on() {
+    let Some((cores, runs)) = division() else { return };
+    let workspace = workspace(cores, runs).variable("FAKE_PROBE", "silent");
+    let runner = workspace.start(&[X, "--forever"]);
+    let mut probes = Vec::new();
+    wait_until("a probe works", || {
+        probes = runner.children("probe");
+        !probes.is_empty()
+    });
+    workspace.overnight(&["pause", "--all"]).code(0);
+    wait_until("the batch is over", || workspace.batch_record().end.is_some());
+    let is_gone = |process: &i32| !std::path::Path::new(&format!("/proc/{process}/cmdline")).exists();
+    wait_until("the probe is gone", || probes.iter().all(is_gone));
+    runner.signal(Signal::INT);
+    drop(runner.wait());
 }

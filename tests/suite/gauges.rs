@@ -1,29 +1,31 @@
 //! What is measured while runs go on, with a stand-in for NVIDIA's library whose gauges tests can move.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use overnight::run_dir::RunDir;
+use overnight::run_dir::cause::Cause;
 use overnight::run_dir::metrics::Metrics;
-use overnight::run_dir::records::{BatchEvent, Device};
+use overnight::run_dir::records::{BatchEvent, Device, RunResult};
 use overnight::run_dir::telemetry::Energy;
+use overnight::run_dir::{RunDir, read};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::gpus::stand_in;
-use crate::workspace::{Running, Workspace, starts, step, wait_until};
+use crate::workspace::{Running, Workspace, ends, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
-const FIRST: &str = "GPU-aaaa1111";
+pub const FIRST: &str = "GPU-aaaa1111";
 
 /// A workspace whose GPUs are stand-ins with gauges in its folder `gauges`.
-fn workspace(notes: &str, seeds: &[u64]) -> Option<Workspace> {
+pub fn workspace(notes: &str, seeds: &[u64]) -> Option<Workspace> {
     let folder = stand_in()?;
     let workspace = Workspace::new().experiment("x", 6, seeds, notes).file("gauges/README", "for tests\n");
     let gauges = workspace.path("gauges").to_string_lossy().into_owned();
     Some(workspace.variable("LD_LIBRARY_PATH", folder).variable("NVML_STUB", &gauges))
 }
 
-fn set(workspace: &Workspace, gauge: &str, value: u64) {
+pub fn set(workspace: &Workspace, gauge: &str, value: u64) {
     // Renamed into place: the stand-in may look at any moment.
     let path = workspace.path(&format!("gauges/{gauge}"));
     let building = path.with_extension("building");
@@ -37,7 +39,7 @@ fn hold(workspace: &Workspace, count: usize) -> Running {
     runner
 }
 
-fn end(runner: Running) {
+pub fn end(runner: Running) {
     runner.signal(Signal::INT);
     runner.wait().code(75);
 }
@@ -46,8 +48,19 @@ fn table(run: &RunDir) -> Metrics {
     Metrics::read(&run.telemetry()).unwrap_or_default()
 }
 
-fn event(workspace: &Workspace, name: &str) -> Option<BatchEvent> {
+pub fn event(workspace: &Workspace, name: &str) -> Option<BatchEvent> {
     workspace.events().into_iter().find(|event| event.event == name)
+}
+
+/// All of a finished run that must be the same however often it was disturbed: rows without the time, the
+/// history, and the weights.
+fn bits(run: &RunDir) -> (BTreeMap<String, Vec<u64>>, String, Vec<u8>) {
+    let result: RunResult = read::json(&run.result()).unwrap();
+    let table = Metrics::read(&run.metrics()).unwrap();
+    let columns = table.columns.iter().filter(|column| column.name != "time");
+    let values = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
+    let columns = columns.map(|column| (column.name.clone(), values(&column.values))).collect();
+    (columns, result.history, fs::read(run.checkpoint(result.last_checkpoint).model()).unwrap())
 }
 
 #[test]
@@ -102,6 +115,9 @@ fn a_run_whose_gpu_is_lost_goes_on_at_the_same_bits_on_another_of_its_model() {
         (Some(lost.name()), "GPU 1 reported XID 79: it has fallen off the bus")
     );
     assert_eq!(table(&lost).column("gpu_xid_code").unwrap().values, [79.0], "though it had ended by then");
+    let cause = || ends(&lost).first().and_then(|end| end.cause.clone());
+    wait_until("its end is written", || cause().is_some());
+    assert_eq!(cause(), Some(Cause::DeviceLost { xid: Some(79) }), "whatever CUDA called it");
     let batch = Metrics::read(&workspace.batch().telemetry()).unwrap();
     assert_eq!(batch.column("gpu0_lost").unwrap().values, [0.0; 0]);
     runner.signal(Signal::INT);
@@ -116,6 +132,9 @@ fn a_run_whose_gpu_is_lost_goes_on_at_the_same_bits_on_another_of_its_model() {
     assert_eq!(starts.iter().map(on).collect::<Vec<_>>(), ["GPU-bbbb2222", FIRST]);
     assert_eq!(starts[1].checkpoint, Some(2));
     assert_eq!(workspace.words("x"), ["finished"; 2]);
+    let undisturbed = Workspace::new().experiment("x", 6, &[2], "");
+    undisturbed.run(&[X]).code(0);
+    assert_eq!(bits(&lost), bits(&undisturbed.seed("x", 2)));
     let batch = Metrics::read(&workspace.batch().telemetry()).unwrap();
     assert!(batch.column("gpu1_lost").unwrap().values.iter().all(|lost| *lost == 1.0));
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
@@ -143,6 +144,37 @@ fn what_a_run_is_called_or_noted_with_is_never_run_by_the_shell() {
     let noted = fs::read_to_string(workspace.path("notes")).unwrap();
     assert_eq!(noted, "'; touch broken-in; echo \"$(touch broken-in)\n`touch broken-in`");
     assert!(!workspace.path("broken-in").exists());
+}
+
+#[test]
+fn a_notice_on_the_desktop_says_what_happened_and_how_urgent_it_is() {
+    let stand_in = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$NOTICES/$OVERNIGHT_EVENT\"\n";
+    let workspace = with_hooks(
+        Workspace::new().experiment("x", 4, &[1], "fail@3"),
+        "[[hooks]]\non = [\"run-failed\", \"batch-finished\"]\ndesktop = true\n",
+    )
+    .file("bin/notify-send", stand_in)
+    .file("notices/README", "for tests\n");
+    let program = workspace.path("bin/notify-send");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", workspace.path("bin").display(), std::env::var("PATH").unwrap());
+    let notices = workspace.path("notices").to_string_lossy().into_owned();
+    let workspace = workspace.variable("PATH", &path).variable("NOTICES", &notices);
+    workspace.run(&[X]).code(100);
+    let name = workspace.seed("x", 1).name();
+    let told = |event: &str| fs::read_to_string(workspace.path(&format!("notices/{event}"))).unwrap();
+    assert_eq!(
+        told("run-failed"),
+        format!(
+            "--app-name=overnight\n--urgency=critical\n--\nx/{name} failed\nx/{name} failed: told to fail at step 3\n"
+        )
+    );
+    let finished = told("batch-finished");
+    assert!(
+        finished.contains("--urgency=normal\n--\nbatch finished\n0 finished, 1 failed in "),
+        "{finished}"
+    );
+    assert_eq!(names(&workspace).iter().filter(|name| *name == "hook").count(), 2);
 }
 
 /// A server that answers each request with 200 and hands it over: its head and its body.

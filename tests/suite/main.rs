@@ -1,6 +1,7 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
 mod alerts;
+mod bounds;
 mod causes;
 mod clean;
 mod clock;
@@ -10,6 +11,7 @@ mod disk;
 mod division;
 mod gauges;
 mod gpus;
+mod hangs;
 mod hooks;
 mod leave;
 mod live;
@@ -19,6 +21,7 @@ mod out_of_memory;
 mod pty;
 mod report;
 mod requests;
+mod rules;
 mod runner;
 mod serve;
 mod settings;

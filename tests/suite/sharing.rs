@@ -149,6 +149,68 @@ fn in_a_container_the_devices_growth_stands_in_for_foreign_process_numbers() {
 }
 
 #[test]
+fn an_attempt_that_died_while_loading_says_nothing_of_what_the_next_one_takes() {
+    let Some(folder) = stand_in() else { return };
+    let workspace = Workspace::new().experiment("x", 6, &[1], "").variable("FAKE_LOADING", "1");
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    let seen = || {
+        let rows = fs::read_to_string(workspace.seed("x", 1).telemetry()).unwrap_or_default();
+        rows.lines().skip(1).any(|row| row.contains(&(MIB << 20).to_string()))
+    };
+    wait_until("its memory was seen", || !workspace.runs("x").is_empty() && seen());
+    let worker = rustix::process::Pid::from_raw(runner.children("train")[0]).unwrap();
+    rustix::process::kill_process(worker, Signal::KILL).unwrap();
+    runner.wait().code(0);
+    assert_eq!(ends(&workspace.seed("x", 1))[0].device_memory_bytes, None);
+}
+
+#[test]
+fn a_driver_that_gives_no_answer_keeps_nobody_waiting_who_needs_none() {
+    let Some(folder) = stand_in() else { return };
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "hold@3");
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    hold_at_3(&workspace, 2);
+    fs::write(workspace.path("gpus/GPU-aaaa1111.hang"), "").unwrap();
+    wait_until("the driver hangs", || workspace.path("gpus/GPU-aaaa1111.hangs").exists());
+    overnight::queue::request(&workspace.seed("x", 1), Ask::Pause).unwrap();
+    wait_until("its runner has seen it end", || ends(&workspace.seed("x", 1)).len() == 1);
+    assert_eq!(workspace.words("x"), ["paused", "running"]);
+    end(runner);
+}
+
+#[test]
+fn a_gpu_is_kept_for_a_large_run_once_three_smaller_ones_have_passed_it() {
+    let Some(folder) = stand_in() else { return };
+    let takes = |mib: u64| {
+        format!(
+            "notes = \"s{MIB}:hold@3\"\n[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n\
+             [train]\nsteps = 6\nseed = {mib}\n[resources]\ngpu_memory_mib = {mib}\n"
+        )
+    };
+    let workspace = Workspace::new().file(X, &takes(MIB)).file("experiments/large.toml", &takes(12_000));
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    hold_at_3(&workspace, 1);
+    let workspace = workspace.experiment("small", 6, &[1, 2, 3, 4, 5, 6], "");
+    workspace.overnight(&["queue", "experiments/large.toml"]).code(0);
+    let large = workspace.runs("large").remove(0);
+    let name = format!("large/{}", large.name());
+    workspace.overnight(&["queue", "experiments/small.toml"]).code(0);
+    waits(&workspace, &format!("GPU 0 is kept for {name}, which 3 later runs have passed"));
+    let begun = || workspace.runs("small").iter().filter(|run| !starts(run).is_empty()).count();
+    assert_eq!(begun(), 3);
+    let status = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(status.contains(&format!("GPU 0 is kept for {name}")), "{status}");
+    overnight::queue::request(&workspace.runs("x")[0], Ask::Pause).unwrap();
+    runner.wait().code(0);
+    assert_eq!(workspace.words("small"), ["finished"; 6]);
+    let began = starts(&large)[0].time;
+    assert!(starts(&workspace.seed("small", 4))[0].time > began, "nobody passed it any more");
+}
+
+#[test]
 fn a_run_larger_than_every_gpu_is_held() {
     let Some(folder) = stand_in() else { return };
     let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 6\n\

@@ -181,15 +181,27 @@ fn a_run_that_went_on_with_other_threads_says_so_and_each_part_is_equal_on_its_o
     assert!(said.contains(&format!("training steps 0 to {from} again on ")), "{said}");
     assert!(said.contains(", 1 thread\n") && said.contains(", 2 threads\n"), "{said}");
 
-    // As if the first attempt had had other threads than it had: the words are the only explanation.
-    let text = fs::read_to_string(run.dir.attempts()).unwrap();
-    fs::write(run.dir.attempts(), text.replacen("\"threads\":1", "\"threads\":3", 1)).unwrap();
+    // As if the first attempt had had other threads than it had, and had come to another loss with them: its
+    // row and its history say so alike, so that no file is the one that was changed later.
+    rewrite(&run.dir.attempts(), "\"threads\":1", "\"threads\":3");
+    let history = trail(&read::lines(&run.dir.events()).unwrap().records).remove(0).history;
+    rewrite(&run.dir.events(), &history, &"0".repeat(64));
+    let text = fs::read_to_string(run.dir.metrics()).unwrap();
+    let row = text.lines().nth(5).unwrap();
+    let (step, loss) = (row.split(',').next().unwrap(), row.split(',').nth(4).unwrap());
+    rewrite(&run.dir.metrics(), row, &row.replacen(loss, "1.25", 1));
     let (code, said) = verify(&run, &["--from", "0"]);
-    if code == Some(1) {
-        assert!(said.contains("with 2 threads instead of 3"), "{said}");
-    } else {
-        println!("this machine gives the same bits with 1 and 3 threads");
-    }
+    assert_eq!(code, Some(1), "{said}");
+    let expected = format!("train/loss of step {step} is 1.25 in metrics.csv and {loss} in the replay");
+    assert!(said.contains(&expected), "{said}");
+    assert!(said.contains("with 2 threads instead of 3"), "{said}");
+    assert!(!said.contains("was changed after it was written"), "{said}");
+}
+
+fn rewrite(path: &std::path::Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from} is not in {}", path.display());
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 #[test]

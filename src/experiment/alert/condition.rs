@@ -46,6 +46,7 @@ pub enum Telemetry {
     GpuMemory,
     GpuUse,
     GpuPower,
+    GpuThrottled,
     CpuUse,
     MemoryUsed,
     ProcessMemory,
@@ -53,11 +54,12 @@ pub enum Telemetry {
 }
 
 impl Telemetry {
-    pub const ALL: [Telemetry; 8] = [
+    pub const ALL: [Telemetry; 9] = [
         Telemetry::GpuTemperature,
         Telemetry::GpuMemory,
         Telemetry::GpuUse,
         Telemetry::GpuPower,
+        Telemetry::GpuThrottled,
         Telemetry::CpuUse,
         Telemetry::MemoryUsed,
         Telemetry::ProcessMemory,
@@ -70,6 +72,7 @@ impl Telemetry {
             Telemetry::GpuMemory => "gpu memory",
             Telemetry::GpuUse => "gpu use",
             Telemetry::GpuPower => "gpu power",
+            Telemetry::GpuThrottled => "gpu throttled",
             Telemetry::CpuUse => "cpu use",
             Telemetry::MemoryUsed => "memory used",
             Telemetry::ProcessMemory => "process memory",
@@ -82,6 +85,7 @@ impl Telemetry {
             Telemetry::GpuTemperature => Unit::Celsius,
             Telemetry::GpuUse | Telemetry::CpuUse => Unit::Percent,
             Telemetry::GpuPower => Unit::Watts,
+            Telemetry::GpuThrottled => Unit::Seconds,
             Telemetry::GpuMemory | Telemetry::MemoryUsed | Telemetry::ProcessMemory | Telemetry::DiskFree => {
                 Unit::Bytes
             }
@@ -288,6 +292,7 @@ impl schemars::JsonSchema for Condition {
                 "grad_norm > 100",
                 "tokens_per_second fell by half",
                 "gpu temperature > 88",
+                "gpu throttled > 5 min",
                 "disk free < 5 GiB"
             ]
         })
@@ -307,6 +312,7 @@ mod tests {
             ("tokens_per_second fell by half", "tokens_per_second fell by 5e-1 after 0 steps"),
             ("grad_norm rose by 300 %", "grad_norm rose by 3e0 after 0 steps"),
             ("gpu temperature > 88 °C", "gpu temperature > 8.8e1 after 0 steps"),
+            ("gpu throttled > 5 min", "gpu throttled > 3e2 after 0 steps"),
             ("disk free < 5 GiB", "disk free < 5.36870912e9 after 0 steps"),
             ("elapsed > 2 h", "elapsed > 7.2e3 after 0 steps"),
         ] {

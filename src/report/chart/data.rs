@@ -35,7 +35,7 @@ use serde::Serialize;
 
 use super::axis::Scale;
 use super::backend::series_class;
-use super::series::{Mean, means, thinned};
+use super::series::{Mean, means, merged, thinned};
 use super::{Chart, Event, Form, Point, Prepared, Range, Series, Size, Spread, Weight};
 use crate::run_dir::number::Number;
 
@@ -61,6 +61,22 @@ pub struct Values {
     pub points: Vec<Point>,
     pub means: Vec<Mean>,
     pub rows: usize,
+}
+
+impl Values {
+    /// The same in about so many columns, where many lines share a page.
+    pub fn thinned(self, columns: u32) -> Values {
+        if self.points.len() <= columns as usize * 2 {
+            return self;
+        }
+        let each = self.means.len().div_ceil(columns as usize);
+        let means = match self.means.is_empty() {
+            // The points were all rows, and are not any more.
+            true => means(&self.points, columns),
+            false => merged(&self.means, each),
+        };
+        Values { points: thinned(&self.points, columns), means, rows: self.rows }
+    }
 }
 
 /// Where every row of a series lies, and how its cells become points.
@@ -238,7 +254,7 @@ fn range_word(range: Range) -> &'static str {
 }
 
 /// The nearest number with so many significant digits: more are never seen and cost bytes.
-fn brief(value: f64, digits: i32) -> f64 {
+pub fn brief(value: f64, digits: i32) -> f64 {
     if value == 0.0 || !value.is_finite() || value.fract() == 0.0 && value.abs() < 1e9 {
         return value;
     }
@@ -263,6 +279,17 @@ mod tests {
         assert_eq!(shown[..3], ["1.23457", "0.000123457", "123457"]);
         assert_eq!((brief(1e300 / 3.0, 6), brief(1e-300 / 3.0, 6)), (3.33333e299, 3.33333e-301));
         assert_eq!(shown[5..], ["12", "0"]);
+    }
+
+    #[test]
+    fn values_of_many_lines_are_few_and_stand_for_all_rows() {
+        let points: Vec<Point> = (0..1000).map(|step| (f64::from(step), f64::from(step % 10))).collect();
+        for columns in [300, 1000] {
+            let (points, means, rows) = reduced(&points, columns, Form::Smoothed);
+            let few = Values { points, means, rows }.thinned(20);
+            assert!(few.points.len() <= 44 && few.means.len() <= 22, "{few:?}");
+            assert_eq!((few.rows, few.means.iter().map(|mean| mean.rows).sum::<u32>()), (1000, 1000));
+        }
     }
 
     proptest! {

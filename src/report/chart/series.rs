@@ -79,6 +79,27 @@ pub fn means(points: &[Point], columns: u32) -> Vec<Mean> {
     means
 }
 
+/// So many neighbors in one; none across a gap.
+pub fn merged(means: &[Mean], each: usize) -> Vec<Mean> {
+    let mut merged: Vec<Mean> = Vec::with_capacity(means.len() / each.max(1) + 1);
+    let mut left = 0;
+    for mean in means {
+        match merged.last_mut().filter(|last| left > 0 && last.rows > 0 && mean.rows > 0) {
+            Some(last) => {
+                let rows = last.rows + mean.rows;
+                let share = f64::from(mean.rows) / f64::from(rows);
+                *last = Mean { x: mean.x, mean: last.mean * (1.0 - share) + mean.mean * share, rows };
+                left -= 1;
+            }
+            None => {
+                merged.push(*mean);
+                left = each.saturating_sub(1);
+            }
+        }
+    }
+    merged
+}
+
 /// A series cut where its values are not finite.
 #[derive(Debug, Default, PartialEq)]
 pub struct Split<'a> {
@@ -265,6 +286,25 @@ mod tests {
                 .iter()
                 .all(|mean| mean.mean <= 1e308)
         );
+    }
+
+    #[test]
+    fn merged_means_keep_their_rows_and_their_gaps() {
+        let mean = |x: u32, mean: f64, rows: u32| Mean { x: f64::from(x), mean, rows };
+        let means = [
+            mean(1, 2.0, 1),
+            mean(2, 5.0, 2),
+            mean(3, 8.0, 1),
+            mean(4, f64::NAN, 0),
+            mean(5, 1.0, 4),
+            mean(6, 2.0, 4),
+        ];
+        let merged = merged(&means, 2);
+        assert_eq!(
+            merged.iter().map(|mean| (mean.x, mean.rows)).collect::<Vec<_>>(),
+            [(2.0, 3), (3.0, 1), (4.0, 0), (6.0, 8)]
+        );
+        assert_eq!((merged[0].mean, merged[3].mean), (4.0, 1.5));
     }
 
     #[test]

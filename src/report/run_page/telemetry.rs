@@ -3,6 +3,8 @@
 
 mod words;
 
+use std::borrow::Cow;
+
 use super::super::chart::{
     self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
 };
@@ -19,7 +21,10 @@ const MOST: usize = 18;
 
 /// A chart for each column that has values, over the minutes since the first sample: the GPU's first.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
-    let table = &files.telemetry;
+    let straight = in_order(&files.telemetry);
+    // Times that were moved stand in no file.
+    let has_rows = matches!(straight, Cow::Borrowed(_));
+    let table = straight.as_ref();
     let Some(start) = table.column("time").and_then(|time| time.values.first().copied()) else {
         return Vec::new();
     };
@@ -37,10 +42,36 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         let of_gpu = column.name.starts_with("gpu");
         let events = marks.iter().filter(|mark| of_gpu && mark.is_on(&column.name));
         let events = events.map(|mark| Event { x: span.place(mark.time), word: mark.word.clone() });
-        let origin = origin(table, column, &shown, &span, summary);
+        let mut origin = origin(table, column, &shown, &span, summary);
+        origin.csv = origin.csv.filter(|_| has_rows);
         Some(drawn(shown, points, events.collect(), &span, origin))
     };
     columns.into_iter().filter_map(figure).take(MOST).collect()
+}
+
+/// The table with times that never go back: where somebody set the clock back, the rows after it follow the
+/// one before as the closest ones follow each other.
+fn in_order(table: &Metrics) -> Cow<'_, Metrics> {
+    let times = table.column("time").map(|time| time.values.as_slice()).unwrap_or_default();
+    let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    if !steps.clone().any(|step| step < 0.0) {
+        return Cow::Borrowed(table);
+    }
+    let closest = steps.filter(|step| *step > 0.0).fold(f64::INFINITY, f64::min);
+    let closest = if closest.is_finite() { closest } else { 0.0 };
+    let mut straight = table.clone();
+    if let Some(time) = straight.columns.iter_mut().find(|column| column.name == "time") {
+        let mut shift = 0.0;
+        let mut before = f64::NEG_INFINITY;
+        for value in &mut time.values {
+            if *value + shift < before {
+                shift = before + closest - *value;
+            }
+            *value += shift;
+            before = *value;
+        }
+    }
+    Cow::Owned(straight)
 }
 
 /// Joules that the run took, over all its attempts. Tables of earlier versions have the counters of whole
@@ -234,6 +265,19 @@ mod tests {
         {
             assert!(Shown::of(words).is_none(), "{words}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_turns_no_curve_round() {
+        let mut table = Metrics::default();
+        table.extend(b"time,cpu_percent\n100,1\n102,2\n10902,3\n104.5,4\n106.5,5\n50,6\n");
+        let times = in_order(&table).points("time", "cpu_percent").collect::<Vec<_>>();
+        let expected =
+            [(100.0, 1.0), (102.0, 2.0), (10_902.0, 3.0), (10_904.0, 4.0), (10_906.0, 5.0), (10_908.0, 6.0)];
+        assert_eq!(times, expected);
+        let mut table = Metrics::default();
+        table.extend(b"time,cpu_percent\n100,1\n102,2\n");
+        assert!(matches!(in_order(&table), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub struct Batch {
     pub process: u32,
     pub start: f64,
     pub end: Option<f64>,
+    /// How long it took, by a clock that nobody sets; at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     pub exit_code: Option<i32>,
     /// What its runs took of GPUs, and of the processor where the machine tells it; at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +31,13 @@ pub struct Batch {
     /// What probes of this batch took of GPUs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device_memory: Vec<MeasuredMemory>,
+}
+
+impl Batch {
+    /// How long it took; batches of earlier versions know their start and end alone.
+    pub fn took_seconds(&self) -> Option<f64> {
+        self.seconds.or_else(|| self.end.map(|end| (end - self.start).max(0.0)))
+    }
 }
 
 /// One run of a batch, in the order in which runs were to start.

@@ -39,6 +39,9 @@ pub struct MeasuredDivision {
     /// The processor as it names itself.
     pub processor: String,
     pub cores: u32,
+    /// Version, with its local part; empty in records of older versions.
+    #[serde(default)]
+    pub libtorch: String,
     /// When it was measured; 0 in records of older versions.
     #[serde(default)]
     pub time: f64,

@@ -1,9 +1,5 @@
 //! What a GPU's memory is taken by at one moment, as the driver tells it.
 
-use nvml_wrapper::enums::device::UsedGpuMemory;
-
-use super::Devices;
-
 /// A GPU's memory. Bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceMemory {
@@ -23,19 +19,5 @@ impl DeviceMemory {
 
     pub fn of(&self, process: u32) -> Option<u64> {
         self.processes.iter().find(|(number, _)| *number == process).map(|(_, bytes)| *bytes)
-    }
-}
-
-impl Devices {
-    /// Reads one GPU's memory; none where the driver does not tell it.
-    pub fn memory(&self, uuid: &str) -> Option<DeviceMemory> {
-        let device = self.nvml.as_ref()?.device_by_uuid(uuid).ok()?;
-        let memory = device.memory_info().ok()?;
-        let processes = device.running_compute_processes().unwrap_or_default();
-        let known = processes.into_iter().filter_map(|process| match process.used_gpu_memory {
-            UsedGpuMemory::Used(bytes) => Some((process.pid, bytes)),
-            UsedGpuMemory::Unavailable => None,
-        });
-        Some(DeviceMemory { total: memory.total, free: memory.free, processes: known.collect() })
     }
 }

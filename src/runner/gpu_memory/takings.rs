@@ -1,11 +1,15 @@
 //! What one process holds of a GPU's memory: as the driver tells it of the process, else by how much the
 //! device's use grew while nobody else could have grown it.
 
+use std::time::Instant;
+
 /// What was seen of one process. Bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Takings {
     now: Option<u64>,
     peak: Option<u64>,
+    /// When it began, where it was seen to begin: what was sampled before says nothing of it.
+    begun: Option<Instant>,
     /// What others held when it began.
     before: u64,
     /// What it held when it was last seen to hold anything.
@@ -25,9 +29,15 @@ pub struct Held {
 }
 
 impl Takings {
-    /// Of a process that begins while others hold `before` of the device.
-    pub fn new(before: u64) -> Takings {
-        Takings { before, ..Takings::default() }
+    /// Of a process that begins at that moment, or is followed from now on, while others hold `before` of
+    /// the device.
+    pub fn new(before: u64, begun: Option<Instant>) -> Takings {
+        Takings { begun, before, ..Takings::default() }
+    }
+
+    /// Whether it was there already.
+    pub fn had_begun(&self, at: Instant) -> bool {
+        self.begun.is_none_or(|begun| begun <= at)
     }
 
     /// The driver says that it holds so much. `net` is what is free and what those hold together whom the
@@ -81,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_the_driver_tells_counts_and_its_peak_is_kept() {
-        let mut takings = Takings::new(100);
+        let mut takings = Takings::new(100, None);
         for bytes in [10, 50, 30] {
             takings.told(bytes, 1000);
         }
@@ -91,7 +101,7 @@ mod tests {
 
     #[test]
     fn growth_of_the_device_stands_in_while_nobody_else_could_have_grown_it() {
-        let mut takings = Takings::new(100);
+        let mut takings = Takings::new(100, None);
         takings.untold(100, true, 900);
         assert_eq!(bytes(&takings), (None, None, None), "it has taken nothing yet");
         takings.untold(160, true, 840);
@@ -103,8 +113,16 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_from_before_a_process_began_says_nothing_of_it() {
+        let begun = Instant::now();
+        let takings = Takings::new(100, Some(begun));
+        assert!(takings.had_begun(begun));
+        assert!(!takings.had_begun(begun.checked_sub(std::time::Duration::from_millis(1)).unwrap()));
+    }
+
+    #[test]
     fn a_process_that_was_told_of_is_not_looked_for_in_the_devices_growth() {
-        let mut takings = Takings::new(100);
+        let mut takings = Takings::new(100, None);
         takings.told(40, 900);
         takings.untold(500, true, 500);
         assert_eq!(bytes(&takings), (None, Some(40), Some(40)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::passing::Kept;
 use super::{Action, GpuState, Observation, Reason, Run, Slot, Standing, Threads, Wish, waiting_for};
 use crate::runner::admission::{self, GpuMemory, Tenant, Verdict};
 use crate::runner::division::Processor;
@@ -47,6 +48,12 @@ pub(super) struct Places<'a> {
     seen: &'a Observation<'a>,
     taken: Vec<bool>,
     gpus: Vec<Option<GpuMemory>>,
+    /// GPUs on which nothing more starts, by position, and for whose sake.
+    kept: BTreeMap<usize, Kept>,
+    /// Runs that wait for a GPU's own runs to end, with its position.
+    waits_at: Vec<(usize, usize)>,
+    /// Such runs, and those that start there all the same.
+    pub passed: Vec<(usize, usize)>,
     /// More runs wait for a GPU than GPUs are without one.
     several: bool,
     /// Threads of runs at work on the processor.
@@ -91,6 +98,9 @@ impl<'a> Places<'a> {
             seen,
             taken,
             gpus,
+            kept: BTreeMap::new(),
+            waits_at: Vec::new(),
+            passed: Vec::new(),
             busy_threads,
             probes: false,
             divides: false,
@@ -139,6 +149,7 @@ impl<'a> Places<'a> {
         // A GPU that others use in part, and whether one that they do not use becomes free by itself.
         let (mut tight, mut has_better) = (None, false);
         let mut looked_at = Vec::new();
+        let mut waits_at = Vec::new();
         for slot in 0..self.seen.slots.len() {
             let fits = fits(&run.wish, &self.seen.slots[slot], self.seen);
             let Some(position) = self.seen.slots[slot].gpu.filter(|_| fits) else { continue };
@@ -155,6 +166,12 @@ impl<'a> Places<'a> {
             if looked_at.contains(&position) {
                 continue;
             }
+            if let Some(kept) = self.kept.get(&position) {
+                looked_at.push(position);
+                waits = waits.or(Some(kept.reason(gpu.index)));
+                has_better = true;
+                continue;
+            }
             let verdict = admission::admit(run.need, gpu, self.seen.vacancies.rules, self.several);
             has_better |=
                 !gpu.is_crowded(self.seen.vacancies.rules) && !matches!(verdict, Verdict::TooLarge(_));
@@ -167,7 +184,12 @@ impl<'a> Places<'a> {
                 Verdict::Fits => return Ok(self.start(index, slot, run)),
                 Verdict::Tight(reason) => tight = tight.or(Some((slot, reason))),
                 Verdict::Probe => probe = probe.or(Some(position)),
-                Verdict::Waits(reason) => waits = waits.or(Some(reason)),
+                Verdict::Waits(reason) => {
+                    waits = waits.or(Some(reason));
+                    if admission::would_fit(run.need, gpu, self.seen.vacancies.rules) {
+                        waits_at.push((gpu.available(), position));
+                    }
+                }
             }
             looked_at.push(position);
         }
@@ -189,6 +211,10 @@ impl<'a> Places<'a> {
             }
             (None, Some(reason), _) => {
                 self.wait_for_others = true;
+                let reason = match self.wait_at(index, run, waits_at) {
+                    Some(gpu) => format!("{reason}; GPU {gpu} is kept for it"),
+                    None => reason,
+                };
                 Err(Reason::Waits(reason))
             }
             (None, None, Some(reason)) if !full => Err(Reason::Held(reason)),
@@ -196,9 +222,26 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Lets a run wait for one of these GPUs, each with what is available there. Where it was passed often
+    /// enough, the one is kept for it that has come furthest, and its number is given.
+    fn wait_at(&mut self, index: usize, run: &Run, gpus: Vec<(u64, usize)>) -> Option<u32> {
+        self.waits_at.extend(gpus.iter().map(|(_, gpu)| (index, *gpu)));
+        // Of equals the first.
+        let (_, gpu) = gpus.into_iter().rev().max_by_key(|(available, _)| *available)?;
+        if !run.passed.is_enough() {
+            return None;
+        }
+        let kept = Kept { name: format!("{}/{}", run.experiment, run.name), passed: run.passed };
+        self.kept.insert(gpu, kept);
+        self.gpus[gpu].as_ref().map(|memory| memory.index)
+    }
+
     fn start(&mut self, index: usize, slot: usize, run: &Run) -> Action {
         self.taken[slot] = true;
-        let gpu = self.seen.slots[slot].gpu.and_then(|gpu| self.gpus.get_mut(gpu));
+        let position = self.seen.slots[slot].gpu;
+        let passed = self.waits_at.iter().filter(|(_, gpu)| Some(*gpu) == position);
+        self.passed.extend(passed.map(|(waiting, _)| (*waiting, index)));
+        let gpu = position.and_then(|gpu| self.gpus.get_mut(gpu));
         if let Some(gpu) = gpu.and_then(Option::as_mut) {
             let need = admission::expected(run.need);
             gpu.tenants.push(Tenant { name: format!("{}/{}", run.experiment, run.name), need, used: None });

@@ -20,6 +20,7 @@ fn run(name: &str, standing: Standing) -> Run {
         seconds: None,
         need: Need::Unknown(Probing::Possible),
         threads: Threads::Open,
+        passed: Passed::default(),
     }
 }
 
@@ -45,7 +46,7 @@ fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
         ending,
         patience: PATIENCE,
         gate: Gate::Open,
-        seconds_left: None,
+        deadline: None,
         vacancies: &Vacancies::default(),
         others: &[],
     })
@@ -168,7 +169,7 @@ fn needs_and_limits_hold_a_run_back() {
     runs[1].limit = Some(1);
     let decision = decided(&runs, &cpu(2), Ending::Open);
     assert_eq!(decision.actions, [Action::Start { run: 0, slot: 0 }]);
-    assert_eq!(decision.waiting, [(1, waits("1 runs of x at once"))]);
+    assert_eq!(decision.waiting, [(1, waits("1 run of x at once"))]);
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_need_outside_of_the_batch_counts_as_what_it_is() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             others,
             vacancies: &Vacancies::default(),
         };
@@ -254,7 +255,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate,
-            seconds_left: None,
+            deadline: None,
             vacancies: &Vacancies::default(),
             others: &[],
         };
@@ -269,7 +270,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
 #[test]
 fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
     let slots = cpu(1);
-    let decision = |run: Run| {
+    let decision = |run: Run, seconds_left: f64| {
         let runs = [run];
         decide(&Observation {
             runs: &runs,
@@ -279,21 +280,22 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: Some(600.0),
+            deadline: Some(Deadline { seconds_left, clock: "07:00".to_owned() }),
             vacancies: &Vacancies::default(),
             others: &[],
         })
     };
-    let reason = |run| decision(run).waiting.first().map(|(_, reason)| reason.to_string());
+    let reason = |run, left| decision(run, left).waiting.first().map(|(_, reason)| reason.to_string());
     let waiting = || run("a", Standing::Waiting);
     assert_eq!(
-        reason(Run { seconds: Some(601.0), ..waiting() }).as_deref(),
-        Some("it would not end in time")
+        reason(Run { seconds: Some(660.0), ..waiting() }, 600.0).as_deref(),
+        Some("it would not end by 07:00: it takes about 11 min")
     );
-    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }), None);
-    assert_eq!(reason(waiting()), None, "what nobody knows is tried");
+    assert_eq!(reason(Run { seconds: Some(599.0), ..waiting() }, 600.0), None);
+    assert_eq!(reason(waiting(), 600.0), None, "what nobody knows is tried");
+    assert_eq!(reason(waiting(), -1.0).as_deref(), Some("nothing more is started, it is past 07:00"));
     let held = Run { held: Some("data.txt has changed".into()), ..waiting() };
-    assert_eq!(reason(held).as_deref(), Some("held: data.txt has changed"));
+    assert_eq!(reason(held, 600.0).as_deref(), Some("held: data.txt has changed"));
 }
 
 #[test]
@@ -313,7 +315,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
         })
     };
     let words = "GPU 1 was lost (XID 79: it has fallen off the bus); reset it or reboot";
@@ -333,7 +335,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
         ending: Ending::Open,
         patience: PATIENCE,
         gate: Gate::Open,
-        seconds_left: None,
+        deadline: None,
     });
     assert_eq!((alone.actions.len(), alone.done), (0, false), "it is asked how it is first");
 }
@@ -350,7 +352,7 @@ fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_th
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })
@@ -396,7 +398,7 @@ fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })
@@ -447,7 +449,7 @@ fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people(
             ending: Ending::Open,
             patience: PATIENCE,
             gate: Gate::Open,
-            seconds_left: None,
+            deadline: None,
             vacancies: &vacancies,
             others: &[],
         })
@@ -457,4 +459,42 @@ fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people(
     assert_eq!(placed(gpu(24, None)), start(1), "a whole one is free");
     assert_eq!(placed(gpu(20, Some(4))), [], "one becomes free when ours ends");
     assert_eq!(placed(gpu(2, None)), start(0), "others hold part of both");
+}
+
+#[test]
+fn a_gpu_is_kept_for_a_large_run_that_was_passed_often_enough_where_only_ours_are_in_its_way() {
+    const GIB: u64 = 1 << 30;
+    let needs = |name: &str, gib: u64, runs| Run {
+        wish: Wish::AnyGpu,
+        need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
+        passed: Passed { runs, since: Duration::ZERO },
+        ..run(name, Standing::Waiting)
+    };
+    let decided = |large: u64, passed, free: u64| {
+        let tenants = vec![Tenant { name: "x/a".into(), need: Some(6 * GIB), used: Some(6 * GIB) }];
+        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, tenants, ..GpuMemory::default() };
+        decide(&Observation {
+            runs: &[needs("large", large, passed), needs("small", 5, 0)],
+            slots: &slots(None, 1, 8, 4),
+            gpus: &["A100".to_owned()],
+            gpu_states: &[],
+            ending: Ending::Open,
+            patience: PATIENCE,
+            gate: Gate::Open,
+            deadline: None,
+            vacancies: &Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() },
+            others: &[],
+        })
+    };
+    let passing = decided(20, 2, 18);
+    assert_eq!(passing.actions, [Action::Start { run: 1, slot: 0 }]);
+    assert_eq!(passing.passed, [(0, 1)]);
+    let kept = decided(20, 3, 18);
+    assert_eq!((kept.actions.len(), kept.passed.len(), kept.done), (0, 0, false));
+    let own = "GPU 0 has 18.0 GiB free, this run took 20.0 GiB last time; GPU 0 is kept for it";
+    let reason = "GPU 0 is kept for x/large, which 3 later runs have passed";
+    assert_eq!(kept.waiting, [(0, waits(own)), (1, waits(reason))]);
+    let crowded = decided(20, 3, 12);
+    assert_eq!((crowded.actions.len(), crowded.passed.len()), (1, 0), "it waits for other people");
+    assert_eq!(decided(17, 3, 18).actions.len(), 1, "it fits itself");
 }

@@ -56,11 +56,11 @@ impl Work<'_> {
                 worker.gpu = gpu;
                 worker.telemetry = telemetry;
                 worker.listener = Some(listener);
-                worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
+                worker.takings = gpu.map(|gpu| self.memories.takings(gpu, Some(now))).unwrap_or_default();
                 let beside = self.beside(gpu);
                 // Until now the device was others' alone.
                 self.gauges.settle(&mut self.runs, now);
-                self.runs[index].worker = Some(worker);
+                self.runs[index].begin(worker);
                 self.watch(dir.clone(), child);
                 self.batch.event("run-started", Some(&dir), &format!("{why}, on {on}{beside}"));
                 let why = if start.attempt == 1 { String::new() } else { format!(", {why}") };
@@ -211,7 +211,7 @@ impl Work<'_> {
             worker.listener = Some(listener);
             worker.slot = slot;
             worker.gpu = gpu;
-            worker.takings = gpu.map(|gpu| self.memories.takings(gpu)).unwrap_or_default();
+            worker.takings = gpu.map(|gpu| self.memories.takings(gpu, None)).unwrap_or_default();
             worker.telemetry = RunTelemetry::open(&dir, Kinship::Adopted);
         }
         self.batch.event("adopted", Some(&dir), "its worker lives, started by somebody else");
@@ -231,10 +231,11 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         if run.seen.status == Status::Lost {
-            let witness = self.witness(&worker, false);
+            let witness = self.witness(index, &worker, false);
             let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
             // Nobody knows its exit status: what it counts for stays open.
-            self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven: true });
+            let put_off = PutOff { end, from: worker.checkpoint, is_forgiven: true, awaits_xid: None };
+            self.take_new_end(index, worker.gpu, put_off);
         } else {
             self.told_end(index, "its worker is gone");
         }
@@ -252,11 +253,12 @@ impl Work<'_> {
             .then(|| Killed { why: "ended as asked, before it began".to_owned(), counts: false });
         let killed = worker.killed.clone().or(unheard);
         let badly = status.is_some_and(|status| !status.success() && killed.is_none());
-        let witness = self.witness(&worker, badly);
+        let witness = self.witness(index, &worker, badly);
         let end = starting::end(&ended.dir, worker.attempt, status, killed.as_ref(), &witness);
         self.doubt_device(worker.gpu, end.code);
         let is_forgiven = killed.is_some_and(|killed| !killed.counts);
-        self.take_end(index, PutOff { end, from: worker.checkpoint, is_forgiven });
+        let put_off = PutOff { end, from: worker.checkpoint, is_forgiven, awaits_xid: None };
+        self.take_new_end(index, worker.gpu, put_off);
     }
 
     /// Says how an attempt ended, by what the run is now.
@@ -268,7 +270,7 @@ impl Work<'_> {
         self.memories.learn(run);
         let result = run.result();
         if let Some(result) = &result {
-            self.rates.add(&dir.experiment(), result.elapsed_seconds, result.step);
+            self.rates.add(&dir.experiment(), run.settings_hash(), result.elapsed_seconds, result.step);
         }
         let line = match &run.seen.status {
             Status::Finished => {

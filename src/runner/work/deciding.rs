@@ -7,7 +7,7 @@ use super::Work;
 use crate::run_dir::records::{BatchAsk, BatchRequest};
 use crate::run_dir::{RunDir, Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
-use crate::runner::schedule::{self, Decision, Gate, Observation, Other, Reason, Standing, Wish};
+use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Other, Reason, Standing, Wish};
 use crate::runner::tracked::{self, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
 
@@ -31,8 +31,11 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn standing(&self, run: &Tracked, now: Instant) -> Standing {
-        run.standing(now, Some(&self.batch.name()), self.options.failed)
+    /// What can be done about each run.
+    pub(super) fn standings(&self, now: Instant) -> Vec<Standing> {
+        let batch = self.batch.name();
+        let standing = |run: &Tracked| run.standing(now, Some(&batch), self.options.failed);
+        self.runs.iter().map(standing).collect()
     }
 
     /// Reads what people ask of the batch as a whole.
@@ -52,32 +55,32 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn decide(&self, standings: &[Standing]) -> Decision {
-        let runs: Vec<schedule::Run> = self
-            .runs
-            .iter()
-            .zip(standings)
-            .map(|(run, standing)| {
-                let seconds = tell::seconds_left(run, &self.rates);
-                let need = match standing {
-                    Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
-                    _ => Need::Unknown(Probing::Possible),
-                };
-                schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds) }
-            })
-            .collect();
+    pub(super) fn decide(&self, standings: &[Standing], now: Instant) -> Decision {
+        let positions = schedule::relevant(standings, |run| !self.runs[run].needs().is_empty());
+        let scheduled = |position: &usize| {
+            let (run, standing) = (&self.runs[*position], &standings[*position]);
+            let waits = *standing == Standing::Waiting;
+            let seconds = waits.then(|| tell::seconds_left(run, &self.rates)).flatten();
+            let need = match standing {
+                Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
+                _ => Need::Unknown(Probing::Possible),
+            };
+            schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds, now) }
+        };
+        let runs: Vec<schedule::Run> = positions.iter().map(scheduled).collect();
         schedule::decide(&Observation {
             runs: &runs,
             slots: &self.slots,
             gpus: &self.gpus,
-            gpu_states: &self.gauges.states(Instant::now()),
+            gpu_states: &self.gauges.states(now),
             ending: self.ending,
             patience: self.options.patience,
             gate: self.gate(),
-            seconds_left: self.options.until.map(|until| until - scan::now()),
+            deadline: self.deadline(),
             vacancies: &self.vacancies(),
             others: &self.others(standings),
         })
+        .among(&positions)
     }
 
     /// What is left of the devices at this moment.
@@ -118,6 +121,10 @@ impl Work<'_> {
             (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", clock(at))),
             _ => Gate::Open,
         }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.options.until.map(|until| Deadline { seconds_left: until - scan::now(), clock: clock(until) })
     }
 
     /// Where waiting runs can be expected to start.

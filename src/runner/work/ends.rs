@@ -14,8 +14,9 @@ use crate::runner::starting;
 use crate::runner::tracked::{Kinship, PutOff, Worker};
 
 impl Work<'_> {
-    /// What there is to be seen around the end of a worker, just now. `badly`: the kernel may know more.
-    pub(super) fn witness(&mut self, worker: &Worker, badly: bool) -> Witness {
+    /// What there is to be seen around the end of a run's worker, just now. `badly`: the kernel may know
+    /// more.
+    pub(super) fn witness(&mut self, index: usize, worker: &Worker, badly: bool) -> Witness {
         let now = Instant::now();
         self.memory.look(now);
         let seconds = now.duration_since(worker.since).as_secs_f64();
@@ -26,9 +27,21 @@ impl Work<'_> {
             kernel: process
                 .filter(|_| badly)
                 .map_or_else(Vec::new, |process| kernel::log_of(process, seconds)),
+            xids: worker.xids_just_now(now),
             seconds: (worker.kinship == Kinship::Own).then_some(seconds),
             device_memory_bytes: worker.takings.peak(),
+            has_trained: self.has_trained(index, worker),
         }
+    }
+
+    /// Whether an attempt that took anything of a GPU has made a step.
+    fn has_trained(&mut self, index: usize, worker: &Worker) -> bool {
+        let run = &mut self.runs[index];
+        if worker.takings.peak().is_some() {
+            // Its last steps may be newer than the last look.
+            run.look(&self.host, Instant::now());
+        }
+        run.has_trained(worker)
     }
 
     /// Writes an end and counts it; one that the disk does not take is kept until it does.
@@ -55,10 +68,32 @@ impl Work<'_> {
         }
     }
 
-    /// Tries again to write an end that the disk did not take.
-    pub(super) fn take_put_off(&mut self, index: usize) {
-        if let Some(put_off) = self.runs[index].put_off.clone() {
+    /// The same for an attempt that has just ended: where its GPU went wrong and the driver has not said
+    /// why, its word is waited for, so that the cause on disk is the whole one.
+    pub(super) fn take_new_end(&mut self, index: usize, gpu: Option<usize>, put_off: PutOff) {
+        let may_be_told = gpu.is_some() && put_off.end.cause.as_ref().is_some_and(Cause::lacks_xid);
+        if may_be_told && self.ending.is_open() {
+            self.runs[index].put_off = Some(PutOff { awaits_xid: Some(Instant::now()), ..put_off });
+        } else {
             self.take_end(index, put_off);
+        }
+    }
+
+    /// Tries again to write an end that the disk did not take, or that was to be told more of.
+    pub(super) fn take_put_off(&mut self, index: usize) {
+        let Some(put_off) = self.runs[index].put_off.clone() else { return };
+        let awaits = put_off.awaits_xid.filter(|_| self.ending.is_open());
+        if awaits.is_none_or(|since| self.gauges.has_said_all(since, Instant::now())) {
+            self.take_end(index, PutOff { awaits_xid: None, ..put_off });
+        }
+    }
+
+    /// The driver told an error of the GPU of a run that has just ended there.
+    pub(super) fn take_late_xid(&mut self, dir: &RunDir, code: u64) {
+        let run = self.runs.iter_mut().find(|run| run.dir == *dir);
+        let Some(put_off) = run.and_then(|run| run.put_off.as_mut()) else { return };
+        if let (Some(_), Ok(code)) = (put_off.awaits_xid.take(), u32::try_from(code)) {
+            put_off.end.cause = put_off.end.cause.take().map(|cause| cause.with_xid(code));
         }
     }
 
@@ -93,7 +128,7 @@ impl Work<'_> {
     }
 
     /// What an end counts for: retries, and the breaker.
-    fn count(&mut self, index: usize, PutOff { end, from, is_forgiven }: &PutOff) {
+    fn count(&mut self, index: usize, PutOff { end, from, is_forgiven, .. }: &PutOff) {
         let dir = self.runs[index].dir.clone();
         let further = end.checkpoint > *from;
         let is_full = is_of_full_disk(end);

@@ -27,6 +27,8 @@ impl Work<'_> {
         for event in self.gauges.hear(now) {
             self.tell_gpu_event(&event);
         }
+        self.memories.look(self.gauges.memories(), &mut self.runs);
+        self.take_answer(now);
         if self.sampled.is_none_or(|last| now.duration_since(last) >= telemetry::INTERVAL) {
             self.sampled = Some(now);
             self.gauges.settle(&mut self.runs, now);
@@ -48,7 +50,10 @@ impl Work<'_> {
             concerned = late.map(|run| run.dir.clone()).collect();
             for dir in &concerned {
                 gauges::write_late_xid(dir, *code, scan::now());
+                self.take_late_xid(dir, *code);
             }
+        } else if let GpuEvent::Xid { code, .. } = event {
+            self.note_xid(gpu, *code);
         }
         if concerned.is_empty() {
             self.batch.event(name, None, words);
@@ -57,6 +62,14 @@ impl Work<'_> {
             self.batch.event(name, Some(dir), words);
         }
         self.view.say(words);
+    }
+
+    fn note_xid(&mut self, gpu: Option<usize>, code: u64) {
+        let workers = self.runs.iter_mut().filter_map(|run| run.worker.as_mut());
+        let code = u32::try_from(code).unwrap_or(u32::MAX);
+        workers
+            .filter(|worker| gpu.is_some() && worker.gpu == gpu)
+            .for_each(|worker| worker.xids.push((Instant::now(), code)));
     }
 
     fn runs_on(&self, gpu: Option<usize>) -> Vec<RunDir> {

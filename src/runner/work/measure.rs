@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use tokio::task::JoinSet;
+
 use super::Work;
 use crate::run_dir::records::{DivisionRate, MeasuredDivision, MeasuredMemory, Start};
 use crate::run_dir::status::last_start;
@@ -10,8 +12,8 @@ use crate::run_dir::{RunDir, scan};
 use crate::runner::admission::Rules;
 use crate::runner::attempt::{self, Place};
 use crate::runner::devices;
-use crate::runner::division::{self, Processor};
-use crate::runner::gpu_memory::Probed;
+use crate::runner::division::{self, Like, Processor, Refusal};
+use crate::runner::gpu_memory::{self, Probed};
 use crate::runner::probing::{self, Found, ProbeFailure};
 use crate::runner::program::Program;
 use crate::runner::schedule::Slot;
@@ -23,11 +25,20 @@ const MEASURING_SECONDS: f64 = 4.0;
 /// Runs may take this part of the machine's memory together.
 const MEMORY_PART: f64 = 0.7;
 
+/// A batch measures no longer on a machine that lets it measure nothing: so many refused, and it is left at that.
+const TRIES: u32 = 3;
+
 /// What probes that work aside have to say.
 pub enum Findings {
     /// Of the probe on a GPU.
     Probed(Result<Found, ProbeFailure>),
     Divided(Division),
+}
+
+/// What the probe on a GPU found, and when it said so.
+pub struct Answered {
+    found: Found,
+    at: Instant,
 }
 
 /// How a measurement of the processor ended.
@@ -37,7 +48,13 @@ pub struct Division {
     rates: Vec<DivisionRate>,
     /// The largest part of the processor that others took meanwhile.
     others: Option<f64>,
-    failure: Option<ProbeFailure>,
+    /// Why it went no further.
+    failure: Option<Failure>,
+}
+
+enum Failure {
+    Probe(ProbeFailure),
+    Refused(Refusal),
 }
 
 /// What was divided.
@@ -69,7 +86,7 @@ impl Work<'_> {
             Ok(trial) => {
                 self.memories.probe_started(trial.process());
                 let findings = self.findings.0.clone();
-                tokio::spawn(async move { drop(findings.send(Findings::Probed(trial.answer().await))) });
+                self.trials.spawn(async move { drop(findings.send(Findings::Probed(trial.answer().await))) });
             }
             Err(error) => self.probed(Err(ProbeFailure::Other(error.to_string()))),
         }
@@ -89,13 +106,18 @@ impl Work<'_> {
         }
         let of =
             Divided { settings: run.settings_key(), name: run.name(), runs, steps: run.steps_left(), cores };
-        let like = (&*of.settings, &*self.cpu_name, cores);
+        let libtorch = &self.program.libtorch;
+        let like = Like { settings: &of.settings, processor: &self.cpu_name, cores, libtorch };
         if let Some(known) = division::remembered(&self.found.divisions, like, scan::now()) {
             let rates = known.rates.clone();
             self.settle(&of, &rates, ", in an earlier batch");
             return true;
         }
-        let seconds = self.rates.seconds(&run.dir.experiment(), of.steps);
+        let guess = || {
+            let record = run.seen.record.as_ref().ok()?;
+            Some(division::seconds_at_most(&record.settings, of.steps, cores))
+        };
+        let seconds = self.rates.seconds(&run.dir.experiment(), run.settings_hash(), of.steps).or_else(guess);
         if seconds.is_some_and(|seconds| !division::pays(seconds * runs as f64, MEASURING_SECONDS)) {
             return true;
         }
@@ -104,25 +126,53 @@ impl Work<'_> {
         self.batch.event("measuring", Some(&self.runs[index].dir), "how the processor is best divided");
         let (program, dir, findings) =
             (self.program.clone(), self.runs[index].dir.clone(), self.findings.0.clone());
-        tokio::spawn(async move {
+        self.trials.spawn(async move {
             drop(findings.send(Findings::Divided(measure(program, dir, orders, of).await)))
         });
         true
     }
 
+    /// Ends what is being tried out as soon as nothing new will be started.
+    pub(super) fn end_trials(&mut self) {
+        let is_over = !self.ending.is_open() || self.draining || self.breaker.tripped().is_some();
+        if is_over && !self.trials.is_empty() {
+            // Dropping them ends them, and their probes with them.
+            self.trials = JoinSet::new();
+            self.found_of_gpu = None;
+            if self.processor == Processor::Measuring {
+                self.processor = Processor::Settled;
+            }
+        }
+        while self.trials.try_join_next().is_some() {}
+    }
+
     pub(super) fn heard(&mut self, findings: Findings) {
         match findings {
-            Findings::Probed(answer) => self.probed(answer),
+            // The probe still holds what it took, until this is dropped.
+            Findings::Probed(Ok(found)) => {
+                self.found_of_gpu = Some(Answered { found, at: Instant::now() });
+            }
+            Findings::Probed(failed) => self.probed(failed),
             Findings::Divided(Division { of, rates, others, failure }) => {
                 self.processor = Processor::Settled;
-                if let Some(failure) = failure {
-                    self.batch.event("not-measured", None, &format!("a probe of {}: {failure}", of.name));
+                match failure {
+                    Some(Failure::Probe(failure)) => {
+                        self.batch.event("not-measured", None, &format!("a probe of {}: {failure}", of.name));
+                    }
+                    Some(Failure::Refused(refusal)) => {
+                        let words = format!("not measured, so not divided: {refusal}");
+                        self.batch.event("not-measured", None, &words);
+                        self.view.say(&format!("divided  {words}"));
+                        return;
+                    }
+                    None => {}
                 }
                 if rates.len() > 1 {
                     let found = MeasuredDivision {
                         settings: of.settings.clone(),
                         processor: self.cpu_name.clone(),
                         cores: of.cores,
+                        libtorch: self.program.libtorch.clone(),
                         time: scan::now(),
                         others,
                         rates: rates.clone(),
@@ -138,10 +188,17 @@ impl Work<'_> {
         }
     }
 
+    /// Takes the probe's answer once the driver was asked what it holds.
+    pub(super) fn take_answer(&mut self, now: Instant) {
+        let sampled = self.memories.sampled();
+        let answered = self.found_of_gpu.take_if(|found| gpu_memory::is_seen(found.at, sampled, now));
+        if let Some(Answered { found, .. }) = answered {
+            self.probed(Ok(found));
+        }
+    }
+
     fn probed(&mut self, answer: Result<Found, ProbeFailure>) {
         let now = Instant::now();
-        // The probe still holds what it took.
-        self.memories.look(&self.devices, &mut self.runs, now);
         let allocated = answer.as_ref().ok().and_then(|found| found.result.peak_device_bytes);
         let ended = self.memories.end_probe(
             |probe| match &answer {
@@ -215,16 +272,27 @@ async fn measure(program: Program, dir: RunDir, orders: Start, of: Divided) -> D
         memory_left_bytes: limit,
     };
     let (mut rates, mut others, mut failure) = (Vec::new(), None::<f64>, None);
+    let mut refused = 0;
     while let Some(runs) = division::next(&rates, &seen) {
         let begun = Instant::now();
         match probing::together(&program, &dir, &orders, runs, of.cores / runs).await {
-            Ok(found) => {
-                rates.push(found.rate);
-                others = [others, found.others].into_iter().flatten().reduce(f64::max);
-                seen.run_bytes = seen.run_bytes.max(found.memory_bytes);
-            }
+            Ok(found) => match division::refusal(&rates, &found.rate, found.others) {
+                Some(refusal) => {
+                    refused += 1;
+                    if refused == TRIES {
+                        failure = Some(Failure::Refused(refusal));
+                        break;
+                    }
+                    continue;
+                }
+                None => {
+                    rates.push(found.rate);
+                    others = [others, found.others].into_iter().flatten().reduce(f64::max);
+                    seen.run_bytes = seen.run_bytes.max(found.memory_bytes);
+                }
+            },
             Err(found) => {
-                failure = Some(found);
+                failure = Some(Failure::Probe(found));
                 break;
             }
         }

@@ -15,7 +15,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::place::Place;
+use super::place::{Place, Size};
+use super::share;
 
 /// How long something to strike is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,22 +58,28 @@ impl fmt::Display for Struck {
 pub struct Storm<'a> {
     place: &'a Place,
     random: ChaCha8Rng,
-    /// Steps from one kill to the next, on the whole.
-    share: u64,
+    /// Steps of all runs together.
+    steps: u64,
+    /// Kills that are wanted.
+    kills: u64,
     runner: Child,
     pub struck: Struck,
 }
 
 impl<'a> Storm<'a> {
-    pub fn over(place: &'a Place, seed: u64, share: u64) -> Storm<'a> {
+    pub fn over(place: &'a Place, seed: u64, size: Size, kills: u64) -> Storm<'a> {
         let random = ChaCha8Rng::seed_from_u64(seed);
-        Storm { place, random, share, runner: place.runner(), struck: Struck::default() }
+        let steps = size.runs * size.steps;
+        Storm { place, random, steps, kills, runner: place.runner(), struck: Struck::default() }
     }
 
     /// One kill. False when the runner has ended by itself: all is done.
     pub fn strike(&mut self) -> bool {
-        let kind = self.below(100);
-        let steps = self.below(2 * self.share + 1);
+        // The first strikes the runner, so that no storm is without that; chance has the others.
+        let kind = if self.struck.kills() == 0 { 0 } else { self.below(100) };
+        let left = self.steps.saturating_sub(self.steps());
+        let share = share(left, self.kills.saturating_sub(self.struck.kills()));
+        let steps = self.below(2 * share + 1);
         let delay = Duration::from_millis(self.below(100));
         let is_due = match kind {
             0..20 | 60.. => self.wait_for_steps(steps),
