@@ -9,6 +9,8 @@ mod writers;
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::chrome::{Chrome, Scripts, with_browser};
 use crate::live::IS_LIVE;
 use crate::made_up::Ending;
@@ -44,6 +46,8 @@ fn a_storm_of_rows_reaches_every_reader_and_leaves_memory_flat() {
         chrome.goto(&serving.page(&page)).await;
         chrome.until("the connection", IS_LIVE).await;
         chrome.run(WATCH_PIXELS).await;
+        // The driver has the browser keep every answer for its inspector: a hundred MiB nobody else has.
+        chrome.devtools("Network.disable", json!({})).await;
 
         let clients =
             Clients::start(&serving.address, CLIENTS, READERS, &page.replace("index.html", "metrics.csv"));
