@@ -6,6 +6,7 @@
 
 pub mod chart;
 mod clocks;
+mod copying;
 mod experiment_page;
 mod files;
 mod index_page;
@@ -35,6 +36,7 @@ use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
+pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
 use index_page::{Experiments, Work};

@@ -314,7 +314,18 @@ pub struct RunPage {
     pub checkpoints: Vec<CheckpointRow>,
     pub log: String,
     pub stderr: String,
+    /// The last row of `metrics.csv` that the page was made from.
+    pub held: Option<HeldRow>,
     pub warnings: Vec<String>,
+}
+
+/// A row of a growing CSV: whoever follows it asks from here on.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldRow {
+    /// Bytes before it.
+    pub at: u64,
+    /// With its newline.
+    pub row: String,
 }
 
 /// What the model produced at one step.

@@ -67,9 +67,17 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         checkpoints: checkpoints(files, summary),
         log: files.log.clone(),
         stderr: files.stderr.clone(),
+        held: held(files),
         warnings: files.warnings.clone(),
         frame,
     }
+}
+
+/// Where a page that follows `metrics.csv` reads on.
+fn held(files: &RunFiles) -> Option<HeldRow> {
+    let row = files.metrics.last_line();
+    let at = files.metrics.consumed() - row.len() as u64;
+    (!row.is_empty()).then(|| HeldRow { at, row: String::from_utf8_lossy(row).into_owned() })
 }
 
 fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {

@@ -43,7 +43,7 @@ const TEMPLATES: [(&str, &str); 7] = [
 
 /// The script of all pages in the order in which its parts build on each other. Each is a classic script
 /// of its own, so that their plain sum works from a file as well.
-const SCRIPTS: [(&str, &str); 16] = [
+const SCRIPTS: [(&str, &str); 18] = [
     ("start.js", include_str!("../../templates/js/start.js")),
     ("numbers.js", include_str!("../../templates/js/numbers.js")),
     ("tables.js", include_str!("../../templates/js/tables.js")),
@@ -58,6 +58,8 @@ const SCRIPTS: [(&str, &str); 16] = [
     ("save.js", include_str!("../../templates/js/save.js")),
     ("menu.js", include_str!("../../templates/js/menu.js")),
     ("hands.js", include_str!("../../templates/js/hands.js")),
+    ("rows.js", include_str!("../../templates/js/rows.js")),
+    ("grow.js", include_str!("../../templates/js/grow.js")),
     ("patch.js", include_str!("../../templates/js/patch.js")),
     ("follow.js", include_str!("../../templates/js/follow.js")),
 ];

@@ -16,7 +16,7 @@
 
   /// Whether the server's own drawing shows just this.
   const isAsDrawn = (figure, chart) =>
-    !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !hasLogY(figure)
+    !chart.isGrown && !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !hasLogY(figure)
       && view.smoothing === null && !view.outliers && !chart.series.some(({ key }) => view.hidden.has(key));
 
   /// Lines as they are drawn: the average with the values behind it, or the values themselves.

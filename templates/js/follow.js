@@ -1,6 +1,7 @@
 
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
+  const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { patch, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const main = () => document.getElementById("main");
 
@@ -9,6 +10,7 @@
     prepareTables(root);
     prepareTools(root);
     prepareFigures(root);
+    grow(root);
     prepareLegends(root);
     drawAll(root);
   };
@@ -34,12 +36,27 @@
     connection.className = className;
   };
 
+  const root = new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
   const own = () => {
-    const root = new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
     const path = decodeURIComponent(location.pathname.slice(root.length));
     return path === "" || path.endsWith("/") ? `${path}index.html` : path;
   };
 
+  // The rows of the run that this page is about: they are drawn at once, the rest of the page can wait.
+  const PAUSE = 1000; // ms between two looks at such a page
+  let follower = null;
+  const rows = () => {
+    const held = document.getElementById("rows");
+    if (!follower && held) follower = followRows("metrics.csv", { at: Number(held.dataset.at), row: held.dataset.row }, take);
+    return follower;
+  };
+  const take = (lines, isFresh) => {
+    if (!isFresh) return addRows(lines);
+    forgetRows();
+    return refresh();
+  };
+
+  let version = {}; // what the server calls it
   let asking = false;
   let again = false;
   const refresh = async () => {
@@ -48,15 +65,21 @@
       return;
     }
     asking = true;
+    let html = null;
     try {
-      const answer = await fetch(location.pathname, { cache: "no-cache" });
+      // The browser's own cache trusts servers that know seconds only; see `versionOf`.
+      const answer = await fetch(location.pathname, { headers: version, cache: "no-store" });
       if (answer.ok) {
-        const html = await answer.text();
-        if (html !== original) apply(html);
+        html = await answer.text();
+        version = versionOf(answer);
       }
     } catch {
-      // The stream reconnects and asks again.
+      // The stream reconnects and asks again; whoever looks at files does so anyway.
+    }
+    try {
+      if (html !== null && html !== original) apply(html);
     } finally {
+      if (follower) await new Promise((then) => setTimeout(then, PAUSE));
       asking = false;
       if (again) {
         again = false;
@@ -87,11 +110,14 @@
     if (type === "problem") {
       return showProblem(message.problem);
     }
-    if (message.missed || !message.paths || message.paths.includes(own())) refresh();
+    const isTold = (path) => message.missed || !message.paths || message.paths.includes(path);
+    // A connection that is gone is the stream's to tell.
+    if (isTold(own().replace(/index\.html$/, "metrics.csv"))) rows()?.look().catch(() => {});
+    if (isTold(own())) refresh();
   };
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
-  const follow = () => {
+  const byEvents = () => {
     const workspace = document.documentElement.dataset.workspace;
     const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`overnight-${workspace}`) : null;
     let stream = null;
@@ -103,7 +129,7 @@
       if (channel) channel.postMessage(event);
     };
     const listen = () => {
-      stream = new EventSource("/events");
+      stream = new EventSource(`${root}events`);
       stream.onopen = () => {
         problem = null; // whatever stands is told anew
         tell({ type: "open" });
@@ -147,6 +173,37 @@
         if (!document.hidden) hear(data);
       };
     }
+    return { start, stop };
+  };
+
+  // A server that only has files: the page's twin tells that the page changed, the CSV has new rows.
+  const byFiles = () => {
+    let stops = null;
+    const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
+    const start = () => {
+      const growing = { look: async () => rows()?.look(), pause: () => rows()?.pause() ?? PAUSE };
+      stops = stops || [followFile("index.json", refresh), growing].map((file) => keepLooking(file, onEnd));
+    };
+    const stop = () => {
+      for (const end of stops || []) end();
+      stops = null;
+    };
+    return { start, stop };
+  };
+
+  /// Asks the server once whether it tells of changes; one that cannot be reached is asked again.
+  const follow = async () => {
+    let answer = null;
+    while (!answer) {
+      try {
+        answer = await fetch(location.pathname, { method: "HEAD", cache: "no-store" });
+      } catch {
+        say("not connected", "live lost");
+        await new Promise((then) => setTimeout(then, 2000));
+      }
+    }
+    const hasEvents = answer.headers.has("Overnight-Events") && typeof EventSource === "function";
+    const { start, stop } = hasEvents ? byEvents() : byFiles();
     document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
     if (!document.hidden) start();
   };
@@ -158,5 +215,5 @@
   window.addEventListener("resize", framed(() => {
     if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
   }));
-  if (location.protocol.startsWith("http") && typeof EventSource === "function") follow();
+  if (location.protocol.startsWith("http")) follow();
 })();

@@ -4,6 +4,7 @@
 
 mod charts;
 mod chrome;
+mod files;
 mod hands;
 mod live;
 mod look;
@@ -11,6 +12,7 @@ mod look;
 mod made_up;
 mod place;
 mod plain;
+mod storm;
 mod tables;
 mod tabs;
 
