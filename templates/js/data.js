@@ -69,6 +69,7 @@
   const whole = new Map(); // CSV that came whole → its text
   const asked = new Set();
   const MOST_BYTES = 8e6;
+  const MOST_WHOLE = 4e7;
 
   const rows = (text, { x, y, from, unit, divisor }) => {
     const found = { x: [], y: [] };
@@ -98,7 +99,11 @@
       const [start, end] = [from === 0 ? 0 : text.indexOf("\n") + 1, text.lastIndexOf("\n") + 1];
       return { text: text.slice(start, end), total };
     }
-    if (!answer.ok) return null;
+    // A server without parts gives everything, which may be more than a page should hold.
+    if (!answer.ok || Number(answer.headers.get("Content-Length")) > MOST_WHOLE) {
+      answer.body?.cancel();
+      return null;
+    }
     const text = await answer.text();
     whole.set(href, text);
     return { text, total: text.length };
