@@ -11,7 +11,8 @@ use crate::experiment::Override;
 #[derive(Debug, Parser)]
 #[command(name = "overnight", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
-    /// Work in this folder, as if started there.
+    /// Work in this folder, as if started there. By default in the nearest workspace from the current
+    /// folder upward, with files named from the current folder all the same.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
     /// When to use color.
@@ -285,7 +286,8 @@ pub struct CleanArgs {
     /// Also runs that finished and were not touched for so many days.
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub older_than: Option<f64>,
-    /// Also all finished runs of each experiment but the N with the best values.
+    /// Also all finished runs of each experiment but the N with the best values (--all-but-best=3); 1 where
+    /// no number is given.
     #[arg(
         long,
         value_name = "N",

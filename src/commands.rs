@@ -10,6 +10,7 @@ mod fresh;
 mod init;
 mod junit;
 mod logs;
+mod place;
 mod plan;
 mod report;
 mod requests;
@@ -31,9 +32,9 @@ use crate::experiment::Rejected;
 use crate::experiment::schema::schema;
 use crate::queue::QueueError;
 use crate::queue::select::SelectError;
-use crate::run_dir::Workspace;
 use crate::runner::RunnerError;
 use crate::workspace_settings;
+use place::Place;
 
 /// Does what was typed. Errors are printed here, once.
 pub fn carry_out(cli: Cli) -> Exit {
@@ -56,7 +57,11 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         std::env::set_current_dir(directory)
             .map_err(|error| anyhow::anyhow!("cannot work in {}: {error}", directory.display()))?;
     }
-    let workspace = Workspace::new(std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")));
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let Place { workspace, is_above } = place::of(&cli, &here)?;
+    if is_above {
+        text::talk(format_args!("workspace: {}", workspace.root().display()));
+    }
     match cli.verb {
         Verb::Init(args) => init::init(&args),
         Verb::Check(args) => check::check(&workspace, &args),
@@ -103,9 +108,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return error.exit();
     }
     match error.downcast_ref::<QueueError>() {
-        Some(QueueError::Rejected(_) | QueueError::SameName { .. } | QueueError::DataChanged { .. }) => {
-            Exit::Rejected
-        }
+        Some(QueueError::Rejected(_) | QueueError::DataChanged { .. }) => Exit::Rejected,
         _ => Exit::Failure,
     }
 }

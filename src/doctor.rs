@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::experiment::Diagnostic;
+
 pub use observe::observe;
 
 /// What was seen of the machine.
@@ -30,6 +32,8 @@ pub struct Observed {
     pub sleep: Result<(), String>,
     /// Whether a detached run outlives the session that it was started in.
     pub logout: logout::Logout,
+    /// What is wrong with the workspace's overnight.toml.
+    pub wrong_settings: Vec<Diagnostic>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -114,6 +118,7 @@ impl Diagnosis {
         findings.push(watches(&observed.limits));
         findings.push(sleep(&observed.sleep));
         findings.push(logout::finding(&observed.logout));
+        findings.extend(observed.wrong_settings.iter().map(settings));
         let is_healthy = findings.iter().all(|finding| finding.state != State::Problem);
         Diagnosis { is_healthy, findings, observed }
     }
@@ -148,13 +153,13 @@ fn lacking(subject: &'static str, state: State, says: String, way_out: &str) -> 
 fn libtorch(observed: &Observed) -> Finding {
     match &observed.libtorch {
         Ok(found) => {
-            let says = format!("{} in {}, from {}", found.version, found.directory.display(), found.source);
+            let says = described(found);
             match found.has_cuda || observed.gpus.is_empty() {
                 true => good("libtorch", says),
                 false => lacking(
                     "libtorch",
                     State::Problem,
-                    format!("{says}, without CUDA's libraries though there is a GPU"),
+                    format!("{says}, though there is a GPU"),
                     "scripts/libtorch --cuda fetches them; or run with device = \"cpu\"",
                 ),
             }
@@ -164,6 +169,29 @@ fn libtorch(observed: &Observed) -> Finding {
             Finding { subject: "libtorch", state: State::Problem, says: error.clone(), way_out: None }
         }
     }
+}
+
+/// A libtorch that was built for CUDA and has none of its libraries is one for the processor.
+fn described(found: &FoundLibtorch) -> String {
+    let (version, built_for) = found.version.split_once('+').unwrap_or((&found.version, ""));
+    let kind = match (found.has_cuda, built_for) {
+        (true, built_for) if built_for.starts_with("cu") => format!("with CUDA ({built_for})"),
+        (true, _) => "with CUDA".to_owned(),
+        (false, built_for) if built_for.starts_with("cu") => {
+            format!("for the CPU only (built for {built_for}, without CUDA's libraries)")
+        }
+        (false, _) => "for the CPU only".to_owned(),
+    };
+    format!("{version} {kind} in {}, from {}", found.directory.display(), found.source)
+}
+
+/// Nothing runs before the file is right.
+fn settings(wrong: &Diagnostic) -> Finding {
+    let place = match wrong.line {
+        0 => wrong.file.display().to_string(),
+        line => format!("{}:{line}:{}", wrong.file.display(), wrong.column),
+    };
+    lacking("settings", State::Problem, format!("{place}: {}", wrong.reason), &wrong.way_out)
 }
 
 fn worker(observed: &Observed) -> Finding {
@@ -347,6 +375,7 @@ mod tests {
                 ends_processes: logout::Ends::Never,
                 lingers: false,
             },
+            wrong_settings: Vec::new(),
         }
     }
 
@@ -364,7 +393,7 @@ mod tests {
     #[test]
     fn a_machine_without_a_gpu_is_healthy_and_read_in_one_look() {
         insta::assert_snapshot!(Diagnosis::of(well()).text(), @r#"
-        ok       libtorch    2.11.0+cu130 in /cache/torch, from the cache
+        ok       libtorch    2.11.0 for the CPU only (built for cu130, without CUDA's libraries) in /cache/torch, from the cache
         ok       worker      /usr/bin/overnight-worker, answers
         ok       processor   A CPU, 1 core for us, avx2
         ok       memory      8.0 GiB
@@ -400,6 +429,17 @@ mod tests {
     }
 
     #[test]
+    fn a_libtorch_is_described_by_what_it_can_do() {
+        let said = |version: &str, has_cuda| {
+            let Ok(found) = well().libtorch else { unreachable!("it is well") };
+            described(&FoundLibtorch { version: version.into(), has_cuda, ..found })
+        };
+        assert!(said("2.11.0+cu130", true).starts_with("2.11.0 with CUDA (cu130) in /cache/torch"));
+        assert!(said("2.11.0+cpu", false).starts_with("2.11.0 for the CPU only in "));
+        assert!(said("2.11.0", true).starts_with("2.11.0 with CUDA in "));
+    }
+
+    #[test]
     fn what_merely_could_be_better_is_a_note() {
         let mut observed = well();
         observed.processor.features.clear();
@@ -424,8 +464,10 @@ mod tests {
     #[test]
     fn this_machine_can_be_examined_and_told_as_json() {
         let folder = tempfile::tempdir().unwrap();
-        let diagnosis =
-            Diagnosis::of(observe(folder.path(), &crate::runner::devices::Devices::none("not asked".into())));
+        let diagnosis = Diagnosis::of(observe(
+            &crate::run_dir::Workspace::new(folder.path()),
+            &crate::runner::devices::Devices::none("not asked".into()),
+        ));
         let json = serde_json::to_value(&diagnosis).unwrap();
         assert!(json["observed"]["processor"]["cores"].as_u64() > Some(0));
         assert!(json["observed"]["memory_bytes"].as_u64() > Some(0));

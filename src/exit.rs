@@ -1,4 +1,6 @@
-//! Exit codes of `overnight`, all in one place.
+//! Exit codes of `overnight`, all in one place. That of a batch says what became of its runs, as its
+//! `batch.json` does: a signal that comes when no worker lives any more, while a report is built or a hook is
+//! waited for, cuts that short and changes no code.
 
 /// What the shell is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +19,9 @@ pub enum Exit {
     Rejected = 78,
     /// Some runs failed.
     RunsFailed = 100,
-    /// Ended at once by a second Ctrl-C.
+    /// Workers were ended at once by a second Ctrl-C.
     Interrupted = 130,
-    /// Ended at once by a second SIGTERM.
+    /// Workers were ended at once by a second SIGTERM.
     Terminated = 143,
 }
 

@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod file;
 pub mod identity;
 pub mod metric;
+pub mod mistakes;
 pub mod parse;
 pub mod schema;
 pub mod sentence;

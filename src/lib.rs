@@ -34,6 +34,7 @@
 pub mod clean;
 pub mod cli;
 pub mod commands;
+pub mod curves;
 pub mod data_files;
 pub mod doctor;
 pub mod exit;
@@ -45,6 +46,7 @@ pub mod run_dir;
 pub mod runner;
 pub mod say;
 pub mod serve;
+pub mod statistics;
 pub mod verify;
 pub mod watch;
 pub mod workspace_settings;

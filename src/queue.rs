@@ -1,8 +1,9 @@
 //! The queue: what experiment files ask for becomes run directories, and what people ask of a run a
 //! line in its requests. There is no other record of what waits.
 //!
-//! [`check`] reads files and looks at their data; [`plan`] says what would be queued; [`submit`] queues it.
+//! [`check()`] reads files and looks at their data; [`plan`] says what would be queued; [`submit`] queues it.
 
+pub mod check;
 pub mod environment;
 pub mod select;
 pub mod size;
@@ -11,14 +12,16 @@ pub mod survey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::data_files::DataFacts;
-use crate::experiment::{Alert, Diagnostic, Experiment, Override, PlannedRun, Rejected, identity};
+use crate::experiment::{Alert, Experiment, PlannedRun, Rejected, identity};
 use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, RunRecord};
 use crate::run_dir::write::{self, Durability};
 use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, read, requests, scan};
 use crate::workspace_settings::WorkspaceSettings;
+
+pub use check::{Checked, check, examine};
 
 /// Why something could not be queued.
 #[derive(Debug, thiserror::Error)]
@@ -26,67 +29,11 @@ pub enum QueueError {
     #[error(transparent)]
     Rejected(#[from] Rejected),
     #[error(
-        "two files of one batch are named {name}: {first} and {second} (rename one: the name is the experiment's)"
-    )]
-    SameName { name: String, first: PathBuf, second: PathBuf },
-    #[error(
         "{run}: {file} has changed since this run was queued (--again queues the runs once more, on the data as it is now)"
     )]
     DataChanged { run: String, file: String },
     #[error(transparent)]
     Io(#[from] io::Error),
-}
-
-/// An experiment file that is good, with what is known of its data.
-#[derive(Debug)]
-pub struct Checked {
-    pub experiment: Experiment,
-    /// One for each of the experiment's runs.
-    pub facts: Vec<DataFacts>,
-}
-
-/// Reads all `files` and looks at the data they name. Nothing is written.
-///
-/// # Errors
-/// Everything that is wrong with any of the files, so that nothing starts if one of them is wrong.
-pub fn check(files: &[PathBuf], overrides: &[Override]) -> Result<Vec<Checked>, QueueError> {
-    let mut checked: Vec<Checked> = Vec::new();
-    let mut wrong: Vec<Diagnostic> = Vec::new();
-    for file in files {
-        match Experiment::read(file, overrides).and_then(check_data) {
-            Ok(good) => checked.push(good),
-            Err(rejected) => wrong.extend(rejected.0),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(Rejected(wrong).into());
-    }
-    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
-    for Checked { experiment, .. } in &checked {
-        if let Some(first) = seen.insert(&experiment.name, experiment.file()) {
-            let (first, second) = (first.to_owned(), experiment.file().to_owned());
-            return Err(QueueError::SameName { name: experiment.name.clone(), first, second });
-        }
-    }
-    Ok(checked)
-}
-
-fn check_data(experiment: Experiment) -> Result<Checked, Rejected> {
-    let mut surveyor = survey::Surveyor::new(experiment.base());
-    let mut facts = Vec::new();
-    let mut wrong = Vec::new();
-    for run in &experiment.runs {
-        match surveyor.survey(&run.settings) {
-            Ok(found) => facts.push(found),
-            Err(problem) => {
-                let diagnostic = experiment.locate(problem);
-                if !wrong.contains(&diagnostic) {
-                    wrong.push(diagnostic);
-                }
-            }
-        }
-    }
-    if wrong.is_empty() { Ok(Checked { experiment, facts }) } else { Err(Rejected(wrong)) }
 }
 
 /// A run as it would be, or already is, in the queue.
@@ -331,6 +278,7 @@ fn who() -> String {
 mod tests {
     use super::*;
     use crate::run_dir::status::Status;
+    use std::path::PathBuf;
 
     const TEXT: &str = "[data]\nkind = \"text\"\nfiles = [\"a.txt\"]\n[model]\nkind = \"gpt\"\ncontext = 8\n";
 
@@ -414,7 +362,7 @@ mod tests {
         let other = fixture.folder.path().join("more/x.toml");
         fs::write(&other, TEXT.replace("a.txt", "../experiments/a.txt")).unwrap();
         let error = check(&[fixture.file(), other], &[]).unwrap_err().to_string();
-        assert!(error.contains("two files of one batch are named x"), "{error}");
+        assert!(error.contains("x.toml: has the name of "), "{error}");
     }
 
     #[test]

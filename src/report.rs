@@ -10,10 +10,12 @@ mod copying;
 mod experiment_page;
 mod files;
 mod index_page;
+mod lead;
 pub mod model;
 mod rows;
 mod run_page;
 pub mod say;
+mod seeds;
 mod site;
 mod summary;
 mod theme;
@@ -35,6 +37,7 @@ use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
 pub use copying::Copying;
+use experiment_page::Weighed;
 use files::RunFiles;
 use index_page::{Experiments, Work};
 use model::Frame;
@@ -96,6 +99,7 @@ pub struct Report {
     /// there are runs, so a live run does not make it again for each of its rows.
     listed: Option<Instant>,
     list_is_stale: bool,
+    weighed: Weighed,
 }
 
 /// For so long the list of all runs may lag behind a live run's rows.
@@ -140,7 +144,8 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed: None, list_is_stale: false }
+        let (listed, list_is_stale, weighed) = Default::default();
+        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -148,7 +153,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        Report { site, workspace, host, runs, shared: String::new(), listed: None, list_is_stale: false }
+        let (shared, listed, list_is_stale, weighed) = Default::default();
+        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -339,7 +345,7 @@ impl Report {
             .into_par_iter()
             .map(|(name, runs)| {
                 let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
-                let page = experiment_page::page(name, runs, queue, frame, clock);
+                let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
                 Ok(written)

@@ -1,6 +1,10 @@
 //! Durations, sizes, counts and signals as a person says them: the same words in the terminal, in
 //! logs and on pages. What only pages say (moments, settings) is in `report::say`.
 
+pub mod number;
+
+pub use number::measured;
+
 /// `0.4 s`, `41 s`, `3 min 20 s`, `1 h 12 min`, `2 d 3 h`: two units at most.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {

@@ -220,7 +220,7 @@ mod tests {
         pace: Pace,
     }
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    const LIMIT: Duration = Duration::from_secs(60);
 
     impl Scene {
         fn new() -> Scene {
@@ -289,7 +289,7 @@ mod tests {
             let started = Instant::now();
             while !holds(&self.hints.lock().unwrap()) {
                 assert!(started.elapsed() < LIMIT, "{what} never came: {:?}", self.hints.lock().unwrap());
-                std::thread::yield_now();
+                std::thread::park_timeout(Duration::from_millis(1));
             }
         }
 
@@ -406,7 +406,7 @@ mod tests {
             scene.stop.store(true, Ordering::Relaxed);
             taken_over.unwrap();
         });
-        assert!(!lock::is_held(&scene.workspace.watcher_lock()));
+        lock::wait_until_free(&scene.workspace.watcher_lock());
     }
 
     #[test]

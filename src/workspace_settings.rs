@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::experiment::alert::{self, Alert};
-use crate::experiment::diagnostic::{self, Problem, Rejected, Source, Unread};
-use crate::experiment::parse::{FileKind, read_of};
+use crate::experiment::diagnostic::{self, Diagnostic, Problem, Rejected, Source, Unread};
+use crate::experiment::mistakes::{read_all, stands_apart};
+use crate::experiment::parse::{FileKind, sections};
 use crate::run_dir::Workspace;
 
 pub use devices::DeviceSettings;
@@ -56,7 +57,8 @@ impl WorkspaceSettings {
     pub fn read(workspace: &Workspace) -> Result<WorkspaceSettings, Rejected> {
         let path = workspace.settings();
         // As a person would name it, from where the command works.
-        let shown = path.file_name().map_or(path.as_path(), Path::new);
+        let is_here = std::env::current_dir().is_ok_and(|here| here == workspace.root());
+        let shown = path.file_name().filter(|_| is_here).map_or(path.as_path(), Path::new);
         match diagnostic::read_text(&path, "make it a readable file, or take it away") {
             Ok(text) => WorkspaceSettings::from_text(shown, &text),
             Err(Unread::Missing(_)) => Ok(WorkspaceSettings::default()),
@@ -71,27 +73,44 @@ impl WorkspaceSettings {
     pub fn from_text(path: &Path, text: &str) -> Result<WorkspaceSettings, Rejected> {
         let source = Source::new(path, text);
         let mut table = source.table()?;
-        let one = |problem| Rejected(vec![source.locate(under_its_section(problem))]);
+        let mut wrong = Vec::new();
         // Apart from the others, because a sentence has places within.
-        let alerts = table.remove("alerts").map(|alerts| alert::read("alerts", alerts));
-        let alerts = alerts.transpose().map_err(one)?.unwrap_or_default();
-        let settings: WorkspaceSettings =
-            read_of(FileKind::Workspace, "", Value::Table(table)).map_err(one)?;
-        let settings = WorkspaceSettings { alerts, ..settings };
-        let problems = settings.problems();
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(Rejected(problems.into_iter().map(|problem| source.locate(problem)).collect()))
+        let alerts = table.remove("alerts").map(|alerts| alert::read("alerts", alerts, &mut wrong));
+        // One by one, so that a mistake in one hides none in the next.
+        let hooks = table.remove("hooks").map(|hooks| sections("hooks", hooks, &mut wrong).collect());
+        let hooks: Vec<(String, Value)> = hooks.unwrap_or_default();
+        let hooks =
+            hooks.into_iter().map(|(path, hook)| read_all(FileKind::Workspace, &path, hook, &mut wrong));
+        let hooks: Vec<Option<HookSettings>> = hooks.collect();
+        let settings: Option<WorkspaceSettings> =
+            read_all(FileKind::Workspace, "", Value::Table(table), &mut wrong);
+        let mut wrong: Vec<Problem> = wrong.into_iter().map(under_its_section).collect();
+        let of_hooks = hooks.iter().enumerate().filter_map(|(index, hook)| Some((index, hook.as_ref()?)));
+        let of_hooks = of_hooks.flat_map(|(index, hook)| hook.problems(index));
+        let problems = settings.iter().flat_map(|settings| settings.problems()).chain(of_hooks);
+        let problems: Vec<Problem> =
+            problems.filter(|problem| stands_apart(problem, &wrong, |path| source.gives(path))).collect();
+        wrong.extend(problems);
+        let alerts = alerts.into_iter().flatten().flatten().collect();
+        match settings {
+            Some(settings) if wrong.is_empty() => {
+                let hooks = hooks.into_iter().flatten().collect();
+                Ok(WorkspaceSettings { alerts, hooks, ..settings })
+            }
+            _ => {
+                let mut wrong: Vec<Diagnostic> =
+                    wrong.into_iter().map(|problem| source.locate(problem)).collect();
+                wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+                Err(Rejected(wrong))
+            }
         }
     }
 
-    /// What types cannot say: ranges, and keys that exclude each other.
+    /// What types cannot say: ranges, and keys that exclude each other. Hooks apart.
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.runner.problems();
         problems.extend(self.devices.problems());
         problems.extend(self.retention.problems());
-        problems.extend(self.hooks.iter().enumerate().flat_map(|(index, hook)| hook.problems(index)));
         problems.extend(self.server.problems());
         problems
     }
@@ -192,21 +211,26 @@ mod tests {
           did you mean "run-failed"? Known are "run-finished", "run-failed", "batch-finished", "alert"
         "#);
         insta::assert_snapshot!(after_good("[[hooks]]\non = []\ncomand = \"x\"\n"), @r#"
+        overnight.toml:5:6: the hook waits for nothing
+          5 | on = []
+            |      ^^
+          write for example on = ["batch-finished"]
+
         overnight.toml:6:1: [[hooks]] has no setting `comand`
           6 | comand = "x"
             | ^^^^^^
           did you mean `command`?
         "#);
         insta::assert_snapshot!(after_good("[[hooks]]\non = []\n"), @r#"
-        overnight.toml:5:6: the hook waits for nothing
-          5 | on = []
-            |      ^^
-          write for example on = ["batch-finished"]
-
         overnight.toml:4:1: the hook does nothing
           4 | [[hooks]]
             | ^^^^^^^^^
           give it one of command, webhook and desktop
+
+        overnight.toml:5:6: the hook waits for nothing
+          5 | on = []
+            |      ^^
+          write for example on = ["batch-finished"]
         "#);
     }
 }

@@ -163,6 +163,10 @@ mod tests {
         assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Alive);
         assert_eq!(carry_out(&checkpoint, &rules).unwrap(), Carried::Alive);
         drop(worker);
+        let carry_out = |removal: &Removal, rules: &Rules| {
+            lock::wait_until_free(&run.alive_lock());
+            carry_out(removal, rules)
+        };
         ask(&run, Ask::Retry { from_step: Some(4) });
         assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete, "it waits by now");
         assert_eq!(carry_out(&checkpoint, &rules).unwrap(), Carried::Obsolete, "it goes on from there");

@@ -8,12 +8,18 @@ use super::text::{self, Cell, Table};
 use crate::clean::{self, Carried, Decision, Parts, Rules};
 use crate::cli::CleanArgs;
 use crate::exit::Exit;
-use crate::queue::select;
+use crate::queue::select::{self, SelectError};
 use crate::run_dir::{Workspace, scan};
 use crate::say;
 use crate::workspace_settings::WorkspaceSettings;
 
 pub fn clean(workspace: &Workspace, args: &CleanArgs) -> anyhow::Result<Exit> {
+    if let Some(number) = stray_number(workspace, args) {
+        text::talk(format_args!(
+            "error: there is no run {number}; the number is written --all-but-best={number}"
+        ));
+        return Ok(Exit::Usage);
+    }
     let rules = rules(workspace, args)?;
     let outside = clean::leftovers(workspace, scan::now());
     let decision = clean::decide(&clean::observe(workspace), &outside, &rules);
@@ -49,6 +55,15 @@ pub fn clean(workspace: &Workspace, args: &CleanArgs) -> anyhow::Result<Exit> {
     }
     text::talk(format_args!("{} freed", say::bytes(freed)));
     Ok(Exit::Success)
+}
+
+/// The number of `--all-but-best 2`, which would be taken for a run.
+fn stray_number<'a>(workspace: &Workspace, args: &'a CleanArgs) -> Option<&'a String> {
+    args.all_but_best?;
+    let is_stray = |run: &&String| {
+        run.parse::<u32>().is_ok() && matches!(select::runs(workspace, run), Err(SelectError::None { .. }))
+    };
+    args.runs.iter().find(is_stray)
 }
 
 /// What the command line asks for stands above what `overnight.toml` says. Who names runs means these.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::place::{self, Place};
 use super::text;
 use crate::cli::Cli;
 use crate::doctor::logout;
@@ -39,7 +40,8 @@ pub fn detach(cli: &Cli) -> anyhow::Result<Exit> {
     drop(passing_on.join());
 
     let folder = cli.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-    let workspace = Workspace::new(std::path::absolute(&folder).unwrap_or(folder));
+    // The child has said where it works.
+    let Place { workspace, .. } = place::of(cli, &std::path::absolute(&folder).unwrap_or(folder))?;
     let begun = Instant::now();
     loop {
         // First what it wrote: one that has begun and ended since has ended as one that was left alone.

@@ -8,11 +8,9 @@ use crate::doctor::{Diagnosis, observe};
 use crate::exit::Exit;
 use crate::run_dir::Workspace;
 use crate::runner::devices::Devices;
-use crate::workspace_settings::WorkspaceSettings;
 
 pub fn doctor(workspace: &Workspace, args: &JsonArgs) -> anyhow::Result<Exit> {
-    WorkspaceSettings::read(workspace)?;
-    let diagnosis = Diagnosis::of(observe(workspace.root(), &Devices::find()));
+    let diagnosis = Diagnosis::of(observe(workspace, &Devices::find()));
     if args.json {
         print_json(&diagnosis)?;
     } else {

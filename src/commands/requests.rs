@@ -10,6 +10,7 @@ use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Status, last_start};
 use crate::run_dir::{BatchDir, Workspace, checkpoint, lock, read};
 use crate::runner::{hold, tracked};
+use crate::say;
 
 pub fn pause(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
     ask_each(workspace, args, &Ask::Pause, |status| match status {
@@ -48,11 +49,16 @@ pub fn retry(workspace: &Workspace, args: &RetryArgs) -> anyhow::Result<Exit> {
             );
         }
     }
+    let done = match args.from {
+        None => "will be tried again".to_owned(),
+        Some(0) => "begins again from the start".to_owned(),
+        Some(step) => format!("goes on from step {}", say::count(step)),
+    };
     ask_each(workspace, &args.select, &Ask::Retry { from_step: args.from }, |status| match status {
         Status::Finished => Err("is finished (overnight run FILE --again trains it once more)"),
         Status::Running { .. } => Err("is running (overnight stop it first)"),
         Status::Unreadable { .. } => Err("cannot be read"),
-        _ => Ok("will be tried again"),
+        _ => Ok(done.as_str()),
     })
 }
 
@@ -94,11 +100,11 @@ fn done_words(status: &Status) -> &'static str {
 }
 
 /// Asks every selected run that can be asked, and says what became of each.
-fn ask_each(
+fn ask_each<'a>(
     workspace: &Workspace,
     args: &SelectArgs,
     ask: &Ask,
-    judge: impl Fn(&Status) -> Result<&'static str, &'static str>,
+    judge: impl Fn(&Status) -> Result<&'a str, &'static str>,
 ) -> anyhow::Result<Exit> {
     let (host, now) = (scan::host(), scan::now());
     let batch = batch_at_work(workspace);

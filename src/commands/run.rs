@@ -8,10 +8,11 @@ use anyhow::Context;
 use super::{detach, fits, junit, plan, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
-use crate::queue::{self, Again};
+use crate::queue::{self, Again, Entry};
 use crate::run_dir::{RunDir, Workspace, scan};
 use crate::runner::terminal::Tie;
 use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
+use crate::say;
 use crate::serve::Server;
 use crate::workspace_settings::{ServerSettings, WorkspaceSettings};
 
@@ -23,6 +24,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     // Now, not after a night.
     args.junit.as_deref().map_or(Ok(()), junit::make_folder).context("there is no place for --junit")?;
     let hold;
+    let mut finished_before = None;
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
         anyhow::ensure!(!args.again, "--again goes with an experiment file: name one");
@@ -36,6 +38,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         let entries = queue::plan(workspace, &checked, again)?;
         plan::name_kept_rules(&entries);
         queue::submit(workspace, &entries)?;
+        finished_before = finished(&entries);
         Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
     };
     let server = args.serve.then(|| start_server(workspace, &settings.server)).transpose()?;
@@ -68,11 +71,28 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         concluded => concluded?,
     }
+    if let Some(words) = finished_before {
+        text::talk(words);
+    }
     if args.serve {
         text::talk("the live report has ended with the batch; overnight serve shows it again");
     }
     written.context("the report for CI could not be written")?;
     Ok(outcome.exit())
+}
+
+/// What is to be said where nothing is done about runs because they were finished before.
+fn finished(entries: &[Entry]) -> Option<String> {
+    let finished = entries.iter().filter(|entry| entry.is_known && entry.dir.result().is_file()).count();
+    let all = say::counted(entries.len(), "run", "runs");
+    let words = match finished {
+        0 => return None,
+        1 if entries.len() == 1 => "this run was finished before".to_owned(),
+        finished if finished == entries.len() => format!("all {all} were finished before"),
+        finished => format!("{finished} of {all} were finished before"),
+    };
+    let object = if finished == 1 { "it" } else { "them" };
+    Some(format!("{words} (--again trains {object} once more)"))
 }
 
 fn start_server(workspace: &Workspace, settings: &ServerSettings) -> anyhow::Result<Server> {
@@ -95,10 +115,10 @@ fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io:
         status::lines_of(workspace, &runs).print(&mut anstream::stdout().lock())
     };
     if let Some(joules) = outcome.energy_joules {
-        text::talk(format_args!("energy: {} in this batch", crate::say::energy(joules)));
+        text::talk(format_args!("energy: {} in this batch", say::energy(joules)));
     }
     for line in outcome.lines() {
-        text::talk(crate::say::plain(&line));
+        text::talk(say::plain(&line));
     }
     shown?;
     let index = workspace.reports().join("index.html");

@@ -1,6 +1,7 @@
 //! `overnight status`: where every run stands, and why it waits.
 
 mod shown;
+mod troubles;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use super::{print_json, watch};
 use crate::cli::StatusArgs;
+use crate::curves::{Extent, Said, of_run};
 use crate::exit::Exit;
 use crate::queue::select;
 use crate::run_dir::alerts::{self, Told};
@@ -18,11 +20,11 @@ use crate::run_dir::certificate::Certificate;
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Stage, Waiting, end_of, last_start};
+use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::telemetry::Energy;
-use crate::run_dir::{RunDir, Status, Workspace, read, requests, split};
+use crate::run_dir::{RunDir, Status, Workspace, read, reason};
 use crate::runner::room::Space;
-use crate::runner::tracked;
+use crate::runner::view::Facts;
 use crate::say;
 
 pub use shown::Shown;
@@ -37,6 +39,8 @@ pub struct Line {
     step: u64,
     steps: u64,
     loss: Option<crate::run_dir::number::Number>,
+    /// The metric whose best value counts.
+    metric: String,
     best: Option<crate::run_dir::checkpoint::Best>,
     remaining_seconds: Option<f64>,
     /// When it will probably start and have ended, in Unix seconds.
@@ -58,6 +62,10 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<Trouble>,
     warnings: Vec<String>,
+    /// What a person would say of its curves; of runs that were asked for by name alone, because it
+    /// takes reading all their rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    curves: Vec<Said>,
 }
 
 /// How an attempt ended badly, and what a person can do.
@@ -81,13 +89,17 @@ pub fn status(workspace: &Workspace, args: &StatusArgs) -> anyhow::Result<Exit> 
         return if args.runs.is_empty() { watch::batch(workspace) } else { watch::table(shown) };
     }
     let mut shown = lines(workspace, &args.runs)?;
+    if !args.runs.is_empty() {
+        shown.lines = with_curves(workspace, shown.lines);
+    }
     if args.json.json {
         shown.lines = with_energy(workspace, shown.lines);
-        print_json(&serde_json::json!({ "runs": shown.lines, "end": shown.end }))?;
+        print_json(&serde_json::json!({ "runs": shown.lines, "end": shown.end, "remarks": shown.remarks }))?;
     } else {
         let mut out = anstream::stdout().lock();
         shown.print(&mut out)?;
         if !args.runs.is_empty() {
+            shown.print_curves(&mut out)?;
             shown.print_certificates(&mut out)?;
         }
     }
@@ -112,6 +124,17 @@ fn with_energy(workspace: &Workspace, lines: Vec<Line>) -> Vec<Line> {
     lines.map(|line| Line { energy_joules: energy(&line).total_joules(), ..line }).collect()
 }
 
+/// Runs whose curves are put into words, where many are asked for.
+const TOLD: usize = 20;
+
+fn with_curves(workspace: &Workspace, mut lines: Vec<Line>) -> Vec<Line> {
+    lines.par_iter_mut().take(TOLD).for_each(|line| {
+        let extent = if line.status.is_running() { Extent::SoFar } else { Extent::Whole };
+        line.curves = of_run::read(&workspace.run(&line.experiment, &line.run), &line.metric, extent);
+    });
+    lines
+}
+
 /// A line for each of `runs`, by experiment and number.
 pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
     let queue = Queue::read(workspace);
@@ -127,7 +150,8 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
         })
         .collect();
     lines.sort_by(|(a, left), (b, right)| left.experiment.cmp(&right.experiment).then(a.cmp(b)));
-    Shown { lines: lines.into_iter().map(|(_, line)| line).collect(), end: queue.end }
+    let lines = lines.into_iter().map(|(_, line)| line).collect();
+    Shown { lines, end: queue.end, remarks: queue.remarks }
 }
 
 /// One look at each of `runs`, skipped ones among them seen as such.
@@ -149,6 +173,8 @@ struct Queue {
     waiting: BTreeMap<(String, String), WaitingRun>,
     end: Option<f64>,
     is_at_work: bool,
+    /// What holds for the batch at work as a whole: that it drains, or stopped itself.
+    remarks: Vec<String>,
 }
 
 impl Queue {
@@ -163,12 +189,14 @@ impl Queue {
         if !is_at_work && record.is_none_or(|record| record.end.is_none()) {
             return Queue::default();
         }
+        let remarks = if is_at_work { Facts::of(&state, Vec::new()).remarks } else { Vec::new() };
         let waiting = state.waiting.into_iter().map(|run| {
             let name = (run.experiment.clone(), run.run.clone());
             let run = if is_at_work { run } else { WaitingRun { start: None, end: None, ..run } };
             (name, run)
         });
-        Queue { waiting: waiting.collect(), end: state.end.filter(|_| is_at_work), is_at_work }
+        let end = state.end.filter(|_| is_at_work);
+        Queue { waiting: waiting.collect(), end, is_at_work, remarks }
     }
 }
 
@@ -227,6 +255,8 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         alerts,
         budgets,
         trouble,
+        metric: record.map_or_else(String::new, |record| record.settings.checkpoint.best.clone()),
+        curves: Vec::new(),
         warnings: seen.warnings,
         status: seen.status,
     }
@@ -241,7 +271,7 @@ fn marks(alerts: &[Told], budgets: &[Verdict]) -> String {
         .collect();
     if let Some(last) = alerts.last() {
         let counted = say::counted(alerts.len(), "alert", "alerts");
-        let last = format!("at step {}: {}", say::count(last.step), last.message);
+        let last = format!("at step {}: {}", say::count(last.step), last.named());
         marks.push(if alerts.len() == 1 {
             format!("{counted} {last}")
         } else {
@@ -251,38 +281,14 @@ fn marks(alerts: &[Told], budgets: &[Verdict]) -> String {
     marks.join("; ")
 }
 
-fn note(seen: &Seen, reason: Option<&String>) -> String {
-    let ended = last_start(&seen.attempts).and_then(|start| end_of(&seen.attempts, start.attempt));
-    let lost = || "nobody saw it end; the next runner goes on with it".to_owned();
-    let why = ended.map(|end| end.why.clone()).filter(|why| !why.is_empty());
-    match &seen.status {
-        Status::Unreadable { reason } => reason.clone(),
-        Status::Failed { .. } | Status::Killed { .. } if reason.is_some() => {
-            format!("will be tried again; {}", reason.cloned().unwrap_or_default())
+/// Why it stands where it stands: as the runner says it, where it does.
+fn note(seen: &Seen, known: Option<&String>) -> String {
+    match (&seen.status, known) {
+        (Status::Failed { .. } | Status::Killed { .. }, Some(known)) => {
+            format!("will be tried again; {known}")
         }
-        Status::Waiting { because } => reason.cloned().unwrap_or_else(|| match because {
-            Waiting::New => "for a runner (overnight run)".to_owned(),
-            Waiting::Interrupted => "goes on from its last checkpoint (overnight run)".to_owned(),
-            Waiting::Retry { left } => {
-                let times = if *left == 1 { "once".to_owned() } else { format!("{left} times") };
-                let cause = ended.and_then(|end| end.cause.as_ref()).map(Cause::words);
-                format!("{}; may start {times} more", cause.as_deref().unwrap_or("was killed"))
-            }
-            Waiting::Asked => "asked to run again".to_owned(),
-            Waiting::Device { left } => format!("its GPU broke down, may start {left} times more"),
-            Waiting::Smaller { micro_batch } => split::goes_on_with(*micro_batch),
-            Waiting::BatchNorm => format!("held: {}", split::HELD),
-            Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
-        }),
-        Status::Failed { code } => why.unwrap_or_else(|| format!("exit code {code}")),
-        Status::Killed { signal } => why.unwrap_or_else(|| format!("by {}", say::signal(*signal))),
-        Status::Lost => tracked::elsewhere(seen).map_or_else(lost, |reason| format!("held: {reason}")),
-        Status::Skipped { need } => format!("{need} did not finish"),
-        Status::Paused | Status::Stopped => {
-            requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
-        }
-        Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
-        _ => String::new(),
+        (Status::Waiting { .. }, Some(known)) => known.clone(),
+        _ => reason::of(seen),
     }
 }
 

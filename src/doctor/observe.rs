@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::{Disk, FoundLibtorch, Gpu, Observed, Processor, SystemLimits, logout};
 use crate::libtorch;
+use crate::run_dir::Workspace;
 use crate::runner::awake;
 use crate::runner::devices::{self, Devices};
 use crate::runner::program::{Program, ProgramError};
+use crate::workspace_settings::WorkspaceSettings;
 
 /// Looks at everything a night of training in `workspace` needs.
-pub fn observe(workspace: &Path, devices: &Devices) -> Observed {
+pub fn observe(workspace: &Workspace, devices: &Devices) -> Observed {
     Observed {
         libtorch: libtorch::find()
             .map(|found| FoundLibtorch {
@@ -26,10 +28,11 @@ pub fn observe(workspace: &Path, devices: &Devices) -> Observed {
         memory_bytes: memory_bytes(),
         gpus: gpus(devices),
         no_gpu: devices.absence().map(str::to_owned),
-        disks: disks(workspace),
+        disks: disks(workspace.root()),
         limits: limits(),
         sleep: awake::probe(),
         logout: logout::observe(Path::new("/"), rustix::process::geteuid().as_raw()),
+        wrong_settings: WorkspaceSettings::read(workspace).err().map(|wrong| wrong.0).unwrap_or_default(),
     }
 }
 

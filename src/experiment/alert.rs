@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::diagnostic::{Part, Problem};
-use super::parse::{self, nearest};
+use super::mistakes::read_all;
+use super::parse::{self, FileKind, nearest};
 use super::settings::Settings;
 use crate::run_dir::metrics::columns;
 use condition::{Condition, Subject};
@@ -101,17 +102,22 @@ struct Written {
     factor: Option<f64>,
 }
 
-/// Reads the rules at `path`, the value of `[[alerts]]`.
-///
-/// # Errors
-/// The first thing that does not fit, with its path and its place within a sentence.
-pub fn read(path: &str, value: Value) -> Result<Vec<Alert>, Problem> {
-    let written: Vec<Written> = parse::read(path, value)?;
-    written
-        .into_iter()
-        .enumerate()
-        .map(|(index, rule)| rule.understood(&format!("{path}[{index}]")))
-        .collect()
+/// Reads the rules at `path`, the value of `[[alerts]]`: None for one that does not fit. Everything wrong
+/// is added to `found`, with its path and its place within a sentence.
+pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Alert>> {
+    let rules = parse::sections(path, value, found);
+    let understood = |(path, rule): (String, Value)| {
+        let before = found.len();
+        let written: Written = read_all(FileKind::Experiment, &path, rule, found)?;
+        if found.len() > before {
+            // Of what else is said nothing is sure.
+            let misread = Condition::parse(&written.when).err();
+            found.extend(misread.map(|misread| misread.problem(format!("{path}.when"))));
+            return None;
+        }
+        written.understood(&path).map_err(|problem| found.push(problem)).ok()
+    };
+    rules.map(understood).collect()
 }
 
 impl Written {
@@ -152,9 +158,10 @@ impl Written {
 }
 
 /// What a run of these settings cannot give of what the experiment's rules watch.
-pub fn problems(alerts: &[Alert], settings: &Settings) -> Vec<Problem> {
+pub fn problems(alerts: &[Option<Alert>], settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
-    for (index, alert) in alerts.iter().enumerate().filter(|(_, alert)| !alert.applies_to(settings)) {
+    let understood = alerts.iter().enumerate().filter_map(|(index, alert)| Some((index, alert.as_ref()?)));
+    for (index, alert) in understood.filter(|(_, alert)| !alert.applies_to(settings)) {
         let at = alert.when.subject_at();
         found.push(Problem {
             part: Part::Within { start: at.start, end: at.end },
@@ -182,7 +189,9 @@ mod tests {
 
     fn rules(text: &str) -> Result<Vec<Alert>, Problem> {
         let mut table: toml::Table = toml::from_str(text).unwrap();
-        read("alerts", table.remove("alerts").unwrap())
+        let mut found = Vec::new();
+        let rules = read("alerts", table.remove("alerts").unwrap(), &mut found);
+        found.into_iter().next().map_or_else(|| Ok(rules.into_iter().flatten().collect()), Err)
     }
 
     fn rule(when: &str, more: &str) -> Result<Alert, Problem> {
@@ -221,8 +230,8 @@ mod tests {
     fn a_metric_that_these_settings_cannot_give_is_refused() {
         let settings = sample_record("x", "y").settings;
         let rule = rule("val/perplexity > 5", "").unwrap();
-        let problem = problems(&[rule], &settings).remove(0);
-        assert_eq!(problem.path, "alerts[0].when");
+        let problem = problems(&[None, Some(rule)], &settings).remove(0);
+        assert_eq!(problem.path, "alerts[1].when");
         assert!(problem.reason.contains("give no `val/perplexity`"), "{problem:?}");
         assert!(problem.way_out.contains("val/accuracy"), "{problem:?}");
     }

@@ -18,7 +18,8 @@ use super::alert::condition::{Subject, metric, metrics};
 use super::alert::not_given;
 use super::diagnostic::{Part, Problem};
 use super::metric::{Direction, Metric};
-use super::parse::{self, nearest};
+use super::mistakes::read_all;
+use super::parse::{self, FileKind, nearest};
 use super::sentence::{Comparison, Misread, Sentence};
 use super::settings::{Every, Settings};
 use crate::run_dir::metrics::columns;
@@ -122,29 +123,32 @@ struct Written {
     require: String,
 }
 
-/// Reads the budgets at `path`, the value of `[[budgets]]`.
-///
-/// # Errors
-/// The first thing that does not fit, with its path and its place within a sentence.
-pub fn read(path: &str, value: Value) -> Result<Vec<Budget>, Problem> {
-    let written: Vec<Written> = parse::read(path, value)?;
-    let understood = |(index, budget): (usize, Written)| {
-        let require = Requirement::parse(&budget.require)
-            .map_err(|misread| misread.problem(format!("{path}[{index}].require")))?;
-        if budget.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
-            let path = format!("{path}[{index}].name");
-            return Err(Problem::new(path, "a budget's name cannot be empty", "leave it out, or name it"));
+/// Reads the budgets at `path`, the value of `[[budgets]]`: None for one that does not fit. Everything wrong
+/// is added to `found`, with its path and its place within a sentence.
+pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Budget>> {
+    let budgets = parse::sections(path, value, found);
+    let understood = |(path, budget): (String, Value)| {
+        let before = found.len();
+        let written: Written = read_all(FileKind::Experiment, &path, budget, found)?;
+        let require = Requirement::parse(&written.require)
+            .map_err(|misread| found.push(misread.problem(format!("{path}.require"))))
+            .ok();
+        if written.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            let path = format!("{path}.name");
+            found.push(Problem::new(path, "a budget's name cannot be empty", "leave it out, or name it"));
         }
-        Ok(Budget { name: budget.name, require })
+        require
+            .filter(|_| found.len() == before)
+            .map(|require| Budget { name: written.name.clone(), require })
     };
-    written.into_iter().enumerate().map(understood).collect()
+    budgets.map(understood).collect()
 }
 
 /// What a run of these settings can never give of what its budgets require.
-pub fn problems(budgets: &[Budget], settings: &Settings) -> Vec<Problem> {
-    let problem = |(index, budget): (usize, &Budget)| {
+pub fn problems(budgets: &[Option<Budget>], settings: &Settings) -> Vec<Problem> {
+    let problem = |(index, budget): (usize, &Option<Budget>)| {
         let path = format!("budgets[{index}].require");
-        let require = &budget.require;
+        let require = &budget.as_ref()?.require;
         let (at, problem) = if !columns(settings).contains(&require.metric.name) {
             (&require.metric_at, not_given(&path, require.metric.name, settings))
         } else {
@@ -275,7 +279,7 @@ mod tests {
         settings.train.steps = Some(1010);
         let complaint = |text: &str, settings: &Settings| {
             let budget = Budget { name: None, require: Requirement::parse(text).unwrap() };
-            problems(&[budget], settings).pop().map(|problem| problem.reason)
+            problems(&[Some(budget)], settings).pop().map(|problem| problem.reason)
         };
         for (text, expected) in [
             ("val/loss < 1 at step 500", None),

@@ -224,6 +224,12 @@ impl Source {
         whole.then(|| self.text[..span.start].matches('\n').count() + 1)
     }
 
+    /// Whether the file says something at this path itself, in place or in its sweep.
+    pub fn gives(&self, path: &str) -> bool {
+        self.in_sweep(path, Part::Value).is_some()
+            || self.deepest(path, Part::Value).is_some_and(|(_, whole)| whole)
+    }
+
     fn span(&self, path: &str, part: Part) -> Option<Range<usize>> {
         // A value that the sweep gave has its place under `sweep.values`.
         self.in_sweep(path, part).or_else(|| self.deepest(path, part).map(|(span, _)| span))
@@ -286,7 +292,7 @@ impl<'a> Element<'a> {
 }
 
 /// `hooks[1]` as its name and number.
-fn indexed(name: &str) -> (&str, Option<usize>) {
+pub fn indexed(name: &str) -> (&str, Option<usize>) {
     let split = name.strip_suffix(']').and_then(|name| name.split_once('['));
     match split.and_then(|(name, index)| Some((name, index.parse().ok()?))) {
         Some((name, index)) => (name, Some(index)),

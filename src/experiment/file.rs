@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::diagnostic::{self, Diagnostic, Problem, Rejected, Source, Unread};
 use super::settings::{Queue, Settings};
 use super::sweep::{Point, Sweep};
-use super::{Alert, Budget, alert, budget, parse, validate};
+use super::{Alert, Budget, alert, budget, mistakes, parse, validate};
 use crate::run_dir::is_plain_name;
 use crate::run_dir::records::Origin;
 
@@ -37,6 +37,33 @@ pub struct PlannedRun {
     pub varied: Map<String, serde_json::Value>,
     /// Where each value that is not a default came from.
     pub origins: BTreeMap<String, Origin>,
+}
+
+/// An experiment file as far as it can be understood, and what is wrong with it.
+#[derive(Debug)]
+pub struct Examined {
+    /// Complete and good only where nothing is wrong; what could not be read goes by its default.
+    pub experiment: Experiment,
+    /// In the order of the file.
+    pub wrong: Vec<Diagnostic>,
+    /// The dotted paths of what is wrong.
+    broken: Vec<String>,
+}
+
+impl Examined {
+    /// The experiment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn good(self) -> Result<Experiment, Rejected> {
+        if self.wrong.is_empty() { Ok(self.experiment) } else { Err(Rejected(self.wrong)) }
+    }
+
+    /// Whether everything is good that decides which data a run reads and how.
+    pub fn knows_its_data(&self) -> bool {
+        let sections = ["", "data", "model", "sample", "sweep"];
+        self.broken.iter().all(|path| !sections.contains(&path.split(['.', '[']).next().unwrap_or_default()))
+    }
 }
 
 /// `--set train.optimizer.lr=3e-4`: a value that stands above the file's.
@@ -69,60 +96,84 @@ impl Experiment {
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Experiment, Rejected> {
+        Experiment::examine(path, overrides)?.good()
+    }
+
+    /// Reads one experiment file as far as it can be understood.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no TOML.
+    pub fn examine(path: &Path, overrides: &[Override]) -> Result<Examined, Rejected> {
+        if path.is_dir() {
+            let way_out = format!("name the files in it: {}", path.join("*.toml").display());
+            let folder = Source::new(path, "").diagnostic(None, "is a folder".to_owned(), way_out);
+            return Err(Rejected(vec![folder]));
+        }
         let way_out = "name a file that exists, for example experiments/NAME.toml";
         let text = diagnostic::read_text(path, way_out).map_err(|unread| match unread {
             Unread::Missing(rejected) | Unread::Wrong(rejected) => rejected,
         })?;
-        Experiment::from_text(path, &text, overrides)
+        Experiment::examine_text(path, &text, overrides)
     }
 
     /// Reads the text of an experiment file that lies, or would lie, at `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
     pub fn from_text(path: &Path, text: &str, overrides: &[Override]) -> Result<Experiment, Rejected> {
-        let source = Source::new(path, text);
-        let place = |problem: Problem| located(&source, overrides, problem);
-        let one = |problem: Problem| Rejected(vec![place(problem)]);
-        let name = name_of(path).map_err(one)?;
-        let mut table: Table = source.table()?;
-        for wanted in overrides {
-            set(&mut table, &wanted.path, wanted.value.clone()).map_err(one)?;
-        }
-        let description = parse::take(&mut table, "description").map_err(one)?.unwrap_or_default();
-        let tags = parse::take(&mut table, "tags").map_err(one)?.unwrap_or_default();
-        let notes = parse::take(&mut table, "notes").map_err(one)?.unwrap_or_default();
-        let queue: Queue = parse::take(&mut table, "queue").map_err(one)?.unwrap_or_default();
-        if let Some(problem) = validate::queue_problems(&queue).into_iter().next() {
-            return Err(one(problem));
-        }
-        let alerts = table.remove("alerts").map(|value| alert::read("alerts", value));
-        let alerts = alerts.transpose().map_err(one)?.unwrap_or_default();
-        let budgets = table.remove("budgets").map(|value| budget::read("budgets", value));
-        let budgets = budgets.transpose().map_err(one)?.unwrap_or_default();
-        let sweep: Sweep = parse::take(&mut table, "sweep").map_err(one)?.unwrap_or_default();
+        Experiment::examine_text(path, text, overrides)?.good()
+    }
 
+    fn examine_text(path: &Path, text: &str, overrides: &[Override]) -> Result<Examined, Rejected> {
+        let source = Source::new(path, text);
+        let mut wrong: Vec<Problem> = Vec::new();
+        let mut table: Table = source.table()?;
+        let name = name_of(path).map_err(|problem| wrong.push(problem)).unwrap_or_default();
+        for wanted in overrides {
+            wrong.extend(set(&mut table, &wanted.path, wanted.value.clone()).err());
+        }
+        let description = parse::take(&mut table, "description", &mut wrong).unwrap_or_default();
+        let tags = parse::take(&mut table, "tags", &mut wrong).unwrap_or_default();
+        let notes = parse::take(&mut table, "notes", &mut wrong).unwrap_or_default();
+        let queue: Queue = parse::take(&mut table, "queue", &mut wrong).unwrap_or_default();
+        wrong.extend(validate::queue_problems(&queue));
+        let alerts = table.remove("alerts").map(|value| alert::read("alerts", value, &mut wrong));
+        let alerts = alerts.unwrap_or_default();
+        let budgets = table.remove("budgets").map(|value| budget::read("budgets", value, &mut wrong));
+        let budgets = budgets.unwrap_or_default();
+        let sweep: Sweep = parse::take(&mut table, "sweep", &mut wrong).unwrap_or_default();
+        let (points, of_sweep) = sweep.points();
+        wrong.extend(of_sweep);
+
+        let gives = |path: &str| overrides.iter().any(|given| given.path == path) || source.gives(path);
         let mut runs = Vec::new();
-        let mut diagnostics: Vec<Diagnostic> = Vec::new();
-        for point in sweep.points().map_err(one)? {
-            let planned = planned(&table, &point, overrides, &source).and_then(|run| {
-                let mut problems = alert::problems(&alerts, &run.settings);
-                problems.extend(budget::problems(&budgets, &run.settings));
-                if problems.is_empty() { Ok(run) } else { Err(problems) }
-            });
-            match planned {
-                Ok(run) => runs.push(run),
-                Err(problems) => {
-                    // The same mistake at every point of a sweep is one mistake.
-                    for diagnostic in problems.into_iter().map(place) {
-                        if !diagnostics.contains(&diagnostic) {
-                            diagnostics.push(diagnostic);
-                        }
-                    }
-                }
+        for point in points {
+            let mut problems = Vec::new();
+            let planned = planned(&table, &point, overrides, &source, &mut problems);
+            if let Some(run) = &planned {
+                let mut further = validate::problems(&run.settings);
+                further.extend(alert::problems(&alerts, &run.settings));
+                further.extend(budget::problems(&budgets, &run.settings));
+                further.retain(|problem| mistakes::stands_apart(problem, &problems, gives));
+                problems.extend(further);
             }
+            // The same mistake at every point of a sweep is one mistake.
+            problems.into_iter().for_each(|problem| {
+                if !wrong.contains(&problem) {
+                    wrong.push(problem);
+                }
+            });
+            runs.extend(planned);
         }
-        if !diagnostics.is_empty() {
-            return Err(Rejected(diagnostics));
-        }
-        Ok(Experiment { name, description, tags, notes, queue, alerts, budgets, runs, source })
+        let broken = wrong.iter().map(|problem| problem.path.clone()).collect();
+        let mut diagnostics: Vec<Diagnostic> =
+            wrong.into_iter().map(|problem| located(&source, overrides, problem)).collect();
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        diagnostics.dedup();
+        let (alerts, budgets) =
+            (alerts.into_iter().flatten().collect(), budgets.into_iter().flatten().collect());
+        let experiment = Experiment { name, description, tags, notes, queue, alerts, budgets, runs, source };
+        Ok(Examined { experiment, wrong: diagnostics, broken })
     }
 
     /// The file it was read from.
@@ -169,35 +220,39 @@ fn name_of(path: &Path) -> Result<String, Problem> {
     ))
 }
 
+/// The run of one point; None where so much is wrong that it has no settings.
 fn planned(
     base: &Table,
     point: &Point,
     overrides: &[Override],
     source: &Source,
-) -> Result<PlannedRun, Vec<Problem>> {
-    let one = |problem: Problem| vec![problem];
+    wrong: &mut Vec<Problem>,
+) -> Option<PlannedRun> {
     let mut table = base.clone();
     let mut varied = Map::new();
     for (path, value) in &point.values {
         let section = path.split('.').next().unwrap_or_default();
         if ["description", "tags", "notes", "sweep", "queue", "alerts", "budgets"].contains(&section) {
             let reason = format!("{path} cannot be varied");
-            return Err(one(Problem::new(path, reason, "vary settings of data, model, train and the like")));
+            wrong.push(Problem::new(path, reason, "vary settings of data, model, train and the like"));
+            continue;
         }
-        set(&mut table, path, value.clone()).map_err(one)?;
+        wrong.extend(set(&mut table, path, value.clone()).err());
         varied.insert(path.clone(), serde_json::to_value(value).unwrap_or_default());
     }
     if let Some(seed) = point.seed {
-        let value = i64::try_from(seed).map_err(|_| {
-            one(Problem::new("sweep.seeds", format!("seed {seed} is too large"), "use a number below 2^63"))
-        })?;
-        set(&mut table, "train.seed", Value::Integer(value)).map_err(one)?;
+        match i64::try_from(seed) {
+            Ok(value) => wrong.extend(set(&mut table, "train.seed", Value::Integer(value)).err()),
+            Err(_) => {
+                let reason = format!("seed {seed} is too large");
+                wrong.push(Problem::new("sweep.seeds", reason, "use a number below 2^63"));
+            }
+        }
         varied.insert("train.seed".to_owned(), seed.into());
     }
     let origins = origins(&table, &varied, overrides, source);
-    let settings = parse::settings(table).map_err(one)?;
-    let problems = validate::problems(&settings);
-    if problems.is_empty() { Ok(PlannedRun { settings, varied, origins }) } else { Err(problems) }
+    let settings = parse::settings(table, wrong)?;
+    Some(PlannedRun { settings, varied, origins })
 }
 
 const MOST_SECTIONS: usize = 8;

@@ -7,38 +7,36 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::diagnostic::{Part, Problem};
+use super::mistakes::read_all;
 use super::settings::{Data, Model, Optimizer, Settings, Train};
 
-/// Reads the settings of one run; `table` has only the sections that settings have.
-///
-/// # Errors
-/// The first thing that does not fit: an unknown key, a wrong type, a section that is missing.
-pub fn settings(mut table: Table) -> Result<Settings, Problem> {
-    let data = take_table(&mut table, "data")?.ok_or_else(|| {
-        Problem::new(
-            "",
-            "no [data] section",
-            "say what to learn from, for example [data] with kind = \"shapes\"",
-        )
-    })?;
-    let model = take_table(&mut table, "model")?.ok_or_else(|| {
-        Problem::new("", "no [model] section", "say what to train, for example [model] with kind = \"mlp\"")
-    })?;
-    let train = take_table(&mut table, "train")?.unwrap_or_default();
-    let settings = Settings {
-        data: self::data(data)?,
-        model: self::model(model)?,
-        train: self::train(train)?,
-        evaluate: take(&mut table, "evaluate")?.unwrap_or_default(),
-        checkpoint: take(&mut table, "checkpoint")?.unwrap_or_default(),
-        sample: take(&mut table, "sample")?.unwrap_or_default(),
-        stop: take(&mut table, "stop")?,
-        resources: take(&mut table, "resources")?.unwrap_or_default(),
+/// Reads the settings of one run; `table` has only the sections that settings have. Everything that does
+/// not fit is added to `found`: an unknown key, a wrong type, a section that is missing. What else is wrong
+/// goes by its default; None where there is none.
+pub fn settings(mut table: Table, found: &mut Vec<Problem>) -> Option<Settings> {
+    let unknown: Vec<String> =
+        table.keys().filter(|key| !TOP_LEVEL.contains(&key.as_str())).cloned().collect();
+    found.extend(unknown.iter().map(|key| unknown_key(FileKind::Experiment, "", key, TOP_LEVEL)));
+    let is_misspelled = |name: &str| unknown.iter().any(|key| nearest(key, TOP_LEVEL) == Some(name));
+    let mut required = |name: &str, way_out: &str, found: &mut Vec<Problem>| {
+        let section = take_table(&mut table, name, found);
+        if section.is_none() && !is_misspelled(name) {
+            found.push(Problem::new("", format!("no [{name}] section"), way_out));
+        }
+        section.flatten()
     };
-    match table.keys().next() {
-        None => Ok(settings),
-        Some(unknown) => Err(unknown_key(FileKind::Experiment, "", unknown, TOP_LEVEL)),
-    }
+    let data = "say what to learn from, for example [data] with kind = \"shapes\"";
+    let data = required("data", data, found).and_then(|section| self::data(section, found));
+    let model = "say what to train, for example [model] with kind = \"mlp\"";
+    let model = required("model", model, found).and_then(|section| self::model(section, found));
+    let train = take_table(&mut table, "train", found).flatten().unwrap_or_default();
+    let train = self::train(train, found);
+    let evaluate = take(&mut table, "evaluate", found).unwrap_or_default();
+    let checkpoint = take(&mut table, "checkpoint", found).unwrap_or_default();
+    let sample = take(&mut table, "sample", found).unwrap_or_default();
+    let stop = take(&mut table, "stop", found);
+    let resources = take(&mut table, "resources", found).unwrap_or_default();
+    Some(Settings { data: data?, model: model?, train, evaluate, checkpoint, sample, stop, resources })
 }
 
 /// Which kind of file is read, for the sentences about it.
@@ -84,80 +82,108 @@ pub const TOP_LEVEL: &[&str] = &[
     "budgets",
 ];
 
-fn data(mut table: Table) -> Result<Data, Problem> {
+fn data(mut table: Table, found: &mut Vec<Problem>) -> Option<Data> {
     const KINDS: &[&str] = &["text", "idx", "folder", "shapes"];
-    match kind(&mut table, "data", KINDS, None)?.as_str() {
-        "text" => whole("data", table).map(Data::Text),
-        "idx" => whole("data", table).map(Data::Idx),
-        "folder" => whole("data", table).map(Data::Folder),
-        "shapes" => whole("data", table).map(Data::Shapes),
-        other => Err(unknown_kind("data", other, KINDS)),
+    match kind(&mut table, "data", KINDS, None, found)?.as_str() {
+        "text" => whole("data", table, found).map(Data::Text),
+        "idx" => whole("data", table, found).map(Data::Idx),
+        "folder" => whole("data", table, found).map(Data::Folder),
+        _ => whole("data", table, found).map(Data::Shapes),
     }
 }
 
-fn model(mut table: Table) -> Result<Model, Problem> {
+fn model(mut table: Table, found: &mut Vec<Problem>) -> Option<Model> {
     const KINDS: &[&str] = &["gpt", "mlp", "cnn", "resnet18"];
-    match kind(&mut table, "model", KINDS, None)?.as_str() {
-        "gpt" => whole("model", table).map(Model::Gpt),
-        "mlp" => whole("model", table).map(Model::Mlp),
-        "cnn" => whole("model", table).map(Model::Cnn),
-        "resnet18" => whole("model", table).map(Model::Resnet18),
-        other => Err(unknown_kind("model", other, KINDS)),
+    match kind(&mut table, "model", KINDS, None, found)?.as_str() {
+        "gpt" => whole("model", table, found).map(Model::Gpt),
+        "mlp" => whole("model", table, found).map(Model::Mlp),
+        "cnn" => whole("model", table, found).map(Model::Cnn),
+        _ => whole("model", table, found).map(Model::Resnet18),
     }
 }
 
-fn train(mut table: Table) -> Result<Train, Problem> {
+fn train(mut table: Table, found: &mut Vec<Problem>) -> Train {
     const KINDS: &[&str] = &["adamw", "sgd"];
     let path = "train.optimizer";
     let mut optimizer = match table.remove("optimizer") {
         None => Table::new(),
         Some(Value::Table(optimizer)) => optimizer,
-        Some(other) => return Err(not_a_table(path, &other)),
+        Some(other) => {
+            found.push(not_a_table(path, &other));
+            Table::new()
+        }
     };
-    let optimizer = match kind(&mut optimizer, path, KINDS, Some("adamw"))?.as_str() {
-        "adamw" => Optimizer::Adamw(whole(path, optimizer)?),
-        "sgd" => Optimizer::Sgd(whole(path, optimizer)?),
-        other => return Err(unknown_kind(path, other, KINDS)),
+    let read = match kind(&mut optimizer, path, KINDS, Some("adamw"), found).as_deref() {
+        Some("adamw") => whole(path, optimizer, found).map(Optimizer::Adamw),
+        Some(_) => whole(path, optimizer, found).map(Optimizer::Sgd),
+        None => None,
     };
-    Ok(Train { optimizer, ..whole("train", table)? })
+    let train: Train = whole("train", table, found).unwrap_or_default();
+    Train { optimizer: read.unwrap_or(train.optimizer), ..train }
 }
 
-fn kind(table: &mut Table, path: &str, kinds: &[&str], default: Option<&str>) -> Result<String, Problem> {
-    match (table.remove("kind"), default) {
-        (Some(Value::String(kind)), _) => Ok(kind),
-        (Some(other), _) => Err(Problem::new(
+/// The kind that the section says, if it is one of `kinds`.
+fn kind(
+    table: &mut Table,
+    path: &str,
+    kinds: &[&str],
+    default: Option<&str>,
+    found: &mut Vec<Problem>,
+) -> Option<String> {
+    let problem = match (table.remove("kind"), default) {
+        (Some(Value::String(kind)), _) if kinds.contains(&kind.as_str()) => return Some(kind),
+        (None, Some(default)) => return Some(default.to_owned()),
+        (Some(Value::String(other)), _) => unknown_kind(path, &other, kinds),
+        (Some(other), _) => Problem::new(
             format!("{path}.kind"),
             format!("{path}.kind must be a word, found {}", other.type_str()),
             format!("write one of {}", listed(kinds)),
-        )),
-        (None, Some(default)) => Ok(default.to_owned()),
+        ),
         (None, None) => {
             let way_out = format!("write kind = one of {}", listed(kinds));
-            Err(Problem::new(path, format!("[{path}] says no kind"), way_out))
+            Problem::new(path, format!("[{path}] says no kind"), way_out)
+        }
+    };
+    found.push(problem);
+    None
+}
+
+/// Takes the section `name` out of `table` and reads it.
+pub fn take<T: DeserializeOwned>(table: &mut Table, name: &str, found: &mut Vec<Problem>) -> Option<T> {
+    table.remove(name).and_then(|value| read_all(FileKind::Experiment, name, value, found))
+}
+
+/// The section, if it is there; None within where it is something else.
+fn take_table(table: &mut Table, name: &str, found: &mut Vec<Problem>) -> Option<Option<Table>> {
+    match table.remove(name)? {
+        Value::Table(section) => Some(Some(section)),
+        other => {
+            found.push(not_a_table(name, &other));
+            Some(None)
         }
     }
 }
 
-/// Takes the section `name` out of `table` and reads it.
-pub fn take<T: DeserializeOwned>(table: &mut Table, name: &str) -> Result<Option<T>, Problem> {
-    table.remove(name).map(|value| read(name, value)).transpose()
+fn whole<T: DeserializeOwned>(path: &str, table: Table, found: &mut Vec<Problem>) -> Option<T> {
+    read_all(FileKind::Experiment, path, Value::Table(table), found)
 }
 
-fn take_table(table: &mut Table, name: &str) -> Result<Option<Table>, Problem> {
-    match table.remove(name) {
-        None => Ok(None),
-        Some(Value::Table(section)) => Ok(Some(section)),
-        Some(other) => Err(not_a_table(name, &other)),
-    }
-}
-
-fn whole<T: DeserializeOwned>(path: &str, table: Table) -> Result<T, Problem> {
-    read(path, Value::Table(table))
-}
-
-/// Reads `value`, which stands at the dotted `path` of an experiment file.
-pub fn read<T: DeserializeOwned>(path: &str, value: Value) -> Result<T, Problem> {
-    read_of(FileKind::Experiment, path, value)
+/// The elements of a list of sections, such as `[[alerts]]`, each with its path.
+pub fn sections(
+    path: &str,
+    value: Value,
+    found: &mut Vec<Problem>,
+) -> impl Iterator<Item = (String, Value)> + use<> {
+    let elements = match value {
+        Value::Array(elements) => elements,
+        other => {
+            let reason = format!("{path} must be a list of sections, found {}", other.type_str());
+            found.push(Problem::new(path, reason, format!("write [[{path}]] above each")));
+            Vec::new()
+        }
+    };
+    let path = path.to_owned();
+    elements.into_iter().enumerate().map(move |(index, element)| (format!("{path}[{index}]"), element))
 }
 
 /// Reads `value`, which stands at the dotted `path` of such a file; an empty path is the whole of it.

@@ -61,7 +61,7 @@ pub enum Distribution {
 }
 
 /// One combination of values, and its seed where the sweep gives seeds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Point {
     /// Dotted path and value, in the order of the file.
     pub values: Vec<(String, Value)>,
@@ -72,34 +72,40 @@ pub struct Point {
 pub const MOST_RUNS: usize = 100_000;
 
 impl Sweep {
-    /// The points of the sweep, every combination before any is repeated with the next seed.
-    ///
-    /// # Errors
-    /// Values that cannot be varied or drawn so.
-    pub fn points(&self) -> Result<Vec<Point>, Problem> {
-        let axes: Vec<(String, Values)> = self
-            .values
-            .iter()
-            .map(|(path, value)| Ok((path.clone(), values(path, value)?)))
-            .collect::<Result<_, Problem>>()?;
+    /// The points of the sweep, every combination before any is repeated with the next seed; and what is
+    /// wrong with it: values that cannot be varied or drawn so. Then the points are those of the others.
+    pub fn points(&self) -> (Vec<Point>, Vec<Problem>) {
+        let mut wrong = Vec::new();
+        let mut axes: Vec<(String, Values)> = Vec::new();
+        for (path, value) in &self.values {
+            match values(path, value) {
+                Ok(values) => axes.push((path.clone(), values)),
+                Err(problem) => wrong.push(problem),
+            }
+        }
         let combinations = match self.method {
-            Method::Grid => grid(&axes, self.draws)?,
-            Method::Random => random(&axes, self.draws)?,
+            Method::Grid => grid(&axes, self.draws),
+            Method::Random => random(&axes, self.draws),
         };
+        let combinations = combinations.unwrap_or_else(|problem| {
+            wrong.push(problem);
+            vec![Vec::new()]
+        });
         let seeds: Vec<Option<u64>> =
             if self.seeds.is_empty() { vec![None] } else { self.seeds.iter().copied().map(Some).collect() };
         if combinations.len().saturating_mul(seeds.len()) > MOST_RUNS {
             let reason = format!("the sweep has {} runs", combinations.len().saturating_mul(seeds.len()));
-            return Err(Problem::new(
-                "sweep",
-                reason,
-                format!("at most {MOST_RUNS} fit; draw at random instead"),
-            ));
+            let way_out = format!("at most {MOST_RUNS} fit; draw at random instead");
+            wrong.push(Problem::new("sweep", reason, way_out));
+            return (vec![Point::default()], wrong);
         }
-        Ok(seeds
-            .iter()
-            .flat_map(|seed| combinations.iter().map(|values| Point { values: values.clone(), seed: *seed }))
-            .collect())
+        let of_seed = |seed: &Option<u64>| {
+            combinations
+                .iter()
+                .map(|values| Point { values: values.clone(), seed: *seed })
+                .collect::<Vec<_>>()
+        };
+        (seeds.iter().flat_map(of_seed).collect(), wrong)
     }
 }
 
@@ -241,8 +247,7 @@ mod tests {
 
     #[test]
     fn a_grid_has_every_combination_before_the_next_seed() {
-        let points =
-            sweep("seeds = [1, 2]\n[values]\na = [1, 2]\nb = [\"x\", \"y\", \"z\"]").points().unwrap();
+        let points = sweep("seeds = [1, 2]\n[values]\na = [1, 2]\nb = [\"x\", \"y\", \"z\"]").points().0;
         assert_eq!(points.len(), 12);
         assert!(points[..6].iter().all(|point| point.seed == Some(1)));
         assert_eq!(
@@ -253,18 +258,18 @@ mod tests {
 
     #[test]
     fn a_sweep_without_values_is_one_point() {
-        assert_eq!(sweep("").points().unwrap(), [Point { values: vec![], seed: None }]);
+        assert_eq!(sweep("").points().0, [Point { values: vec![], seed: None }]);
     }
 
     #[test]
     fn more_draws_keep_the_earlier_ones() {
         let text =
             "method = \"random\"\n[values]\nlr = { min = 1e-5, max = 1e-1, distribution = \"log-uniform\" }";
-        let few = sweep(&format!("draws = 5\n{text}")).points().unwrap();
+        let few = sweep(&format!("draws = 5\n{text}")).points().0;
         let many =
             sweep(&format!("draws = 50\n{text}\nn = {{ min = 1, max = 3, distribution = \"integer\" }}"))
                 .points()
-                .unwrap();
+                .0;
         for (few, many) in few.iter().zip(&many) {
             assert_eq!(few.values[0], many.values[0]);
         }
@@ -293,7 +298,7 @@ mod tests {
             ),
             ("draws = 3", "a grid is not drawn"),
         ] {
-            let problem = sweep(text).points().unwrap_err();
+            let problem = sweep(text).points().1.remove(0);
             assert!(problem.reason.contains(reason), "{text}: {problem:?}");
             assert!(!problem.way_out.is_empty());
         }

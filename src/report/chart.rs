@@ -9,7 +9,9 @@
 
 pub mod axis;
 pub mod backend;
+pub mod band;
 pub mod confusion;
+mod cut;
 pub mod data;
 mod describe;
 pub mod meeting;
@@ -17,6 +19,7 @@ pub mod night;
 pub mod number;
 pub mod range;
 pub mod series;
+pub mod share;
 pub mod table;
 pub mod text_width;
 
@@ -29,6 +32,7 @@ use serde::Serialize;
 use std::fmt::Write;
 
 pub use axis::Spread;
+pub use band::Band;
 pub use data::{Counted, Csv, Origin, Values};
 pub use range::Range;
 pub use series::Point;
@@ -48,8 +52,12 @@ pub struct Chart {
     pub x: Axis,
     pub y: Axis,
     pub series: Vec<Series>,
+    /// Areas below the lines.
+    pub bands: Vec<Band>,
     pub events: Vec<Event>,
     pub size: Size,
+    /// What a person would say of its lines; empty where the description names each line's values.
+    pub told: String,
 }
 
 /// What an axis shows.
@@ -164,7 +172,9 @@ pub struct Drawing {
 /// finite, steps that go back.
 pub fn draw(chart: &Chart) -> Drawing {
     let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
-    let values: Vec<&[Point]> = prepared.iter().map(|series| series.values.as_slice()).collect();
+    let edges: Vec<Vec<Point>> = chart.bands.iter().flat_map(|band| [band.lower(), band.upper()]).collect();
+    let values = prepared.iter().map(|series| series.values.as_slice());
+    let values: Vec<&[Point]> = values.chain(edges.iter().map(Vec::as_slice)).collect();
     let (width_px, height_px) = chart.size.plot_px();
     let (left, right) = match chart.x.range {
         Range::Fixed(left, right) => (left, right),
@@ -185,9 +195,17 @@ pub fn draw(chart: &Chart) -> Drawing {
         draw_grid(&area, &x, &y, f64::from(width_px));
         draw_events(&area, chart, &x, &y, f64::from(width_px));
     }
+    for band in &chart.bands {
+        let column = |value: f64| (x.fraction(value) * f64::from(width_px)) as i64;
+        let ink = Ink { role: Role::Spread, series: band.number };
+        let _ = area.draw(&PathElement::new(band.ring(column), stroke(ink)));
+    }
     let by_weight = |weight| prepared.iter().filter(move |one| one.series.weight == weight);
     for one in by_weight(Weight::Plain).chain(by_weight(Weight::Lead)) {
         draw_series(&area, one, &x, &y, f64::from(width_px));
+    }
+    if chart.size != Size::Spark {
+        cut::draw(&area, &prepared, &x, &y, f64::from(width_px));
     }
     drop(area);
     let svg = assemble(chart, &prepared, &x, &y, layers);
@@ -334,7 +352,7 @@ fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: 
         label_room(y),
         if prepared.len() > MANY_LINES { " many" } else { "" },
         Escaped(&chart.title),
-        Escaped(&describe::in_words(chart, prepared, x)),
+        Escaped(&(describe::in_words(chart, prepared, x) + &cut::in_words(prepared, x, y, &chart.x.label))),
     );
     let _ = write!(svg, r#"<g class="scale">{under}</g>"#);
     let _ = write!(

@@ -1,15 +1,22 @@
 //! The page of one experiment: all its runs together.
 
+mod grouped;
+mod importance;
+mod words;
+
+pub use importance::Weighed;
+
 use super::chart::backend::series_class;
-use super::chart::number::measured;
 use super::chart::{self, Axis, Chart, Counted, Csv, Form, Origin, Range, Series, Size, Spread, Weight};
 use super::clocks;
+use super::lead;
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::rows::{self, Table};
 use super::say::{self, Clock};
+use super::seeds::Seeds;
 use super::site::{address_of, run_folder};
 use super::summary::RunSummary;
-use crate::experiment::metric::{Direction, Metric, direction_of};
+use crate::experiment::metric::Metric;
 use crate::run_dir::records::QueueState;
 
 /// Points of all lines of one chart together: beyond, each line is thinned further.
@@ -26,12 +33,13 @@ pub fn page(
     name: &str,
     runs: &[&RunSummary],
     queue: Option<&QueueState>,
+    weighed: &Weighed,
     frame: Frame,
     clock: &Clock,
 ) -> ExperimentPage {
     let ranked = rows::ranked(runs.iter().copied());
     let table = Table::of(&ranked);
-    let best = ranked.first().filter(|run| run.best.is_some());
+    let seeds = Seeds::of(&ranked);
     let root = frame.root.clone();
     let mut next: Vec<NextRow> =
         runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
@@ -41,13 +49,13 @@ pub fn page(
         name: name.to_owned(),
         description: newest.map_or_else(String::new, |run| run.description.clone()),
         tags: newest.map_or_else(Vec::new, |run| run.tags.clone()),
-        headline: best
-            .and_then(|best| best_named(best))
-            .unwrap_or_else(|| "No value to compare runs by yet.".into()),
+        headline: lead::best(&ranked).unwrap_or_else(|| "No value to compare runs by yet.".into()),
         facts: facts(runs),
-        say: leader(&ranked).into_iter().collect(),
+        say: words::sentences(&ranked, seeds.as_ref()),
         clocks: clocks::json(ranked.iter().take(LINES).map(|run| (run.key(), &run.clocks))),
         figures: figures(&ranked, &root),
+        seeds: seeds.as_ref().and_then(grouped::block),
+        importance: weighed.block(name, &ranked),
         columns: table.columns(),
         rows: ranked
             .iter()
@@ -71,37 +79,6 @@ pub fn waiting<'a>(
     run: &RunSummary,
 ) -> Option<&'a crate::run_dir::records::WaitingRun> {
     queue?.waiting.iter().find(|known| known.experiment == run.experiment && known.run == run.run)
-}
-
-/// "d8-lr3e-4 is best: validation loss 1.471 at step 4,750."
-pub fn best_named(best: &RunSummary) -> Option<String> {
-    let value = best.best?;
-    Some(format!(
-        "{} is best: {} {} at step {}.",
-        best.label,
-        metric_title(&best.metric).to_lowercase(),
-        measured(value.value),
-        chart::number::count(value.step)
-    ))
-}
-
-/// How the first run lies to the second.
-pub fn leader(ranked: &[&RunSummary]) -> Option<String> {
-    let (first, second) = (ranked.first()?, ranked.get(1)?);
-    let apart = (first.best?.value - second.best?.value).abs();
-    let way = match direction_of(&first.metric) {
-        Direction::Higher => "above",
-        _ => "below",
-    };
-    Some(match apart {
-        0.0 => format!("{} and {} are equal in {}.", first.label, second.label, first.metric),
-        apart => format!(
-            "{} is {} {way} the next, {}.",
-            first.label,
-            chart::number::significant(apart, 2),
-            second.label
-        ),
-    })
 }
 
 pub fn metric_title(name: &str) -> &str {
@@ -192,6 +169,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         series: series.collect(),
         events: Vec::new(),
         size,
+        told: String::new(),
+        bands: Vec::new(),
     };
     let key = |run: &&RunSummary| Key {
         class: series_class(run.number),

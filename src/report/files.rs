@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
 use crate::run_dir::scan::{self, Seen};
+use crate::run_dir::standing::standing;
 use crate::run_dir::verdict::Verdict;
-use crate::run_dir::{RunDir, alerts, checkpoint, lock, read, step_of};
+use crate::run_dir::{RunDir, checkpoint, lock, read, step_of};
 
 /// One run as its files tell it. What cannot be read is missing here and a sentence in `warnings`.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl RunFiles {
     /// Events of steps that still count: what a later attempt overtook by going on from an earlier
     /// checkpoint is left out.
     pub fn standing_events(&self) -> Vec<&Event> {
-        alerts::standing(&self.events)
+        standing(&self.events)
     }
 }
 

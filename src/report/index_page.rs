@@ -7,7 +7,8 @@ use super::chart::night::{self, Bar, Kind, Lane, Night};
 use super::chart::number::measured;
 use super::chart::{Size, meeting};
 use super::clocks;
-use super::experiment_page::{self, comparison, leader, waiting};
+use super::experiment_page::{self, comparison, waiting};
+use super::lead;
 use super::model::*;
 use super::rows::{self, Table};
 use super::say::{self, Clock};
@@ -61,9 +62,9 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     let failures: Vec<FailureRow> =
         all.iter().filter(needs_a_person).filter_map(|run| rows::failure(run, &root)).collect();
     IndexPage {
-        headline: headline(&of_batch, failures.len(), work),
+        headline: headline(&of_batch, failures.len(), watched::missing(&of_batch), work),
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
-        facts: facts(&of_batch, work),
+        facts: facts(&of_batch, work, clock),
         say: sentences(&by_time, work),
         night: work.and_then(|work| night_figure(&all, work, clock)),
         clocks: clocks::json(
@@ -114,13 +115,19 @@ fn of_batch<'a>(all: &[&'a RunSummary], work: Option<&Work>) -> Vec<&'a RunSumma
     all.iter().filter(is_planned).copied().collect()
 }
 
-fn headline(runs: &[&RunSummary], failures: usize, work: Option<&Work>) -> String {
+/// `missing` counts the runs that missed a budget.
+fn headline(runs: &[&RunSummary], failures: usize, missing: usize, work: Option<&Work>) -> String {
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let (finished, running) = (count("finished"), count("running"));
     let need = match failures {
         0 => String::new(),
         1 => " One needs you.".into(),
         many => format!(" {} need you.", in_words(many)),
+    };
+    let need = match missing {
+        0 => need,
+        1 => format!("{need} One missed its budget."),
+        many => format!("{need} {} missed their budgets.", in_words(many)),
     };
     if runs.is_empty() {
         return "No runs yet.".into();
@@ -134,7 +141,7 @@ fn headline(runs: &[&RunSummary], failures: usize, work: Option<&Work>) -> Strin
         return format!("{finished} of {} done, {running}.{need}", say::counted(runs.len(), "run", "runs"));
     }
     match finished {
-        0 if failures == 0 => {
+        0 if failures == 0 && missing == 0 => {
             format!("{} waiting.", sentence_case(&say::counted(runs.len(), "run is", "runs are")))
         }
         0 => format!("No run finished.{need}"),
@@ -171,11 +178,7 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
             )
         }
         (None, true) => {
-            let end = work.queue.as_ref().and_then(|queue| queue.end);
-            let end = end.map_or_else(String::new, |end| {
-                format!(", and will probably end at {}", clock.moment(end).text)
-            });
-            format!("The batch runs on {} since {start}, with {slots}{end}.", batch.host)
+            format!("The batch runs on {} since {start}, with {slots}.", batch.host)
         }
         (None, false) => format!(
             "The batch that began at {start} on {} broke off; overnight run goes on with it.",
@@ -184,7 +187,7 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
     }
 }
 
-fn facts(runs: &[&RunSummary], work: Option<&Work>) -> Vec<Fact> {
+fn facts(runs: &[&RunSummary], work: Option<&Work>, clock: &Clock) -> Vec<Fact> {
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let classes = [("finished", ""), ("failed", "bad"), ("running", ""), ("waiting", ""), ("held", "")];
     let shown = classes.iter().filter(|(class, _)| count(class) > 0);
@@ -196,6 +199,11 @@ fn facts(runs: &[&RunSummary], work: Option<&Work>) -> Vec<Fact> {
             class,
         })
         .collect();
+    let end = work.filter(|work| work.is_running).and_then(|work| work.queue.as_ref()?.end);
+    if let Some(end) = end {
+        let value = clock.moment(end).text;
+        facts.push(Fact { name: "batch ends about".into(), value, unit: String::new(), class: "" });
+    }
     let training: f64 = runs.iter().filter_map(|run| run.elapsed_seconds).sum();
     if training > 0.0 {
         facts.push(Fact {
@@ -225,8 +233,8 @@ fn sentences(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>) -> Vec
     }
     for (name, runs) in experiments.iter().take(BOARDS) {
         let ranked = rows::ranked(runs.iter().copied());
-        let Some(best) = ranked.first().and_then(|best| experiment_page::best_named(best)) else { continue };
-        let apart = leader(&ranked).map_or_else(String::new, |sentence| format!(" {sentence}"));
+        let Some(best) = lead::best(&ranked) else { continue };
+        let apart = lead::leader(&ranked).map_or_else(String::new, |sentence| format!(" {sentence}"));
         said.push(format!("{name}: {best}{apart}"));
     }
     said

@@ -10,6 +10,10 @@ use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
+mod together;
+
+pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock};
+
 /// The part of every page around its content.
 #[derive(Clone, Debug, Serialize)]
 pub struct Frame {
@@ -254,6 +258,10 @@ pub struct ExperimentPage {
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
     pub figures: Vec<Figure>,
+    /// Where settings have several seeds.
+    pub seeds: Option<SeedsBlock>,
+    /// Where enough runs have finished to tell.
+    pub importance: Option<ImportanceBlock>,
     pub columns: Vec<Column>,
     pub rows: Vec<RunRow>,
     pub failures: Vec<FailureRow>,

@@ -15,12 +15,14 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use super::watched;
-use crate::experiment::metric::Metric;
+use crate::curves::paragraph;
 use crate::run_dir::certificate::trail;
 use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
 
 /// Layers and checkpoints beyond these are not listed.
 const MOST_LAYERS: usize = 400;
+/// Sentences about the curves and the batch beyond these would be a list that nobody reads.
+const SENTENCES: usize = 9;
 /// Data files beyond these are folded into one line.
 const NAMED_FILES: usize = 5;
 
@@ -178,29 +180,12 @@ fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
 
 /// What a person would say about the curves.
 fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let mut said = Vec::new();
-    let points = summary.curve(&summary.metric);
-    let finite: Vec<_> = points.iter().filter(|(_, value)| value.is_finite()).collect();
-    if let (Some(first), Some(last), Some(best)) = (finite.first(), finite.last(), summary.best)
-        && finite.len() > 1
-    {
-        let title = Metric::named(&summary.metric).map_or(summary.metric.as_str(), |metric| metric.title);
-        let way = if best.value < first.1 { "fell" } else { "rose" };
-        let mut sentence = format!("{title} {way} from {} to {}", measured(first.1), measured(best.value));
-        if last.0 > best.step as f64 {
-            sentence += &format!(
-                " at step {} and has not improved since (last {})",
-                count(best.step),
-                measured(last.1)
-            );
-        }
-        said.push(sentence + ".");
-    }
+    let mut said: Vec<String> = paragraph(&summary.said).map(str::to_owned).collect();
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }
     said.extend(splits::sentences(files));
-    said.truncate(6);
+    said.truncate(SENTENCES);
     said
 }
 
@@ -345,6 +330,7 @@ fn fingerprint(file: &Fingerprint) -> String {
 
 fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
     let end_of = |attempt| crate::run_dir::status::end_of(&files.seen.attempts, attempt);
+    let last = crate::run_dir::status::last_start(&files.seen.attempts);
     let row = |start: &Start| {
         let end = end_of(start.attempt);
         AttemptRow {
@@ -358,7 +344,11 @@ fn attempts(files: &RunFiles, clock: &Clock) -> Vec<AttemptRow> {
             from: start
                 .checkpoint
                 .map_or_else(|| "the beginning".into(), |step| format!("step {}", count(step))),
-            outcome: end.map_or_else(|| start.why.clone(), outcome),
+            outcome: match end {
+                Some(end) => outcome(end),
+                None if files.seen.status.is_running() && Some(start) == last => "at work".into(),
+                None => "nobody saw it end".into(),
+            },
         }
     };
     let starts = files.seen.attempts.iter().filter_map(|line| match line {

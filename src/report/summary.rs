@@ -10,6 +10,7 @@ use super::chart::series::{Mean, in_order, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::files::RunFiles;
+use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
@@ -18,10 +19,8 @@ use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, Origin, RunRecord, exit};
-use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{self, Waiting};
-use crate::run_dir::{RunDir, Status, machine, split};
-use crate::say;
+use crate::run_dir::scan::Seen;
+use crate::run_dir::{RunDir, Status, reason};
 
 /// A run, as the lists, the experiment's page and the first page show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,6 +68,12 @@ pub struct RunSummary {
     pub budgets: Vec<Verdict>,
     /// Thinned curves by metric, over steps.
     pub curves: BTreeMap<String, Vec<(f64, Number)>>,
+    /// The same for runs that differ by their seed alone; empty where the record cannot be read.
+    #[serde(default)]
+    pub group: String,
+    /// What a person would say of its curves, most important first.
+    #[serde(default)]
+    pub said: Vec<Said>,
     /// What stands behind those curves that are moving averages.
     #[serde(default)]
     pub behind: BTreeMap<String, Behind>,
@@ -180,6 +185,8 @@ impl RunSummary {
             seed: record.map(|record| record.settings.train.seed),
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             best: best(files, &metric),
+            said: said(files, &metric),
+            group: record.map_or_else(String::new, group),
             metric,
             last: last(files),
             rate: rate(files),
@@ -295,48 +302,30 @@ fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
 }
 
 fn state_of(seen: &Seen) -> State {
-    let elsewhere = status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id());
-    match elsewhere.filter(|_| seen.status == Status::Lost) {
-        Some(start) => State {
-            class: "held".to_owned(),
-            detail: Some(format!("it began on {}, which may only be asleep", start.host)),
-            ..state(&seen.status)
-        },
-        None => state(&seen.status),
-    }
-}
-
-fn state(status: &Status) -> State {
-    let (class, detail) = match status {
-        Status::Unreadable { reason } => ("failed", Some(reason.clone())),
-        Status::Finished => ("finished", None),
-        Status::Running { .. } => ("running", None),
-        Status::Stopped | Status::Paused => ("held", None),
-        Status::Skipped { need } => ("held", Some(format!("{need} did not finish"))),
-        Status::Waiting { because: because @ Waiting::BatchNorm } => ("held", Some(waiting(*because))),
-        Status::Waiting { because } => ("waiting", Some(waiting(*because))),
-        Status::Lost => ("waiting", Some("nobody saw it end; goes on from its last checkpoint".into())),
-        Status::Failed { code } => ("failed", Some(format!("exit code {code}"))),
-        Status::Killed { signal } => ("failed", Some(say::signal(*signal))),
+    let class = match &seen.status {
+        _ if reason::is_held(seen) => "held",
+        Status::Finished => "finished",
+        Status::Running { .. } => "running",
+        Status::Stopped | Status::Paused | Status::Skipped { .. } => "held",
+        Status::Waiting { .. } | Status::Lost => "waiting",
+        Status::Unreadable { .. } | Status::Failed { .. } | Status::Killed { .. } => "failed",
     };
-    State { word: status.word().to_owned(), class: class.to_owned(), detail }
+    let detail = Some(reason::of(seen)).filter(|reason| !reason.is_empty());
+    State { word: seen.status.word().to_owned(), class: class.to_owned(), detail }
 }
 
-fn waiting(because: Waiting) -> String {
-    match because {
-        Waiting::New => "queued".into(),
-        Waiting::Interrupted => "interrupted; goes on from its last checkpoint".into(),
-        Waiting::Retry { left } => {
-            format!("was killed; {} left", say::counted(left as usize, "retry", "retries"))
-        }
-        Waiting::Asked => "asked to try again".into(),
-        Waiting::Device { left } => {
-            format!("its GPU broke down; {} left", say::counted(left as usize, "retry", "retries"))
-        }
-        Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
-        Waiting::BatchNorm => split::HELD.into(),
-        Waiting::Room => "the disk was full; goes on from its last checkpoint when there is room".into(),
-    }
+/// What the run is but for its seed.
+fn group(record: &RunRecord) -> String {
+    let mut settings = record.settings.clone();
+    settings.train.seed = 0;
+    let hash = identity::hash(&settings, &record.alerts);
+    hash.get(..16).unwrap_or(&hash).to_owned()
+}
+
+fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
+    let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
+    let events = files.standing_events();
+    curves::said(&of_run::observed(metric, &files.metrics, &events, &files.telemetry, extent))
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
@@ -413,16 +402,8 @@ fn failure(files: &RunFiles) -> Option<Failure> {
         _ => return None,
     }
     let end = cause::last_end(&files.seen.attempts)?;
-    let failed = cause::failed(&files.events, end.attempt);
     let cause = cause::of_end(end, &files.events).unwrap_or(Cause::Failed);
-    let why = Some(end.why.trim().to_owned()).filter(|why| !why.is_empty());
-    let message = match (failed, &files.seen.status) {
-        (_, Status::Killed { signal }) => why.unwrap_or_else(|| format!("ended by {}", say::signal(*signal))),
-        (Some((_, message)), _) => message.to_owned(),
-        (None, _) => {
-            why.or_else(|| last_line(&files.stderr)).unwrap_or_else(|| "no reason was written".into())
-        }
-    };
+    let message = reason::of(&files.seen);
     let advice = cause.advice(&format!("{}/{}", files.dir().experiment(), files.dir().name()));
     let hint = match files.checkpoints.last() {
         Some((step, _)) => format!("{advice}; checkpoint {step} is good"),
@@ -444,10 +425,6 @@ fn last_words(files: &RunFiles) -> String {
     let text = if files.stderr.trim().is_empty() { &files.log } else { &files.stderr };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
-}
-
-fn last_line(text: &str) -> Option<String> {
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

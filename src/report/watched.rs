@@ -59,3 +59,8 @@ pub fn missed(runs: &[&RunSummary], root: &str) -> Vec<BudgetRow> {
     let all = runs.iter().flat_map(|run| budgets(run, root));
     all.filter(|row| !row.met).take(MOST).collect()
 }
+
+/// How many of these runs have missed a budget.
+pub fn missing(runs: &[&RunSummary]) -> usize {
+    runs.iter().filter(|run| run.budgets.iter().any(|verdict| !verdict.met)).count()
+}

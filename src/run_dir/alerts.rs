@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::records::{Event, What};
+use super::standing::standing;
 use super::{RunDir, read};
 use crate::experiment::alert::Action;
 
@@ -30,19 +31,12 @@ pub fn read(dir: &RunDir) -> Vec<Told> {
     told(&lines(&dir.events()), &lines(&dir.alerts()))
 }
 
-/// Events of steps that still count: what a later attempt overtook by going on from an earlier
-/// checkpoint is left out.
-pub fn standing(events: &[Event]) -> Vec<&Event> {
-    let mut standing: Vec<&Event> = Vec::new();
-    for event in events {
-        match event.what {
-            What::Resumed { checkpoint } => standing.retain(|earlier| earlier.step <= checkpoint),
-            What::Started => standing.clear(),
-            _ => {}
-        }
-        standing.push(event);
+/// What was seen, with the rule's name before it where it has one of its own.
+pub fn named(rule: Option<&str>, message: &str) -> String {
+    match rule.filter(|rule| !message.contains(rule)) {
+        Some(rule) => format!("{rule}: {message}"),
+        None => message.to_owned(),
     }
-    standing
 }
 
 impl Told {
@@ -57,6 +51,11 @@ impl Told {
             }),
             _ => None,
         }
+    }
+
+    /// What was seen, and by which rule.
+    pub fn named(&self) -> String {
+        named(self.rule.as_deref(), &self.message)
     }
 
     /// What was done about it, in words; empty where that was nothing.

@@ -7,6 +7,7 @@ use super::RunDir;
 use super::checkpoint::chained;
 use super::read::{self, ReadError};
 use super::records::{Attempt, Event, Start, What};
+use super::standing::standing;
 use super::verdict::{Difference, Verdict};
 use crate::experiment::settings::Precision;
 use crate::say;
@@ -29,17 +30,10 @@ pub fn trail(events: &[Event]) -> Vec<Point> {
     // The step that the present attempt began after, and the attempt that had come to it.
     let mut came_from: Option<(u64, u32)> = None;
     let mut before: Option<u32> = None;
-    for event in events {
+    for event in standing(events) {
         match &event.what {
-            What::Started => {
-                trail.clear();
-                came_from = None;
-            }
-            What::Resumed { checkpoint } => {
-                trail.retain(|point| point.step <= *checkpoint);
-                if came_from.is_none_or(|(step, _)| step != *checkpoint) {
-                    came_from = before.map(|attempt| (*checkpoint, attempt));
-                }
+            What::Resumed { checkpoint } if came_from.is_none_or(|(step, _)| step != *checkpoint) => {
+                came_from = before.map(|attempt| (*checkpoint, attempt));
             }
             What::Checkpointed { history, weights, .. } => {
                 let made_before = came_from.filter(|(step, _)| *step == event.step);

@@ -65,6 +65,16 @@ pub fn is_held(path: &Path) -> bool {
     matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 
+/// A child that another test forks at this moment holds a copy of every descriptor until it execs.
+#[cfg(test)]
+pub(crate) fn wait_until_free(path: &Path) {
+    let begun = std::time::Instant::now();
+    while is_held(path) {
+        assert!(begun.elapsed().as_secs() < 60, "the lock is still held");
+        std::thread::yield_now();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +90,7 @@ mod tests {
         assert!(try_lock(&path).unwrap().is_none());
         assert!(try_shared(&path).unwrap().is_none());
         drop(lock);
-        assert!(!is_held(&path));
+        wait_until_free(&path);
         let shared = try_shared(&path).unwrap().expect("nobody else has it");
         assert!(!is_held(&path), "whoever shares it is no worker");
         assert!(try_lock(&path).unwrap().is_none(), "no worker can start");

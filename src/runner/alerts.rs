@@ -10,6 +10,7 @@ use crate::experiment::Alert;
 use crate::experiment::alert::Action;
 use crate::experiment::alert::condition::{Subject, Telemetry};
 use crate::experiment::alert::watch::{Fired, Watch};
+use crate::run_dir::alerts::named;
 use crate::run_dir::records::{Ask, BatchEvent, Event, What};
 use crate::run_dir::{RunDir, read};
 
@@ -114,7 +115,9 @@ pub fn untold(heard: Vec<Event>, told: &[BatchEvent], run: &RunDir, attempt: u32
     };
     let told: Vec<&str> = told.iter().filter(is_of_run).map(|line| &*line.message).collect();
     let is_told = |event: &Event| match &event.what {
-        What::Alert { message, action, .. } => told.contains(&&*line(Some(event.step), message, *action)),
+        What::Alert { message, rule, action } => {
+            told.contains(&&*line(Some(event.step), rule.as_deref(), message, *action))
+        }
         _ => true,
     };
     let is_news = |event: &Event| event.attempt == attempt && now - event.time <= NEWS_SECONDS;
@@ -131,7 +134,7 @@ pub fn ask(action: Action) -> Option<Ask> {
 }
 
 /// An alert as one line says it: `at step 500: val/loss > 5: it is 6.2 (stops)`.
-pub fn line(step: Option<u64>, message: &str, action: Option<Action>) -> String {
+pub fn line(step: Option<u64>, rule: Option<&str>, message: &str, action: Option<Action>) -> String {
     let at = step.map(|step| format!("at step {}: ", crate::say::count(step))).unwrap_or_default();
     let done = match action {
         Some(Action::Pause) => " (pauses)",
@@ -139,7 +142,7 @@ pub fn line(step: Option<u64>, message: &str, action: Option<Action>) -> String 
         Some(Action::ReduceLr) => " (lowers the learning rate)",
         Some(Action::Warn) | None => "",
     };
-    format!("{at}{message}{done}")
+    format!("{at}{}{done}", named(rule, message))
 }
 
 #[cfg(test)]

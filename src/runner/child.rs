@@ -113,15 +113,6 @@ mod tests {
         command
     }
 
-    /// A child that another test forks at this moment holds a copy of every descriptor until it execs.
-    fn wait_until_free(path: &Path) {
-        let begun = std::time::Instant::now();
-        while lock::is_held(path) {
-            assert!(begun.elapsed().as_secs() < 60, "the lock is still held");
-            std::thread::yield_now();
-        }
-    }
-
     #[test]
     fn the_lock_lives_in_the_child_until_its_sigkill() {
         let folder = tempfile::tempdir().unwrap();
@@ -134,7 +125,7 @@ mod tests {
             handle.kill().unwrap();
             let status = child.wait().await.unwrap();
             assert_eq!(status.signal(), Some(9));
-            wait_until_free(&path);
+            lock::wait_until_free(&path);
             handle.kill().expect("a process that is gone needs no signal");
         });
     }
@@ -150,7 +141,7 @@ mod tests {
             let (mut child, _) = spawn(shell("exit 3"), held, &log).unwrap();
             assert_eq!(child.wait().await.unwrap().code(), Some(3));
             // The bystander must not keep it.
-            wait_until_free(&path);
+            lock::wait_until_free(&path);
             bystander.kill().await.unwrap();
         });
     }

@@ -132,7 +132,7 @@ impl GpuMemories {
             let told_of = |process: Option<u32>| process.and_then(|process| memory.of(process));
             let told: u64 = holders.iter().filter_map(|(process, _)| told_of(*process)).sum();
             // What would be free if those told of were gone: no growth of theirs changes it.
-            let net = memory.free + told;
+            let net = (memory.free + told).min(memory.total);
             looked.returning.retain(|returning| {
                 let waited = at.checked_duration_since(returning.since);
                 // A little may have been taken by others meanwhile.

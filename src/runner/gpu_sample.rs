@@ -6,8 +6,9 @@ use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::struct_wrappers::device::{MemoryInfo, ProcessInfo};
 
-use super::devices::memory::DeviceMemory;
+use super::devices::memory::{DeviceMemory, steady};
 
 /// A value that the driver does not know is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,17 +58,7 @@ impl<'nvml> Gauges<'nvml> {
     fn read(mut self) -> GpuSample {
         let milli = |value: u32| known_u32(value).map(|value| f64::from(value) / 1e3);
         let number = |value: u32| known_u32(value).map(f64::from);
-        let memory = self.ask(Device::memory_info);
-        let processes = self.ask(Device::running_compute_processes).map(|processes| {
-            let process = |process: nvml_wrapper::struct_wrappers::device::ProcessInfo| GpuProcess {
-                process: process.pid,
-                memory_bytes: match process.used_gpu_memory {
-                    UsedGpuMemory::Used(bytes) => known_u64(bytes),
-                    UsedGpuMemory::Unavailable => None,
-                },
-            };
-            processes.into_iter().map(process).collect::<Vec<GpuProcess>>()
-        });
+        let (memory, processes) = steady(|| self.holders());
         let held = |process: &GpuProcess| Some((process.process, process.memory_bytes?));
         let sample = GpuSample {
             use_percent: self.ask(Device::utilization_rates).and_then(|rates| percent(rates.gpu)),
@@ -93,6 +84,23 @@ impl<'nvml> Gauges<'nvml> {
         };
         // What it said before it went is nothing to count on.
         if self.lost { GpuSample { lost: true, ..GpuSample::default() } } else { sample }
+    }
+
+    /// What was free before its processes were asked for and after, with the memory and the processes.
+    fn holders(&mut self) -> (Option<u64>, Option<u64>, (Option<MemoryInfo>, Option<Vec<GpuProcess>>)) {
+        let before = self.ask(Device::memory_info).map(|memory| memory.free);
+        let processes = self.ask(Device::running_compute_processes).map(|processes| {
+            let process = |process: ProcessInfo| GpuProcess {
+                process: process.pid,
+                memory_bytes: match process.used_gpu_memory {
+                    UsedGpuMemory::Used(bytes) => known_u64(bytes),
+                    UsedGpuMemory::Unavailable => None,
+                },
+            };
+            processes.into_iter().map(process).collect::<Vec<GpuProcess>>()
+        });
+        let memory = self.ask(Device::memory_info);
+        (before, memory.as_ref().map(|memory| memory.free), (memory, processes))
     }
 
     /// One answer. A GPU that is lost is asked nothing more: each question may take its time.

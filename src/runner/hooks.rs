@@ -26,8 +26,8 @@ pub use occasion::{Occasion, Place};
 const AT_ONCE: usize = 4;
 /// Hooks that wait. Further ones are left out, and said to be.
 const WAITING: usize = 64;
-/// What a hook that reached its timeout is given to be ended and told of.
-const GRACE: Duration = Duration::from_secs(1);
+/// What a hook that reached its timeout is given to be ended and told of, on a machine that is busy.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The hooks of a batch.
 pub struct Hooks {

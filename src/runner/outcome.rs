@@ -3,13 +3,13 @@
 use super::Selection;
 use super::interrupt::Ending;
 use super::schedule::{Decision, Reason};
-use super::tracked::{self, Tracked};
+use super::tracked::Tracked;
 use crate::exit::Exit;
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::Stage;
-use crate::run_dir::{RunDir, Status, requests};
+use crate::run_dir::{RunDir, Status, reason, requests};
 
 /// A run that is not finished when the batch has ended.
 #[derive(Clone, Debug)]
@@ -87,14 +87,14 @@ impl Outcome {
         self.ending == Ending::Open && !self.is_drained && !self.has_stopped_itself
     }
 
-    /// What the shell is told.
+    /// What the shell is told: what became of the runs. A signal counts only where it left something to do.
     pub fn exit(&self) -> Exit {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
         let goes_on = |status: &Status| {
             matches!(status, Status::Waiting { .. } | Status::Lost | Status::Running { .. })
         };
         match self.ending {
-            Ending::Now(interrupt) => interrupt.exit(),
+            Ending::Now(interrupt) if any(goes_on) => interrupt.exit(),
             Ending::Asked if any(goes_on) => Exit::TryAgain,
             _ if any(failed) || !self.missed.is_empty() => Exit::RunsFailed,
             _ if any(goes_on) => Exit::TryAgain,
@@ -121,7 +121,7 @@ impl LeftRun {
             (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
             (None, _, Some(reason)) => reason.to_string(),
             (None, Status::Lost, None) => {
-                tracked::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
+                reason::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
             }
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
@@ -220,7 +220,9 @@ mod tests {
         assert_eq!(code(Ending::Asked, std::slice::from_ref(&failed)), 100, "all others were done by then");
         assert_eq!(code(Ending::Asked, &[]), 0);
         assert_eq!(code(Ending::Now(Interrupt::Int), std::slice::from_ref(&waiting)), 130);
-        assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting]), 143);
+        assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting, failed.clone()]), 143);
+        assert_eq!(code(Ending::Now(Interrupt::Int), &[failed]), 100, "it came when all had ended");
+        assert_eq!(code(Ending::Now(Interrupt::Int), &[]), 0, "it came when all was done");
     }
 
     #[test]

@@ -11,13 +11,13 @@ use tokio::process::Child;
 use super::attempt::{self, Ended, Place, Witness};
 use super::child::{self, Handle};
 use super::program::Program;
-use super::tracked::{self, Killed};
+use super::tracked::Killed;
 use crate::data_files;
 use crate::run_dir::records::{Ask, Attempt, End, Environment, Event, Request, RunRecord, Start};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
 use crate::run_dir::write::{Durability, append_line, at};
-use crate::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
+use crate::run_dir::{RunDir, checkpoint, lock, machine, read, reason, scan};
 
 /// Readers hold the lock for moments; a worker holds it for longer than this.
 const LOCK_LIMIT: Duration = Duration::from_secs(1);
@@ -154,7 +154,7 @@ pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Res
     let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
     let seen = look_under_lock(dir, host);
     match (&seen.status, last_start(&seen.attempts)) {
-        (Status::Lost, Some(start)) if tracked::elsewhere(&seen).is_none() => {
+        (Status::Lost, Some(start)) if reason::elsewhere(&seen).is_none() => {
             let end = end(dir, start.attempt, None, killed, &Witness::default());
             write_end(dir, &end).map(|()| Some(end))
         }

@@ -7,6 +7,7 @@ use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::tracked::Tracked;
 use super::view::LiveRun;
+use crate::curves::{Extent, Kind, of_run};
 use crate::run_dir::Status;
 use crate::run_dir::records::{Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
 use crate::run_dir::status::{end_of, last_start};
@@ -145,6 +146,25 @@ pub fn achieved(result: &RunResult) -> String {
     format!(" in {time}{value}{early}")
 }
 
+/// Sentences about the curves that stand in the terminal when a run has ended: what was more than plain.
+const SENTENCES: usize = 4;
+/// Tables with more bytes than this are not read for it while other runs are at work.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// What the curves of a run that has ended did, beside its best value; nothing of one that goes on.
+pub fn curves(run: &Tracked) -> Vec<String> {
+    let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let is_over = !matches!(run.seen.status, Status::Waiting { .. } | Status::Running { .. });
+    let Ok(record) = run.seen.record.as_ref() else { return Vec::new() };
+    if !is_over || size(run.dir.metrics()) + size(run.dir.telemetry()) > MOST_BYTES {
+        return Vec::new();
+    }
+    let told = of_run::read(&run.dir, &record.settings.checkpoint.best, Extent::Whole);
+    let plain = [Kind::Course, Kind::OtherCourse];
+    let told = told.into_iter().filter(|said| !plain.contains(&said.kind));
+    told.take(SENTENCES).map(|said| say::plain(&said.text)).collect()
+}
+
 /// What a batch plans to do for a run; nothing where it has finished.
 pub fn plan_entry(run: &Tracked, rates: &Rates) -> Option<PlanEntry> {
     if run.seen.status == Status::Finished {
@@ -219,5 +239,25 @@ mod tests {
         let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
         assert_eq!(state.end, Some(1100.0));
+    }
+
+    #[test]
+    fn at_a_runs_end_its_curves_are_told_where_they_were_more_than_plain() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Workspace::new(folder.path()).run("x", "a");
+        std::fs::create_dir_all(dir.path()).unwrap();
+        replace_json(&dir.run_json(), &sample_record("x", "a"), Durability::Rebuildable).unwrap();
+        let row = |step: u32| {
+            format!(
+                "{step},{}\n",
+                if step == 60 { "nan".to_owned() } else { format!("{}", 3.0 / f64::from(step)) }
+            )
+        };
+        let rows: String = (1..=100).map(row).collect();
+        std::fs::write(dir.metrics(), format!("step,train/loss\n{rows}")).unwrap();
+        assert!(curves(&Tracked::new(dir.clone(), "here")).is_empty(), "it waits: nothing has ended");
+        let mut run = Tracked::new(dir, "here");
+        run.seen.status = Status::Failed { code: 1 };
+        assert_eq!(curves(&run), ["Training loss was not finite in 1 row, first at step 60 (nan)."]);
     }
 }

@@ -17,9 +17,8 @@ use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{self, Stage, Status, Waiting, last_start};
-use crate::run_dir::{RunDir, machine, read, split};
-use crate::say;
+use crate::run_dir::status::{Stage, Status, Waiting, last_start};
+use crate::run_dir::{RunDir, read, reason, split};
 
 pub use holder::{has_open, holder};
 
@@ -461,34 +460,13 @@ pub fn skip(
     });
 }
 
-/// Why a lost run may not be started here: its worker may live on, on a machine that sleeps or whose
-/// files come late, and two workers would write the same files.
-pub fn elsewhere(seen: &Seen) -> Option<String> {
-    let start = lost_elsewhere(seen)?;
-    let heard = seen.progress.as_ref().map_or(start.time, |progress| progress.time);
-    let since = say::duration((scan::now() - heard).max(0.0));
-    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
-    Some(format!(
-        "it began on {}, last heard of {since} ago: it goes on there by itself if that machine only sleeps \
-         (if it is gone for good: overnight retry {name})",
-        start.host
-    ))
-}
-
-fn lost_elsewhere(seen: &Seen) -> Option<&Start> {
-    if seen.status != Status::Lost {
-        return None;
-    }
-    status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id())
-}
-
 /// What may be done about a run without a worker. A failed one is tried again at most once in a batch
 /// that is asked to, however it ends then.
 pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standing {
     match &seen.status {
         Status::Finished => Standing::Finished,
         Status::Waiting { .. } => Standing::Waiting,
-        Status::Lost => match elsewhere(seen) {
+        Status::Lost => match reason::elsewhere(seen) {
             Some(reason) => Standing::Held(reason),
             None => Standing::Lost,
         },

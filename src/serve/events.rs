@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Messages kept for those who come back.
 const KEPT: usize = 256;
@@ -29,6 +29,8 @@ struct Shared {
     session: String,
     state: Mutex<State>,
     sender: broadcast::Sender<Arc<str>>,
+    /// Whether the files have been looked at once, so that a change of theirs can be seen.
+    watches: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +48,7 @@ impl Default for Changes {
                 session: format!("{:x}", started.as_nanos()),
                 state: Mutex::default(),
                 sender: broadcast::channel(64).0,
+                watches: watch::channel(false).0,
             }),
         }
     }
@@ -67,6 +70,18 @@ impl Changes {
         }
         // Sent under the lock: whoever subscribes sees a change once, replayed or live.
         let _ = self.shared.sender.send(frame.into());
+    }
+
+    /// From now on each change is told.
+    pub(super) fn begin(&self) {
+        self.shared.watches.send_replace(true);
+    }
+
+    /// Waits for that. What changed before is known to nobody: a page that was told to look at everything
+    /// earlier would not hear of it.
+    pub(super) async fn begun(&self) {
+        // We hold a sender ourselves.
+        drop(self.shared.watches.subscribe().wait_for(|watches| *watches).await);
     }
 
     /// Tells that the last build failed and why, or that builds succeed again.
@@ -190,6 +205,19 @@ mod tests {
         assert_eq!(told.matches("data: ").count(), 2, "{told}");
         assert!(told.contains(r#"{"paths":["index.html"],"missed":false}"#));
         assert!(told.contains(r#""a\nb""#), "{told}");
+    }
+
+    #[tokio::test]
+    async fn who_comes_before_the_first_look_at_the_files_waits_for_it() {
+        let changes = changes();
+        tokio::select! {
+            biased;
+            () = changes.begun() => panic!("nobody has looked yet"),
+            () = std::future::ready(()) => {}
+        }
+        let (waits, begins) = (changes.begun(), async { changes.begin() });
+        tokio::join!(waits, begins);
+        changes.begun().await;
     }
 
     #[tokio::test]

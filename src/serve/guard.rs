@@ -140,6 +140,7 @@ impl Guard {
         let Ok(_place) = self.streams.try_acquire() else {
             return Err(Refusal::TooManyStreams);
         };
+        self.changes.begun().await;
         let (opening, mut listener) = self.changes.listen(head.header("last-event-id"));
         let start = format!(
             "HTTP/1.1 200 OK\r\n{HEADERS}Content-Type: text/event-stream\r\n\

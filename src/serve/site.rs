@@ -58,6 +58,7 @@ fn look(root: &Path, changes: &Changes, sender: &mpsc::Sender<Signal>, received:
     let mut watched = Watched::default();
     watched.follow(root, sender);
     seen.scan(root);
+    changes.begin();
     let mut scanned = Instant::now();
     loop {
         let pause = match watched.watcher {

@@ -123,12 +123,17 @@ impl Chrome {
         self.client.execute(statements, vec![]).await.unwrap_or_else(|error| panic!("{statements}: {error}"));
     }
 
-    /// Waits until an expression is true in the page.
+    /// Waits until an expression is true in the page. One that cannot be told is not true yet: a page that
+    /// loads anew has nothing in it for a moment.
     pub async fn until(&self, what: &str, expression: &str) {
         let started = Instant::now();
         let mut looks = tokio::time::interval(PAUSE);
-        while !self.is(expression).await {
-            assert!(started.elapsed() < LIMIT, "{what} never came");
+        loop {
+            let seen = self.client.execute(&format!("return {expression}"), vec![]).await;
+            if matches!(seen, Ok(Value::Bool(true))) {
+                return;
+            }
+            assert!(started.elapsed() < LIMIT, "{what} never came; the last look at {expression}: {seen:?}");
             looks.tick().await;
         }
     }

@@ -42,7 +42,7 @@ fn a_page_that_is_hidden_closes_its_stream_and_catches_up_when_it_is_seen_again(
 
         chrome.restore().await;
         chrome.until("the new row", new_row).await;
-        assert_eq!(chrome.number(OPEN_STREAMS).await, 1.0);
+        chrome.until("its stream", &format!("{OPEN_STREAMS} === 1")).await;
     });
 }
 

@@ -64,7 +64,17 @@ fn a_rule_stops_a_run_at_its_row_and_a_resumed_one_goes_on_from_there() {
         let end = &ends(&run)[0];
         assert_eq!((end.code, end.checkpoint, end.why.as_str()), (Some(75), Some(3), "ended by alert: low"));
         let status = workspace.spawn(&["status"]).wait().code(0).stdout;
-        assert!(status.contains("by alert: low; 1 alert at step 3"), "{status}");
+        assert!(
+            status.contains("by alert: low; 1 alert at step 3: low: train/loss < 1.4: it is 1.3333"),
+            "{status}"
+        );
+        let heard: Vec<String> = workspace
+            .events()
+            .into_iter()
+            .filter(|event| event.event == "alert")
+            .map(|event| event.message)
+            .collect();
+        assert!(heard[0].starts_with("at step 3: low: train/loss < 1.4"), "{heard:?}");
 
         workspace.spawn(&["resume", "x"]).wait().code(0);
         workspace.run(&[X]).code(0);

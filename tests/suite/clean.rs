@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use overnight::run_dir::{RunDir, checkpoint, lock};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::workspace::{Workspace, look, wait_until};
 
@@ -53,6 +54,8 @@ fn clean_follows_the_rules_of_the_workspace_and_deletes_nothing_unasked() {
     clean(&workspace, &["--yes"]).says("freed");
     assert_eq!(checkpoints(&workspace), [1; 2]);
     assert!(clean(&workspace, &[]).stdout.contains("nothing to clean"));
+    let stray = workspace.overnight(&["clean", "--all-but-best", "1", "--yes"]).code(2);
+    assert_eq!(stray.stderr, "error: there is no run 1; the number is written --all-but-best=1\n");
     clean(&workspace, &["--all-but-best", "--yes"]);
     assert_eq!(workspace.runs("x"), [workspace.seed("x", 1)], "the command line stands above the file");
 }
@@ -60,9 +63,18 @@ fn clean_follows_the_rules_of_the_workspace_and_deletes_nothing_unasked() {
 #[test]
 fn rules_are_applied_after_each_run_when_asked_and_the_report_shows_what_is_left() {
     let workspace = Workspace::new()
-        .experiment("x", 8, &[3, 1, 2], "")
+        .experiment("x", 8, &[3, 1, 2], "s2:hold@3")
         .file("overnight.toml", "[retention]\napply = true\ncheckpoints = 1\nbest = 1\n");
-    let output = workspace.spawn(&["run", "--plain", X]).wait().code(0).says("cleaned  ");
+    let runner = workspace.spawn(&["run", "--plain", X]);
+    // What is deleted aside has all its time while the last run is at work.
+    wait_until("the first has been deleted, and the last is at work", || {
+        workspace.batches() == 1
+            && workspace.events().iter().any(|event| event.event == "deleted")
+            && workspace.runs("x").iter().any(|run| crate::workspace::step(run) == 3)
+    });
+    let worker = Pid::from_raw(runner.children("train")[0]).unwrap();
+    kill_process(worker, Signal::KILL).unwrap();
+    let output = runner.wait().code(0).says("cleaned  ");
     let left = workspace.runs("x");
     assert_eq!(left, [workspace.seed("x", 1)]);
     assert_eq!(checkpoint::steps(&left[0]), [8]);
@@ -110,7 +122,7 @@ fn a_run_that_another_waits_for_stays_until_that_is_done() {
     wait_until("it is at work", || crate::workspace::step(&workspace.seed("y", 1)) == 1);
     clean(&workspace, &["y", "x", "--yes"]).says(&format!("runs/{y} stays: a worker lives there"));
     assert_eq!((workspace.words("x"), workspace.words("y")), (vec!["finished"], vec!["running"]));
-    runner.signal(rustix::process::Signal::INT);
+    runner.signal(Signal::INT);
     runner.wait().code(75);
     clean(&workspace, &["y", "--yes"]).says("waiting, it can go on (overnight stop");
     workspace.run(&[]).code(0);
@@ -125,7 +137,7 @@ fn old_runs_go_but_not_those_that_can_go_on() {
     wait_until("the third holds", || {
         workspace.runs("x").len() == 3 && crate::workspace::step(&workspace.seed("x", 3)) == 3
     });
-    runner.signal(rustix::process::Signal::INT);
+    runner.signal(Signal::INT);
     runner.wait().code(75);
     age(&workspace.path("runs"), 40);
     assert!(clean(&workspace, &["--older-than", "41"]).stdout.contains("nothing to clean"));
@@ -179,6 +191,8 @@ fn what_killed_processes_left_is_named_and_goes() {
     );
     assert!(workspace.path("runs/x/.new-fresh").exists(), "somebody may be queueing");
     drop(worker);
+    // A process that another test starts this moment may have inherited it.
+    wait_until("nobody holds the lock", || !lock::is_held(&run.alive_lock()));
     clean(&workspace, &["--yes"]);
     assert!(
         !damaged.exists()

@@ -37,7 +37,7 @@ fn a_wrong_file_is_refused_with_its_place_and_nothing_starts() {
         "experiments/bad.toml",
         "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n[train]\nstesp = 3\n",
     );
-    for verb in ["run", "queue", "plan", "check"] {
+    for verb in ["run", "queue", "plan"] {
         let output = overnight(&workspace, &[verb, "experiments/good.toml", "experiments/bad.toml"]).code(78);
         assert_eq!(
             output.stderr,
@@ -238,4 +238,15 @@ fn a_model_that_cannot_be_held_in_memory_is_warned_of() {
     assert!(warning.contains("lower model.hidden"), "{warning}");
     let json = workspace.overnight(&["check", "--json", "experiments/x.toml"]).code(0).stdout;
     assert!(json.contains("this machine has"), "{json}");
+}
+
+#[test]
+fn runs_that_were_finished_before_are_named_with_the_way_to_train_them_again() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    let run = |workspace: &Workspace| workspace.run(&["experiments/x.toml"]).code(0).stderr;
+    assert!(!run(&workspace).contains("--again"));
+    assert!(run(&workspace).contains("this run was finished before (--again trains it once more)\n"));
+    let workspace = workspace.experiment("x", 4, &[1, 2], "");
+    assert!(run(&workspace).contains("1 of 2 runs were finished before (--again trains it once more)\n"));
+    assert!(run(&workspace).contains("all 2 runs were finished before (--again trains them once more)\n"));
 }

@@ -9,7 +9,7 @@ use overnight::run_dir::checkpoint::steps;
 use rustix::process::Signal;
 
 use crate::namespace::{mount_small_disk, with_own_mounts};
-use crate::workspace::{Running, Workspace, ends, look, starts, step, wait_until};
+use crate::workspace::{Running, Workspace, ends, look, starts, step, wait_to_see, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -32,8 +32,9 @@ fn on_a_small_disk(notes: &str, seeds: &[u64]) -> Option<Workspace> {
 
 fn held(workspace: &Workspace, runner: &Running) {
     wait_until("the queue is held", || runner.said().contains("it goes on when there is room"));
-    let status = workspace.overnight(&["status"]).code(0).stdout;
-    assert!(status.contains("the disk of runs/ has") && status.contains("free"), "{status}");
+    // It says so at once, and writes it down within a second.
+    let status = || workspace.overnight(&["status"]).code(0).stdout;
+    wait_to_see("status says so, too", status, |status| status.contains("the disk of runs/ has"));
 }
 
 fn nothing_half_written(run: &overnight::run_dir::RunDir) {

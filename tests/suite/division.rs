@@ -6,7 +6,7 @@ use overnight::run_dir::{read, scan};
 use rustix::process::Signal;
 
 use crate::namespace::{cover, with_own_mounts};
-use crate::workspace::{Running, Workspace, starts, step, wait_until};
+use crate::workspace::{Running, Workspace, is_alive, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -214,8 +214,7 @@ fn a_person_who_ends_the_batch_does_not_wait_for_a_measurement() {
         !probes.is_empty()
     });
     end(runner);
-    let is_gone = |process: &i32| !std::path::Path::new(&format!("/proc/{process}/cmdline")).exists();
-    wait_until("the probe is gone", || probes.iter().all(is_gone));
+    wait_until("the probe is gone", || !probes.iter().any(is_alive));
     assert_eq!(starts(&workspace.seed("x", 1)).len(), 0);
 }
 
@@ -231,8 +230,7 @@ fn a_measurement_ends_with_its_batch_also_where_the_runner_goes_on() {
     });
     workspace.overnight(&["pause", "--all"]).code(0);
     wait_until("the batch is over", || workspace.batch_record().end.is_some());
-    let is_gone = |process: &i32| !std::path::Path::new(&format!("/proc/{process}/cmdline")).exists();
-    wait_until("the probe is gone", || probes.iter().all(is_gone));
+    wait_until("the probe is gone", || !probes.iter().any(is_alive));
     runner.signal(Signal::INT);
     drop(runner.wait());
 }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::gpus::stand_in;
-use crate::workspace::{Running, Workspace, ends, starts, step, wait_until};
+use crate::workspace::{Running, Workspace, ends, starts, step, wait_to_see, wait_until};
 
 const X: &str = "experiments/x.toml";
 pub const FIRST: &str = "GPU-aaaa1111";
@@ -101,10 +101,10 @@ fn a_run_whose_gpu_is_lost_goes_on_at_the_same_bits_on_another_of_its_model() {
     wait_until("the first one holds", || workspace.runs("x").iter().any(|run| step(run) == 4));
     wait_until("the loss is told", || event(&workspace, "gpu-lost").is_some());
     let lost = workspace.seed("x", 2);
-    wait_until("it is known to wait", || {
-        workspace.queue_state().waiting.iter().any(|run| run.run == lost.name())
+    let waiting = || workspace.queue_state().waiting;
+    wait_to_see("it waits for the other one, which will do", waiting, |waiting| {
+        waiting.iter().any(|run| run.run == lost.name() && run.reason == "for a free Stub 80GB")
     });
-    assert_eq!(workspace.queue_state().waiting[0].reason, "for a free Stub 80GB", "the other one will do");
     let words = event(&workspace, "gpu-lost").unwrap().message;
     assert!(words.starts_with("GPU 1 was lost"), "{words}");
     assert!(words.ends_with("reset it (nvidia-smi --gpu-reset -i 1) or reboot"), "{words}");

@@ -6,9 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::workspace::{Workspace, wait_until};
+use crate::workspace::{Workspace, is_alive, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -82,15 +83,11 @@ fn the_end_is_told_when_its_report_is_there() {
 fn a_hook_that_hangs_is_ended_with_all_it_started_and_harms_no_run() {
     let workspace = with_hooks(
         Workspace::new().experiment("x", 2, &[1, 2, 3], ""),
-        "[[hooks]]\non = [\"run-finished\"]\ntimeout_seconds = 1\n\
+        "[[hooks]]\non = [\"run-finished\"]\ntimeout_seconds = 5\n\
          command = 'echo $$ >> hung; sleep 600 & echo $! >> hung; wait'\n",
     );
-    workspace.run(&[X]).code(0).says("hook     command echo $$ >> hung; sleep 600 & echo $! >> hung; wait, on run-finished failed: ended after 1.0 s: it hung");
+    workspace.run(&[X]).code(0).says("hook     command echo $$ >> hung; sleep 600 & echo $! >> hung; wait, on run-finished failed: ended after 5.0 s: it hung");
     assert_eq!(workspace.words("x"), ["finished"; 3]);
-    let order = names(&workspace);
-    let place = |name: &str| order.iter().position(|event| event == name).unwrap();
-    let started = order.iter().rposition(|event| event == "run-started").unwrap();
-    assert!(started < place("hook-failed"), "no run waited for a hook: {order:?}");
     let processes = fs::read_to_string(workspace.path("hung")).unwrap();
     assert_eq!(processes.lines().count(), 6);
     for process in processes.lines() {
@@ -98,20 +95,13 @@ fn a_hook_that_hangs_is_ended_with_all_it_started_and_harms_no_run() {
     }
 }
 
-/// Whether a process is there and no zombie.
-fn is_alive(process: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
-}
-
 #[test]
 fn hooks_beyond_what_can_wait_are_left_out_at_the_end() {
-    let workspace = with_hooks(
-        Workspace::new().experiment("x", 2, &[1, 2, 3, 4, 5, 6], ""),
-        "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3\ncommand = [\"sleep\", \"600\"]\n",
-    );
+    // All of them wait from the same moment on, and more than can hang one after the other in that time.
+    let hook = "[[hooks]]\non = [\"batch-finished\"]\ntimeout_seconds = 3\ncommand = [\"sleep\", \"600\"]\n";
+    let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1], ""), &hook.repeat(16));
     workspace.run(&[X]).code(0).says("of the hooks were not carried out to their end");
-    assert_eq!(workspace.words("x"), ["finished"; 6]);
+    assert_eq!(workspace.words("x"), ["finished"]);
 }
 
 #[test]
@@ -276,16 +266,17 @@ fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let hook = |port: u16, rest: &str| {
+    // Who answers has all the time he needs.
+    let hook = |port: u16, seconds: u32, rest: &str| {
         format!(
-            "[[hooks]]\non = [\"run-finished\"]\nwebhook = \"http://127.0.0.1:{port}/\"\ntimeout_seconds = 1\n{rest}\n"
+            "[[hooks]]\non = [\"run-finished\"]\nwebhook = \"http://127.0.0.1:{port}/\"\ntimeout_seconds = {seconds}\n{rest}\n"
         )
     };
     let hooks = [
-        hook(port, ""),
-        hook(nobody, ""),
-        hook(port, "headers = { Authorization = \"${NO_SUCH_TOKEN}\" }"),
-        hook(without_tls(), "").replace("http://", "https://"),
+        hook(port, 1, ""),
+        hook(nobody, 60, ""),
+        hook(port, 60, "headers = { Authorization = \"${NO_SUCH_TOKEN}\" }"),
+        hook(without_tls(), 60, "").replace("http://", "https://"),
     ];
     let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1, 2], ""), &hooks.concat());
     let output = workspace.run(&[X]).code(0);
@@ -298,26 +289,57 @@ fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
         assert!(output.stderr.contains(expected), "{expected} is not in\n{}", output.stderr);
     }
     assert_eq!(workspace.words("x"), ["finished"; 2]);
-    let order = names(&workspace);
-    let started = order.iter().rposition(|event| event == "run-started").unwrap();
-    assert_eq!(order.iter().filter(|name| *name == "hook-failed").count(), 8);
-    assert!(order[started..].iter().any(|name| name == "hook-failed"), "{order:?}");
+    assert_eq!(names(&workspace).iter().filter(|name| *name == "hook-failed").count(), 8);
+}
+
+/// Hooks that hang for longer than any test, and write down which processes they are.
+const HANGS: &str = "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3600\n\
+                     command = 'echo $$ >> hung; exec sleep 3600'\n";
+
+/// The processes of those that hang so far, whole lines only.
+fn hung(workspace: &Workspace) -> Vec<String> {
+    let text = fs::read_to_string(workspace.path("hung")).unwrap_or_default();
+    let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    lines.map(str::to_owned).collect()
+}
+
+fn are_gone(workspace: &Workspace) {
+    wait_until("what hung is gone", || !hung(workspace).iter().any(is_alive));
 }
 
 #[test]
-fn a_second_signal_waits_for_no_hook() {
-    let workspace = with_hooks(
-        Workspace::new().experiment("x", 4, &[1, 2], "s2:deaf@2"),
-        "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3600\ncommand = 'echo $$ >> hung; exec sleep 3600'\n",
-    );
+fn no_run_waits_for_a_hook_and_a_second_signal_does_not_either() {
+    // It hears no signal: a worker still lives when the second one comes.
+    let workspace = with_hooks(Workspace::new().experiment("x", 4, &[1, 2], "s2:deaf@2"), HANGS);
     let runner = workspace.start(&[X]);
     wait_until("a hook hangs and the second run is at work", || {
-        workspace.path("hung").exists() && crate::workspace::step(&workspace.seed("x", 2)) == 2
+        hung(&workspace).len() == 1 && step(&workspace.seed("x", 2)) == 2
     });
-    runner.signal(rustix::process::Signal::INT);
+    runner.signal(Signal::INT);
     wait_until("the first signal is seen", || runner.said().contains("starting nothing new"));
-    runner.signal(rustix::process::Signal::INT);
+    runner.signal(Signal::INT);
     runner.wait().code(130).says("1 of the hooks were not carried out to their end");
-    let processes = fs::read_to_string(workspace.path("hung")).unwrap();
-    wait_until("it is gone", || !is_alive(processes.trim()));
+    are_gone(&workspace);
+}
+
+#[test]
+fn a_signal_while_only_a_hook_is_waited_for_ends_that_and_leaves_the_exit_code_to_the_runs() {
+    // Done, and ended as asked: a run that pauses is no failure, a batch that was interrupted goes on later.
+    for (notes, is_interrupted, code) in [("", false, 0), ("s2:hold@2", true, 75)] {
+        let workspace = with_hooks(Workspace::new().experiment("x", 4, &[1, 2], notes), HANGS);
+        let runner = workspace.start(&[X]);
+        if is_interrupted {
+            wait_until("the second run holds", || {
+                workspace.runs("x").len() == 2 && step(&workspace.seed("x", 2)) == 2
+            });
+            runner.signal(Signal::INT);
+        }
+        let is_over = || workspace.batches() == 1 && workspace.batch_record().end.is_some();
+        let hooks = if is_interrupted { 2 } else { 3 };
+        wait_until("the batch is over and hooks hang", || is_over() && hung(&workspace).len() == hooks);
+        runner.signal(Signal::INT);
+        runner.wait().code(code).says(&format!("{hooks} of the hooks were not carried out to their end"));
+        assert_eq!(workspace.batch_record().exit_code, Some(code), "as it stood before the hooks");
+        are_gone(&workspace);
+    }
 }

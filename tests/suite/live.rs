@@ -66,7 +66,7 @@ impl Serving {
         let started = Instant::now();
         while !holds() {
             assert!(started.elapsed() < LIMIT, "{what} never came; {}", self.folder.path().display());
-            std::thread::yield_now();
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The report as a reader gets it: built from run directories alone.
 
 #[path = "../../benches/made_up.rs"]
-mod made_up;
+pub mod made_up;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -151,7 +151,8 @@ fn the_first_page_says_what_needs_somebody() {
     let page = place.page("index.html");
     assert!(page.contains("<h1>2 runs finished. One needs you.</h1>"));
     assert!(page.contains("the loss was not finite at step 300"));
-    assert!(page.contains("interrupted; goes on from its last checkpoint") && page.contains(">queued<"));
+    assert!(page.contains("goes on from its last checkpoint (overnight run)"));
+    assert!(page.contains(">queued (overnight run works the queue)<"));
     assert!(page.contains("The night") && page.contains(r#"class="bar bad""#));
 }
 
@@ -165,8 +166,12 @@ fn a_batch_between_two_runs_is_said_without_a_zero() {
     assert!(
         place.page("index.html").contains("<h1>2 of 5 runs done, none is running now. One needs you.</h1>")
     );
+    let whole = place.page("experiments/depth/index.html");
     let _alive = place.revive(1);
     place.build();
+    let page = place.page("experiments/depth/index.html");
+    assert!(page.contains(" leads so far: validation loss "), "{whole}\n{page}");
+    assert!(page.contains("At step ") && page.contains(", where both have been, "), "{page}");
     assert!(place.page("index.html").contains("<h1>1 of 5 runs done, 1 is running. One needs you.</h1>"));
 }
 
@@ -211,7 +216,7 @@ fn a_live_run_shows_its_new_row_and_reloads_without_scripts() {
     place.add_row(0, ROW);
     report.refresh(&Scope::Runs(vec![place.run(0)])).unwrap();
     let page = place.run_page(0);
-    assert!(page.contains("to 1.234"), "the chart's description ends at the new row");
+    assert!(page.contains("the last one is 1.234"), "the chart's description ends at the new row");
     assert!(page.contains(r#"<noscript><meta http-equiv="refresh""#));
     assert!(!place.run_page(1).contains("<noscript>"), "a finished run's page stays");
 }
@@ -237,7 +242,11 @@ fn values_that_are_not_finite_leave_a_marked_gap() {
     place.add_row(0, "610,1.22,1,1210,nan,inf,,,1e-4,0.5,412000\n620,1.22,1,1210,1.2,,,,1e-4,0.5,412000\n");
     place.build();
     let page = place.run_page(0);
-    assert!(page.contains(r#"class="gap c0""#) && page.contains("1 not finite"));
+    assert!(
+        page.contains(r#"class="gap c0""#)
+            && page.contains("Training loss was not finite in 1 row, first at step 610 (nan).")
+    );
+    assert!(page.contains("Validation loss is inf from step 610 on."));
     assert!(!page.contains("NaN"));
 }
 

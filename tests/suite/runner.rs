@@ -8,7 +8,7 @@ use overnight::run_dir::metrics::Metrics;
 use overnight::run_dir::records::{Ask, Device};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::workspace::{Workspace, ends, look, starts, step, wait_until};
+use crate::workspace::{Workspace, ends, is_alive, look, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -248,8 +248,9 @@ fn what_waits_has_a_reason_and_an_estimate() {
     workspace.run(&[X]).code(0);
     let workspace = workspace.experiment("x", 6, &[1, 2, 3], "s2:hold@3");
     let runner = workspace.start(&[X]);
-    let waits = || workspace.batches() == 2 && workspace.batch().queue_json().is_file();
-    wait_until("the queue has been told", || waits() && workspace.queue_state().waiting.len() == 1);
+    wait_until("the second batch has told its queue", || {
+        workspace.batches() == 2 && workspace.queue_state().waiting.len() == 1
+    });
     let state = workspace.queue_state();
     assert_eq!(state.waiting[0].run, workspace.seed("x", 3).name());
     assert_eq!(state.waiting[0].reason, "for a free slot");
@@ -354,11 +355,7 @@ fn the_watcher_of_the_report_ends_with_its_runner() {
     let watcher = runner.children("--watch")[0];
     wait_until("the run holds", || workspace.runs("x").iter().any(|run| step(run) == 2));
     runner.kill();
-    wait_until("the watcher is gone", || {
-        // A zombie that nobody waits for is gone, too.
-        let state = fs::read_to_string(format!("/proc/{watcher}/stat")).unwrap_or_default();
-        state.is_empty() || state.contains(") Z ")
-    });
+    wait_until("the watcher is gone", || !is_alive(watcher));
 }
 
 #[test]

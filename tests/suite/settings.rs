@@ -9,12 +9,11 @@ fn a_wrong_overnight_toml_is_refused_with_its_place_before_anything_begins() {
     let workspace = Workspace::new()
         .experiment("x", 2, &[1], "")
         .file("overnight.toml", "[runner]\nslots = 1\n\n[retention]\naply = true\n");
-    let verbs: [&[&str]; 8] = [
+    let verbs: [&[&str]; 7] = [
         &["check", X],
         &["queue", X],
         &["run", "--plain", X],
         &["run", "--plain"],
-        &["doctor"],
         &["clean"],
         &["serve"],
         &["plan", X],
@@ -27,6 +26,11 @@ fn a_wrong_overnight_toml_is_refused_with_its_place_before_anything_begins() {
             .says("did you mean `apply`?");
     }
     assert_eq!((workspace.runs("x").len(), workspace.batches()), (0, 0));
+    // The one who is asked what is wrong tells it among the rest.
+    let doctor = workspace.overnight(&["doctor"]).code(1).stdout;
+    let finding = "PROBLEM  settings    overnight.toml:5:1: [retention] has no setting `aply`\n";
+    assert!(doctor.contains(finding) && doctor.contains("did you mean `apply`?\n"), "{doctor}");
+    assert!(doctor.contains("  memory  "), "{doctor}");
     let json = workspace.spawn(&["check", "--json", X]).wait().code(78).stdout;
     let problems: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(

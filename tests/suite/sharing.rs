@@ -8,7 +8,7 @@ use overnight::run_dir::records::{Ask, MeasuredMemory};
 use rustix::process::Signal;
 
 use crate::gpus::stand_in;
-use crate::workspace::{Running, Workspace, ends, starts, step, wait_until};
+use crate::workspace::{Running, Workspace, ends, starts, step, wait_to_see, wait_until};
 
 const X: &str = "experiments/x.toml";
 /// What each fake worker holds: 5.2 GiB.
@@ -45,12 +45,8 @@ fn hold_at_3(workspace: &Workspace, count: usize) {
 }
 
 fn waits(workspace: &Workspace, reason: &str) {
-    let mut last = Vec::new();
-    wait_until(reason, || {
-        let there = workspace.batches() > 0 && workspace.batch().queue_json().is_file();
-        last = if there { workspace.queue_state().waiting } else { Vec::new() };
-        last.iter().any(|waiting| waiting.reason == reason)
-    });
+    let waiting = || workspace.queue_state().waiting;
+    wait_to_see(reason, waiting, |waiting| waiting.iter().any(|run| run.reason == reason));
 }
 
 fn count(workspace: &Workspace, event: &str) -> usize {
@@ -88,7 +84,8 @@ fn two_runs_share_a_gpu_and_the_third_waits_with_the_numbers() {
     waits(&workspace, "GPU 0 has 1.8 GiB free, a run of these settings took 5.2 GiB");
     assert_eq!(count(&workspace, "probing"), 0);
     others_leave(&workspace);
-    wait_until("they go on", || workspace.words("x") == ["finished", "finished", "running"]);
+    let as_expected = ["finished", "finished", "running"];
+    wait_to_see("they go on", || workspace.words("x"), |words| *words == as_expected);
     end(runner);
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::pty::Terminal;
 use crate::workspace::{Workspace, step, wait_until};
 
 const FILES: [&str; 2] = ["experiments/y.toml", "experiments/x.toml"];
@@ -16,10 +17,9 @@ fn of<'a>(shown: &'a Value, experiment: &str) -> &'a Value {
 }
 
 fn queue_says(workspace: &Workspace, waiting: usize) -> bool {
-    workspace.runs("y").iter().any(|run| step(run) == 2)
-        && workspace.batch().queue_json().is_file()
-        && workspace.queue_state().counts.waiting == waiting
-        && workspace.queue_state().counts.running == 1
+    let holds = workspace.runs("y").iter().any(|run| step(run) == 2);
+    let counts = || workspace.queue_state().counts;
+    holds && (counts().waiting, counts().running) == (waiting, 1)
 }
 
 fn release(workspace: &Workspace) {
@@ -81,9 +81,85 @@ fn what_waits_has_its_reason_and_its_times_while_a_runner_is_at_work() {
     runner.kill();
     let shown = json(&workspace, &["status", "--json"]);
     let run = shown["runs"].as_array().unwrap().iter().find(|run| run["status"] == "waiting").unwrap();
-    assert_eq!(run["note"], "for a runner (overnight run)", "what a dead runner said holds no more");
+    assert_eq!(
+        run["note"], "queued (overnight run works the queue)",
+        "what a dead runner said holds no more"
+    );
     assert!(run["end"].is_null() && shown["end"].is_null(), "{shown}");
     workspace.spawn(&["stop", "--all"]).wait().code(0);
+}
+
+#[test]
+fn a_narrow_terminal_loses_no_reason_and_no_line_is_wider_than_it() {
+    let workspace = Workspace::new().experiment("a-name-of-some-length", 4, &[1, 2], "");
+    workspace.overnight(&["queue", "experiments/a-name-of-some-length.toml"]).code(0);
+    workspace.overnight(&["pause", "a-name-of-some-length"]).code(0);
+    let run = workspace.runs("a-name-of-some-length")[0].clone();
+    std::fs::write(run.run_json(), "").unwrap();
+    let mut terminal = Terminal::start(&workspace, &["status"], 44, 24);
+    assert!(terminal.wait().success());
+    let lines = terminal.lines();
+    assert!(lines.iter().all(|line| line.chars().count() < 44), "{lines:#?}");
+    let words = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
+    assert!(words.contains("is empty (a copy that broke off?)"), "{words}");
+    let piped = workspace.overnight(&["status"]).code(0).stdout;
+    let name = format!("a-name-of-some-length/{}", run.name());
+    assert!(
+        piped.lines().any(|line| line.contains(&name) && line.contains("a copy that broke off?")),
+        "{piped}"
+    );
+}
+
+#[test]
+fn what_failed_alike_is_told_once() {
+    let workspace =
+        Workspace::new().experiment("x", 4, &[1, 2, 3, 4, 5], "fail@3").experiment("y", 4, &[1], "fail@2");
+    workspace.run(&[FILES[1], FILES[0], "--breaker", "0"]).code(100);
+    let shown = workspace.overnight(&["status"]).code(0).stdout;
+    assert_eq!(shown.matches("what to do: ").count(), 2, "{shown}");
+    assert!(shown.contains("\nx: 5 runs, the same cause: "), "{shown}");
+    let first = workspace.seed("x", 1).name();
+    assert!(
+        shown.contains(&format!("\n  {first}, "))
+            && shown.contains(" and 1 more; the last words of the first:"),
+        "{shown}"
+    );
+    assert!(shown.contains(&format!("\ny/{}: ", workspace.seed("y", 1).name())), "{shown}");
+}
+
+#[test]
+fn the_metric_of_a_best_value_is_named() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "").experiment("y", 4, &[1], "");
+    workspace.run(&FILES).code(0);
+    let shown = |workspace: &Workspace| workspace.overnight(&["status"]).code(0).stdout;
+    let heading = shown(&workspace).lines().next().unwrap().to_owned();
+    assert!(heading.contains("best val/loss"), "{heading}");
+    let result = workspace.seed("y", 1).result();
+    let text = std::fs::read_to_string(&result).unwrap();
+    std::fs::write(&result, text.replace("\"metric\": \"val/loss\"", "\"metric\": \"val/accuracy\""))
+        .unwrap();
+    let two = shown(&workspace);
+    assert!(!two.lines().next().unwrap().contains("val/"), "{two}");
+    assert!(two.contains("  val/loss ") && two.contains("  val/accuracy "), "{two}");
+}
+
+#[test]
+fn status_says_that_the_batch_drains() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "").experiment("y", 4, &[1], "hold@2");
+    let runner = workspace.start(&FILES);
+    wait_until("the other waits", || queue_says(&workspace, 1));
+    let words = "nothing new is started; the batch ends after its current runs";
+    assert!(!workspace.overnight(&["status"]).code(0).stdout.contains(words));
+    workspace.overnight(&["drain"]).code(0);
+    wait_until("the runner knows of it", || workspace.queue_state().drain);
+    assert!(workspace.overnight(&["status"]).code(0).stdout.contains(words));
+    assert_eq!(json(&workspace, &["status", "--json"])["remarks"][0], words);
+    release(&workspace);
+    runner.wait();
+    assert!(
+        !workspace.overnight(&["status"]).code(0).stdout.contains(words),
+        "a batch that is over drains no more"
+    );
 }
 
 #[test]

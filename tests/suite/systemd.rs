@@ -38,7 +38,10 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     let program = workspace.path("50%h of my $HOME/overnight");
     fs::create_dir(program.parent().unwrap()).unwrap();
     let usual = workspace.command(&["init", "--systemd", FOLDER]);
-    fs::copy(usual.get_program(), &program).unwrap();
+    // Not by us: a process that another test starts this moment would hold it open for writing, and nobody
+    // could start it.
+    let copied = Command::new("cp").arg(usual.get_program()).arg(&program).status().unwrap();
+    assert!(copied.success());
     let variables = usual.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let output = Command::new(&program).args(usual.get_args()).envs(variables).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

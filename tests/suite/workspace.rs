@@ -1,5 +1,6 @@
 //! A workspace in a temporary folder, and `overnight` in it: verbs that can be chained.
 
+use std::fmt::Debug;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use overnight::run_dir::records::{Attempt, Batch, BatchEvent, End, QueueState, S
 use overnight::run_dir::scan::{self, Seen};
 use overnight::run_dir::{self, BatchDir, RunDir, read};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
 
 /// Longest time that a condition may take to come true, on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -128,6 +130,14 @@ impl Workspace {
         self.command(arguments).stdout(full()).stderr(full()).status().unwrap()
     }
 
+    /// `overnight` with `arguments` to its end, typed in `folder` of the workspace without `-C`.
+    pub fn typed_in(&self, folder: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
+        command.current_dir(self.path(folder)).args(arguments).env("OVERNIGHT_WORKER", fake_worker());
+        command.env_remove("CUDA_VISIBLE_DEVICES").stdin(Stdio::null());
+        Workspace::spawned(command).wait()
+    }
+
     /// `overnight` with `arguments`, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overnight"));
@@ -175,13 +185,24 @@ impl Workspace {
     }
 
     pub fn batch_record(&self) -> Batch {
-        // The folder is there a moment before.
-        wait_until("the batch has its record", || self.batch().batch_json().is_file());
-        read::json(&self.batch().batch_json()).unwrap()
+        self.of_the_newest_batch("the batch has its record", BatchDir::batch_json)
     }
 
+    /// What the newest batch says of its queue.
     pub fn queue_state(&self) -> QueueState {
-        read::json(&self.batch().queue_json()).unwrap()
+        self.of_the_newest_batch("the batch has told of its queue", BatchDir::queue_json)
+    }
+
+    /// Waits for the file: the newest batch's folder is there a moment before. One look names the folder
+    /// and reads it, because the next batch may begin between two.
+    fn of_the_newest_batch<T: DeserializeOwned>(&self, what: &str, file: fn(&BatchDir) -> PathBuf) -> T {
+        let mut found = None;
+        wait_until(what, || {
+            let newest = scan::batches(&self.layout()).pop();
+            found = newest.and_then(|batch| read::json_if_there(&file(&batch)).unwrap());
+            found.is_some()
+        });
+        found.expect("it was waited for")
     }
 
     /// Names of the newest batch's events with their runs' names, in order.
@@ -276,6 +297,20 @@ pub fn step(run: &RunDir) -> u64 {
     look(run).progress.map_or(0, |progress| progress.step)
 }
 
+/// Polls until what is looked at is as it should be; fails after a minute, with the last look.
+#[track_caller]
+pub fn wait_to_see<T: Debug>(what: &str, mut look: impl FnMut() -> T, is_so: impl Fn(&T) -> bool) -> T {
+    let begun = Instant::now();
+    loop {
+        let seen = look();
+        if is_so(&seen) {
+            return seen;
+        }
+        assert!(begun.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}; the last look: {seen:#?}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
 /// Polls until `condition` holds; fails after a minute, naming what was waited for.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -284,6 +319,12 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(begun.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Whether a process is there and no zombie, which nobody may ever wait for.
+pub fn is_alive(process: impl std::fmt::Display) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 /// The worker for tests, which `cargo test` builds as an example.

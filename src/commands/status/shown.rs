@@ -1,25 +1,26 @@
-//! How `overnight status` looks: a table, what is to be said of runs that ended badly, and about bits.
+//! How `overnight status` looks: a table, its sum, and what is to be said about bits.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
-use super::{Line, Trouble};
+use super::{Line, troubles};
 use crate::commands::text::{self, Cell, Table};
-use crate::run_dir::Status;
+use crate::curves;
+
 use crate::run_dir::certificate::Verified;
 use crate::run_dir::scan;
 use crate::runner::view::{self, Facts};
 use crate::say;
-
-/// Runs that have their last words under the table, where all are listed.
-const MOST_TROUBLES: usize = 8;
 
 /// What is shown of a workspace.
 pub struct Shown {
     pub(super) lines: Vec<Line>,
     /// When the batch at work will probably have ended, in Unix seconds.
     pub(super) end: Option<f64>,
+    /// What holds for that batch as a whole.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Shown {
@@ -29,7 +30,7 @@ impl Shown {
     /// `out` is closed or full.
     pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
         self.as_lines().iter().try_for_each(|line| writeln!(out, "{}", line.styled()))?;
-        print_troubles(&self.lines, out)?;
+        troubles::print(&self.lines, out)?;
         for warning in self.lines.iter().flat_map(|line| &line.warnings) {
             writeln!(out, "warning: {}", say::plain(warning))?;
         }
@@ -44,7 +45,21 @@ impl Shown {
         }
         let mut lines = self.table().lines();
         lines.push(self.summary());
+        let remarks = self.remarks.iter().map(|remark| view::Line::new().with(text::BOLD, remark));
+        lines.extend(remarks);
         lines
+    }
+
+    /// What the curves of each run that was asked for by name did.
+    pub fn print_curves(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in self.lines.iter().filter(|line| !line.curves.is_empty()) {
+            let name = format!("{}/{}", line.experiment, line.run);
+            writeln!(out, "\n{}{}{}", text::BOLD.render(), say::plain(&name), text::BOLD.render_reset())?;
+            for sentence in curves::paragraph(&line.curves) {
+                writeln!(out, "  {}", say::plain(sentence))?;
+            }
+        }
+        Ok(())
     }
 
     /// What is to be said about the bits of each run that was asked for by name.
@@ -70,7 +85,13 @@ impl Shown {
     fn table(&self) -> Table {
         let now = scan::now();
         let zone = TimeZone::system();
-        let mut table = Table::new(&["run", "state", "step>", "loss>", "best>", "left>", "ends>", ""]);
+        // The metric stands in the heading where it is one for all, else beside each value.
+        let of_best = self.lines.iter().filter_map(|line| line.best.as_ref());
+        let metrics: BTreeSet<&str> = of_best.map(|best| best.metric.as_str()).collect();
+        let common = metrics.first().filter(|_| metrics.len() == 1);
+        let best_name = common.map_or_else(|| "best>".to_owned(), |metric| format!("best {metric}>"));
+        let header = ["run", "state", "step>", "loss>", &best_name, "left>", "ends>", ""];
+        let mut table = Table::new(&header).dispensable(&["left", "loss", "ends", &best_name, "step"]);
         for line in &self.lines {
             let (sign, style) = text::status_style(&line.status);
             let step = if line.steps > 0 {
@@ -79,13 +100,16 @@ impl Shown {
                 String::new()
             };
             let loss = line.loss.map(|loss| say::value(loss.0)).unwrap_or_default();
-            let best = line.best.as_ref().map(|best| say::value(best.value)).unwrap_or_default();
+            let best = line.best.as_ref().map(|best| match common {
+                Some(_) => say::value(best.value),
+                None => format!("{} {}", best.metric, say::value(best.value)),
+            });
             table.row(vec![
                 Cell::new(format!("{}/{}", line.experiment, line.run)),
                 Cell::styled(format!("{sign} {}", line.status.word()), style),
                 Cell::new(step),
                 Cell::new(loss),
-                Cell::new(best),
+                Cell::new(best.unwrap_or_default()),
                 Cell::new(line.remaining_seconds.map(say::duration).unwrap_or_default()),
                 Cell::new(line.end.map(|end| view::clock(end, now, &zone)).unwrap_or_default()),
                 Cell::new(&line.note),
@@ -108,25 +132,5 @@ impl Shown {
         let ending = view::ending(&facts, &TimeZone::system());
         let ending = ending.map(|ending| format!("; the batch {ending}")).unwrap_or_default();
         view::Line::new().with(text::BOLD, &words.join(", ")).plain(&ending)
-    }
-}
-
-/// Under the table: of each run that needs somebody the cause, the last lines and what to do.
-fn print_troubles(lines: &[Line], out: &mut impl Write) -> io::Result<()> {
-    let is_bad = |line: &&Line| matches!(line.status, Status::Failed { .. } | Status::Killed { .. });
-    let bad: Vec<(&Line, &Trouble)> =
-        lines.iter().filter(is_bad).filter_map(|line| Some((line, line.trouble.as_ref()?))).collect();
-    for (line, trouble) in bad.iter().take(MOST_TROUBLES) {
-        let Trouble { words, advice, log, .. } = trouble;
-        let name = say::plain(&format!("{}/{}", line.experiment, line.run));
-        writeln!(out, "\n{}{name}{}: {words}", text::RED.render(), text::RED.render_reset())?;
-        for said in log {
-            writeln!(out, "  {}| {}{}", text::DIM.render(), say::plain(said), text::DIM.render_reset())?;
-        }
-        writeln!(out, "  what to do: {}", say::plain(advice))?;
-    }
-    match bad.len().saturating_sub(MOST_TROUBLES) {
-        0 => Ok(()),
-        more => writeln!(out, "\nand {more} more: overnight status RUN"),
     }
 }

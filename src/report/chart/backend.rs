@@ -42,9 +42,14 @@ pub enum Role {
     EventWord,
     EventWordWide,
     Gap,
+    /// Signs at the edges, where a line goes on beyond them.
+    CutAbove,
+    CutBelow,
+    /// The area of a band.
+    Spread,
 }
 
-const ROLES: [Role; 11] = [
+const ROLES: [Role; 14] = [
     Role::Grid,
     Role::TickX,
     Role::TickXWide,
@@ -56,6 +61,9 @@ const ROLES: [Role; 11] = [
     Role::EventWord,
     Role::EventWordWide,
     Role::Gap,
+    Role::CutAbove,
+    Role::CutBelow,
+    Role::Spread,
 ];
 
 /// A role and the number of a series, carried through plotters as a color.
@@ -202,12 +210,13 @@ impl DrawingBackend for Surface<'_> {
                 _ => Ok(()),
             };
         }
-        let weight = match ink.role {
-            Role::Faint => " faint",
-            Role::Lead => " lead",
-            _ => "",
+        let (kind, weight) = match ink.role {
+            Role::Spread => ("spread", ""),
+            Role::Faint => ("line", " faint"),
+            Role::Lead => ("line", " lead"),
+            _ => ("line", ""),
         };
-        let _ = write!(self.layers.lines, r#"<path class="line {}{weight}" d=""#, series_class(ink.series));
+        let _ = write!(self.layers.lines, r#"<path class="{kind} {}{weight}" d=""#, series_class(ink.series));
         let (left, top) = (MARGIN * self.width, MARGIN * self.height);
         write_path(&mut self.layers.lines, path.into_iter().map(|(x, y)| (x - left, y - top)));
         self.layers.lines.push_str("\"/>");
@@ -215,7 +224,7 @@ impl DrawingBackend for Surface<'_> {
     }
 
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
-        let role = Ink::read(style.color()).role;
+        let Ink { role, series } = Ink::read(style.color());
         let anchor = match style.anchor().h_pos {
             HPos::Left => "start",
             HPos::Center => "middle",
@@ -231,10 +240,14 @@ impl DrawingBackend for Surface<'_> {
                 let dx = if anchor == "end" { -5 } else { 5 };
                 format!(r#"class="{class}" x="{x}" dx="{dx}" y="{y}" dy="11" text-anchor="{anchor}""#)
             }
+            Role::CutAbove | Role::CutBelow => {
+                let (class, dy) = (series_class(series), if role == Role::CutAbove { 8 } else { -1 });
+                format!(r#"class="cut {class}" x="{x}" y="{y}" dy="{dy}" text-anchor="{anchor}""#)
+            }
             _ => format!(r#"x="{x}" y="{y}" text-anchor="{anchor}""#),
         };
         let layer = match role {
-            Role::EventWord | Role::EventWordWide => &mut self.layers.over,
+            Role::EventWord | Role::EventWordWide | Role::CutAbove | Role::CutBelow => &mut self.layers.over,
             _ => &mut self.layers.under,
         };
         let _ = write!(layer, "<text {place}>{}</text>", Escaped(text));

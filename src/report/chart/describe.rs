@@ -9,7 +9,8 @@ use std::fmt::Write;
 const DESCRIBED: usize = 8;
 const EVENTS_NAMED: usize = 6;
 
-/// What the chart shows: its axes, each line's start, end and extremes, its events.
+/// What the chart shows: its axes, what is told of its lines, else each line's start, end and extremes,
+/// its events.
 pub(super) fn in_words(chart: &Chart, prepared: &[Prepared], x: &Scale) -> String {
     let mut text = String::new();
     if !chart.subtitle.is_empty() {
@@ -28,10 +29,14 @@ pub(super) fn in_words(chart: &Chart, prepared: &[Prepared], x: &Scale) -> Strin
         measured(x.low()),
         measured(x.high())
     );
-    for one in shown.iter().take(DESCRIBED) {
-        let _ = write!(text, " {}: {}.", one.series.label, line(&one.values, &chart.x.label));
+    if !chart.told.is_empty() {
+        let _ = write!(text, " {}", chart.told);
+    } else {
+        for one in shown.iter().take(DESCRIBED) {
+            let _ = write!(text, " {}: {}.", one.series.label, line(&one.values, &chart.x.label));
+        }
     }
-    if shown.len() > DESCRIBED {
+    if chart.told.is_empty() && shown.len() > DESCRIBED {
         let _ = write!(text, " And {} more.", shown.len() - DESCRIBED);
     }
     for event in chart.events.iter().take(EVENTS_NAMED) {

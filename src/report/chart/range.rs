@@ -31,7 +31,8 @@ impl Range {
         match self {
             Range::Fixed(low, high) => (low, high),
             Range::All => all(series, spread),
-            Range::FromZero => (0.0, all(series, spread).1.max(0.0)),
+            // Nothing but zeros stand at the foot of an axis that goes up.
+            Range::FromZero => (0.0, Some(all(series, spread).1).filter(|high| *high > 0.0).unwrap_or(1.0)),
             Range::Telling if spread == Spread::Log => all(series, spread),
             Range::Telling => telling(series),
         }
@@ -153,6 +154,13 @@ mod tests {
             (0..1000).map(|step| (f64::from(step), 0.4 + 0.1 * f64::from(step % 3))).collect();
         points[500].1 = 90.0;
         assert!(telling_of(&[points]).1 <= 1.0);
+    }
+
+    #[test]
+    fn zeros_alone_stand_at_the_foot_of_the_axis() {
+        let zeros: Vec<Point> = vec![(0.0, 0.0), (1.0, 0.0)];
+        assert_eq!(Range::FromZero.of(&[&zeros], Spread::Linear), (0.0, 1.0));
+        assert_eq!(Range::FromZero.of(&[&[(0.0, 0.0), (1.0, 3.0)]], Spread::Linear), (0.0, 3.0));
     }
 
     #[test]

@@ -18,6 +18,8 @@ fn chart(points: Vec<Point>) -> Chart {
         series: vec![line("a", 0, points)],
         events: vec![],
         size: Size::Third,
+        told: String::new(),
+        bands: Vec::new(),
     }
 }
 

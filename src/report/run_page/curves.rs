@@ -8,6 +8,7 @@ use super::super::chart::{
 use super::super::files::RunFiles;
 use super::super::model::{Figure, Key};
 use super::super::summary::RunSummary;
+use crate::curves::of_chart;
 use crate::experiment::metric::Metric;
 use crate::experiment::settings::ScheduleKind;
 use crate::run_dir::records::What;
@@ -39,15 +40,10 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         let line =
             Line { metric: &column.name, name: &column.name, number: summary.number, weight: Weight::Plain };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
-        figures.extend(drawn(
-            files,
-            summary,
-            heading,
-            &[line],
-            (Size::Third, Range::Telling),
-            x_range,
-            &events,
-        ));
+        let told = of_chart(&summary.said, &[&column.name]);
+        let shown =
+            drawn(files, summary, heading, &[line], (Size::Third, Range::Telling), x_range, &events, told);
+        figures.extend(shown);
     }
     figures
 }
@@ -152,7 +148,9 @@ fn figure(
         })
         .collect();
     let heading = (plan.id.to_owned(), plan.title.to_owned(), plan.note);
-    drawn(files, summary, heading, &lines, (plan.size, plan.range), x_range, events)
+    let metrics: Vec<&str> = plan.lines.iter().map(|(metric, _)| *metric).collect();
+    let told = of_chart(&summary.said, &metrics);
+    drawn(files, summary, heading, &lines, (plan.size, plan.range), x_range, events, told)
 }
 
 struct Line<'a> {
@@ -191,6 +189,7 @@ fn drawn(
     (size, range): (Size, Range),
     x_range: Range,
     events: &[Event],
+    told: String,
 ) -> Option<Figure> {
     let series: Vec<Series> = lines
         .iter()
@@ -226,6 +225,8 @@ fn drawn(
         series,
         events: events.to_vec(),
         size,
+        told,
+        bands: Vec::new(),
     };
     let width = match size {
         Size::Full => "w12",

@@ -5,6 +5,7 @@ mod words;
 
 use std::borrow::Cow;
 
+use super::super::chart::number::measured;
 use super::super::chart::{
     self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
 };
@@ -115,13 +116,31 @@ fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<P
     let values = table.points("time", &column.name);
     let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
         Kind::Gauge => Box::new(values),
-        Kind::Counter => Box::new(rates(values.collect()).into_iter()),
+        Kind::Counter => {
+            let counts: Vec<Point> = values.collect();
+            // What a counter rose by in a pause, other runs and people did.
+            Box::new(stretches(&counts).into_iter().flat_map(rates).collect::<Vec<_>>().into_iter())
+        }
     };
     values.map(|(time, value)| (span.place(time), value / shown.divisor)).collect()
 }
 
+/// Samples that lie further apart than so many usual intervals have a pause between them.
+const PAUSE_INTERVALS: f64 = 4.0;
+
+/// The stretches in which samples came as usual. Nothing is known of a pause, so no line leads over it.
+fn stretches(points: &[Point]) -> Vec<&[Point]> {
+    let mut apart: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    if apart.is_empty() {
+        return vec![points];
+    }
+    let middle = apart.len() / 2;
+    let usual = *apart.select_nth_unstable_by(middle, f64::total_cmp).1;
+    points.chunk_by(|one, other| other.0 - one.0 <= PAUSE_INTERVALS * usual).collect()
+}
+
 /// What a counter rose by in each second between two rows. One that fell began anew with the machine.
-fn rates(counts: Vec<Point>) -> Vec<Point> {
+fn rates(counts: &[Point]) -> Vec<Point> {
     let rate = |pair: &[Point]| {
         let ((from, before), (to, after)) = (pair[0], pair[1]);
         (to > from && after >= before).then(|| (to, (after - before) / (to - from)))
@@ -155,8 +174,19 @@ fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, orig
     let unit = span.unit;
     let note =
         if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
-    let (label, weight) = (shown.title.clone(), Weight::Plain);
     let column = origin.metric.clone();
+    let series = stretches(&points).into_iter().enumerate().map(|(index, points)| Series {
+        label: match (index, points.first()) {
+            (0, _) | (_, None) => shown.title.clone(),
+            (_, Some((at, _))) => format!("{} after a pause, from {unit} {}", shown.title, measured(*at)),
+        },
+        number: origin.number,
+        points: points.to_vec(),
+        weight: Weight::Plain,
+        form: Form::AsIs,
+        origin: origin.clone(),
+    });
+    let series = series.collect();
     let chart = Chart {
         title: shown.title.clone(),
         subtitle: note.clone(),
@@ -172,9 +202,11 @@ fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, orig
             range: shown.range,
             counted: Counted::Steps,
         },
-        series: vec![Series { label, number: origin.number, points, weight, form: Form::AsIs, origin }],
+        series,
         events,
         size: Size::Third,
+        told: String::new(),
+        bands: Vec::new(),
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), drawing: chart::draw(&chart) }
@@ -281,6 +313,16 @@ mod tests {
     }
 
     #[test]
+    fn no_line_leads_over_a_pause() {
+        let at = |times: &[f64]| times.iter().map(|time| (*time, 1.0)).collect::<Vec<Point>>();
+        let lengths = |times: &[f64]| stretches(&at(times)).iter().map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(&[0.0, 2.0, 4.1, 6.0, 60.0, 62.0, 64.0]), [4, 3]);
+        assert_eq!(lengths(&[0.0, 2.0, 4.0, 9.0, 11.0]), [5], "a late sample is no pause");
+        assert_eq!(lengths(&[0.0]), [1]);
+        assert_eq!(lengths(&[0.0, 50.0]), [2]);
+    }
+
+    #[test]
     fn counters_are_shown_as_rates() {
         let shown = Shown::of("network_received_bytes").unwrap();
         assert_eq!(
@@ -288,7 +330,7 @@ mod tests {
             ("Network received", "MiB/s", Kind::Counter)
         );
         let counts = vec![(0.0, 100.0), (2.0, 300.0), (4.0, 10.0), (6.0, 10.0)];
-        assert_eq!(rates(counts), [(2.0, 100.0), (6.0, 0.0)]);
+        assert_eq!(rates(&counts), [(2.0, 100.0), (6.0, 0.0)]);
     }
 
     #[test]

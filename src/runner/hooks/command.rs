@@ -17,6 +17,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use super::occasion::Told;
 use crate::say;
 
+/// Between two looks at the clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of what a command says that are kept: its end.
 const LAST_WORDS: usize = 2048;
 
@@ -120,6 +122,8 @@ fn follow(process: Pid, said: &OwnedFd, timeout: Duration, last_words: &mut Vec<
     let mut is_open = true;
     loop {
         let Some(left) = timeout.checked_sub(begun.elapsed()) else { return Ok(End::Timeout) };
+        // The time in which this process is stopped, by Ctrl-Z for one, does not count for a wait.
+        let left = left.min(LONGEST_WAIT);
         let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut sources = vec![PollFd::new(&pidfd, PollFlags::IN)];
         if is_open {

@@ -302,6 +302,9 @@ impl Work<'_> {
         self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
         self.retention.run_ended(&dir);
         self.view.say(&line);
+        for sentence in tell::curves(&self.runs[index]) {
+            self.view.say(&format!("         {sentence}"));
+        }
         let word = match &self.runs[index].seen.status {
             Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
             Status::Waiting { .. } if self.runs[index].has_no_retries_left() => "held",

@@ -85,7 +85,7 @@ impl Work<'_> {
         message: &str,
         action: Option<Action>,
     ) {
-        let line = alerts::line(step, message, action);
+        let line = alerts::line(step, rule, message, action);
         self.batch.event(alerts::EVENT, Some(dir), &line);
         self.view.say(&format!("alert    {}/{} {line}", dir.experiment(), dir.name()));
         self.hooks.tell(&Occasion::alert(Some(dir), rule.unwrap_or(alerts::UNRULED), &line));

@@ -25,7 +25,8 @@ impl Work<'_> {
     }
 
     /// Tells hooks that the batch is over and waits for those at work, no longer than their timeout;
-    /// a signal ends the waiting.
+    /// a signal ends the waiting. The exit code stands by then: it speaks of the runs, and nothing of them
+    /// is lost with a hook.
     pub(super) async fn tell_of_the_end(mut self, outcome: &Outcome, interrupts: &mut Interrupts) {
         let is_in_a_hurry = matches!(self.ending, Ending::Now(_));
         if !is_in_a_hurry {
@@ -40,6 +41,8 @@ impl Work<'_> {
         let latest = Instant::now() + self.hooks.longest();
         while !self.hooks.is_done() && !is_in_a_hurry {
             tokio::select! {
+                // A runner that was held up finds both: what a hook came to, and that its time is over.
+                biased;
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
                 _ = interrupts.next() => break,
                 () = tokio::time::sleep_until(latest.into()) => break,

@@ -45,7 +45,7 @@ struct Teller {
 
 impl Teller {
     fn alert(&mut self, dir: &RunDir, rule: Option<&str>, step: u64, message: &str, action: Option<Action>) {
-        let line = alerts::line(Some(step), message, action);
+        let line = alerts::line(Some(step), rule, message, action);
         self.event(alerts::EVENT, Some(dir), &line);
         self.view.say(&format!("alert    {}/{} {line}", dir.experiment(), dir.name()));
         self.hooks.tell(&Occasion::alert(Some(dir), rule.unwrap_or(alerts::UNRULED), &line));

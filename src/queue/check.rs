@@ -1,0 +1,75 @@
+//! Experiment files with the data they name: what is good, and everything that is wrong.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::survey::Surveyor;
+use crate::data_files::DataFacts;
+use crate::experiment::diagnostic::Source;
+use crate::experiment::file::Examined;
+use crate::experiment::{Diagnostic, Experiment, Override, Rejected};
+
+/// An experiment file that is good, with what is known of its data.
+#[derive(Debug)]
+pub struct Checked {
+    pub experiment: Experiment,
+    /// One for each of the experiment's runs.
+    pub facts: Vec<DataFacts>,
+}
+
+/// Reads all `files` and looks at the data they name. Nothing is written.
+///
+/// # Errors
+/// Everything that is wrong with any of the files, so that nothing starts if one of them is wrong.
+pub fn check(files: &[PathBuf], overrides: &[Override]) -> Result<Vec<Checked>, Rejected> {
+    let (good, wrong) = examine(files, overrides);
+    if wrong.is_empty() { Ok(good) } else { Err(Rejected(wrong)) }
+}
+
+/// What is good among `files`, and all that is wrong with the others.
+pub fn examine(files: &[PathBuf], overrides: &[Override]) -> (Vec<Checked>, Vec<Diagnostic>) {
+    let mut good: Vec<Checked> = Vec::new();
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    for file in files {
+        match Experiment::examine(file, overrides) {
+            Ok(examined) => match with_data(examined) {
+                Ok(checked) => good.push(checked),
+                Err(problems) => wrong.extend(problems),
+            },
+            Err(rejected) => wrong.extend(rejected.0),
+        }
+    }
+    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
+    for Checked { experiment, .. } in &good {
+        if let Some(first) = seen.insert(&experiment.name, experiment.file()) {
+            let reason = format!("has the name of {}, and the name is the experiment's", first.display());
+            let source = Source::new(experiment.file(), "");
+            wrong.push(source.diagnostic(None, reason, "rename one of them".to_owned()));
+        }
+    }
+    (good, wrong)
+}
+
+/// Looks at the data of all runs, as far as the file says for certain what that is.
+fn with_data(examined: Examined) -> Result<Checked, Vec<Diagnostic>> {
+    let mut facts = Vec::new();
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    if examined.knows_its_data() {
+        let experiment = &examined.experiment;
+        let mut surveyor = Surveyor::new(experiment.base());
+        for run in &experiment.runs {
+            match surveyor.survey(&run.settings) {
+                Ok(found) => facts.push(found),
+                Err(problem) => {
+                    let diagnostic = experiment.locate(problem);
+                    if !wrong.contains(&diagnostic) {
+                        wrong.push(diagnostic);
+                    }
+                }
+            }
+        }
+    }
+    wrong.extend(examined.wrong);
+    wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    if wrong.is_empty() { Ok(Checked { experiment: examined.experiment, facts }) } else { Err(wrong) }
+}

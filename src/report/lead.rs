@@ -1,0 +1,71 @@
+//! Which run of an experiment leads, in sentences. Runs that have not come to the same step are compared
+//! where both have been.
+
+use super::chart::number::{count, measured, significant};
+use super::experiment_page::metric_title;
+use super::summary::RunSummary;
+use crate::experiment::metric::{Direction, direction_of};
+
+/// "d8-lr3e-4 is best: validation loss 1.471 at step 4,750.", or that it leads as long as others go on.
+pub fn best(ranked: &[&RunSummary]) -> Option<String> {
+    let best = ranked.first()?;
+    let value = best.best?;
+    let is = if ranked.iter().any(|run| goes_on(run)) { "leads so far" } else { "is best" };
+    Some(format!(
+        "{} {is}: {} {} at step {}.",
+        best.label,
+        metric_title(&best.metric).to_lowercase(),
+        measured(value.value),
+        count(value.step)
+    ))
+}
+
+/// How the first run lies to the second.
+pub fn leader(ranked: &[&RunSummary]) -> Option<String> {
+    let (first, second) = (ranked.first()?, ranked.get(1)?);
+    let (one, other) = (first.best?, second.best?);
+    if goes_on(first) || goes_on(second) {
+        return at_equal_steps(first, second);
+    }
+    Some(compared("", first, one.value, second, other.value))
+}
+
+/// Whether it may still come to another value: it is at work, waits or is held. One that was stopped has
+/// ended for good, and one that is skipped never begins.
+fn goes_on(run: &RunSummary) -> bool {
+    let ended = ["stopped", "skipped"].contains(&run.state.word.as_str());
+    matches!(run.state.class.as_str(), "running" | "waiting" | "held") && !ended && run.step < run.steps
+}
+
+/// The two at the last step at which both were measured; nothing where there is none.
+fn at_equal_steps(one: &RunSummary, other: &RunSummary) -> Option<String> {
+    let (of_one, of_other) = (one.curve(&one.metric), other.curve(&one.metric));
+    let finite = of_one.iter().rev().filter(|(_, value)| value.is_finite());
+    let (step, value, facing) = finite.into_iter().find_map(|&(step, value)| {
+        let facing = of_other.iter().rev().find(|(at, _)| *at == step)?;
+        facing.1.is_finite().then_some((step, value, facing.1))
+    })?;
+    let is_first_better = match direction_of(&one.metric) {
+        Direction::Higher => value >= facing,
+        _ => value <= facing,
+    };
+    let at = format!("At step {}, where both have been, ", count(step as u64));
+    Some(match is_first_better {
+        true => compared(&at, one, value, other, facing),
+        false => compared(&at, other, facing, one, value),
+    })
+}
+
+fn compared(at: &str, first: &RunSummary, value: f64, second: &RunSummary, facing: f64) -> String {
+    let way = match direction_of(&first.metric) {
+        Direction::Higher => "above",
+        _ => "below",
+    };
+    match (value - facing).abs() {
+        0.0 => format!("{at}{} and {} are equal in {}.", first.label, second.label, first.metric),
+        apart => {
+            let next = if at.is_empty() { "the next, " } else { "" };
+            format!("{at}{} is {} {way} {next}{}.", first.label, significant(apart, 2), second.label)
+        }
+    }
+}

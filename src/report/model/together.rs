@@ -1,0 +1,53 @@
+//! What templates see of several runs taken together.
+
+use serde::Serialize;
+
+use super::Figure;
+use crate::statistics::importance::Method;
+
+/// Settings with their seeds taken together.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeedsBlock {
+    pub metric: String,
+    /// The step up to which values are compared.
+    pub step: f64,
+    pub figure: Option<Figure>,
+    /// Best first.
+    pub rows: Vec<GroupRow>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupRow {
+    pub name: String,
+    pub class: String,
+    pub seeds: usize,
+    pub mean: String,
+    pub mean_sort: f64,
+    /// Standard deviation over seeds; empty for one.
+    pub spread: String,
+    /// The difference to the first with its interval, or empty.
+    pub behind: String,
+}
+
+/// Which settings matter.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportanceBlock {
+    pub method: Method,
+    /// The method and how to read it, in sentences.
+    pub explained: String,
+    pub rows: Vec<ImportanceRow>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportanceRow {
+    pub setting: String,
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+    pub text: String,
+    /// "0.12 to 0.31".
+    pub interval: String,
+    /// What that means, in a few words.
+    pub meaning: &'static str,
+    pub svg: String,
+}

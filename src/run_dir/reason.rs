@@ -1,0 +1,97 @@
+//! Why a run stands where it stands, in the words that the command line and the pages share. What only the
+//! runner knows, it writes into its batch's `queue.json`; that is said instead of what is found here.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::cause::{self, Cause};
+use super::records::{Event, Start};
+use super::scan::{self, Seen};
+use super::status::{self, Stage, Waiting};
+use super::{Status, machine, read, requests, split};
+use crate::say;
+
+/// Why it waits or is held, or how it ended badly; empty where the state says all.
+pub fn of(seen: &Seen) -> String {
+    match &seen.status {
+        Status::Unreadable { reason } => reason.clone(),
+        Status::Waiting { because } => waiting(seen, *because),
+        Status::Failed { code } => last_words(seen).unwrap_or_else(|| format!("exit code {code}")),
+        Status::Killed { signal } => {
+            last_words(seen).unwrap_or_else(|| format!("ended by {}", say::signal(*signal)))
+        }
+        Status::Lost => elsewhere(seen).map_or_else(
+            || "nobody saw it end; the next runner goes on with it".to_owned(),
+            |reason| format!("held: {reason}"),
+        ),
+        Status::Skipped { need } => format!("{need} did not finish"),
+        Status::Paused | Status::Stopped => {
+            requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
+        }
+        Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
+        Status::Running { .. } | Status::Finished => String::new(),
+    }
+}
+
+/// Whether a person must do something before it can go on, although it waits.
+pub fn is_held(seen: &Seen) -> bool {
+    match seen.status {
+        Status::Waiting { because } => because == Waiting::BatchNorm,
+        Status::Lost => lost_elsewhere(seen).is_some(),
+        _ => false,
+    }
+}
+
+/// Why a lost run may not be started here: its worker may live on, on a machine that sleeps or whose
+/// files come late, and two workers would write the same files.
+pub fn elsewhere(seen: &Seen) -> Option<String> {
+    let start = lost_elsewhere(seen)?;
+    let heard = seen.progress.as_ref().map_or(start.time, |progress| progress.time);
+    let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
+    Some(format!(
+        "it began on {}, last heard of {}: it goes on there by itself if that machine only sleeps (if it is \
+         gone for good: overnight retry {name})",
+        start.host,
+        moment(heard)
+    ))
+}
+
+fn lost_elsewhere(seen: &Seen) -> Option<&Start> {
+    if seen.status != Status::Lost {
+        return None;
+    }
+    status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id())
+}
+
+fn waiting(seen: &Seen, because: Waiting) -> String {
+    let times = |left: u32| if left == 1 { "once".to_owned() } else { format!("{left} times") };
+    match because {
+        Waiting::New => "queued (overnight run works the queue)".to_owned(),
+        Waiting::Interrupted => "goes on from its last checkpoint (overnight run)".to_owned(),
+        Waiting::Retry { left } => {
+            let cause = cause::last_end(&seen.attempts).and_then(|end| end.cause.as_ref()).map(Cause::words);
+            format!("{}; may start {} more", cause.as_deref().unwrap_or("was killed"), times(left))
+        }
+        Waiting::Asked => "asked to run again".to_owned(),
+        Waiting::Device { left } => format!("its GPU broke down; may start {} more", times(left)),
+        Waiting::Smaller { micro_batch } => split::goes_on_with(micro_batch),
+        Waiting::BatchNorm => format!("held: {}", split::HELD),
+        Waiting::Room => "the disk was full; goes on when there is room".to_owned(),
+    }
+}
+
+/// What was written of the end of the last attempt: by the runner, else by the worker itself.
+fn last_words(seen: &Seen) -> Option<String> {
+    let end = cause::last_end(&seen.attempts)?;
+    let by_worker = || {
+        let events = read::lines::<Event>(&seen.dir.events()).ok()?.records;
+        cause::failed(&events, end.attempt).map(|(_, message)| message.to_owned())
+    };
+    Some(end.why.trim().to_owned()).filter(|why| !why.is_empty()).or_else(by_worker)
+}
+
+/// "21 Nov 05:10": pages are not built anew only because time passes, so none says how long ago.
+fn moment(seconds: f64) -> String {
+    let at = Timestamp::from_second(seconds as i64).unwrap_or_default().to_zoned(TimeZone::system());
+    at.strftime("%-d %b %H:%M").to_string()
+}
