@@ -156,6 +156,7 @@ fn settings(task: Task, rate: f64, layers: u32, seed: u64, steps: u64) -> Settin
     let schedule = Schedule { kind: ScheduleKind::Cosine, warmup: steps / 50, floor: rate / 10.0 };
     let best = if task == Task::LanguageModel { "val/loss" } else { "val/accuracy" };
     Settings {
+        weights: None,
         data,
         model,
         train: Train { steps: Some(steps), seed, batch_size: 12, optimizer, schedule, ..Train::default() },
@@ -276,6 +277,9 @@ fn start(time: f64, number: u32) -> Start {
         accumulate: 1,
         libtorch: "2.11.0+cu130".into(),
         checkpoint: None,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: "first attempt".into(),
     }
 }

@@ -76,6 +76,8 @@ pub struct Known {
     pub idle_days: f64,
     /// A run that is not finished and needs this one.
     pub needed_by: Option<String>,
+    /// Checkpoints whose weights such runs are to begin with.
+    pub needed_steps: BTreeSet<u64>,
 }
 
 /// One thing that could go.
@@ -159,7 +161,11 @@ fn why_it_stays(run: &Known) -> Option<String> {
     match &run.status {
         Status::Running { .. } => Some("a worker lives there".to_owned()),
         // What waits has a last checkpoint to go on from, or is still to come.
-        Status::Waiting { .. } | Status::Paused | Status::Lost | Status::Skipped { .. } => {
+        Status::Waiting { .. }
+        | Status::Paused
+        | Status::Lost
+        | Status::Skipped { .. }
+        | Status::NeedFailed { .. } => {
             let name = format!("{}/{}", run.dir.experiment(), run.dir.name());
             Some(format!("{}, it can go on (overnight stop {name} gives it up)", run.status.word()))
         }
@@ -217,7 +223,8 @@ pub(crate) fn parts(run: &Known, rules: &Rules) -> Vec<Removal> {
         Removal { of: Part::Checkpoint(run.dir.clone()), path, bytes, reason }
     };
     let leftovers = run.leftovers.iter().map(|leftover| leftover.removal(Some(run.dir.clone())));
-    superfluous.iter().filter(|step| Some(**step) != wanted).map(of_checkpoint).chain(leftovers).collect()
+    let goes = |step: &&u64| Some(**step) != wanted && !run.needed_steps.contains(*step);
+    superfluous.iter().filter(goes).map(of_checkpoint).chain(leftovers).collect()
 }
 
 #[cfg(test)]

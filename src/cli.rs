@@ -63,7 +63,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
     Serve(ServeArgs),
-    /// Show what could be deleted, why, and how much that is.
+    /// Show what could be deleted, why, and how much that is. A run that a rule deletes counts as done ever
+    /// after (--again trains it anew); one that you name is forgotten, and its file queues it anew.
     Clean(CleanArgs),
     /// Say whether this machine has what runs need, and what to do where it has not.
     Doctor(JsonArgs),

@@ -13,6 +13,7 @@ mod images;
 mod inspect;
 mod shapes;
 mod split;
+mod stamp;
 mod text;
 mod vocabulary;
 
@@ -22,9 +23,10 @@ pub use fingerprint::{fingerprint, fingerprint_together};
 pub use idx::{IdxImages, read_idx_images, read_idx_labels};
 pub use image::{Image, encode_png, read_image};
 pub use images::{ImageSplits, LabeledImages};
-pub use inspect::{DataFacts, Learned, fingerprints, inspect};
+pub use inspect::{DataFacts, Learned, fingerprints, inspect, own_text};
 pub use shapes::{SHAPE_NAMES, draw_shapes};
 pub use split::{SplitByClass, split_by_class, split_by_position};
+pub use stamp::stamps;
 pub use text::{Text, read_text};
 pub use vocabulary::{Tokens, UnknownCharacter, Vocabulary};
 
@@ -77,6 +79,14 @@ pub enum DataError {
         "model.channels has {stages} stages, each of which halves the image, but images are {width}x{height} pixels (use fewer stages)"
     )]
     TooManyHalvings { stages: usize, width: usize, height: usize },
+    #[error(
+        "{character:?} occurs in the text and is not in the vocabulary that comes with the weights of weights.from (leave such text out, or let both learn with data.tokenizer = \"byte\")"
+    )]
+    NotInVocabulary { character: char },
+    #[error(
+        "the weights of weights.from were learned with another data.tokenizer (write the same, and queue it with --again)"
+    )]
+    OtherTokenizer,
     #[error("asked to end before all images were read")]
     AskedToEnd,
     #[error("data.{setting} = {value}: {reason}")]

@@ -7,6 +7,7 @@ pub mod check;
 pub mod environment;
 pub mod select;
 pub mod size;
+pub mod stages;
 pub mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::data_files::DataFacts;
+use crate::data_files::{self, DataFacts};
 use crate::experiment::{Alert, Experiment, PlannedRun, Rejected, identity};
+use crate::run_dir::deleted::{self, Deleted};
 use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, RunRecord};
 use crate::run_dir::write::{self, Durability};
 use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, read, requests, scan};
@@ -42,8 +44,10 @@ pub struct Entry {
     pub dir: RunDir,
     pub record: RunRecord,
     pub data: Vec<Fingerprint>,
-    /// Whether the directory is there already.
+    /// Whether the directory is there already, or was until a rule deleted it.
     pub is_known: bool,
+    /// A rule deleted it when it had finished: its directory is gone.
+    pub deleted: Option<Deleted>,
     /// Whether it is there with other alerts or budgets than its file asks for now, which stay.
     pub keeps_rules: bool,
 }
@@ -58,14 +62,17 @@ pub enum Again {
 /// What queueing `checked` would add to the workspace, and what is there already. Nothing is written.
 ///
 /// # Errors
-/// Data that changed under a run that is there, unless it is queued again.
+/// A need that cannot be met; data that changed under a run that is there, unless it is queued again.
 pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<Vec<Entry>, QueueError> {
     let now = scan::now();
     let of_workspace = WorkspaceSettings::read(workspace)?.alerts;
+    stages::check(workspace, checked, &of_workspace)?;
     let mut entries = Vec::new();
     for Checked { experiment, facts } in checked {
         let known = known_runs(workspace, &experiment.name);
-        let mut number = known.values().map(|record| record.number + 1).max().unwrap_or(0);
+        let gone = deleted::known(workspace, &experiment.name);
+        let numbers = known.values().map(|record| record.number).chain(gone.iter().map(|gone| gone.number));
+        let mut number = numbers.max().map_or(0, |last| last + 1);
         // The newest, where a run was queued again: that is the one on the data as it is now.
         let mut by_age: Vec<&RunRecord> = known.values().collect();
         by_age.sort_by_key(|record| record.number);
@@ -82,7 +89,9 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
             }
             if let (Some(record), Again::No) = (newest.get(hash.as_str()).copied(), again) {
                 let dir = workspace.run(&experiment.name, &record.run);
-                refuse_changed_data(&dir, &facts.fingerprints)?;
+                let before = read::json_if_there::<Environment>(&dir.env_json()).ok().flatten();
+                let before = before.map(|environment| environment.data).unwrap_or_default();
+                refuse_changed_data(&dir, &before, &facts.fingerprints)?;
                 let keeps_rules = record.budgets != experiment.budgets
                     || (record.alerts != alerts && !dir.result().is_file());
                 entries.push(Entry {
@@ -90,7 +99,23 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
                     record: record.clone(),
                     data: facts.fingerprints.clone(),
                     is_known: true,
+                    deleted: None,
                     keeps_rules,
+                });
+                continue;
+            }
+            // The newest, as above.
+            if let (Some(gone), Again::No) = (gone.iter().rfind(|gone| gone.hash == hash), again) {
+                let dir = workspace.run(&experiment.name, &gone.run);
+                refuse_changed_data(&dir, &gone.data, &facts.fingerprints)?;
+                let identity = Identity { name: gone.run.clone(), hash, number: gone.number };
+                entries.push(Entry {
+                    dir,
+                    record: RunRecord { alerts, ..record(workspace, experiment, run, facts, identity, now) },
+                    data: facts.fingerprints.clone(),
+                    is_known: true,
+                    deleted: Some(gone.clone()),
+                    keeps_rules: false,
                 });
                 continue;
             }
@@ -106,6 +131,7 @@ pub fn plan(workspace: &Workspace, checked: &[Checked], again: Again) -> Result<
                 record,
                 data: facts.fingerprints.clone(),
                 is_known: false,
+                deleted: None,
                 keeps_rules: false,
             });
         }
@@ -149,7 +175,7 @@ fn record(
         settings: run.settings.clone(),
         varied: run.varied.clone(),
         origins: run.origins.clone(),
-        queue: experiment.queue.clone(),
+        queue: stages::queue(&experiment.queue, &run.settings),
         alerts: Vec::new(),
         budgets: experiment.budgets.clone(),
     }
@@ -174,9 +200,8 @@ fn known_runs(workspace: &Workspace, experiment: &str) -> BTreeMap<String, RunRe
         .collect()
 }
 
-fn refuse_changed_data(dir: &RunDir, data: &[Fingerprint]) -> Result<(), QueueError> {
-    let Ok(Some(environment)) = read::json_if_there::<Environment>(&dir.env_json()) else { return Ok(()) };
-    let changed = environment.data.iter().find(|before| {
+fn refuse_changed_data(dir: &RunDir, before: &[Fingerprint], data: &[Fingerprint]) -> Result<(), QueueError> {
+    let changed = before.iter().find(|before| {
         let now = data.iter().find(|now| now.path == before.path);
         now.is_none_or(|now| now.blake3 != before.blake3)
     });
@@ -209,7 +234,10 @@ pub fn submit(workspace: &Workspace, entries: &[Entry]) -> Result<(), QueueError
     }
     let environment = environment::of_workspace(workspace);
     for entry in entries.iter().filter(|entry| !entry.is_known) {
-        let environment = Environment { data: entry.data.clone(), ..environment.clone() };
+        // Only a hint, which costs a reading of the data where it is missing.
+        let base = workspace.root().join(&entry.record.base);
+        let stamps = data_files::stamps(&entry.record.settings, &base).unwrap_or_default();
+        let environment = Environment { data: entry.data.clone(), stamps, ..environment.clone() };
         create(entry, &environment)?;
     }
     Ok(())

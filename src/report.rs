@@ -280,7 +280,7 @@ impl Report {
         let Job { dir, metrics, fingerprint, failed_need } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
-            files.seen.status = Status::Skipped { need };
+            files.seen.status = needs::without(need, &files.seen);
         }
         let summary = RunSummary::of(&files, fingerprint);
         let folder = run_folder(&summary.experiment, &summary.run);

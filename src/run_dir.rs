@@ -10,6 +10,7 @@ pub mod budgets;
 pub mod cause;
 pub mod certificate;
 pub mod checkpoint;
+pub mod deleted;
 pub mod lock;
 pub mod machine;
 pub mod metrics;
@@ -21,6 +22,7 @@ pub mod records;
 pub mod requests;
 pub mod scan;
 pub mod split;
+pub mod stage;
 pub mod standing;
 pub mod status;
 pub mod telemetry;
@@ -29,6 +31,7 @@ pub mod write;
 
 use std::path::{Path, PathBuf};
 
+pub use checkpoint::CheckpointDir;
 pub use read::ReadError;
 pub use status::Status;
 
@@ -80,6 +83,11 @@ impl Workspace {
     /// Settings of the workspace.
     pub fn settings(&self) -> PathBuf {
         self.root.join("overnight.toml")
+    }
+
+    /// Whoever applies rules of retention, under a lock on the file: [`deleted::Deleted`] lines.
+    pub fn deleted(&self, experiment: &str) -> PathBuf {
+        self.runs().join(experiment).join("deleted.jsonl")
     }
 
     pub fn run(&self, experiment: &str, run: &str) -> RunDir {
@@ -212,6 +220,31 @@ impl RunDir {
     /// One checkpoint: see [`checkpoint::CheckpointDir`].
     pub fn checkpoint(&self, step: u64) -> checkpoint::CheckpointDir {
         checkpoint::CheckpointDir::new(self.checkpoints().join(step_name(step)))
+    }
+
+    /// Runner, before the first attempt: what the run takes of one that it needs ([`stage`]).
+    pub fn taken(&self) -> PathBuf {
+        self.path.join("taken")
+    }
+
+    /// Runner, before the first attempt: the text that it took of others.
+    pub fn taken_texts(&self) -> PathBuf {
+        self.path.join("taken-text")
+    }
+
+    /// Of these what one of `data.files` names, by its place there.
+    pub fn taken_text(&self, place: usize) -> PathBuf {
+        self.taken_texts().join(place.to_string())
+    }
+
+    /// The weights that it begins with.
+    pub fn taken_weights(&self) -> PathBuf {
+        self.taken().join("model.safetensors")
+    }
+
+    /// What the model of those weights is: a [`records::ModelRecord`].
+    pub fn taken_model_json(&self) -> PathBuf {
+        self.taken().join("model.json")
     }
 
     /// `overnight verify`: [`verdict::Verdict`] lines.

@@ -26,6 +26,7 @@ pub mod hooks;
 pub mod interrupt;
 pub mod kernel;
 pub mod outcome;
+pub mod preparing;
 pub mod probing;
 pub mod processor_energy;
 pub mod program;

@@ -95,6 +95,9 @@ fn orders(run: &RunDir) -> anyhow::Result<Start> {
         accumulate: settings.train.accumulate,
         libtorch: String::new(),
         checkpoint: None,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: String::new(),
     })
 }

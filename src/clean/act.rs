@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::observe::{needed_by, observe_one};
+use super::observe::observe_one;
 use super::{Part, Removal, Rules, parts};
 use crate::run_dir::write::at;
-use crate::run_dir::{RunDir, lock, scan};
+use crate::run_dir::{RunDir, deleted, lock};
 use crate::verify::scratch;
 
 /// What became of a removal.
@@ -38,6 +38,12 @@ pub fn carry_out(removal: &Removal, rules: &Rules) -> io::Result<Carried> {
     if !holds_still(run, removal, rules) {
         return Ok(Carried::Obsolete);
     }
+    if let Part::Whole(..) = removal.of {
+        match rules.runs.contains(run) {
+            true => deleted::forget(run)?,
+            false => deleted::remember(run, &removal.reason)?,
+        }
+    }
     delete(&removal.path)?;
     Ok(Carried::Gone)
 }
@@ -45,9 +51,9 @@ pub fn carry_out(removal: &Removal, rules: &Rules) -> io::Result<Carried> {
 fn holds_still(run: &RunDir, removal: &Removal, rules: &Rules) -> bool {
     match &removal.of {
         Part::Whole(_, status) => {
-            let now = scan::look(run, &scan::host(), scan::now()).status;
+            let now = observe_one(run);
             // Whether it is skipped follows from others, and such a run stays anyway.
-            now == *status && needed_by(run).is_none()
+            now.status == *status && now.needed_by.is_none()
         }
         _ => parts(&observe_one(run), rules).iter().any(|part| part.path == removal.path),
     }
@@ -73,10 +79,11 @@ fn delete(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::clean::{Decision, decide, observe};
+    use crate::experiment::settings::{Weights, Which};
     use crate::run_dir::Workspace;
     use crate::run_dir::checkpoint::{Best, State};
     use crate::run_dir::records::{Ask, Request};
-    use crate::run_dir::scan::sample_record;
+    use crate::run_dir::scan::{self, sample_record};
     use crate::run_dir::write::{Durability, append_line, replace_json};
 
     fn ask(run: &RunDir, ask: Ask) {
@@ -147,6 +154,31 @@ mod tests {
         assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete);
         fs::remove_dir_all(other.path()).unwrap();
         assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Gone);
+    }
+
+    #[test]
+    fn a_checkpoint_that_another_is_to_begin_with_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let run = stopped(&workspace);
+        let rules = Rules { checkpoints: Some(1), ..Rules::default() };
+        let decided = decision(&workspace, &rules).removals;
+        let mut dependant = sample_record("y", "s1");
+        let file = Which::file_of(4);
+        dependant.settings.weights = Some(Weights { from: "x".to_owned(), file });
+        dependant.queue.needs = vec!["x".to_owned()];
+        let other = workspace.run("y", "s1");
+        fs::create_dir_all(other.path()).unwrap();
+        replace_json(&other.run_json(), &dependant, Durability::Synced).unwrap();
+        assert_eq!(decision(&workspace, &rules).removals, []);
+        assert_eq!(
+            carry_out(&decided[0], &rules).unwrap(),
+            Carried::Obsolete,
+            "decided before it was needed"
+        );
+        fs::remove_dir_all(other.path()).unwrap();
+        assert_eq!(carry_out(&decided[0], &rules).unwrap(), Carried::Gone);
+        assert_eq!(crate::run_dir::checkpoint::steps(&run), [2, 6]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What a decision about deleting rests on, found by looking at every run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Known, leftovers};
+use crate::experiment::settings::{Weights, Which};
 use crate::run_dir::checkpoint::{self, Best, State};
 use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{RunRecord, RunResult};
@@ -22,15 +24,23 @@ pub fn observe_those(workspace: &Workspace, is_meant: impl Fn(&str) -> bool) -> 
     needs::skip(seen.iter_mut().collect(), &[], |seen| Fate::of(&seen.status));
     let unfinished = seen.iter().filter(|run| run.status != Status::Finished);
     let needing: Vec<Needing> = unfinished.filter_map(|run| needing(&run.dir, run.record.as_ref())).collect();
-    let known =
-        |run: &Seen| Known { needed_by: needed_by_one_of(&run.dir, needing.iter()), ..known(run, now) };
+    let known = |run: &Seen| Known {
+        needed_by: needed_by_one_of(&run.dir, &needing),
+        needed_steps: steps_needed_by(&run.dir, &needing),
+        ..known(run, now)
+    };
     seen.iter().filter(|run| is_meant(&run.dir.experiment())).map(known).collect()
 }
 
-/// Looks at one run by itself, without those that need it.
+/// Looks at one run once more, and at who needs it now.
 pub(super) fn observe_one(dir: &RunDir) -> Known {
     let now = scan::now();
-    known(&scan::look(dir, &scan::host(), now), now)
+    let needing = needing_now(dir);
+    Known {
+        needed_by: needed_by_one_of(dir, &needing),
+        needed_steps: steps_needed_by(dir, &needing),
+        ..known(&scan::look(dir, &scan::host(), now), now)
+    }
 }
 
 fn known(run: &Seen, now: f64) -> Known {
@@ -49,6 +59,7 @@ fn known(run: &Seen, now: f64) -> Known {
         bytes,
         idle_days: ((now - newest) / 86_400.0).max(0.0),
         needed_by: None,
+        needed_steps: BTreeSet::new(),
     }
 }
 
@@ -65,31 +76,44 @@ fn best(dir: &RunDir, newest: Option<u64>) -> Option<Best> {
 struct Needing {
     dir: RunDir,
     needs: Vec<String>,
+    weights: Option<Weights>,
 }
 
 fn needing(dir: &RunDir, record: Result<&RunRecord, &ReadError>) -> Option<Needing> {
-    let needs = record.ok()?.queue.needs.clone();
-    (!needs.is_empty()).then(|| Needing { dir: dir.clone(), needs })
+    let record = record.ok()?;
+    let (needs, weights) = (record.queue.needs.clone(), record.settings.weights.clone());
+    (!needs.is_empty()).then(|| Needing { dir: dir.clone(), needs, weights })
 }
 
-/// Who needs this run now, found among all runs of its workspace.
-pub(super) fn needed_by(dir: &RunDir) -> Option<String> {
+/// Who needs others, found among all runs of this one's workspace.
+fn needing_now(dir: &RunDir) -> Vec<Needing> {
     let others = scan::runs(&dir.workspace()).into_iter().filter(scan::is_unfinished);
-    let needing: Vec<Needing> =
-        others.filter_map(|other| needing(&other, read::run_record(&other).as_ref())).collect();
-    needed_by_one_of(dir, needing.iter())
+    others.filter_map(|other| needing(&other, read::run_record(&other).as_ref())).collect()
 }
 
-fn needed_by_one_of<'a>(dir: &RunDir, mut needing: impl Iterator<Item = &'a Needing>) -> Option<String> {
-    let (experiment, name) = (dir.experiment(), dir.name());
-    let full = format!("{experiment}/{name}");
-    let needs_it = |other: &&Needing| {
-        let is_meant = |need: &String| {
-            *need == experiment || *need == full || (*need == name && other.dir.experiment() == experiment)
-        };
-        other.dir != *dir && other.needs.iter().any(is_meant)
+fn needed_by_one_of(dir: &RunDir, needing: &[Needing]) -> Option<String> {
+    let needs_it =
+        |other: &&Needing| other.dir != *dir && other.needs.iter().any(|need| other.means(need, dir));
+    let other = needing.iter().find(needs_it)?;
+    Some(format!("{}/{}", other.dir.experiment(), other.dir.name()))
+}
+
+/// The checkpoints of this run that others name.
+fn steps_needed_by(dir: &RunDir, needing: &[Needing]) -> BTreeSet<u64> {
+    let step = |other: &Needing| {
+        let weights = other.weights.as_ref().filter(|weights| other.means(&weights.from, dir))?;
+        match weights.which() {
+            Some(Which::Step(step)) => Some(step),
+            _ => None,
+        }
     };
-    needing.find(needs_it).map(|other| format!("{}/{}", other.dir.experiment(), other.dir.name()))
+    needing.iter().filter_map(step).collect()
+}
+
+impl Needing {
+    fn means(&self, need: &str, dir: &RunDir) -> bool {
+        needs::means(need, &self.dir.experiment(), &dir.experiment(), &dir.name())
+    }
 }
 
 /// Bytes of all files below `path`, and when the newest was written, in Unix seconds. Links are not followed.

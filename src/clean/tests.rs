@@ -15,6 +15,7 @@ fn run(name: &str, status: Status, best: f64) -> Known {
         bytes: 1000,
         idle_days: 3.0,
         needed_by: None,
+        needed_steps: BTreeSet::new(),
     }
 }
 

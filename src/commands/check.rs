@@ -12,7 +12,7 @@ use crate::cli::FilesArgs;
 use crate::exit::Exit;
 use crate::experiment::Diagnostic;
 use crate::experiment::diagnostic::Source;
-use crate::queue::{self, Checked};
+use crate::queue::{self, Checked, stages};
 use crate::run_dir::Workspace;
 use crate::say;
 use crate::workspace_settings::WorkspaceSettings;
@@ -21,7 +21,10 @@ use crate::workspace_settings::WorkspaceSettings;
 const SETTINGS: &str = "overnight.toml";
 
 pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
-    let mut wrong = WorkspaceSettings::read(workspace).err().map(|rejected| rejected.0).unwrap_or_default();
+    let (alerts, mut wrong) = match WorkspaceSettings::read(workspace) {
+        Ok(settings) => (settings.alerts, Vec::new()),
+        Err(rejected) => (Vec::new(), rejected.0),
+    };
     let mut files: Vec<PathBuf> = Vec::new();
     let is_settings = |file: &Path| {
         file.canonicalize().is_ok_and(|file| workspace.settings().canonicalize().is_ok_and(|own| own == file))
@@ -33,7 +36,9 @@ pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
             Err(diagnostic) => wrong.push(diagnostic),
         }
     }
-    let (good, of_files) = queue::examine(&files, &args.overrides.set);
+    let (mut good, mut of_files) = queue::examine(&files, &args.overrides.set);
+    of_files.extend(stages::problems(workspace, &good, &of_files, &alerts));
+    good.retain(|good| of_files.iter().all(|wrong| wrong.file != good.experiment.file()));
     wrong.extend(of_files);
     let exit = if wrong.is_empty() { Exit::Success } else { Exit::Rejected };
     if args.json.json {

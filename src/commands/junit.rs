@@ -8,6 +8,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::run_dir::budgets::{self, Verdict};
+use crate::run_dir::deleted::{self, Deleted};
 use crate::run_dir::records::{Attempt, RunResult};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::write::{Durability, at, replace};
@@ -30,7 +31,11 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 pub fn write(path: &Path, outcome: &Outcome) -> io::Result<()> {
     let (host, now) = (scan::host(), scan::now());
     let run = |dir: &RunDir, left: Option<&LeftRun>| Run::of(&scan::look(dir, &host, now), left);
-    let mut runs: Vec<Run> = outcome.finished.iter().map(|dir| run(dir, None)).collect();
+    let finished = |dir: &RunDir| match deleted::of(dir) {
+        Some(deleted) => Run::of_deleted(dir, deleted),
+        None => run(dir, None),
+    };
+    let mut runs: Vec<Run> = outcome.finished.iter().map(finished).collect();
     runs.extend(outcome.left.iter().map(|left| run(&left.dir, Some(left))));
     // A name without a folder lies in this one.
     let path = if path.parent() == Some(Path::new("")) { &Path::new(".").join(path) } else { path };
@@ -67,13 +72,28 @@ impl Run {
         }
     }
 
+    /// A run that was done before a rule deleted it.
+    fn of_deleted(dir: &RunDir, deleted: Deleted) -> Run {
+        Run {
+            experiment: dir.experiment(),
+            name: dir.name(),
+            status: Status::Finished,
+            reason: String::new(),
+            seconds: deleted.result.map_or(0.0, |result| result.elapsed_seconds),
+            budgets: deleted.budgets.iter().map(|verdict| verdict.budget.clone()).collect(),
+            verdicts: deleted.budgets,
+        }
+    }
+
     fn case(&self) -> TestCase {
         let word = self.status.word();
         let message =
             if self.reason.is_empty() { word.to_owned() } else { format!("{word}: {}", self.reason) };
         let mut status = match &self.status {
             Status::Finished => TestCaseStatus::success(),
-            Status::Failed { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Status::Failed { .. } | Status::NeedFailed { .. } => {
+                TestCaseStatus::non_success(NonSuccessKind::Failure)
+            }
             Status::Killed { .. } | Status::Unreadable { .. } => {
                 TestCaseStatus::non_success(NonSuccessKind::Error)
             }

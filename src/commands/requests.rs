@@ -87,7 +87,7 @@ pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
 fn done_words(status: &Status) -> &'static str {
     match status {
         Status::Finished => "is finished",
-        Status::Failed { .. } => "has failed",
+        Status::Failed { .. } | Status::NeedFailed { .. } => "has failed",
         Status::Killed { .. } => "was killed",
         Status::Stopped => "is stopped",
         Status::Skipped { .. } => "is skipped",

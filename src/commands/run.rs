@@ -24,6 +24,8 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     // Now, not after a night.
     args.junit.as_deref().map_or(Ok(()), junit::make_folder).context("there is no place for --junit")?;
     let hold;
+    // Done before, and deleted by a rule since.
+    let mut gone: Vec<RunDir> = Vec::new();
     let mut finished_before = None;
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
@@ -37,9 +39,13 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;
         plan::name_kept_rules(&entries);
+        plan::name_deleted(&entries);
         queue::submit(workspace, &entries)?;
         finished_before = finished(&entries);
-        Selection::Runs(entries.into_iter().map(|entry| entry.dir).collect())
+        let (deleted, there): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.deleted.is_some());
+        gone.extend(deleted.into_iter().map(|entry| entry.dir));
+        Selection::Runs(there.into_iter().map(|entry| entry.dir).collect())
     };
     let server = args.serve.then(|| start_server(workspace, &settings.server)).transpose()?;
     // `--serve` asks for a report to show, whatever the file says.
@@ -62,7 +68,7 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
         settings,
         ..RunnerOptions::default()
     };
-    let outcome = runner::run(workspace, hold, options)?;
+    let outcome = runner::run(workspace, hold, options)?.with_deleted(&gone);
     drop(server);
     // Before anything is said: who interrupts once more has the file all the same.
     let written = args.junit.as_ref().map_or(Ok(()), |path| junit::write(path, &outcome));
@@ -108,7 +114,11 @@ fn conclude(workspace: &Workspace, keeps_report: bool, outcome: &Outcome) -> io:
     // Those that the workspace's rules let go are gone by now.
     runs.retain(|run| run.path().is_dir());
     runs.extend(outcome.left.iter().map(|left| left.dir.clone()));
-    let shown = if runs.is_empty() {
+    let shown = if runs.is_empty() && !outcome.finished.is_empty() {
+        let done = crate::say::counted(outcome.finished.len(), "run is", "runs are");
+        text::talk(format_args!("{done} done, and deleted as the rules of overnight.toml say"));
+        Ok(())
+    } else if runs.is_empty() {
         text::talk("nothing waits (overnight run experiments/NAME.toml queues an experiment)");
         Ok(())
     } else {

@@ -31,7 +31,10 @@ pub fn status_style(status: &Status) -> (&'static str, Style) {
     match status {
         Status::Finished => ("✓", AnsiColor::Green.on_default()),
         Status::Running { .. } => ("▸", AnsiColor::Blue.on_default()),
-        Status::Failed { .. } | Status::Killed { .. } | Status::Unreadable { .. } => ("✕", RED),
+        Status::Failed { .. }
+        | Status::NeedFailed { .. }
+        | Status::Killed { .. }
+        | Status::Unreadable { .. } => ("✕", RED),
         Status::Paused | Status::Stopped | Status::Skipped { .. } => ("‖", AnsiColor::Yellow.on_default()),
         Status::Waiting { .. } | Status::Lost => ("○", Style::new()),
     }

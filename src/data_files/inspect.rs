@@ -5,9 +5,9 @@ use super::{
     ClassFolder, DataError, SHAPE_NAMES, Text, Vocabulary, expand, fingerprint, fingerprint_together,
     split_by_class,
 };
-use crate::experiment::settings::{Data, Folder, Idx, Model, Settings};
+use crate::experiment::settings::{self, Data, Every, Folder, Idx, Model, Settings, Tokenizer};
 use crate::run_dir::records::Fingerprint;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The size of an experiment's data, found without libtorch.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ pub fn inspect(settings: &Settings, base: &Path) -> Result<DataFacts, DataError>
 /// A file that is missing or cannot be read.
 pub fn fingerprints(settings: &Settings, base: &Path) -> Result<Vec<Fingerprint>, DataError> {
     match &settings.data {
-        Data::Text(text) => expand(&text.files, base)?.iter().map(|file| fingerprint(file, base)).collect(),
+        Data::Text(text) => own_text(text, base)?.iter().map(|file| fingerprint(file, base)).collect(),
         Data::Idx(idx) => {
             let named = [
                 Some(&idx.images),
@@ -99,17 +99,55 @@ pub fn fingerprints(settings: &Settings, base: &Path) -> Result<Vec<Fingerprint>
     }
 }
 
+/// The text files that are there before any other run has written some.
+///
+/// # Errors
+///
+/// As [`expand`].
+pub fn own_text(text: &settings::Text, base: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let own = text.own();
+    let takes_others = own.len() < text.files.len();
+    if own.is_empty() && takes_others { Ok(Vec::new()) } else { expand(&own, base) }
+}
+
+/// What is known of text that another run is to write: nothing, so the whole run counts as one epoch.
+fn not_written_yet(settings: &Settings, pattern: &str, base: &Path) -> Result<DataFacts, DataError> {
+    let everies = [settings.evaluate.every, settings.checkpoint.every, settings.sample.every];
+    if settings.train.epochs.is_some() || everies.contains(&Every::Epoch) {
+        return Err(DataError::BadSetting {
+            setting: "files",
+            value: pattern.to_owned(),
+            reason: "how much text that will be is not known yet (count in steps, not in epochs)".to_owned(),
+        });
+    }
+    Ok(DataFacts {
+        examples_per_epoch: settings.total_steps(1) * settings.examples_per_step(),
+        fingerprints: fingerprints(settings, base)?,
+        learned: Learned::Text {
+            vocabulary: Vocabulary::of("", Tokenizer::Char),
+            training_tokens: 0,
+            validation_tokens: 0,
+            validation_bytes: 0,
+        },
+    })
+}
+
 fn inspect_text(settings: &Settings, base: &Path) -> Result<DataFacts, DataError> {
     let Data::Text(data) = &settings.data else {
         return Err(DataError::NothingNamed);
     };
+    if let Some((place, ..)) = data.taken().next() {
+        return not_written_yet(settings, &data.files[place], base);
+    }
     let context = match &settings.model {
         Model::Gpt(gpt) => gpt.context as usize,
         _ => 1,
     };
     let files = expand(&data.files, base)?;
     let text = Text::load(&files, data.tokenizer, data.validation, context)?;
-    for prompt in &settings.sample.prompts {
+    // A run that begins with the weights of another has the vocabulary of that one.
+    let own = settings.weights.is_none();
+    for prompt in settings.sample.prompts.iter().filter(|_| own) {
         text.vocabulary.encode(prompt)?;
     }
     Ok(DataFacts {

@@ -56,6 +56,25 @@ impl Text {
         })
     }
 
+    /// The same text in another vocabulary of the same kind, which a model brings with it.
+    ///
+    /// # Errors
+    ///
+    /// A character that has no token there.
+    pub fn with_vocabulary(self, vocabulary: Vocabulary) -> Result<Self, DataError> {
+        let foreign = match (&vocabulary, &self.vocabulary) {
+            (Vocabulary::Byte, Vocabulary::Byte) => None,
+            (Vocabulary::Char { characters: known }, Vocabulary::Char { characters }) => {
+                characters.iter().find(|character| !known.contains(character)).copied()
+            }
+            _ => return Err(DataError::OtherTokenizer),
+        };
+        match foreign {
+            Some(character) => Err(DataError::NotInVocabulary { character }),
+            None => Ok(Self { vocabulary, ..self }),
+        }
+    }
+
     /// Windows of `context` tokens that fit into the training part side by side.
     pub fn examples_per_epoch(&self, context: usize) -> u64 {
         (self.training_tokens / context.max(1)).max(1) as u64

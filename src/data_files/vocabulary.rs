@@ -110,6 +110,19 @@ impl Vocabulary {
         }
     }
 
+    /// The vocabulary that has these [`names`](Self::names); none, if there is no such.
+    pub fn of_names(names: &[String]) -> Option<Self> {
+        if names == Self::Byte.names() {
+            return Some(Self::Byte);
+        }
+        let character = |name: &String| {
+            let mut characters = name.chars();
+            characters.next().filter(|_| characters.next().is_none())
+        };
+        let characters: Option<Vec<char>> = names.iter().map(character).collect();
+        characters.filter(|characters| !characters.is_empty()).map(|characters| Self::Char { characters })
+    }
+
     /// The text that `tokens` stand for; bytes that are no UTF-8 are shown as U+FFFD. Numbers
     /// outside of the vocabulary are shown so too.
     pub fn decode(&self, tokens: &[i64]) -> String {
@@ -178,6 +191,16 @@ mod tests {
         let tokens = vocabulary.encode("ab éc").unwrap();
         assert_eq!(tokens, Tokens::U8(vec![1, 2, 0, 4, 3]));
         assert_eq!(vocabulary.decode(&tokens.to_i64()), "ab éc");
+    }
+
+    #[test]
+    fn a_vocabulary_is_known_by_the_names_of_its_tokens() {
+        for vocabulary in [Vocabulary::Byte, Vocabulary::of("cab é\n", Tokenizer::Char)] {
+            assert_eq!(Vocabulary::of_names(&vocabulary.names()), Some(vocabulary));
+        }
+        for foreign in [&[][..], &["ab".to_owned()], &[String::new()]] {
+            assert_eq!(Vocabulary::of_names(foreign), None);
+        }
     }
 
     #[test]

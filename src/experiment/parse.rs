@@ -29,6 +29,7 @@ pub fn settings(mut table: Table, found: &mut Vec<Problem>) -> Option<Settings> 
     let data = required("data", data, found).and_then(|section| self::data(section, found));
     let model = "say what to train, for example [model] with kind = \"mlp\"";
     let model = required("model", model, found).and_then(|section| self::model(section, found));
+    let weights = take(&mut table, "weights", found);
     let train = take_table(&mut table, "train", found).flatten().unwrap_or_default();
     let train = self::train(train, found);
     let evaluate = take(&mut table, "evaluate", found).unwrap_or_default();
@@ -36,7 +37,17 @@ pub fn settings(mut table: Table, found: &mut Vec<Problem>) -> Option<Settings> 
     let sample = take(&mut table, "sample", found).unwrap_or_default();
     let stop = take(&mut table, "stop", found);
     let resources = take(&mut table, "resources", found).unwrap_or_default();
-    Some(Settings { data: data?, model: model?, train, evaluate, checkpoint, sample, stop, resources })
+    Some(Settings {
+        data: data?,
+        model: model?,
+        weights,
+        train,
+        evaluate,
+        checkpoint,
+        sample,
+        stop,
+        resources,
+    })
 }
 
 /// Which kind of file is read, for the sentences about it.
@@ -70,6 +81,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "notes",
     "data",
     "model",
+    "weights",
     "train",
     "evaluate",
     "checkpoint",

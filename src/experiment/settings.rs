@@ -8,6 +8,7 @@ mod data;
 mod every;
 mod model;
 mod train;
+mod weights;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use data::{Data, Folder, Idx, Shapes, Text, Tokenizer};
 pub use every::Every;
 pub use model::{Cnn, Gpt, Mlp, Model, Resnet18};
 pub use train::{Adamw, Optimizer, Precision, Schedule, ScheduleKind, Sgd, Train};
+pub use weights::{Weights, Which};
 
 /// Everything that decides what a run computes, plus the resources it is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +29,9 @@ pub struct Settings {
     pub data: Data,
     /// The model that is trained.
     pub model: Model,
+    /// What it begins with; left out, weights drawn from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
     /// How long and how it is trained.
     #[serde(default)]
     pub train: Train,
@@ -106,6 +111,7 @@ impl Settings {
                 Model::Cnn(_) => Model::Cnn(Cnn::default()),
                 Model::Resnet18(_) => Model::Resnet18(Resnet18::default()),
             },
+            weights: self.weights.as_ref().map(|_| Weights::default()),
             train: Train {
                 optimizer: match self.train.optimizer {
                     Optimizer::Adamw(_) => Optimizer::Adamw(Adamw::default()),
@@ -264,6 +270,9 @@ pub struct Queue {
     pub priority: i64,
     /// Runs or experiments that must have finished before.
     pub needs: Vec<String>,
+    /// What becomes of them when a need did not finish: `skip` leaves them out, `fail` counts them as failed.
+    #[serde(skip_serializing_if = "NeedsFailed::is_default")]
+    pub needs_failed: NeedsFailed,
     /// How often a run that was killed starts again without having come further.
     pub retries: u32,
     /// Minutes without progress after which a run counts as hung, also a part of one; 0 is never.
@@ -277,7 +286,14 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { priority: 0, needs: Vec::new(), retries: 3, hang_minutes: 30.0, limit: None }
+        Queue {
+            priority: 0,
+            needs: Vec::new(),
+            needs_failed: NeedsFailed::Skip,
+            retries: 3,
+            hang_minutes: 30.0,
+            limit: None,
+        }
     }
 }
 
@@ -286,5 +302,21 @@ impl Queue {
     pub fn hang(&self) -> Option<Duration> {
         let seconds = Some(60.0 * self.hang_minutes).filter(|seconds| *seconds > 0.0)?;
         Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+/// What becomes of runs whose need failed, was killed or stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeedsFailed {
+    /// They are not begun, and wait for another try of that run.
+    Skip,
+    /// The same, and they count as failed.
+    Fail,
+}
+
+impl NeedsFailed {
+    fn is_default(&self) -> bool {
+        *self == NeedsFailed::Skip
     }
 }

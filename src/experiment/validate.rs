@@ -10,6 +10,7 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     data(&settings.data, &mut found);
     model(settings, &mut found);
+    weights(settings.weights.as_ref(), &mut found);
     train(settings, &mut found);
     optimizer(&settings.train.optimizer, &mut found);
     schedule(&settings.train, &mut found);
@@ -92,6 +93,17 @@ fn data(data: &Data, found: &mut Found) {
                 "write files = [\"../data/input.txt\"], globs and folders too",
             );
             found.part("data.validation", text.validation, false);
+            for (_, need, pattern) in text.taken() {
+                let stays = !pattern.is_empty() && !pattern.starts_with('/') && !pattern.contains("..");
+                found.unless(
+                    stays,
+                    "data.files",
+                    format!("\"{need}:{pattern}\" names nothing in the directory of a run"),
+                    format!(
+                        "write \"{need}:samples/*.json\", or \"./{need}:{pattern}\" for a file of that name"
+                    ),
+                );
+            }
         }
         Data::Idx(idx) => {
             found.named("data.images", &idx.images, "images = \"train-images-idx3-ubyte.gz\"");
@@ -198,6 +210,17 @@ fn model(settings: &Settings, found: &mut Found) {
         }
         Model::Resnet18(resnet) => found.count("model.width", resnet.width, 1, 512),
     }
+}
+
+fn weights(weights: Option<&Weights>, found: &mut Found) {
+    let Some(weights) = weights else { return };
+    found.named("weights.from", &weights.from, "from = \"pretrain\", an experiment or one of its runs");
+    found.unless(
+        weights.which().is_some(),
+        "weights.file",
+        format!("weights.file cannot be \"{}\"", weights.file),
+        format!("write \"best\", \"last\", or a checkpoint's file such as \"{}\"", Which::file_of(1000)),
+    );
 }
 
 fn train(settings: &Settings, found: &mut Found) {
@@ -377,11 +400,14 @@ mod tests {
         for (base, setting, complaint) in [
             (text, "model.width=130", "cannot be divided among 4 heads"),
             (text, "model.layers=0", "model.layers cannot be 0"),
+            (text, "weights={file = \"best\"}", "weights.from is not given"),
+            (text, "weights={from = \"x\", file = \"newest\"}", "weights.file cannot be \"newest\""),
             (text, "model.dropout=1.0", "model.dropout cannot be 1"),
             (text, "model.dropout=nan", "model.dropout cannot be NaN"),
             (text, "data.validation=1.0", "data.validation cannot be 1"),
             (text, "data.validation=0", "data.validation cannot be 0"),
             (text, "data.files=[]", "no text is named"),
+            (text, "data.files=[\"x:../y\"]", "names nothing in the directory of a run"),
             (text, "train.batch_size=0", "train.batch_size cannot be 0"),
             (text, "train.clip=-1", "train.clip cannot be -1"),
             (text, "train.clip=inf", "train.clip cannot be inf"),

@@ -24,6 +24,7 @@ pub fn of_workspace(workspace: &Workspace) -> Environment {
         git_diff,
         git_diff_cut,
         data: Vec::new(),
+        stamps: Vec::new(),
     }
 }
 

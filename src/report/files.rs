@@ -24,6 +24,8 @@ pub struct RunFiles {
     pub machine_alerts: Vec<Event>,
     pub environment: Option<Environment>,
     pub model: Option<ModelRecord>,
+    /// The model whose weights it began with.
+    pub taken_model: Option<ModelRecord>,
     pub evaluation: Option<Evaluation>,
     pub result: Option<RunResult>,
     /// What replays of it said.
@@ -67,6 +69,7 @@ impl RunFiles {
             machine_alerts,
             environment: there(dir.env_json(), &mut warnings),
             model: there(dir.model_json(), &mut warnings),
+            taken_model: there(dir.taken_model_json(), &mut warnings),
             evaluation: there(dir.evaluation(), &mut warnings),
             result: there(dir.result(), &mut warnings),
             verdicts: lines(dir.verify(), &mut warnings),

@@ -4,6 +4,7 @@ mod certificate;
 mod curves;
 mod settings;
 mod splits;
+mod stages;
 mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
@@ -184,6 +185,7 @@ fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }
+    said.extend(stages::sentences(files));
     said.extend(splits::sentences(files));
     said.truncate(SENTENCES);
     said
@@ -296,6 +298,11 @@ fn environment(files: &RunFiles) -> Vec<(String, String)> {
         let passes = say::counted(start.accumulate as usize, "pass", "passes");
         row("a step", format!("{passes} of {} at once", count(u64::from(start.micro_batch))));
         row("libtorch", start.libtorch.clone());
+        if let Some(weights) = &start.weights {
+            let hash = weights.blake3.get(..16).unwrap_or(&weights.blake3);
+            let from = format!("{}/{}/{}", weights.experiment, weights.run, weights.file);
+            row("began with", format!("{from}, {}, blake3 {hash}", say::bytes(weights.bytes)));
+        }
     }
     if let Some(environment) = &files.environment {
         row("overnight", environment.program.clone());

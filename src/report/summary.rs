@@ -172,7 +172,7 @@ impl RunSummary {
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
             fate: Fate::of(&files.seen.status),
             failed_need: match &files.seen.status {
-                Status::Skipped { need } => Some(need.clone()),
+                Status::Skipped { need } | Status::NeedFailed { need } => Some(need.clone()),
                 _ => None,
             },
             steps: progress
@@ -308,7 +308,10 @@ fn state_of(seen: &Seen) -> State {
         Status::Running { .. } => "running",
         Status::Stopped | Status::Paused | Status::Skipped { .. } => "held",
         Status::Waiting { .. } | Status::Lost => "waiting",
-        Status::Unreadable { .. } | Status::Failed { .. } | Status::Killed { .. } => "failed",
+        Status::Unreadable { .. }
+        | Status::Failed { .. }
+        | Status::Killed { .. }
+        | Status::NeedFailed { .. } => "failed",
     };
     let detail = Some(reason::of(seen)).filter(|reason| !reason.is_empty());
     State { word: seen.status.word().to_owned(), class: class.to_owned(), detail }
@@ -398,6 +401,12 @@ fn failure(files: &RunFiles) -> Option<Failure> {
             let hint = "copy the run again, or remove its directory".to_owned();
             let (cause, log, command) = Default::default();
             return Some(Failure { message: reason.clone(), hint, command, cause, log });
+        }
+        Status::NeedFailed { need } => {
+            let message = format!("{need}, which it needs, did not finish");
+            let (hint, command) = ("it starts once that has".to_owned(), format!("overnight retry {need}"));
+            let (cause, log) = Default::default();
+            return Some(Failure { message, hint, command, cause, log });
         }
         _ => return None,
     }

@@ -1,5 +1,5 @@
-//! Which waiting runs can never start, because what they need has come to a bad end. Follows from all
-//! runs together, so it is found in a second step, after each was looked at.
+//! Which runs a need means, and which waiting runs can never start, because what they need has come to a
+//! bad end. That follows from all runs together, so it is found in a second step, after each was looked at.
 
 use std::collections::HashSet;
 
@@ -7,6 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use super::scan::Seen;
+use crate::experiment::settings::NeedsFailed;
+
+/// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
+/// by its own name among those of one experiment. Nobody else decides that.
+pub fn means(need: &str, of: &str, experiment: &str, run: &str) -> bool {
+    let asked = asked(need, of);
+    names(experiment, run).iter().any(|name| asked.contains(name))
+}
+
+/// The names under which a run can be needed.
+fn names(experiment: &str, run: &str) -> [String; 2] {
+    [experiment.to_owned(), format!("{experiment}/{run}")]
+}
+
+/// The names that a need may stand for.
+fn asked(need: &str, of: &str) -> [String; 2] {
+    [need.to_owned(), format!("{of}/{need}")]
+}
 
 /// A run among those that need each other.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +51,7 @@ impl Fate {
     pub fn of(status: &Status) -> Fate {
         match status {
             Status::Failed { .. } | Status::Killed { .. } | Status::Stopped => Fate::Bad,
-            Status::Waiting { .. } | Status::Skipped { .. } => Fate::Waiting,
+            Status::Waiting { .. } | Status::Skipped { .. } | Status::NeedFailed { .. } => Fate::Waiting,
             _ => Fate::Other,
         }
     }
@@ -42,8 +60,7 @@ impl Fate {
 /// For each member the first of its needs that is bad, or is skipped itself, if it waits for one.
 pub fn failed_needs(members: &[Member]) -> Vec<Option<String>> {
     let mut failed: Vec<Option<String>> = vec![None; members.len()];
-    let names =
-        |member: &Member| [member.experiment.to_owned(), format!("{}/{}", member.experiment, member.run)];
+    let names = |member: &Member| names(member.experiment, member.run);
     let mut bad: HashSet<String> =
         members.iter().filter(|member| member.fate == Fate::Bad).flat_map(names).collect();
     loop {
@@ -53,9 +70,8 @@ pub fn failed_needs(members: &[Member]) -> Vec<Option<String>> {
                 continue;
             }
             // Its own experiment may have bad runs; only a need for one of them counts.
-            let is_bad = |need: &&String| {
-                bad.contains(*need) || bad.contains(&format!("{}/{need}", member.experiment))
-            };
+            let is_bad =
+                |need: &&String| asked(need, member.experiment).iter().any(|name| bad.contains(name));
             *failed = member.needs.iter().find(is_bad).cloned();
             if failed.is_some() {
                 bad.extend(names(member));
@@ -73,7 +89,7 @@ pub fn any<'a>(runs: impl IntoIterator<Item = &'a Seen>) -> bool {
     runs.into_iter().any(|seen| !needs(seen).is_empty() && Fate::of(&seen.status) == Fate::Waiting)
 }
 
-/// Makes skipped those of `runs` whose needs among `runs` and `others` came to a bad end; `fate` says
+/// Skips, or lets fail, those of `runs` whose needs among `runs` and `others` came to a bad end; `fate` says
 /// what a run's status means.
 pub fn skip(mut runs: Vec<&mut Seen>, others: &[Seen], fate: impl Fn(&Seen) -> Fate) {
     let names: Vec<(String, String)> = runs
@@ -89,8 +105,17 @@ pub fn skip(mut runs: Vec<&mut Seen>, others: &[Seen], fate: impl Fn(&Seen) -> F
     let failed = failed_needs(&members);
     for (seen, need) in runs.iter_mut().zip(failed) {
         if let Some(need) = need {
-            seen.status = Status::Skipped { need };
+            seen.status = without(need, seen);
         }
+    }
+}
+
+/// What a run is whose need came to a bad end, as its file asks.
+pub fn without(need: String, seen: &Seen) -> Status {
+    let rule = seen.record.as_ref().map_or(NeedsFailed::Skip, |record| record.queue.needs_failed);
+    match rule {
+        NeedsFailed::Skip => Status::Skipped { need },
+        NeedsFailed::Fail => Status::NeedFailed { need },
     }
 }
 
@@ -111,6 +136,20 @@ mod tests {
             .map(|((experiment, run, _, fate), needs)| Member { experiment, run, needs, fate: *fate })
             .collect();
         failed_needs(&members)
+    }
+
+    #[test]
+    fn a_need_means_an_experiment_or_one_run_by_both_names_or_by_its_own_among_its_like() {
+        for (need, of, experiment, run, expected) in [
+            ("x", "y", "x", "s1", true),
+            ("x", "x", "x", "s1", true),
+            ("x/s1", "y", "x", "s1", true),
+            ("x/s1", "y", "x", "s2", false),
+            ("s1", "x", "x", "s1", true),
+            ("s1", "y", "x", "s1", false),
+        ] {
+            assert_eq!(means(need, of, experiment, run), expected, "{need} of {of}: {experiment}/{run}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn of(seen: &Seen) -> String {
             || "nobody saw it end; the next runner goes on with it".to_owned(),
             |reason| format!("held: {reason}"),
         ),
-        Status::Skipped { need } => format!("{need} did not finish"),
+        Status::Skipped { need } | Status::NeedFailed { need } => format!("{need} did not finish"),
         Status::Paused | Status::Stopped => {
             requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
         }

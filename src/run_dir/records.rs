@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::checkpoint::Best;
 use super::number::Number;
+use super::stage::{TakenFile, TakenWeights};
 use crate::experiment::alert::Action;
 use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
@@ -93,6 +94,8 @@ pub struct Environment {
     pub git_diff: String,
     pub git_diff_cut: bool,
     pub data: Vec<Fingerprint>,
+    /// What the file system said of the same files.
+    pub stamps: Vec<Stamp>,
 }
 
 /// What a data file was when the run was queued.
@@ -103,6 +106,32 @@ pub struct Fingerprint {
     pub bytes: u64,
     /// blake3, in hex.
     pub blake3: String,
+}
+
+/// A mark of a data file, or of a folder of them, that is another when it may have changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Relative to the run's `base`.
+    pub path: String,
+    /// Unix seconds of the last change, in content, name or place.
+    pub changed: f64,
+    /// Hash of names, sizes, inodes and times.
+    pub mark: String,
+}
+
+impl Eq for Stamp {}
+
+impl std::hash::Hash for Stamp {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.path, &self.mark).hash(state);
+    }
+}
+
+/// Data as an attempt found it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSeen {
+    pub stamps: Vec<Stamp>,
+    pub contents: Vec<Fingerprint>,
 }
 
 /// A line of `requests.jsonl`.
@@ -211,6 +240,16 @@ pub struct Start {
     pub libtorch: String,
     /// Step of the checkpoint it goes on from; none from the beginning.
     pub checkpoint: Option<u64>,
+    /// The weights that the run began with, where it took those of another; the same in all its attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Box<TakenWeights>>,
+    /// The text that the run took of others; the same in all its attempts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<TakenFile>,
+    /// The data that it learns from, where that is not as it was queued: touched, or changed and taken as
+    /// it is by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<DataSeen>>,
     /// Why it was started, and what differs from the attempt before, as a person would say it.
     pub why: String,
 }

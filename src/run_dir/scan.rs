@@ -177,6 +177,7 @@ pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
         settings: Settings {
             data: Data::Shapes(Shapes::default()),
             model: Model::Mlp(Mlp::default()),
+            weights: None,
             train: Train::default(),
             evaluate: Evaluate::default(),
             checkpoint: Checkpoint::default(),

@@ -120,6 +120,9 @@ mod tests {
             accumulate,
             libtorch: String::new(),
             checkpoint: None,
+            weights: None,
+            text: Vec::new(),
+            data: None,
             why: String::new(),
         }
     }

@@ -25,6 +25,10 @@ pub enum Status {
     Skipped {
         need: String,
     },
+    /// The same, where its file says that it then fails.
+    NeedFailed {
+        need: String,
+    },
     Waiting {
         because: Waiting,
     },
@@ -87,7 +91,7 @@ impl Status {
             Status::Paused => "paused",
             Status::Skipped { .. } => "skipped",
             Status::Waiting { .. } => "waiting",
-            Status::Failed { .. } => "failed",
+            Status::Failed { .. } | Status::NeedFailed { .. } => "failed",
             Status::Killed { .. } => "killed",
             Status::Lost => "lost",
         }
@@ -99,7 +103,13 @@ impl Status {
 
     /// Whether it ended badly and stays so until a person acts.
     pub fn needs_a_person(&self) -> bool {
-        matches!(self, Status::Failed { .. } | Status::Killed { .. } | Status::Unreadable { .. })
+        matches!(
+            self,
+            Status::Failed { .. }
+                | Status::Killed { .. }
+                | Status::NeedFailed { .. }
+                | Status::Unreadable { .. }
+        )
     }
 }
 
@@ -310,6 +320,9 @@ mod tests {
             accumulate: 1,
             libtorch: "2.11.0".into(),
             checkpoint,
+            weights: None,
+            text: Vec::new(),
+            data: None,
             why: "first attempt".into(),
         })
     }

@@ -99,6 +99,18 @@ pub fn at(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
+/// Links a file that nobody writes to any more, or copies it where the file system has no links.
+///
+/// # Errors
+/// It is not there, or the disk cannot be written to, with the path.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(at(from, error)),
+        Err(_) => fs::copy(from, to).map(drop).map_err(|error| at(from, error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use crate::run_dir::cause::{self, Cause, Evidence};
 use crate::run_dir::records::{Attempt, Device, End, Event, RunRecord, Start, What, exit};
 use crate::run_dir::requests;
 use crate::run_dir::split::{self, Split};
+use crate::run_dir::stage::TakenWeights;
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
 
@@ -67,10 +68,21 @@ pub fn start_line(record: &RunRecord, attempts: &[Attempt], newest: Option<u64>,
         accumulate: split.accumulate,
         libtorch: place.libtorch.to_owned(),
         checkpoint: newest,
+        weights: before.and_then(|start| start.weights.clone()),
+        text: before.map_or_else(Vec::new, |start| start.text.clone()),
+        data: None,
         why: String::new(),
     };
     start.why = why(before, attempts, &start) + &split::difference(settings, before, &start);
     start
+}
+
+/// Puts what the run begins with into its orders, and says so in those of its first attempt.
+pub fn note_taken(start: &mut Start, taken: Option<TakenWeights>) {
+    if let Some(taken) = taken.as_ref().filter(|_| start.weights.is_none()) {
+        start.why += &format!(", with the weights of {}", taken.words());
+    }
+    start.weights = taken.map(Box::new);
 }
 
 /// Environment of the worker that carries out these orders.

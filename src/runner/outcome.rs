@@ -9,7 +9,7 @@ use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::records::Attempt;
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::Stage;
-use crate::run_dir::{RunDir, Status, reason, requests};
+use crate::run_dir::{RunDir, Status, deleted, reason, requests};
 
 /// A run that is not finished when the batch has ended.
 #[derive(Clone, Debug)]
@@ -81,6 +81,18 @@ impl Outcome {
         self
     }
 
+    /// With runs that were done before a rule deleted them: asked about them again, a batch says of them
+    /// what it said then.
+    pub fn with_deleted(mut self, gone: &[RunDir]) -> Outcome {
+        for dir in gone {
+            let verdicts = deleted::of(dir).map(|deleted| deleted.budgets).unwrap_or_default();
+            let missed = verdicts.into_iter().filter(|verdict| !verdict.met);
+            self.missed.extend(missed.map(|verdict| (dir.clone(), verdict)));
+            self.finished.push(dir.clone());
+        }
+        self
+    }
+
     /// Whether a runner that waits for work may go on: nobody asked for its end, and it did not stop
     /// itself. What is held waits on with it, for a person or for another run.
     pub fn goes_on(&self) -> bool {
@@ -91,7 +103,11 @@ impl Outcome {
     pub fn exit(&self) -> Exit {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
         let goes_on = |status: &Status| {
-            matches!(status, Status::Waiting { .. } | Status::Lost | Status::Running { .. })
+            // What is skipped is not done either, and it is what failed that failed.
+            matches!(
+                status,
+                Status::Waiting { .. } | Status::Lost | Status::Running { .. } | Status::Skipped { .. }
+            )
         };
         match self.ending {
             Ending::Now(interrupt) if any(goes_on) => interrupt.exit(),
@@ -118,7 +134,9 @@ impl LeftRun {
         let reason = match (&run.trouble, &run.seen.status, waiting) {
             (Some(trouble), ..) => trouble.clone(),
             (None, Status::Unreadable { reason }, _) => reason.clone(),
-            (None, Status::Skipped { need }, _) => format!("{need} did not finish"),
+            (None, Status::Skipped { need } | Status::NeedFailed { need }, _) => {
+                format!("{need} did not finish")
+            }
             (None, _, Some(reason)) => reason.to_string(),
             (None, Status::Lost, None) => {
                 reason::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
@@ -157,7 +175,9 @@ impl LeftRun {
             Status::Waiting { .. } | Status::Lost if self.reason.ends_with("overnight run") => String::new(),
             Status::Lost if self.reason.starts_with("held: ") => String::new(),
             Status::Waiting { .. } | Status::Lost => " (goes on with: overnight run)".to_owned(),
-            Status::Skipped { need } => format!(" (starts once that has: overnight retry {need})"),
+            Status::Skipped { need } | Status::NeedFailed { need } => {
+                format!(" (starts once that has: overnight retry {need})")
+            }
             Status::Unreadable { .. } | Status::Finished | Status::Running { .. } => String::new(),
         };
         format!("{} {name}{reason}{remedy}", self.status.word())
@@ -178,7 +198,7 @@ fn last_words(attempts: &[Attempt]) -> String {
 }
 
 fn failed(status: &Status) -> bool {
-    matches!(status, Status::Failed { .. } | Status::Killed { .. } | Status::Skipped { .. })
+    matches!(status, Status::Failed { .. } | Status::Killed { .. } | Status::NeedFailed { .. })
 }
 
 #[cfg(test)]
@@ -219,6 +239,11 @@ mod tests {
         assert_eq!(code(Ending::Asked, &[failed.clone(), waiting.clone()]), 75);
         assert_eq!(code(Ending::Asked, std::slice::from_ref(&failed)), 100, "all others were done by then");
         assert_eq!(code(Ending::Asked, &[]), 0);
+        let need = "a".to_owned();
+        let skipped = Status::Skipped { need: need.clone() };
+        assert_eq!(code(Ending::Open, std::slice::from_ref(&skipped)), 75, "not done");
+        assert_eq!(code(Ending::Open, &[skipped, failed.clone()]), 100);
+        assert_eq!(code(Ending::Open, &[Status::NeedFailed { need }]), 100, "as its file asks");
         assert_eq!(code(Ending::Now(Interrupt::Int), std::slice::from_ref(&waiting)), 130);
         assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting, failed.clone()]), 143);
         assert_eq!(code(Ending::Now(Interrupt::Int), &[failed]), 100, "it came when all had ended");

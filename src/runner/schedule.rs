@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::admission::{Need, Vacancies};
 use super::interrupt::Ending;
+use crate::run_dir::needs::means;
 use crate::run_dir::records::{Device, Start};
 use crate::say;
 
@@ -91,6 +92,8 @@ impl Threads {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     Waiting,
+    /// Somebody looks at what it needs, and this slot is kept for it.
+    Preparing(usize),
     Live(Live),
     /// It waits for a person, as its files say.
     Held(String),
@@ -259,7 +262,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let mut decision = Decision::default();
     let mut live: Vec<&str> = Vec::new();
     for run in seen.runs {
-        if let Standing::Live(_) = &run.standing {
+        if let Standing::Live(_) | Standing::Preparing(_) = &run.standing {
             live.push(&run.experiment);
         }
     }
@@ -267,6 +270,10 @@ pub fn decide(seen: &Observation) -> Decision {
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
             Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
+            Standing::Preparing(_) => {
+                let reason = "until its data and weights are looked at".to_owned();
+                decision.waiting.push((index, Reason::Waits(reason)));
+            }
             Standing::Held(reason) => decision.waiting.push((index, Reason::Held(reason.clone()))),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
             Standing::Waiting => {
@@ -292,7 +299,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
         // The next runner finds it lost, which is better than to keep a person waiting.
-        Standing::PutOff => seen.ending.is_open(),
+        Standing::PutOff | Standing::Preparing(_) => seen.ending.is_open(),
         _ => false,
     };
     let is_asked = seen.gpu_states.contains(&GpuState::Unsure);
@@ -400,7 +407,7 @@ enum Met {
 }
 
 fn met(need: &str, run: &Run, seen: &Observation) -> Met {
-    let is_meant = |experiment: &str, name: &str| names(need, &run.experiment, experiment, name);
+    let is_meant = |experiment: &str, name: &str| means(need, &run.experiment, experiment, name);
     let within = seen.runs.iter().filter(|other| is_meant(&other.experiment, &other.name));
     let without = seen.others.iter().filter(|other| is_meant(&other.experiment, &other.name));
     let mut all = within
@@ -414,14 +421,6 @@ fn met(need: &str, run: &Run, seen: &Observation) -> Met {
     } else {
         Met::NotYet
     }
-}
-
-/// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
-/// by its own name among those of one experiment.
-pub fn names(need: &str, of: &str, experiment: &str, name: &str) -> bool {
-    experiment == need
-        || need.split_once('/').is_some_and(|(of_need, run)| (of_need, run) == (experiment, name))
-        || (experiment == of && name == need)
 }
 
 fn waiting_for(wish: &Wish) -> Reason {

@@ -10,10 +10,10 @@ use tokio::process::Child;
 
 use super::attempt::{self, Ended, Place, Witness};
 use super::child::{self, Handle};
+use super::preparing::Prepared;
 use super::program::Program;
 use super::tracked::Killed;
-use crate::data_files;
-use crate::run_dir::records::{Ask, Attempt, End, Environment, Event, Request, RunRecord, Start};
+use crate::run_dir::records::{Attempt, End, Event, Request, Start};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
 use crate::run_dir::write::{Durability, append_line, at};
@@ -36,17 +36,13 @@ pub enum Beginning {
     Occupied,
     /// What a person asked for meanwhile, or a result that appeared, forbids it.
     Obsolete,
-    /// A person must see to it first.
-    Held {
-        why: String,
-    },
     /// The worker could not be started; the attempt's end says why.
     Failed {
         why: String,
     },
 }
 
-/// Starts the next attempt of the run at `dir`, if `may_start` still says so under the run's lock.
+/// Starts the next attempt of the run at `dir`, which is prepared so, if `may_start` still says so under the run's lock.
 ///
 /// # Errors
 /// The run directory cannot be written to.
@@ -54,6 +50,7 @@ pub async fn start(
     dir: &RunDir,
     place: &Place<'_>,
     program: &Program,
+    prepared: Prepared,
     may_start: impl Fn(&Seen) -> bool,
 ) -> io::Result<Beginning> {
     let Some(held) = patient_lock(dir).await? else { return Ok(Beginning::Occupied) };
@@ -62,11 +59,11 @@ pub async fn start(
     if !may_start(&seen) {
         return Ok(Beginning::Obsolete);
     }
-    if let Some(why) = changed_data(dir, record, &seen.requests).await {
-        return Ok(Beginning::Held { why });
-    }
     let newest = newest(dir, &seen.requests, &events(dir));
-    let start = attempt::start_line(record, &seen.attempts, newest, place);
+    let mut start = attempt::start_line(record, &seen.attempts, newest, place);
+    attempt::note_taken(&mut start, prepared.weights);
+    start.text = prepared.text;
+    start.data = prepared.data.map(Box::new);
     let path = dir.alive_lock();
     // The number of the worker before must not be taken for this one's.
     held.set_len(0).map_err(|error| at(&path, error))?;
@@ -85,34 +82,6 @@ pub async fn start(
             Ok(Beginning::Failed { why })
         }
     }
-}
-
-/// The first data file that is not what it was when the run was queued, unless a person has said
-/// `resume` since it changed. Reading large files takes its time, so it is done aside.
-async fn changed_data(dir: &RunDir, record: &RunRecord, requests: &[Request]) -> Option<String> {
-    let environment: Environment = read::json_if_there(&dir.env_json()).ok().flatten()?;
-    if environment.data.is_empty() {
-        return None;
-    }
-    let base = dir.workspace().root().join(&record.base);
-    let settings = record.settings.clone();
-    let name = format!("{}/{}", record.experiment, record.run);
-    let accepted =
-        requests.iter().rev().find(|request| request.ask == Ask::Resume).map(|request| request.time);
-    let compare = move || {
-        let now = data_files::fingerprints(&settings, &base).ok()?;
-        let changed = environment.data.iter().find(|before| !now.contains(before))?;
-        let modified = std::fs::metadata(base.join(&changed.path)).and_then(|metadata| metadata.modified());
-        let modified = modified.ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs_f64();
-        if accepted.is_some_and(|accepted| accepted > modified) {
-            return None;
-        }
-        Some(format!(
-            "{} has changed since it was queued (overnight resume {name} takes it as it is; overnight run FILE --again queues it anew)",
-            changed.path
-        ))
-    };
-    tokio::task::spawn_blocking(compare).await.ok().flatten()
 }
 
 /// What became of an attempt whose worker has ended; not written yet.

@@ -94,7 +94,11 @@ pub fn counts(runs: &[Tracked], standings: &[Standing]) -> Counts {
     for (run, standing) in runs.iter().zip(standings) {
         match standing {
             Standing::Live(_) => counts.running += 1,
-            Standing::Waiting | Standing::Held(_) | Standing::Lost | Standing::PutOff => counts.waiting += 1,
+            Standing::Waiting
+            | Standing::Preparing(_)
+            | Standing::Held(_)
+            | Standing::Lost
+            | Standing::PutOff => counts.waiting += 1,
             Standing::Finished => counts.finished += 1,
             Standing::Left if has_failed(run) => counts.failed += 1,
             Standing::Left => counts.left += 1,

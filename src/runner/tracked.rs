@@ -1,32 +1,29 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
 mod holder;
+mod worker;
 
 use std::cell::OnceCell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::FailedRuns;
 use super::admission::{Need, Probing};
 use super::alerts::Listener;
-use super::child::Handle;
-use super::gauges::RunTelemetry;
-use super::gpu_memory::Takings;
+use super::preparing::Preparation;
 use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, End, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, read, reason, split};
 
 pub use holder::{has_open, holder};
+pub use worker::{Killed, Kinship, PutOff, Worker};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;
-
-/// An error of a GPU that is older has not ended a worker.
-const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// A run of the batch.
 pub struct Tracked {
@@ -46,6 +43,8 @@ pub struct Tracked {
     pub trouble: Option<String>,
     /// How its last attempt ended, until the disk takes it.
     pub put_off: Option<PutOff>,
+    /// How far its next attempt is prepared.
+    pub preparation: Preparation,
     /// The need that did not finish, once it was told.
     pub skipped: Option<String>,
     /// Later runs that started where it waits, since its last start, and when the first did.
@@ -63,66 +62,6 @@ struct Held {
     requests: usize,
 }
 
-/// A worker at work on a run.
-pub struct Worker {
-    pub attempt: u32,
-    /// Checkpoint it went on from.
-    pub checkpoint: Option<u64>,
-    pub slot: Option<usize>,
-    /// Position of its GPU among those that may be used.
-    pub gpu: Option<usize>,
-    pub kinship: Kinship,
-    /// Something waits for its end, where it is not our child.
-    pub is_followed: bool,
-    /// None for an adopted worker that cannot be signaled from here.
-    pub handle: Option<Handle>,
-    pub asked: Option<Instant>,
-    /// Why this runner killed it.
-    pub killed: Option<Killed>,
-    pub telemetry: Option<RunTelemetry>,
-    /// Hears of its alerts.
-    pub listener: Option<Listener>,
-    /// What it holds of its GPU.
-    pub takings: Takings,
-    /// Errors of its GPU, as the driver told them.
-    pub xids: Vec<(Instant, u32)>,
-    /// When this runner started it, or first saw it.
-    pub since: Instant,
-    last_step: u64,
-    moved: Instant,
-    last_sign: f64,
-    stirred: Instant,
-}
-
-/// An end that is not written yet.
-#[derive(Clone, Debug)]
-pub struct PutOff {
-    pub end: End,
-    /// Checkpoint that the attempt went on from.
-    pub from: Option<u64>,
-    /// Whether it counts for nothing, whatever it looks like.
-    pub is_forgiven: bool,
-    /// When the attempt ended, where its GPU's driver may still say why.
-    pub awaits_xid: Option<Instant>,
-}
-
-/// Why this runner killed a worker.
-#[derive(Clone, Debug)]
-pub struct Killed {
-    pub why: String,
-    /// Whether it counts against the run's retries: it does when the run itself was at fault.
-    pub counts: bool,
-}
-
-/// Whose child a worker is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kinship {
-    /// Ours: its end comes with an exit status.
-    Own,
-    /// Of a runner that died, or started by hand: it has ended when its lock is free.
-    Adopted,
-}
-
 impl Tracked {
     pub fn new(dir: RunDir, host: &str) -> Tracked {
         let seen = scan::look(&dir, host, scan::now());
@@ -137,6 +76,7 @@ impl Tracked {
             finished_before,
             trouble: None,
             put_off: None,
+            preparation: Preparation::None,
             skipped: None,
             passed: None,
             held: None,
@@ -210,7 +150,10 @@ impl Tracked {
         if self.trouble.is_some() {
             return Standing::Left;
         }
-        standing(&self.seen, batch, failed)
+        match (standing(&self.seen, batch, failed), &self.preparation) {
+            (Standing::Waiting, Preparation::Begun { slot }) => Standing::Preparing(*slot),
+            (standing, _) => standing,
+        }
     }
 
     /// Hears of the alerts of an attempt from now on.
@@ -380,48 +323,6 @@ impl Tracked {
     /// What a finished run came to.
     pub fn result(&self) -> Option<RunResult> {
         read::json(&self.dir.result()).ok()
-    }
-}
-
-impl Worker {
-    /// A worker that carries out `start`.
-    pub fn new(start: Option<&Start>, slot: Option<usize>, handle: Option<Handle>, now: Instant) -> Worker {
-        Worker {
-            attempt: start.map_or(0, |start| start.attempt),
-            checkpoint: start.and_then(|start| start.checkpoint),
-            slot,
-            gpu: None,
-            kinship: Kinship::Own,
-            is_followed: false,
-            handle,
-            asked: None,
-            killed: None,
-            telemetry: None,
-            listener: None,
-            takings: Takings::default(),
-            xids: Vec::new(),
-            since: now,
-            last_step: 0,
-            moved: now,
-            last_sign: 0.0,
-            stirred: now,
-        }
-    }
-
-    /// The errors of its GPU that can have to do with an end at this moment.
-    pub fn xids_just_now(&self, now: Instant) -> Vec<u32> {
-        let is_just_now = |at: &Instant| now.saturating_duration_since(*at) < JUST_NOW;
-        self.xids.iter().filter(|(at, _)| is_just_now(at)).map(|(_, code)| *code).collect()
-    }
-
-    /// Since its last sign of life.
-    pub fn silent(&self, now: Instant) -> Duration {
-        now.duration_since(self.stirred)
-    }
-
-    /// Since its last step.
-    pub fn quiet(&self, now: Instant) -> Duration {
-        now.duration_since(self.moved)
     }
 }
 

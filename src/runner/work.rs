@@ -9,6 +9,7 @@ mod gauging;
 mod keeping;
 mod measure;
 mod outside;
+mod preparing;
 mod unheard;
 mod waiting;
 
@@ -36,6 +37,7 @@ use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::kernel::MemoryWatch;
 use super::outcome::{LeftRun, Outcome};
+use super::preparing::KnownData;
 use super::program::Program;
 use super::retention::Retention;
 use super::room::{Room, Space};
@@ -148,6 +150,8 @@ struct Work<'a> {
     space: Option<Space>,
     view: View,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    /// What data files hold that are not as they were queued.
+    known_data: KnownData,
     findings: (UnboundedSender<Findings>, UnboundedReceiver<Findings>),
     /// What the probe on a GPU has found, until the driver was asked what it holds meanwhile.
     found_of_gpu: Option<measure::Answered>,
@@ -247,6 +251,7 @@ impl<'a> Work<'a> {
             space: None,
             view: View::open(options.style),
             ended: unbounded_channel(),
+            known_data: KnownData::default(),
             findings: unbounded_channel(),
             found_of_gpu: None,
             trials: JoinSet::new(),

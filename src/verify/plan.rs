@@ -124,6 +124,9 @@ mod tests {
             accumulate: 1,
             libtorch: "2.11.0".into(),
             checkpoint: None,
+            weights: None,
+            text: Vec::new(),
+            data: None,
             why: String::new(),
         }
     }

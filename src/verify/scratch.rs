@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::experiment::Alert;
 use crate::run_dir::checkpoint::{CheckpointDir, State};
 use crate::run_dir::records::RunRecord;
-use crate::run_dir::write::{Durability, at, replace, replace_json};
+use crate::run_dir::write::{Durability, at, link, replace, replace_json};
 use crate::run_dir::{RunDir, lock, metrics, read};
 
 /// Its folders are named so.
@@ -43,6 +43,9 @@ impl Scratch {
         let alerts = record.alerts.iter().map(Alert::without_end).collect();
         let endless = RunRecord { alerts, ..record.clone() };
         replace_json(&copy.run_json(), &endless, Durability::Rebuildable)?;
+        for folder in [run.taken(), run.taken_texts()] {
+            link_all(&folder, run, &copy)?;
+        }
         let scratch = Scratch { run: copy, folder, _in_use: in_use };
         if from > 0 {
             scratch.begin_after(run, record, from)?;
@@ -78,13 +81,17 @@ impl Scratch {
     }
 }
 
-/// Links a file that nobody writes to any more, or copies it where the file system has no links.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(at(from, error)),
-        Err(_) => fs::copy(from, to).map(drop).map_err(|error| at(from, error)),
+/// Links every file below a folder of a run into the same place of its copy.
+fn link_all(folder: &Path, run: &RunDir, copy: &RunDir) -> io::Result<()> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_file()) {
+        let below = entry.path().strip_prefix(run.path()).unwrap_or(entry.path());
+        let here = copy.path().join(below);
+        let parent = here.parent().unwrap_or(copy.path());
+        fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
+        link(entry.path(), &here)?;
     }
+    Ok(())
 }
 
 /// Whether the maker of this folder lives, or its worker.

@@ -228,3 +228,39 @@ fn a_missed_budget_counts_although_the_rules_have_deleted_the_run() {
     workspace.spawn(&["pause", "x"]).wait();
     runner.wait().code(100);
 }
+
+#[test]
+fn what_a_rule_deleted_stays_done_and_keeps_its_verdicts_until_it_is_asked_for_again() {
+    let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 4\n\
+                [sweep]\nseeds = [3, 1]\n[[budgets]]\nrequire = \"train/loss < 3\"\n";
+    let workspace = Workspace::new()
+        .file("experiments/x.toml", text)
+        .file("overnight.toml", "[retention]\napply = true\nbest = 1\n");
+    let junit = workspace.path("junit.xml").display().to_string();
+    let run = |more: &[&str]| workspace.run(&[&[X, "--junit", &junit], more].concat()).code(100);
+    // The seed is about the loss: 3 misses the budget, and the other is better.
+    for time in ["the first", "again"] {
+        let said = run(&[]).stderr;
+        let xml = fs::read_to_string(&junit).unwrap();
+        assert!(xml.contains("tests=\"4\"") && xml.contains("failures=\"1\" errors=\"0\""), "{time}: {xml}");
+        assert!(said.contains("missed x/s3-"), "{time}: {said}");
+        assert_eq!(workspace.words("x"), ["finished"], "{time}");
+        assert_eq!(workspace.batches(), 1, "{time}: nothing is trained twice");
+        assert_eq!(said.contains("was done, and deleted by a rule on"), time == "again", "{said}");
+    }
+    let plan = workspace.overnight(&["plan", X]).code(0);
+    assert!(plan.stdout.contains("deleted") && !plan.stdout.contains("new"), "{}", plan.stdout);
+    assert!(plan.stderr.contains("0 of them new; 0 steps that are not finished"), "{}", plan.stderr);
+    // Also where nothing is left at all.
+    let workspace = workspace.file("experiments/x.toml", &text.replace("[3, 1]", "[3]"));
+    workspace.run(&[X]).code(100).says("1 run is done, and deleted as the rules of overnight.toml say");
+    let workspace = workspace.file("overnight.toml", "");
+    workspace.run(&[X, "--again"]).code(100);
+    assert_eq!(workspace.runs("x").len(), 2);
+    assert_eq!(workspace.batches(), 2);
+    // Whoever names it wants it gone: it is no more known than one that never was.
+    let name = full_name(&workspace.seed("x", 3));
+    clean(&workspace, &[&name, "--yes"]);
+    let plan = workspace.overnight(&["plan", X]).code(0).stdout;
+    assert!(plan.contains("new"), "{plan}");
+}

@@ -29,6 +29,7 @@ mod runner;
 mod serve;
 mod settings;
 mod sharing;
+mod stages;
 mod status;
 mod systemd;
 mod together;

@@ -24,6 +24,9 @@ fn begin_elsewhere(run: &RunDir) {
         accumulate: 1,
         libtorch: "2.11.0".into(),
         checkpoint: None,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: "first attempt".into(),
     };
     append_line(&run.attempts(), &Attempt::Start(start), Durability::Synced).unwrap();

@@ -181,6 +181,7 @@ pub fn libtorch() -> PathBuf {
 pub fn language_model() -> Settings {
     Settings {
         data: Data::Text(Text { files: vec!["text.txt".to_owned()], ..Text::default() }),
+        weights: None,
         model: Model::Gpt(Gpt { layers: 2, heads: 2, width: 32, context: 16, ..Gpt::default() }),
         train: Train { steps: Some(60), batch_size: 4, log_every: 1, ..Train::default() },
         evaluate: Evaluate { every: Every::Steps(20), batches: Some(3) },

@@ -14,5 +14,6 @@ mod probe;
 mod real_data;
 mod resume;
 mod split;
+mod stages;
 mod storm;
 mod verify;

@@ -74,6 +74,9 @@ fn a_worker_under_the_runners_lock_takes_its_orders_and_leaves_attempts_to_the_r
         accumulate: 2,
         libtorch: "2.11.0".to_owned(),
         checkpoint: None,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: "first attempt".to_owned(),
     };
     append_line(&run.dir.attempts(), &Attempt::Start(ordered.clone()), Durability::Synced).unwrap();

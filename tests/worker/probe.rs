@@ -27,6 +27,9 @@ fn orders(run: &TestRun) -> String {
         accumulate: 1,
         libtorch: "2.11.0".to_owned(),
         checkpoint: None,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: String::new(),
     };
     let record = overnight::run_dir::read::run_record(&run.dir).unwrap();

@@ -28,6 +28,9 @@ fn halved(settings: Settings) -> TestRun {
         accumulate: settings.train.accumulate,
         libtorch: "2.11.0".to_owned(),
         checkpoint: None,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: "first attempt".to_owned(),
     };
     let end = serde_json::json!({

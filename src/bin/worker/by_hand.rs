@@ -2,10 +2,12 @@
 //! runner's own functions. Only who starts it differs.
 
 use overnight::run_dir::records::{Attempt, Device, Event, Request, RunRecord, Start};
+use overnight::run_dir::stage;
 use overnight::run_dir::status::last_start;
 use overnight::run_dir::{RunDir, machine, read, scan};
-use overnight::runner::attempt::{Place, start_line};
+use overnight::runner::attempt::{Place, note_taken, start_line};
 use overnight::runner::devices::{Devices, Gpu, cpu_count};
+use overnight::runner::preparing::{Unready, text};
 use overnight::runner::schedule::{Wish, wish};
 use overnight::runner::starting::newest;
 
@@ -39,6 +41,13 @@ pub fn orders(run: &RunDir, record: &RunRecord, attempts: &[Attempt]) -> Result<
         time: scan::now(),
     };
     let mut start = start_line(record, attempts, newest(run, &requests, &events), &place);
+    let taken = stage::take(run, record, start.weights.as_deref(), start.checkpoint.is_none());
+    note_taken(&mut start, taken.map_err(|error| Failure::Orders(error.to_string()))?);
+    let taken = text::take(run, record, before.map(|start| &start.text[..]));
+    start.text = taken.map_err(|error| match error {
+        Unready::Held(why) => Failure::Orders(why),
+        Unready::Io(error) => Failure::Write(error),
+    })?;
     start.why += "; started by hand";
     Ok(start)
 }
@@ -98,6 +107,9 @@ mod tests {
             accumulate: 1,
             libtorch: "2.11.0+cu130".into(),
             checkpoint: None,
+            weights: None,
+            text: Vec::new(),
+            data: None,
             why: String::new(),
         }
     }

@@ -16,6 +16,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::failure::Failure;
 use crate::step::Learner;
+use crate::weights;
 
 /// Why a checkpoint is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +71,18 @@ pub struct Found {
     pub state: Option<State>,
     /// A sentence for each checkpoint that was set aside.
     pub damaged: Vec<String>,
+    /// What it begins with, where it starts from the beginning with weights of another run.
+    pub begins: Option<String>,
 }
 
-/// Loads the newest whole checkpoint of step `newest` or before into the learner; without a `newest`,
-/// none. Damaged ones are renamed out of the way. Nothing newer is touched.
+/// Loads the newest whole checkpoint of step `newest` or before into the learner; without one, the weights
+/// that the run begins with, where those are another run's. Damaged ones are renamed out of the way. Nothing newer is touched.
 ///
 /// # Errors
 /// A whole checkpoint does not fit the model: it is another run's, or the settings were changed. Or one
 /// cannot be read at the moment, which says nothing about it.
 pub fn load_newest(run: &RunDir, learner: &Learner, newest: Option<u64>) -> Result<Found, Failure> {
-    let mut found = Found { state: None, damaged: Vec::new() };
+    let mut found = Found { state: None, damaged: Vec::new(), begins: None };
     for step in layout::steps(run).into_iter().rev().filter(|step| Some(*step) <= newest) {
         let checkpoint = run.checkpoint(step);
         match whole(&checkpoint, step) {
@@ -99,6 +102,7 @@ pub fn load_newest(run: &RunDir, learner: &Learner, newest: Option<u64>) -> Resu
             }
         }
     }
+    found.begins = weights::begin(run, learner)?;
     Ok(found)
 }
 
@@ -186,20 +190,30 @@ impl Whole {
             if file.len() != tensors.len() {
                 return Err(misfit(format!("holds {} tensors, this run has {}", file.len(), tensors.len())));
             }
-            for (name, mut tensor) in tensors {
-                let view = file.tensor(&name).map_err(|error| misfit(error.to_string()))?;
-                let shape: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
-                if shape != tensor.size() {
-                    return Err(misfit(format!("{name} is {shape:?} there and {:?} here", tensor.size())));
-                }
-                let kind = kind(view.dtype())
-                    .ok_or_else(|| misfit(format!("{name} is of type {:?}", view.dtype())))?;
-                let source = Tensor::f_from_data_size(view.data(), &shape, kind)?;
-                tch::no_grad(|| tensor.f_copy_(&source))?;
+            for (name, tensor) in tensors {
+                copy_into(&file, &name, &tensor, &misfit)?;
             }
         }
         Ok(self.state)
     }
+}
+
+/// Copies the tensor of this name out of the file; `misfit` says what is wrong with it.
+pub fn copy_into(
+    file: &SafeTensors,
+    name: &str,
+    tensor: &Tensor,
+    misfit: &dyn Fn(String) -> Failure,
+) -> Result<(), Failure> {
+    let view = file.tensor(name).map_err(|error| misfit(error.to_string()))?;
+    let shape: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
+    if shape != tensor.size() {
+        return Err(misfit(format!("{name} is {shape:?} there and {:?} here", tensor.size())));
+    }
+    let kind = kind(view.dtype()).ok_or_else(|| misfit(format!("{name} is of type {:?}", view.dtype())))?;
+    let source = Tensor::f_from_data_size(view.data(), &shape, kind)?;
+    tch::no_grad(|| tensor.shallow_clone().f_copy_(&source))?;
+    Ok(())
 }
 
 fn model_tensors(learner: &Learner) -> Vec<(String, Tensor)> {

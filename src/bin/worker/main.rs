@@ -26,6 +26,7 @@ mod task;
 mod tasks;
 mod torch_ext;
 mod train;
+mod weights;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};

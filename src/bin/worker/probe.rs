@@ -30,8 +30,7 @@ pub fn probe(run: &RunDir, orders: &str, ended: &dyn Fn() -> bool) -> Result<Out
         .map_err(|error| Failure::Orders(format!("these orders cannot be read: {error} ({orders})")))?;
     let record = read::run_record(run)?;
     let device = device::prepare(&start)?;
-    let base = run.workspace().root().join(&record.base);
-    let learner = Learner::new(&record, &start, &base, device)?;
+    let learner = Learner::new(&record, &start, run, device)?;
     let mut steps = Steps { learner, planned: record.steps.max(1), taken: 0, losses: LossBuffer::default() };
     let let_go = end_of_input();
 

@@ -1,7 +1,9 @@
 //! One optimizer step: gather, forward, backward, clip, update. Nothing is fetched from the device.
 
 use overnight::experiment::settings::Precision;
+use overnight::run_dir::RunDir;
 use overnight::run_dir::records::{RunRecord, Start};
+use overnight::run_dir::stage::TakenWeights;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::failure::Failure;
@@ -22,6 +24,8 @@ pub struct Learner {
     pub device: Device,
     /// Every tensor of the model, as the task lists them.
     pub model: Vec<ModelTensor>,
+    /// The weights of another run that this one begins with.
+    pub weights: Option<Box<TakenWeights>>,
     plan: Plan,
     order: ExampleOrder,
     /// The first step whose example numbers are on the device, and the numbers of it and of the next
@@ -49,16 +53,12 @@ pub struct Taken {
 }
 
 impl Learner {
-    /// Data, model and optimizer as they are before the first step: a function of the record alone.
-    pub fn new(
-        record: &RunRecord,
-        start: &Start,
-        base: &std::path::Path,
-        device: Device,
-    ) -> Result<Learner, Failure> {
+    /// Data, model and optimizer as they are before the first step, a function of the record alone; weights
+    /// of another run are put in when no checkpoint is.
+    pub fn new(record: &RunRecord, start: &Start, dir: &RunDir, device: Device) -> Result<Learner, Failure> {
         let train = &record.settings.train;
         torch_ext::seed(device, derived_seed(train.seed, "weights", 0, 0))?;
-        let task = tasks::build(record, base, device)?;
+        let task = tasks::build(record, dir, device)?;
         let model = task.tensors();
         let optimizer = Optimizer::new(&train.optimizer, &model)?;
         let per_step = u64::from(start.micro_batch) * u64::from(start.accumulate);
@@ -73,7 +73,8 @@ impl Learner {
             bf16: start.precision == Precision::Bf16,
             record: record.clone(),
         };
-        Ok(Learner { task, optimizer, device, model, plan, order, block: None })
+        let weights = start.weights.clone();
+        Ok(Learner { task, optimizer, device, model, weights, plan, order, block: None })
     }
 
     /// The learning rate of `step`, before any factor of the run's.

@@ -107,7 +107,7 @@ fn train_on(
         state,
         journal,
     };
-    run.say_start(orders, &found.damaged)?;
+    run.say_start(orders, &found.damaged, found.begins.as_deref())?;
 
     loop {
         // What the settings ask for after this step.
@@ -156,8 +156,7 @@ fn train_on(
 
 /// Everything as it is before the first step.
 fn beginning(dir: &RunDir, record: &RunRecord, orders: &Orders, device: Device) -> Result<Learner, Failure> {
-    let base = dir.workspace().root().join(&record.base);
-    Learner::new(record, &orders.start, &base, device)
+    Learner::new(record, &orders.start, dir, device)
 }
 
 /// A run while it is trained.
@@ -184,7 +183,12 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn say_start(&mut self, orders: &Orders, damaged: &[String]) -> Result<(), Failure> {
+    fn say_start(
+        &mut self,
+        orders: &Orders,
+        damaged: &[String],
+        begins: Option<&str>,
+    ) -> Result<(), Failure> {
         let start = &orders.start;
         let (attempt, step, steps) = (start.attempt, self.state.step, self.record.steps);
         for message in damaged {
@@ -206,6 +210,7 @@ impl Training<'_> {
             self.journal.event(step, What::Started)?;
             self.journal
                 .say(&format!("attempt {attempt} starts at the beginning of {steps} steps, on {device}"))?;
+            begins.map_or(Ok(()), |words| self.journal.say(words))?;
         }
         Ok(())
     }

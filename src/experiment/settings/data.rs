@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::run_dir::is_plain_name;
+
 /// Where the examples come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -21,6 +23,8 @@ pub enum Data {
 #[serde(default, deny_unknown_fields)]
 pub struct Text {
     /// Files, folders (all files below them, by name) and globs, relative to the experiment file. UTF-8.
+    /// `NEED:PATTERN` is what a run wrote that so is needed: files of its directory, such as
+    /// `generate:samples/*.json`, whose text is taken.
     pub files: Vec<String>,
     /// What one token is: a character (the vocabulary is what occurs) or a byte (256 tokens).
     pub tokenizer: Tokenizer,
@@ -33,6 +37,27 @@ impl Default for Text {
     fn default() -> Self {
         Text { files: Vec::new(), tokenizer: Tokenizer::Char, validation: 0.1 }
     }
+}
+
+impl Text {
+    /// The files that are there when the run is queued.
+    pub fn own(&self) -> Vec<String> {
+        self.files.iter().filter(|file| of_need(file).is_none()).cloned().collect()
+    }
+
+    /// What other runs are to write: its place among the files, the need, and the pattern within the
+    /// directory of the run.
+    pub fn taken(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        let files = self.files.iter().enumerate();
+        files.filter_map(|(place, file)| of_need(file).map(|(need, pattern)| (place, need, pattern)))
+    }
+}
+
+/// `NEED:PATTERN`. A file with a colon in its name is written as `./NAME`.
+fn of_need(file: &str) -> Option<(&str, &str)> {
+    let (need, pattern) = file.split_once(':')?;
+    let is_need = need.split('/').count() <= 2 && need.split('/').all(is_plain_name);
+    is_need.then_some((need, pattern))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

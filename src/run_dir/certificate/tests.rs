@@ -25,6 +25,9 @@ fn start(attempt: u32, checkpoint: Option<u64>) -> Start {
         accumulate: 1,
         libtorch: "2.11.0".into(),
         checkpoint,
+        weights: None,
+        text: Vec::new(),
+        data: None,
         why: String::new(),
     }
 }

@@ -74,8 +74,12 @@ impl<'a> Places<'a> {
         let mut taken = vec![false; seen.slots.len()];
         let mut busy_threads = 0;
         for run in seen.runs {
-            let Standing::Live(worker) = &run.standing else { continue };
-            if let Some(slot) = worker.slot.filter(|slot| *slot < taken.len()) {
+            let slot = match &run.standing {
+                Standing::Live(worker) => worker.slot,
+                Standing::Preparing(slot) => Some(*slot),
+                _ => continue,
+            };
+            if let Some(slot) = slot.filter(|slot| *slot < taken.len()) {
                 taken[slot] = true;
             }
             if run.wish == Wish::Cpu {

@@ -25,6 +25,7 @@ use crate::say;
 
 impl Work<'_> {
     pub(super) async fn start(&mut self, index: usize, slot: usize) -> bool {
+        let Some(prepared) = self.take_prepared(index, slot) else { return false };
         let Slot { gpu, threads } = self.slots[slot].clone();
         let run = &self.runs[index];
         let is_cpu_run = run.wish(self.gpus.len()) == schedule::Wish::Cpu;
@@ -45,7 +46,7 @@ impl Work<'_> {
         };
         // From before the start on: an attempt can be over in a moment.
         let listener = run.listener();
-        let begun = starting::start(&run.dir, &place, &self.program, may_start).await;
+        let begun = starting::start(&run.dir, &place, &self.program, prepared, may_start).await;
         let now = Instant::now();
         match begun {
             Ok(Beginning::Started { child, handle, start }) => {
@@ -68,34 +69,11 @@ impl Work<'_> {
                 false
             }
             Ok(Beginning::Occupied | Beginning::Obsolete) => true,
-            Ok(Beginning::Held { why }) => {
-                let run = &mut self.runs[index];
-                let (name, dir) = (run.name(), run.dir.clone());
-                run.hold(why.clone());
-                self.batch.event("held", Some(&dir), &why);
-                self.view.say(&format!("held     {name}: {why}"));
-                self.hooks.tell(&Occasion::run_ended(&dir, "held", &why, None));
-                true
-            }
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
                 true
             }
-            Err(error) if is_full(&error) => {
-                let dir = self.runs[index].dir.clone();
-                self.no_room(&dir);
-                if self.room.is_held() {
-                    return false;
-                }
-                // There is room, but not for this user, or no more files: nobody knows when that will change.
-                let run = &mut self.runs[index];
-                let (name, why) = (run.name(), format!("{error} (make room, then overnight resume it)"));
-                run.hold(why.clone());
-                self.batch.event("held", Some(&dir), &why);
-                self.view.say(&format!("held     {name}: {why}"));
-                self.hooks.tell(&Occasion::run_ended(&dir, "held", &why, None));
-                true
-            }
+            Err(error) if is_full(&error) => self.no_room_to_start(index, &error),
             Err(error) => {
                 self.trouble(index, &error.to_string());
                 true

@@ -4,9 +4,11 @@
 use std::time::Instant;
 
 use super::Work;
+use crate::run_dir::needs::means;
 use crate::run_dir::records::{BatchAsk, BatchRequest};
 use crate::run_dir::{RunDir, Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
+use crate::runner::hooks::Occasion;
 use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Other, Reason, Standing, Wish};
 use crate::runner::tracked::{self, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
@@ -19,13 +21,17 @@ impl Work<'_> {
         tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
         for run in &mut self.runs {
             let need = match &run.seen.status {
-                Status::Skipped { need } => Some(need.clone()),
+                Status::Skipped { need } | Status::NeedFailed { need } => Some(need.clone()),
                 _ => None,
             };
             if let Some(need) = need.as_ref().filter(|_| need != run.skipped) {
                 let why = format!("{need} did not finish");
-                self.batch.event("skipped", Some(&run.dir), &why);
-                self.view.say(&format!("skipped  {}: {why}", run.name()));
+                let word = run.seen.status.word();
+                self.batch.event(word, Some(&run.dir), &why);
+                self.view.say(&format!("{word:8} {}: {why}", run.name()));
+                if let Status::NeedFailed { .. } = run.seen.status {
+                    self.hooks.tell(&Occasion::run_ended(&run.dir, word, &why, None));
+                }
             }
             run.skipped = need;
         }
@@ -104,7 +110,7 @@ impl Work<'_> {
         }
         let other = |dir: &RunDir| {
             let (experiment, name) = (dir.experiment(), dir.name());
-            let is_needed = needs.iter().any(|(of, need)| schedule::names(need, of, &experiment, &name));
+            let is_needed = needs.iter().any(|(of, need)| means(need, of, &experiment, &name));
             is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
         };
         self.left_out.iter().filter_map(other).collect()

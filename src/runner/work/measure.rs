@@ -14,6 +14,7 @@ use crate::runner::attempt::{self, Place};
 use crate::runner::devices;
 use crate::runner::division::{self, Like, Processor, Refusal};
 use crate::runner::gpu_memory::{self, Probed};
+use crate::runner::preparing::{Prepared, Unready};
 use crate::runner::probing::{self, Found, ProbeFailure};
 use crate::runner::program::Program;
 use crate::runner::schedule::Slot;
@@ -28,11 +29,13 @@ const MEMORY_PART: f64 = 0.7;
 /// A batch measures no longer on a machine that lets it measure nothing: so many refused, and it is left at that.
 const TRIES: u32 = 3;
 
-/// What probes that work aside have to say.
+/// What others that work aside have to say.
 pub enum Findings {
     /// Of the probe on a GPU.
     Probed(Result<Found, ProbeFailure>),
     Divided(Division),
+    /// A run is prepared, or cannot be.
+    Prepared(RunDir, Result<Prepared, Unready>),
 }
 
 /// What the probe on a GPU found, and when it said so.
@@ -153,6 +156,7 @@ impl Work<'_> {
                 self.found_of_gpu = Some(Answered { found, at: Instant::now() });
             }
             Findings::Probed(failed) => self.probed(failed),
+            Findings::Prepared(dir, result) => self.prepared(&dir, result),
             Findings::Divided(Division { of, rates, others, failure }) => {
                 self.processor = Processor::Settled;
                 match failure {

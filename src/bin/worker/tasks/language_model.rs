@@ -4,7 +4,7 @@ use crate::data::{TextData, spread};
 use crate::generate::generate;
 use crate::models::{Gpt, Mode, Tensors};
 use crate::task::{Asked, Measured, ModelTensor, Order, Rate, Sampled, Task, TaskError, TrainLoss, Watch};
-use overnight::data_files::{Text, expand};
+use overnight::data_files::{Text, Vocabulary, expand};
 use overnight::experiment::settings::{Data, Model, Settings};
 use overnight::run_dir::records::{ModelRecord, SampleItem};
 use std::path::Path;
@@ -21,7 +21,13 @@ pub struct LanguageModel {
 }
 
 impl LanguageModel {
-    pub fn new(settings: &Settings, base: &Path, device: Device) -> Result<Self, TaskError> {
+    /// With `vocabulary`, or that of its text.
+    pub fn new(
+        settings: &Settings,
+        base: &Path,
+        vocabulary: Option<Vocabulary>,
+        device: Device,
+    ) -> Result<Self, TaskError> {
         let (Data::Text(text), Model::Gpt(gpt)) = (&settings.data, &settings.model) else {
             let model = settings.model.kind();
             return Err(TaskError::Data(format!(
@@ -30,6 +36,10 @@ impl LanguageModel {
         };
         let files = expand(&text.files, base)?;
         let text = Text::load(&files, text.tokenizer, text.validation, gpt.context as usize)?;
+        let text = match vocabulary {
+            Some(vocabulary) => text.with_vocabulary(vocabulary)?,
+            None => text,
+        };
         let data = TextData::new(text, gpt.context.into(), device)?;
         let encode = |prompt: &String| {
             let tokens = data.vocabulary.encode(prompt).map_err(overnight::data_files::DataError::from)?;
@@ -159,7 +169,7 @@ mod tests {
              sample = {{ prompts = ['abc', ''], tokens = 5, count = 2 }}"
         ))
         .unwrap();
-        LanguageModel::new(&settings, folder.path(), Device::Cpu).unwrap()
+        LanguageModel::new(&settings, folder.path(), None, Device::Cpu).unwrap()
     }
 
     fn metric(measured: &Measured, name: &str) -> f64 {
@@ -241,7 +251,7 @@ mod tests {
     fn a_model_of_images_is_refused_for_text() {
         let settings: Settings =
             toml::from_str("data = { kind = 'text', files = ['t.txt'] }\nmodel = { kind = 'mlp' }").unwrap();
-        let error = LanguageModel::new(&settings, Path::new("/"), Device::Cpu).err().unwrap();
+        let error = LanguageModel::new(&settings, Path::new("/"), None, Device::Cpu).err().unwrap();
         assert_eq!(error.to_string(), "model mlp does not learn text (use model.kind = \"gpt\")");
     }
 }

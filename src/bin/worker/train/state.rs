@@ -163,6 +163,7 @@ mod tests {
 
     fn settings(stop: Stop) -> Settings {
         Settings {
+            weights: None,
             data: Data::Shapes(Shapes::default()),
             model: Model::Mlp(Mlp::default()),
             train: Train::default(),

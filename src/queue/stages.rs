@@ -1,0 +1,238 @@
+//! Stages: runs that need others, held against what is known of those. Whatever can be known before the
+//! night is said before the night.
+
+mod fits;
+
+use crate::data_files::{self, DataFacts, Learned, Vocabulary};
+use crate::experiment::settings::{Data, Queue, Settings, Weights};
+use crate::experiment::{Alert, Diagnostic, Experiment, Problem, Rejected, identity};
+use crate::run_dir::needs::means;
+use crate::run_dir::records::ModelRecord;
+use crate::run_dir::{Workspace, is_plain_name, read, scan};
+
+use super::Checked;
+
+/// How a run of these settings stands in the queue: what it takes something of, it needs.
+pub fn queue(queue: &Queue, settings: &Settings) -> Queue {
+    let mut queue = queue.clone();
+    let weights = settings.weights.iter().map(|weights| weights.from.clone());
+    for need in weights.chain(text_needs(settings)) {
+        if !queue.needs.contains(&need) {
+            queue.needs.push(need);
+        }
+    }
+    queue
+}
+
+/// Whose text a run is to learn from.
+fn text_needs(settings: &Settings) -> Vec<String> {
+    match &settings.data {
+        Data::Text(text) => text.taken().map(|(_, need, _)| need.to_owned()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Holds the needs of these experiments against what is known, before any of them is queued.
+///
+/// # Errors
+/// What [`problems`] finds.
+pub fn check(workspace: &Workspace, checked: &[Checked], alerts: &[Alert]) -> Result<(), Rejected> {
+    let wrong = problems(workspace, checked, &[], alerts);
+    if wrong.is_empty() { Ok(()) } else { Err(Rejected(wrong)) }
+}
+
+/// Holds the needs of these experiments against each other, the runs of the workspace, and the experiment
+/// files beside them: a need that names nothing, or whose result cannot be taken. Of the files that are
+/// `rejected`, nobody knows what runs they would have. `alerts` are the workspace's.
+pub fn problems(
+    workspace: &Workspace,
+    checked: &[Checked],
+    rejected: &[Diagnostic],
+    alerts: &[Alert],
+) -> Vec<Diagnostic> {
+    let known = Known { workspace, checked, rejected, alerts };
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    for good in checked {
+        let experiment = &good.experiment;
+        let needs = experiment.queue.needs.iter().enumerate();
+        let mut problems: Vec<Problem> = needs
+            .filter(|(_, need)| known.meant(experiment, need).is_empty())
+            .filter_map(|(index, need)| known.nothing(&format!("queue.needs[{index}]"), need))
+            .collect();
+        problems.extend(
+            (experiment.queue.needs.contains(&experiment.name))
+                .then(|| itself("queue.needs", &experiment.name)),
+        );
+        for need in experiment.runs.iter().flat_map(|run| text_needs(&run.settings)) {
+            if need == experiment.name {
+                problems.push(itself("data.files", &need));
+            } else if known.meant(experiment, &need).is_empty() {
+                problems.extend(known.nothing("data.files", &need));
+            }
+        }
+        let mut looked: Vec<(&Weights, Vec<Other>)> = Vec::new();
+        for (run, facts) in experiment.runs.iter().zip(&good.facts) {
+            let Some(weights) = &run.settings.weights else { continue };
+            if !looked.iter().any(|(known, _)| *known == weights) {
+                looked.push((weights, known.meant(experiment, &weights.from)));
+            }
+            let others =
+                looked.iter().find(|(known, _)| *known == weights).map_or(&[][..], |(_, found)| found);
+            if weights.from == experiment.name {
+                problems.push(itself("weights.from", &experiment.name));
+            } else if others.is_empty() {
+                problems.extend(known.nothing("weights.from", &weights.from));
+            } else {
+                problems
+                    .extend(others.iter().flat_map(|other| other.problems(&run.settings, facts, weights)));
+            }
+        }
+        for diagnostic in problems.into_iter().map(|problem| experiment.locate(problem)) {
+            if !wrong.contains(&diagnostic) {
+                wrong.push(diagnostic);
+            }
+        }
+    }
+    wrong
+}
+
+fn itself(path: &str, experiment: &str) -> Problem {
+    let reason = format!("{experiment} would wait for itself");
+    Problem::new(path, reason, "name another experiment, or one run of this one")
+}
+
+/// Where needs are looked up.
+struct Known<'a> {
+    workspace: &'a Workspace,
+    checked: &'a [Checked],
+    rejected: &'a [Diagnostic],
+    alerts: &'a [Alert],
+}
+
+/// A run that a need means, as far as it is known.
+struct Other {
+    settings: Settings,
+    /// All, and those of an epoch.
+    steps: Option<(u64, u64)>,
+    /// The tokens of its model.
+    vocabulary: Option<Vocabulary>,
+    /// It is over, so its files are what they will be; whether it has the one with this name.
+    has_file: Option<bool>,
+}
+
+impl Known<'_> {
+    /// That the need names nothing, if that is known.
+    fn nothing(&self, path: &str, need: &str) -> Option<Problem> {
+        let name = need.split('/').next().unwrap_or(need);
+        if self.rejected.iter().any(|wrong| wrong.file.file_stem().is_some_and(|stem| stem == name)) {
+            return None;
+        }
+        let reason = format!(
+            "\"{need}\" names no experiment and no run: neither among these files, nor in runs/, nor a file beside this one"
+        );
+        let way_out = "name an experiment, or a run as experiment/run; overnight status lists runs";
+        Some(Problem::new(path, reason, way_out))
+    }
+
+    /// The runs that `need` of `experiment` means, those that are queued by now first of all.
+    fn meant(&self, experiment: &Experiment, need: &str) -> Vec<Other> {
+        let mut found = self.queued(experiment, need);
+        for good in self.checked {
+            found.extend(self.planned(&good.experiment, &good.facts, experiment, need));
+        }
+        if found.is_empty() {
+            found = self.beside(experiment, need);
+        }
+        found
+    }
+
+    fn queued(&self, experiment: &Experiment, need: &str) -> Vec<Other> {
+        let of = &experiment.name;
+        let runs = scan::runs(self.workspace).into_iter();
+        let meant = runs.filter(|dir| means(need, of, &dir.experiment(), &dir.name()));
+        let wanted = experiment.runs.iter().find_map(|run| {
+            let weights = run.settings.weights.as_ref().filter(|weights| weights.from == need)?;
+            Some(weights.file.as_str()).filter(|file| file.contains('/'))
+        });
+        let known = meant.filter_map(|dir| {
+            let record = read::run_record(&dir).ok()?;
+            let model = read::json::<ModelRecord>(&dir.model_json()).ok();
+            let names = model.and_then(|model| model.vocabulary);
+            let is_over = dir.result().is_file();
+            Some(Other {
+                steps: Some((record.steps, record.steps_per_epoch)),
+                vocabulary: names.and_then(|names| Vocabulary::of_names(&names)),
+                has_file: wanted.filter(|_| is_over).map(|file| dir.path().join(file).is_file()),
+                settings: record.settings,
+            })
+        });
+        known.collect()
+    }
+
+    fn planned(&self, good: &Experiment, facts: &[DataFacts], of: &Experiment, need: &str) -> Vec<Other> {
+        let runs = good.runs.iter().zip(facts);
+        let meant = runs.filter(|(run, _)| {
+            let hash = identity::hash(&run.settings, &super::alerts(good, self.alerts, run));
+            let name = identity::run_name(&run.varied, run.settings.train.seed, &hash);
+            means(need, &of.name, &good.name, &name)
+        });
+        meant.map(|(run, facts)| Other::planned(&run.settings, Some(facts))).collect()
+    }
+
+    /// The experiment file of that name in the same folder, which may be queued later.
+    fn beside(&self, experiment: &Experiment, need: &str) -> Vec<Other> {
+        let name = need.split('/').next().unwrap_or(need);
+        let file = experiment.base().join(format!("{name}.toml"));
+        if !is_plain_name(name) || name == experiment.name || !file.is_file() {
+            return Vec::new();
+        }
+        // What is wrong with it is said when it is queued.
+        let Ok(other) = Experiment::read(&file, &[]) else { return Vec::new() };
+        let facts: Vec<Option<DataFacts>> =
+            other.runs.iter().map(|run| data_files::inspect(&run.settings, &other.base()).ok()).collect();
+        let runs = other.runs.iter().zip(&facts);
+        let meant = runs.filter(|(run, _)| {
+            let hash = identity::hash(&run.settings, &super::alerts(&other, self.alerts, run));
+            let name = identity::run_name(&run.varied, run.settings.train.seed, &hash);
+            means(need, &experiment.name, &other.name, &name)
+        });
+        meant.map(|(run, facts)| Other::planned(&run.settings, facts.as_ref())).collect()
+    }
+}
+
+impl Other {
+    fn planned(settings: &Settings, facts: Option<&DataFacts>) -> Other {
+        let vocabulary = facts.and_then(|facts| match &facts.learned {
+            // One that begins with weights has the vocabulary of those.
+            Learned::Text { vocabulary, .. } if settings.weights.is_none() => Some(vocabulary.clone()),
+            _ => None,
+        });
+        let steps = facts.map(|facts| {
+            let examples = facts.examples_per_epoch;
+            (settings.total_steps(examples), settings.steps_per_epoch(examples))
+        });
+        Other { settings: settings.clone(), steps, vocabulary, has_file: None }
+    }
+
+    /// What keeps a run of these settings from beginning with the weights of this one.
+    fn problems(&self, ours: &Settings, facts: &DataFacts, weights: &Weights) -> Vec<Problem> {
+        let from = &weights.from;
+        let mut found = fits::misfits(&self.settings, ours, from);
+        match (self.has_file, self.steps) {
+            (Some(true), _) => {}
+            (Some(false), _) => found.push(Problem::new(
+                "weights.file",
+                format!("{from} has finished, and has no {}", weights.file),
+                "name a checkpoint that is there, or write \"best\" or \"last\"",
+            )),
+            (None, Some((steps, steps_per_epoch))) => {
+                found.extend(fits::not_kept(&self.settings, steps, steps_per_epoch, weights));
+            }
+            (None, None) => {}
+        }
+        if let (Some(theirs), Learned::Text { vocabulary, .. }) = (&self.vocabulary, &facts.learned) {
+            found.extend(fits::foreign(theirs, vocabulary, ours, from));
+        }
+        found
+    }
+}

@@ -1,0 +1,149 @@
+//! Runs that a rule let go. What is left of each is a line in `runs/<experiment>/deleted.jsonl`, written
+//! before its directory goes, so that what was done is not taken for something still to be done. Whoever
+//! names a run to be deleted wants it gone: that is forgotten, and its file queues it anew.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::budgets::{self, Verdict};
+use super::records::{Environment, Fingerprint, RunResult};
+use super::{RunDir, Workspace, read, requests, scan};
+
+/// A line of `deleted.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    pub time: f64,
+    pub run: String,
+    /// Number within the experiment, which no other run gets.
+    pub number: u32,
+    /// Of its settings, as in `run.json`.
+    pub hash: String,
+    /// The rule, as a person would say it.
+    pub why: String,
+    /// What it had come to.
+    pub result: Option<RunResult>,
+    /// Whether that is what its file required.
+    #[serde(default)]
+    pub budgets: Vec<Verdict>,
+    /// What it had learned from.
+    #[serde(default)]
+    pub data: Vec<Fingerprint>,
+    /// A person deleted a run of the same settings since, by name: nothing is known of any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_forgotten: bool,
+}
+
+/// Notes that a rule lets this run go. One that cannot be read leaves nothing to be known by.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn remember(dir: &RunDir, why: &str) -> io::Result<()> {
+    let seen = scan::look(dir, &scan::host(), scan::now());
+    let Ok(record) = &seen.record else { return Ok(()) };
+    let environment = read::json_if_there::<Environment>(&dir.env_json()).ok().flatten();
+    let line = Deleted {
+        time: scan::now(),
+        run: dir.name(),
+        number: record.number,
+        hash: record.hash.clone(),
+        why: why.to_owned(),
+        result: read::json_if_there(&dir.result()).ok().flatten(),
+        budgets: budgets::verdicts(&seen),
+        data: environment.map(|environment| environment.data).unwrap_or_default(),
+        is_forgotten: false,
+    };
+    requests::append(&dir.workspace().deleted(&dir.experiment()), &line)
+}
+
+/// Notes that a person deletes this run: what rules let go of the same settings is not known any more.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn forget(dir: &RunDir) -> io::Result<()> {
+    let Ok(record) = read::run_record(dir) else { return Ok(()) };
+    let (workspace, experiment) = (dir.workspace(), dir.experiment());
+    match recorded(&workspace, &experiment).into_iter().find(|line| line.hash == record.hash) {
+        None => Ok(()),
+        Some(line) => {
+            let why = "deleted by name".to_owned();
+            let line = Deleted { time: scan::now(), why, is_forgotten: true, ..line };
+            requests::append(&workspace.deleted(&experiment), &line)
+        }
+    }
+}
+
+/// What rules let go of an experiment and nobody has forgotten, the oldest first. Lines that cannot be read
+/// say nothing.
+pub fn known(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
+    let mut known = recorded(workspace, experiment);
+    // One that was trained anew is there again; and a line may come before a deletion that did not.
+    known.retain(|known| !workspace.run(experiment, &known.run).path().is_dir());
+    known
+}
+
+/// The last line of each run that is not forgotten.
+fn recorded(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
+    let lines = read::lines::<Deleted>(&workspace.deleted(experiment));
+    let lines = lines.map(|lines| lines.records).unwrap_or_default();
+    let mut known: Vec<Deleted> = Vec::new();
+    for line in lines {
+        if line.is_forgotten {
+            known.retain(|known| known.hash != line.hash);
+        } else {
+            known.retain(|known| known.run != line.run);
+            known.push(line);
+        }
+    }
+    known
+}
+
+/// What is left of this run, if a rule let it go.
+pub fn of(dir: &RunDir) -> Option<Deleted> {
+    known(&dir.workspace(), &dir.experiment()).into_iter().find(|known| known.run == dir.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::run_dir::records::RunRecord;
+    use crate::run_dir::scan::sample_record;
+    use crate::run_dir::write::{Durability, replace_json};
+
+    fn run(workspace: &Workspace, name: &str, hash: &str) -> RunDir {
+        let dir = workspace.run("x", name);
+        fs::create_dir_all(dir.path()).unwrap();
+        let record = RunRecord { hash: hash.to_owned(), number: 7, ..sample_record("x", name) };
+        replace_json(&dir.run_json(), &record, Durability::Rebuildable).unwrap();
+        dir
+    }
+
+    #[test]
+    fn what_a_rule_let_go_is_known_until_it_is_there_again_or_a_person_deletes_its_like() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let (a, b) = (run(&workspace, "a", "1f"), run(&workspace, "b", "2f"));
+        for dir in [&a, &b] {
+            remember(dir, "untouched for 30 days").unwrap();
+        }
+        let names = || known(&workspace, "x").into_iter().map(|known| known.run).collect::<Vec<_>>();
+        assert_eq!(names(), [""; 0], "they are still there");
+        for dir in [&a, &b] {
+            fs::remove_dir_all(dir.path()).unwrap();
+        }
+        assert_eq!(names(), ["a", "b"]);
+        assert_eq!(of(&a).map(|known| (known.number, known.why)), Some((7, "untouched for 30 days".into())));
+        let again = run(&workspace, "a-2", "1f");
+        assert_eq!(names(), ["a", "b"]);
+        forget(&again).unwrap();
+        assert_eq!(names(), ["b"]);
+        forget(&run(&workspace, "c", "3f")).unwrap();
+        assert_eq!(
+            fs::read_to_string(workspace.deleted("x")).unwrap().lines().count(),
+            3,
+            "nothing to forget"
+        );
+    }
+}
