@@ -30,15 +30,21 @@ bench: build ## how fast reports are built and models trained, on this machine
 	$(CARGO) build --release --example fake-worker
 	scripts/with-libtorch $(CARGO) bench --features torch
 
-# Another length, or the same storm again: make storm KILLS=50 SEED=1234
+# Another length, or the same storm again: make storm KILLS=50 SEED=1234 ROWS_SECONDS=60 FUZZ_SECONDS=10
 RUNS ?= 20
 KILLS ?= 200
 STEPS ?= 300
+ROWS_SECONDS ?= 600
+FUZZ_SECONDS ?= 120
 
-storm: ## twenty runs under 200 SIGKILLs, then compared bit for bit with an undisturbed batch; takes minutes
+storm: ## 200 SIGKILLs and a bit-for-bit comparison, a fuzzer on the server, a day's rows under one page; takes half an hour
 	OVERNIGHT_STORM_RUNS=$(RUNS) OVERNIGHT_STORM_KILLS=$(KILLS) OVERNIGHT_STORM_STEPS=$(STEPS) \
 	$(if $(SEED),OVERNIGHT_STORM_SEED=$(SEED)) scripts/with-libtorch \
 	$(CARGO) test --release --features torch --test worker a_storm_of_kills -- --nocapture
+	OVERNIGHT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(if $(SEED),OVERNIGHT_FUZZ_SEED=$(SEED)) scripts/with-libtorch \
+	$(CARGO) test --release --features torch --test suite serve::fuzz -- --nocapture
+	OVERNIGHT_ROWS_SECONDS=$(ROWS_SECONDS) scripts/with-libtorch \
+	$(CARGO) test --release --features torch --test browser storm:: -- --nocapture --test-threads 1
 
 gpu-check: build ## pack what a machine with an NVIDIA GPU needs, and run it if this is one
 	scripts/pack-gpu-check target/gpu-check

@@ -349,13 +349,18 @@ pub struct ServeArgs {
     /// The port; by default what overnight.toml says, else 8990 or the next that is free.
     #[arg(long)]
     pub port: Option<u16>,
-    /// The address to listen on; by default what overnight.toml says, else 127.0.0.1. Anyone who
-    /// reaches it can read the report.
+    /// The address to listen on; by default what overnight.toml says, else 127.0.0.1. Anywhere else a
+    /// token is asked for.
     #[arg(long)]
     pub address: Option<IpAddr>,
-    /// Further names that this server may be called by, beside those in overnight.toml.
+    /// Further names that this server may be called by, beside those in overnight.toml; 0.0.0.0 or ::
+    /// listens on all addresses.
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,
+    /// What readers must give once in the address, as ?token=; outside of this machine one is made and
+    /// printed where none is given.
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub token: Option<String>,
     /// Open it in a browser.
     #[arg(long)]
     pub open: bool,

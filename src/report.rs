@@ -5,6 +5,8 @@
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
 pub mod chart;
+mod clocks;
+mod copying;
 mod experiment_page;
 mod files;
 mod index_page;
@@ -34,6 +36,7 @@ use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
+pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
 use index_page::{Experiments, Work};
@@ -456,6 +459,7 @@ fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
         match value {
             serde_json::Value::Object(fields) => {
                 fields.remove("svg");
+                fields.remove("json");
                 fields.values_mut().for_each(without_drawings);
             }
             serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),

@@ -23,6 +23,7 @@ mod private;
 mod range;
 mod relay;
 mod site;
+mod token;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -37,11 +38,12 @@ use tokio::sync::oneshot;
 pub use events::Changes;
 
 use compressed::Compressed;
-use guard::Guard;
+use guard::{Admission, Guard};
 use host::Hosts;
 use private::Pages;
 use relay::Relay;
 use site::SiteWatch;
+use token::Token;
 
 /// Where to listen and for whom.
 #[derive(Debug, Clone)]
@@ -50,6 +52,9 @@ pub struct ServeOptions {
     pub port: Port,
     /// Names that a request may call this server by, besides the machine's own.
     pub hosts: Vec<String>,
+    /// What readers must know. Outside of this machine there is always one: without a word here it is
+    /// made.
+    pub token: Option<String>,
     pub limits: Limits,
     /// Who else announces changes, for a builder in the same process; files are watched anyway.
     pub changes: Changes,
@@ -89,6 +94,7 @@ impl Default for ServeOptions {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: Port::FreeFrom(8990),
             hosts: Vec::new(),
+            token: None,
             limits: Limits::default(),
             changes: Changes::default(),
         }
@@ -123,6 +129,7 @@ pub enum ServeError {
 /// A server at work; it ends when dropped.
 pub struct Server {
     address: SocketAddr,
+    token: Option<Token>,
     changes: Changes,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -146,27 +153,51 @@ impl Server {
             changes: changes.clone(),
         });
         let relay = Relay::new(pages, shares.requests)?;
-        let hosts = Hosts::new(address, &options.hosts);
-        let guard = Arc::new(Guard::new(options.limits, shares, hosts, changes.clone(), relay));
+        let token = match options.token {
+            Some(word) => Some(Token::new(&word, address.port())),
+            None if address.ip().is_loopback() => None,
+            None => Some(Token::made(address.port())?),
+        };
+        let admission = Admission { hosts: Hosts::new(address, &options.hosts), token: token.clone() };
+        let guard = Arc::new(Guard::new(options.limits, shares, admission, changes.clone(), relay));
         let site = SiteWatch::start(reports, changes.clone())?;
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
             .name("serve".to_owned())
             .spawn(move || runtime.block_on(work(guard, listener, stopped)))?;
-        Ok(Server { address, changes, stop: Some(stop), thread: Some(thread), _site: site })
+        Ok(Server { address, token, changes, stop: Some(stop), thread: Some(thread), _site: site })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What to type into a browser on this machine.
+    /// What to type into a browser on this machine, with the token where one is needed.
     pub fn url(&self) -> String {
-        match self.address.ip().is_unspecified() {
-            true => format!("http://localhost:{}/", self.address.port()),
-            false => format!("http://{}/", self.address),
+        let place = match self.address.ip().is_unspecified() {
+            true => format!("localhost:{}", self.address.port()),
+            false => self.address.to_string(),
+        };
+        self.address_at(&place)
+    }
+
+    /// The same for other machines, if this one has a name; nothing on loopback.
+    pub fn url_elsewhere(&self) -> Option<String> {
+        let ip = self.address.ip();
+        match (ip.is_loopback(), ip.is_unspecified()) {
+            (true, _) => None,
+            (_, true) => {
+                let name = host::machine_name()?;
+                Some(self.address_at(&format!("{name}:{}", self.address.port())))
+            }
+            _ => Some(self.url()),
         }
+    }
+
+    fn address_at(&self, place: &str) -> String {
+        let query = self.token.as_ref().map_or_else(String::new, |token| format!("?{}", token.query()));
+        format!("http://{place}/{query}")
     }
 
     /// Where a builder in this process tells what it changed, or that it failed.

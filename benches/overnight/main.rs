@@ -19,6 +19,9 @@ const PARTS: [&str; 5] = ["report", "pages", "runner", "night", "training"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == pages::SERVE) {
+        return pages::serve(arguments.get(at + 1).map_or(".".as_ref(), |folder| folder.as_ref()));
+    }
     let number = |name: &str, default: u32| {
         let at = arguments.iter().position(|argument| argument == name);
         at.and_then(|at| arguments.get(at + 1)).and_then(|text| text.parse().ok()).unwrap_or(default)

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::text;
-use crate::report::{Built, Report, ReportError, Scope};
+use crate::report::{Built, Copying, Report, ReportError, Scope};
 use crate::run_dir::Workspace;
 use crate::watch::{self, Hint, Pace};
 
@@ -16,10 +16,14 @@ pub fn keep_fresh(
     mut told: impl FnMut(Result<&Built, &ReportError>),
 ) -> std::io::Result<()> {
     let mut report = Report::open(workspace.root());
+    let copying = Copying::start(workspace)?;
     let build = |hint: &Hint| {
         let scope = match hint {
             Hint::Everything => Scope::All,
-            Hint::Runs(runs) => Scope::Runs(runs.iter().cloned().collect()),
+            Hint::Runs(runs) => {
+                copying.note(runs);
+                Scope::Runs(runs.iter().cloned().collect())
+            }
         };
         let built = report.refresh(&scope);
         told(built.as_ref());

@@ -1,5 +1,7 @@
 //! `overnight serve`: the report on this machine, refreshing while runs go on.
 
+use std::net::IpAddr;
+
 use super::{fresh, text};
 use crate::cli::ServeArgs;
 use crate::exit::Exit;
@@ -13,21 +15,29 @@ pub const PORT: u16 = 8990;
 /// What `overnight.toml` says of the server.
 pub fn options(settings: &ServerSettings) -> ServeOptions {
     let port = if settings.port == 0 { Port::FreeFrom(PORT) } else { Port::Exactly(settings.port) };
-    let hosts = settings.hosts.clone();
-    ServeOptions { address: settings.address, port, hosts, ..ServeOptions::default() }
+    let (hosts, token) = (settings.hosts.clone(), settings.token.clone());
+    ServeOptions { address: settings.address, port, hosts, token, ..ServeOptions::default() }
 }
 
 pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
     let mut options = options(&WorkspaceSettings::read(workspace)?.server);
     options.address = args.address.unwrap_or(options.address);
     options.port = args.port.map_or(options.port, Port::Exactly);
-    options.hosts.extend(args.hosts.iter().cloned());
-    let address = options.address;
+    for name in &args.hosts {
+        // Nobody calls a server by these: they mean where to listen.
+        match name.parse::<IpAddr>() {
+            Ok(every) if every.is_unspecified() => options.address = every,
+            _ => options.hosts.push(name.clone()),
+        }
+    }
+    options.token = args.token.clone().or(options.token);
     let ready = |server: &serve::Server| {
         // Who started it may not be listening; the address is the usual one then.
         drop(text::result(server.url()));
-        if !address.is_loopback() {
-            text::talk(format_args!("anyone who reaches {address} can read this report"));
+        if let Some(url) = server.url_elsewhere() {
+            text::talk(format_args!(
+                "other machines read this report at {url}; without encryption, so only in a network you trust"
+            ));
         }
         if args.open {
             fresh::open(&server.url());

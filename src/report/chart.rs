@@ -12,12 +12,15 @@ pub mod backend;
 pub mod band;
 pub mod confusion;
 mod cut;
+pub mod data;
 mod describe;
+pub mod meeting;
 pub mod night;
 pub mod number;
 pub mod range;
 pub mod series;
 pub mod share;
+pub mod table;
 pub mod text_width;
 
 use plotters::coord::cartesian::{Cartesian2d, MeshLine};
@@ -25,12 +28,15 @@ use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{PathElement, Pixel, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
+use serde::Serialize;
 use std::fmt::Write;
 
 pub use axis::Spread;
 pub use band::Band;
+pub use data::{Counted, Csv, Origin, Values};
 pub use range::Range;
 pub use series::Point;
+pub use table::DataTable;
 
 use axis::Scale;
 use backend::{Escaped, FINENESS, Ink, Layers, Role, Surface, TEXT_PX};
@@ -61,6 +67,8 @@ pub struct Axis {
     pub label: String,
     pub spread: Spread,
     pub range: Range,
+    /// What an axis of x counts.
+    pub counted: Counted,
 }
 
 /// One line of a chart.
@@ -73,6 +81,7 @@ pub struct Series {
     pub points: Vec<Point>,
     pub weight: Weight,
     pub form: Form,
+    pub origin: Origin,
 }
 
 /// How strongly a line is drawn.
@@ -148,9 +157,20 @@ struct Prepared<'a> {
 
 type Area<'a> = DrawingArea<Surface<'a>, Cartesian2d<Scale, Scale>>;
 
-/// Draws a chart as one `<svg>` element. Any data will do: none, one point, values that are not
+/// A chart in each of its forms.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Drawing {
+    /// One `<svg>` element.
+    pub svg: String,
+    /// For the script; empty where it has nothing to do. See [`data`].
+    pub json: String,
+    /// For those who hear the page.
+    pub table: DataTable,
+}
+
+/// Draws a chart. Any data will do: none, one point, values that are not
 /// finite, steps that go back.
-pub fn draw(chart: &Chart) -> String {
+pub fn draw(chart: &Chart) -> Drawing {
     let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
     let edges: Vec<Vec<Point>> = chart.bands.iter().flat_map(|band| [band.lower(), band.upper()]).collect();
     let values = prepared.iter().map(|series| series.values.as_slice());
@@ -188,7 +208,12 @@ pub fn draw(chart: &Chart) -> String {
         cut::draw(&area, &prepared, &x, &y, f64::from(width_px));
     }
     drop(area);
-    assemble(chart, &prepared, &x, &y, layers)
+    let svg = assemble(chart, &prepared, &x, &y, layers);
+    if chart.size == Size::Spark {
+        return Drawing { svg, ..Drawing::default() };
+    }
+    let (json, table) = (data::json(chart, &prepared, &x, &y), table::of_lines(chart, &prepared, &x));
+    Drawing { svg, json, table }
 }
 
 fn prepare(series: &Series) -> Prepared<'_> {

@@ -7,18 +7,22 @@ mod words;
 pub use importance::Weighed;
 
 use super::chart::backend::series_class;
-use super::chart::{self, Axis, Chart, Form, Range, Series, Size, Spread, Weight};
+use super::chart::{self, Axis, Chart, Counted, Csv, Form, Origin, Range, Series, Size, Spread, Weight};
+use super::clocks;
 use super::lead;
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::rows::{self, Table};
 use super::say::{self, Clock};
 use super::seeds::Seeds;
+use super::site::{address_of, run_folder};
 use super::summary::RunSummary;
 use crate::experiment::metric::Metric;
 use crate::run_dir::records::QueueState;
 
 /// Points of all lines of one chart together: beyond, each line is thinned further.
 const POINTS: usize = 40_000;
+/// The same for the values behind averages, which only the script draws.
+const BEHIND: usize = 12_000;
 /// Lines that a chart draws, the best ones; a table lists every run.
 const LINES: usize = 300;
 /// Lines that have a legend; of more, the table shows each run's color.
@@ -48,6 +52,7 @@ pub fn page(
         headline: lead::best(&ranked).unwrap_or_else(|| "No value to compare runs by yet.".into()),
         facts: facts(runs),
         say: words::sentences(&ranked, seeds.as_ref()),
+        clocks: clocks::json(ranked.iter().take(LINES).map(|run| (run.key(), &run.clocks))),
         figures: figures(&ranked, &root),
         seeds: seeds.as_ref().and_then(grouped::block),
         importance: weighed.block(name, &ranked),
@@ -133,7 +138,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
             points
         };
         let weight = if place == 0 && run.best.is_some() { Weight::Lead } else { Weight::Plain };
-        Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs }
+        let origin = origin(run, metric, root, with_curve.len());
+        Series { label: run.label.clone(), number: run.number, points, weight, form: Form::AsIs, origin }
     });
     let title = metric_title(metric).to_owned();
     let is_smoothed = metric.starts_with("train/") || metric == "grad_norm";
@@ -152,8 +158,14 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
             label: "step".into(),
             spread: Spread::Linear,
             range: from_the_beginning(&with_curve, metric),
+            counted: Counted::Steps,
         },
-        y: Axis { label: title.clone(), spread: Spread::Linear, range: Range::Telling },
+        y: Axis {
+            label: title.clone(),
+            spread: Spread::Linear,
+            range: Range::Telling,
+            counted: Counted::Steps,
+        },
         series: series.collect(),
         events: Vec::new(),
         size,
@@ -177,7 +189,30 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         Size::Third | Size::Spark => "w4",
     };
     let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    Some(Figure { id, title, note, width, legend, svg: chart::draw(&chart) })
+    Some(Figure { id, title, note, width, legend, drawing: chart::draw(&chart) })
+}
+
+/// Whose line it is, the values behind it, and where all its rows lie.
+fn origin(run: &RunSummary, metric: &str, root: &str, runs: usize) -> Origin {
+    let columns = (BEHIND / runs / 2).clamp(10, 200) as u32;
+    let place = |name: &str| run.header.split(',').position(|column| column == name);
+    let csv = place("step").zip(place(metric)).map(|(x, y)| Csv {
+        href: format!("{root}{}/metrics.csv", address_of(&run_folder(&run.experiment, &run.run))),
+        x,
+        y,
+        from: 0.0,
+        unit: 1.0,
+        divisor: 1.0,
+    });
+    Origin {
+        experiment: run.experiment.clone(),
+        run: run.run.clone(),
+        number: run.number,
+        metric: metric.to_owned(),
+        href: Some(rows::run_href(root, run)),
+        csv,
+        values: run.values(metric).map(|values| values.thinned(columns)),
+    }
 }
 
 /// All steps of these runs, from zero where the first values stand near the beginning.

@@ -1,10 +1,12 @@
 //! The first page: what happened, what needs somebody, what comes next; and the two lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::chart::Size;
+use super::chart::backend::series_class;
 use super::chart::night::{self, Bar, Kind, Lane, Night};
 use super::chart::number::measured;
+use super::chart::{Size, meeting};
+use super::clocks;
 use super::experiment_page::{self, comparison, waiting};
 use super::lead;
 use super::model::*;
@@ -28,6 +30,8 @@ pub struct Work {
 const BOARDS: usize = 4;
 /// Runs of one leaderboard.
 const LEADERS: usize = 8;
+/// Runs that a legend names because they have another color than elsewhere.
+const LEGEND: usize = 12;
 const FAILURES: usize = 50;
 const NEXT: usize = 40;
 
@@ -63,6 +67,13 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
         facts: facts(&of_batch, work, clock),
         say: sentences(&by_time, work),
         night: work.and_then(|work| night_figure(&all, work, clock)),
+        clocks: clocks::json(
+            boards
+                .iter()
+                .filter_map(|board| experiments.get(board.experiment.as_str()))
+                .flatten()
+                .map(|run| (run.key(), &run.clocks)),
+        ),
         boards,
         alerts: watched::alerts_of_batch(&all, work, &root, clock),
         missed: watched::missed(&of_batch, &root),
@@ -289,6 +300,27 @@ fn experiment_row(name: &str, runs: &[&RunSummary], root: &str, clock: &Clock) -
 }
 
 /// Which run used which device, lane by lane; overlapping attempts of one device get lanes of their own.
+/// The number that stands for each run where several experiments meet, and a legend of those that have
+/// another color than elsewhere.
+fn numbers_here<'a>(
+    runs: impl Iterator<Item = &'a RunSummary>,
+    root: &str,
+) -> (BTreeMap<(&'a str, &'a str), u16>, Vec<Key>) {
+    let mut known: Vec<&RunSummary> = Vec::new();
+    let mut seen = BTreeSet::new();
+    known.extend(runs.filter(|run| seen.insert((&run.experiment, &run.run))));
+    let own: Vec<u16> = known.iter().map(|run| run.number).collect();
+    let here = meeting::numbers(&own);
+    let moved = known.iter().zip(&here).filter(|(run, here)| run.number != **here);
+    let legend = moved.map(|(run, &here)| Key {
+        class: series_class(here),
+        name: format!("{} of {} (its color is taken here)", run.label, run.experiment),
+        href: Some(rows::run_href(root, run)),
+    });
+    let legend = legend.take(LEGEND).collect();
+    (known.iter().map(|run| (run.experiment.as_str(), run.run.as_str())).zip(here).collect(), legend)
+}
+
 fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figure> {
     let mut lanes: BTreeMap<String, Vec<Vec<Bar>>> = BTreeMap::new();
     let mut attempts: Vec<(&RunSummary, &super::summary::AttemptSpan)> = all
@@ -300,12 +332,14 @@ fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figur
         return None;
     }
     attempts.sort_by(|one, other| one.1.start.total_cmp(&other.1.start));
+    let (numbers, legend) = numbers_here(attempts.iter().map(|(run, _)| *run), "");
     let until = work.batch.end.unwrap_or(if work.is_running { clock.now } else { work.batch.start });
     let mut last = until;
     for (run, attempt) in attempts {
         let end = attempt.end.unwrap_or(if run.is_active() { clock.now } else { attempt.start });
         last = last.max(end);
-        let kind = if attempt.failed { Kind::Failed } else { Kind::Series(run.number) };
+        let here = numbers.get(&(run.experiment.as_str(), run.run.as_str())).copied().unwrap_or(run.number);
+        let kind = if attempt.failed { Kind::Failed } else { Kind::Series(here) };
         let bar = Bar { start: attempt.start, end, label: run.label.clone(), kind };
         let of_device = lanes.entry(attempt.device.clone()).or_default();
         let free =
@@ -333,7 +367,7 @@ fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figur
         title: "The night".into(),
         note: "which run used which device".into(),
         width: "w12",
-        legend: Vec::new(),
-        svg: night::draw(&night),
+        legend,
+        drawing: night::drawing(&night),
     })
 }

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
@@ -53,7 +54,8 @@ pub struct Figure {
     pub width: &'static str,
     /// Which line is which.
     pub legend: Vec<Key>,
-    pub svg: String,
+    #[serde(flatten)]
+    pub drawing: Drawing,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -180,6 +182,8 @@ pub struct IndexPage {
     pub facts: Vec<Fact>,
     pub say: Vec<String>,
     pub night: Option<Figure>,
+    /// What a step is on other axes, for the script: see `clocks`.
+    pub clocks: String,
     pub boards: Vec<Board>,
     pub failures: Vec<FailureRow>,
     /// Since the newest batch began, newest first.
@@ -251,6 +255,8 @@ pub struct ExperimentPage {
     pub headline: String,
     pub facts: Vec<Fact>,
     pub say: Vec<String>,
+    /// What a step is on other axes, for the script: see `clocks`.
+    pub clocks: String,
     pub figures: Vec<Figure>,
     /// Where settings have several seeds.
     pub seeds: Option<SeedsBlock>,
@@ -285,6 +291,8 @@ pub struct RunPage {
     pub quiet_rules: Vec<String>,
     pub budgets: Vec<BudgetRow>,
     pub figures: Vec<Figure>,
+    /// What a step is on other axes, for the script: see `clocks`.
+    pub clocks: String,
     /// Whether `metrics.csv` lies beside the page.
     pub has_metrics: bool,
     pub telemetry: Vec<Figure>,
@@ -306,7 +314,18 @@ pub struct RunPage {
     pub checkpoints: Vec<CheckpointRow>,
     pub log: String,
     pub stderr: String,
+    /// The last row of `metrics.csv` that the page was made from.
+    pub held: Option<HeldRow>,
     pub warnings: Vec<String>,
+}
+
+/// A row of a growing CSV: whoever follows it asks from here on.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldRow {
+    /// Bytes before it.
+    pub at: u64,
+    /// With its newline.
+    pub row: String,
 }
 
 /// What the model produced at one step.

@@ -9,6 +9,7 @@ mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
 use super::chart::number::{count, measured};
+use super::clocks;
 use super::files::RunFiles;
 use super::model::*;
 use super::rows;
@@ -50,6 +51,7 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
         has_metrics: files.metrics.rows > 0,
+        clocks: clocks::json([(summary.key(), &summary.clocks)]),
         telemetry: telemetry::figures(files, summary),
         telemetry_notes: telemetry::notes(&files.telemetry, clock),
         energy_joules: telemetry::energy_joules(&files.telemetry),
@@ -66,9 +68,17 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         checkpoints: checkpoints(files, summary),
         log: files.log.clone(),
         stderr: files.stderr.clone(),
+        held: held(files),
         warnings: files.warnings.clone(),
         frame,
     }
+}
+
+/// Where a page that follows `metrics.csv` reads on.
+fn held(files: &RunFiles) -> Option<HeldRow> {
+    let row = files.metrics.last_line();
+    let at = files.metrics.consumed() - row.len() as u64;
+    (!row.is_empty()).then(|| HeldRow { at, row: String::from_utf8_lossy(row).into_owned() })
 }
 
 fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
@@ -252,7 +262,7 @@ fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
             note: "true class in rows, prediction in columns".into(),
             width: "w8",
             legend: Vec::new(),
-            svg: confusion::draw(&chart),
+            drawing: confusion::drawing(&chart),
         }
     });
     Some(EvaluationBlock { step: count(evaluation.step), classes: classes.collect(), confusion })

@@ -72,6 +72,13 @@ impl Site {
     pub fn follow(&self, original: &Path, below: &str) -> io::Result<bool> {
         let copy = self.root.join(below);
         let Ok(mut source) = read::open(original) else { return Ok(false) };
+        // The copy has two writers, the builder and whoever copies new rows meanwhile, perhaps of another
+        // process: in turn, by a lock on the folder, or rows would stand in it twice.
+        let folder = copy.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        let turn = File::open(folder).map_err(|error| at(folder, error))?;
+        rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|error| at(folder, error.into()))?;
         let held = fs::metadata(&copy).map_or(0, |metadata| metadata.len());
         if !begins_alike(&mut source, &copy, held).map_err(|error| at(original, error))? {
             let mut bytes = Vec::new();
@@ -86,9 +93,6 @@ impl Site {
         added.truncate(whole_rows(&added));
         if added.is_empty() {
             return Ok(false);
-        }
-        if let Some(folder) = copy.parent() {
-            fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
         }
         let append = || OpenOptions::new().append(true).create(true).open(&copy)?.write_all(&added);
         append().map_err(|error| at(&copy, error))?;

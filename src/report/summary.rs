@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chart::Point;
-use super::chart::series::{in_order, smoothed, thinned};
+use super::chart::data::reduced;
+use super::chart::series::{Mean, in_order, smoothed, thinned};
+use super::chart::{Form, Point, Values};
+use super::clocks::Clocks;
 use super::files::RunFiles;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
@@ -72,6 +74,23 @@ pub struct RunSummary {
     /// What a person would say of its curves, most important first.
     #[serde(default)]
     pub said: Vec<Said>,
+    /// What stands behind those curves that are moving averages.
+    #[serde(default)]
+    pub behind: BTreeMap<String, Behind>,
+    /// What a step is on other axes.
+    #[serde(default)]
+    pub clocks: Clocks,
+    /// The header of `metrics.csv`.
+    #[serde(default)]
+    pub header: String,
+}
+
+/// The values that a moving average was made of, in reduced form.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Behind {
+    points: Vec<(f64, Number)>,
+    means: Vec<(f64, Number, u32)>,
+    rows: usize,
 }
 
 /// A status as pages show it: a word, and a class for its sign and color.
@@ -121,6 +140,8 @@ const LAST_LINES: usize = 4;
 
 /// Columns of the curves that are remembered.
 const COLUMNS: u32 = 300;
+/// The same for the values behind an average.
+const BEHIND: u32 = 200;
 /// Metrics whose curves an experiment's page draws, beside the one that counts.
 const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
 
@@ -174,6 +195,15 @@ impl RunSummary {
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
             curves: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            clocks: Clocks::of(files),
+            header: files
+                .metrics
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect::<Vec<_>>()
+                .join(","),
         }
         .with_curves(files)
     }
@@ -183,8 +213,11 @@ impl RunSummary {
         for name in wanted {
             let points = in_order(&files.metrics.points("step", name).collect::<Vec<Point>>());
             // What is logged at every row is noise without an average; evaluations are means already.
-            let line =
-                if points.len() > 60 && !name.starts_with("val/") { smoothed(&points) } else { points };
+            let is_noisy = points.len() > 60 && !name.starts_with("val/");
+            if is_noisy {
+                self.behind.insert(name.to_owned(), Behind::of(&points));
+            }
+            let line = if is_noisy { smoothed(&points) } else { points };
             if !line.is_empty() {
                 let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
                 self.curves.insert(name.to_owned(), kept.collect());
@@ -198,6 +231,22 @@ impl RunSummary {
         self.curves.get(metric).into_iter().flatten().map(|&(x, Number(y))| (x, y)).collect()
     }
 
+    /// The values behind a curve that is a moving average.
+    pub fn values(&self, metric: &str) -> Option<Values> {
+        let behind = self.behind.get(metric)?;
+        let mean = |&(x, Number(mean), rows): &(f64, Number, u32)| Mean { x, mean, rows };
+        Some(Values {
+            points: behind.points.iter().map(|&(x, Number(y))| (x, y)).collect(),
+            means: behind.means.iter().map(mean).collect(),
+            rows: behind.rows,
+        })
+    }
+
+    /// The run among those of all experiments, as scripts name it.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.experiment, self.run)
+    }
+
     pub fn is_active(&self) -> bool {
         self.state.class == "running"
     }
@@ -206,6 +255,17 @@ impl RunSummary {
     pub fn latest(&self) -> f64 {
         let times = self.attempts.iter().map(|attempt| attempt.end.unwrap_or(attempt.start));
         times.fold(self.created, f64::max)
+    }
+}
+
+impl Behind {
+    fn of(points: &[Point]) -> Behind {
+        let (kept, means, rows) = reduced(points, BEHIND, Form::Smoothed);
+        Behind {
+            points: kept.into_iter().map(|(x, y)| (x, Number(y))).collect(),
+            means: means.into_iter().map(|mean| (mean.x, Number(mean.mean), mean.rows)).collect(),
+            rows,
+        }
     }
 }
 

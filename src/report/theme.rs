@@ -41,7 +41,29 @@ const TEMPLATES: [(&str, &str); 7] = [
     ("run.html", include_str!("../../templates/run.html")),
 ];
 
-const LIVE_JS: &str = include_str!("../../templates/live.js");
+/// The script of all pages in the order in which its parts build on each other. Each is a classic script
+/// of its own, so that their plain sum works from a file as well.
+const SCRIPTS: [(&str, &str); 18] = [
+    ("start.js", include_str!("../../templates/js/start.js")),
+    ("numbers.js", include_str!("../../templates/js/numbers.js")),
+    ("tables.js", include_str!("../../templates/js/tables.js")),
+    ("scale.js", include_str!("../../templates/js/scale.js")),
+    ("lines.js", include_str!("../../templates/js/lines.js")),
+    ("state.js", include_str!("../../templates/js/state.js")),
+    ("data.js", include_str!("../../templates/js/data.js")),
+    ("draw.js", include_str!("../../templates/js/draw.js")),
+    ("cursor.js", include_str!("../../templates/js/cursor.js")),
+    ("legend.js", include_str!("../../templates/js/legend.js")),
+    ("tools.js", include_str!("../../templates/js/tools.js")),
+    ("save.js", include_str!("../../templates/js/save.js")),
+    ("menu.js", include_str!("../../templates/js/menu.js")),
+    ("hands.js", include_str!("../../templates/js/hands.js")),
+    ("rows.js", include_str!("../../templates/js/rows.js")),
+    ("grow.js", include_str!("../../templates/js/grow.js")),
+    ("patch.js", include_str!("../../templates/js/patch.js")),
+    ("follow.js", include_str!("../../templates/js/follow.js")),
+];
+
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
 
 impl Theme {
@@ -66,7 +88,10 @@ impl Theme {
             hasher.update(source.as_bytes());
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
-        let script = replaced(&templates.join("live.js"), LIVE_JS)?;
+        let mut script = String::new();
+        for (name, built_in) in SCRIPTS {
+            script += &replaced(&templates.join("js").join(name), built_in)?;
+        }
         let style = replaced(&themes.join("style.css"), STYLE_CSS)?;
         Ok(Theme {
             environment,
@@ -114,4 +139,36 @@ fn template_error(template: &str, error: &minijinja::Error) -> ThemeError {
         message = format!("{message}: {cause}");
     }
     ThemeError::Template { template: template.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn the_script_of_all_pages_is_small() {
+        let script: String = SCRIPTS.iter().map(|(_, source)| *source).collect();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(script.as_bytes()).unwrap();
+        let bytes = packed.finish().unwrap().len();
+        assert!(bytes < 40_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_workspace_replaces_one_part_of_the_script_and_keeps_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = folder.path().join("templates/js");
+        fs::create_dir_all(&parts).unwrap();
+        fs::write(parts.join("menu.js"), "/* ours */").unwrap();
+        let theme = Theme::load(&Workspace::new(folder.path())).unwrap();
+        let (_, script) = theme.assets().iter().find(|(path, _)| path.ends_with(".js")).unwrap();
+        let script = String::from_utf8_lossy(script);
+        assert!(script.contains("/* ours */") && script.contains("prepareTables"));
+        assert!(!script.contains("Save as SVG"));
+    }
 }

@@ -285,6 +285,11 @@ impl Metrics {
         })
     }
 
+    /// The last line read, with its newline; the header where there are no rows.
+    pub fn last_line(&self) -> &[u8] {
+        &self.last_line
+    }
+
     /// Bytes read so far.
     pub fn consumed(&self) -> u64 {
         self.consumed

@@ -19,10 +19,18 @@ use super::events::Changes;
 use super::head::{self, Head, Method, Refusal};
 use super::host::Hosts;
 use super::relay::Relay;
+use super::token::{Shown, Token};
+
+/// Whose requests are answered.
+pub(super) struct Admission {
+    pub hosts: Hosts,
+    /// Where only those may read who know it.
+    pub token: Option<Token>,
+}
 
 pub(super) struct Guard {
     pub limits: Limits,
-    pub hosts: Hosts,
+    pub admission: Admission,
     pub changes: Changes,
     pub relay: Relay,
     connections: Arc<Semaphore>,
@@ -31,9 +39,10 @@ pub(super) struct Guard {
     waiting: Crowd,
 }
 
-/// Sent with every answer. Scripts come from files of ours alone; styles may stand in the page,
+/// Sent with every answer. Pages look for word of events here, and else at files. Scripts come from files of ours alone; styles may stand in the page,
 /// because SVG charts carry them.
 pub(super) const HEADERS: &str = "Connection: close\r\n\
+    Overnight-Events: yes\r\n\
     Cache-Control: no-cache\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\
@@ -43,10 +52,16 @@ pub(super) const HEADERS: &str = "Connection: close\r\n\
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
 
 impl Guard {
-    pub fn new(limits: Limits, shares: Shares, hosts: Hosts, changes: Changes, relay: Relay) -> Guard {
+    pub fn new(
+        limits: Limits,
+        shares: Shares,
+        admission: Admission,
+        changes: Changes,
+        relay: Relay,
+    ) -> Guard {
         Guard {
             limits,
-            hosts,
+            admission,
             changes,
             relay,
             connections: Arc::new(Semaphore::new(shares.connections)),
@@ -105,22 +120,19 @@ impl Guard {
             Ok(Some(bytes)) => Head::parse(&bytes),
             Err(refusal) => Err(refusal),
         };
-        let outcome = match head.and_then(|head| self.admitted(head)) {
-            Ok(head) if head.path() == "/events" => self.tell(&mut stream, &head).await,
-            Ok(head) => self.relay.answer(&mut stream, &head, &self.limits).await,
+        let outcome = match head.and_then(|head| self.admission.of(head)) {
+            Ok(Admitted::Newcomer { cookie, target }) => {
+                self.welcome(&mut stream, &cookie, &target).await;
+                Ok(())
+            }
+            Ok(Admitted::Reader(head)) if head.path() == "/events" => self.tell(&mut stream, &head).await,
+            Ok(Admitted::Reader(head)) => self.relay.answer(&mut stream, &head, &self.limits).await,
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = outcome {
             self.refuse(&mut stream, refusal).await;
         }
         finish(&mut stream, self.limits.farewell).await;
-    }
-
-    fn admitted(&self, head: Head) -> Result<Head, Refusal> {
-        match head.header("host").is_some_and(|host| self.hosts.allow(host)) {
-            true => Ok(head),
-            false => Err(Refusal::ForeignHost),
-        }
     }
 
     /// Sends changes until the client leaves or reads too slowly.
@@ -156,15 +168,28 @@ impl Guard {
         Ok(())
     }
 
+    /// The token came in the address: from here on the cookie says it, and no history keeps it.
+    async fn welcome(&self, stream: &mut TcpStream, cookie: &str, target: &str) {
+        let answer = format!(
+            "HTTP/1.1 303 See Other\r\n{HEADERS}Set-Cookie: {cookie}\r\nLocation: {target}\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        self.write(stream, answer.as_bytes()).await;
+    }
+
     async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal) {
-        let body = format!("{refusal}\n");
+        let (kind, body) = match refusal {
+            Refusal::NoToken => ("html", NO_TOKEN.to_owned()),
+            _ => ("plain", format!("{refusal}\n")),
+        };
         let more = match refusal {
+            Refusal::NoToken => "WWW-Authenticate: Bearer\r\n",
             Refusal::Method => "Allow: GET, HEAD\r\n",
             Refusal::TooManyStreams | Refusal::Unavailable => "Retry-After: 5\r\n",
             _ => "",
         };
         let answer = format!(
-            "HTTP/1.1 {}\r\n{HEADERS}{more}Content-Type: text/plain; charset=utf-8\r\n\
+            "HTTP/1.1 {}\r\n{HEADERS}{more}Content-Type: text/{kind}; charset=utf-8\r\n\
              Content-Length: {}\r\n\r\n{body}",
             refusal.status(),
             body.len(),
@@ -179,6 +204,31 @@ impl Guard {
     }
 }
 
+impl Admission {
+    fn of(&self, head: Head) -> Result<Admitted, Refusal> {
+        if !head.header("host").is_some_and(|host| self.hosts.allow(host)) {
+            return Err(Refusal::ForeignHost);
+        }
+        match self.token.as_ref().map_or(Shown::Known, |token| token.shown_by(&head)) {
+            Shown::Known => Ok(Admitted::Reader(head)),
+            Shown::InAddress { cookie, target } => Ok(Admitted::Newcomer { cookie, target }),
+            Shown::Nothing => Err(Refusal::NoToken),
+        }
+    }
+}
+
+enum Admitted {
+    Reader(Head),
+    Newcomer { cookie: String, target: String },
+}
+
+/// Whoever came by a link on another site has the cookie, but the browser held it back on the way
+/// here; a click from this page is one of our own.
+const NO_TOKEN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>Token needed</title>\
+    <h1>This report asks for its token</h1>\
+    <p>Open the address that <code>overnight serve</code> printed. \
+    If you have just followed a link to it, <a href=\"\">go on to the report</a>.</p></html>\n";
 /// After how long a page that lost its stream comes back.
 const RETRY_MS: u32 = 1000;
 /// Of what a client goes on sending after its answer, before it is cut off.

@@ -46,6 +46,8 @@ pub(super) enum Refusal {
     Body,
     #[error("this name is not one this server answers to (allow it with `overnight serve --host NAME`)")]
     ForeignHost,
+    #[error("this report asks for its token: open the address that `overnight serve` printed")]
+    NoToken,
     #[error("all event streams are taken; the page looks by itself now and then")]
     TooManyStreams,
     #[error("the pages cannot be read at the moment; try again")]
@@ -62,6 +64,7 @@ impl Refusal {
             Refusal::Method => "405 Method Not Allowed",
             Refusal::Version => "505 HTTP Version Not Supported",
             Refusal::ForeignHost => "421 Misdirected Request",
+            Refusal::NoToken => "401 Unauthorized",
             Refusal::TooManyStreams | Refusal::Unavailable => "503 Service Unavailable",
         }
     }

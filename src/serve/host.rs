@@ -53,7 +53,8 @@ fn without_port(header: &str) -> Option<&str> {
     .filter(|name| !name.is_empty())
 }
 
-fn machine_name() -> Option<String> {
+/// As the network may know it.
+pub(super) fn machine_name() -> Option<String> {
     let name = rustix::system::uname();
     let name = name.nodename().to_str().ok()?;
     (!name.is_empty()).then(|| normalized(name))

@@ -52,7 +52,7 @@ pub(super) fn open(root: &Path, path: &str) -> Found {
 fn decoded(path: &str) -> Option<PathBuf> {
     let mut relative = PathBuf::new();
     for segment in path.split('/') {
-        let segment = percent_decoded(segment)?;
+        let segment = String::from_utf8(percent_decoded(segment)?).ok()?;
         if segment.is_empty() {
             continue;
         }
@@ -64,7 +64,8 @@ fn decoded(path: &str) -> Option<PathBuf> {
     Some(relative)
 }
 
-fn percent_decoded(segment: &str) -> Option<String> {
+/// The bytes that a part of an address stands for.
+pub(super) fn percent_decoded(segment: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
@@ -76,7 +77,7 @@ fn percent_decoded(segment: &str) -> Option<String> {
             plain => plain,
         });
     }
-    String::from_utf8(decoded).ok()
+    Some(decoded)
 }
 
 /// Follows all links; what ends outside of the root, or in a hidden file of it, does not exist.

@@ -12,16 +12,18 @@ use crate::experiment::Problem;
 pub struct ServerSettings {
     /// The port, 1 to 65,535; 0 is 8990 or the next that is free. Default: 0.
     pub port: u16,
-    /// The address to listen on. Anyone who reaches it can read the report. Default: 127.0.0.1, this
-    /// machine alone.
+    /// The address to listen on. Default: 127.0.0.1, this machine alone; anywhere else a token is asked for.
     pub address: IpAddr,
     /// Further names that the server may be called by, beside its address. Default: none.
     pub hosts: Vec<String>,
+    /// The token that readers give once in the address (`?token=`). Default: none on this machine alone,
+    /// elsewhere one that is made and printed at each start.
+    pub token: Option<String>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        ServerSettings { port: 0, address: IpAddr::V4(Ipv4Addr::LOCALHOST), hosts: Vec::new() }
+        ServerSettings { port: 0, address: IpAddr::V4(Ipv4Addr::LOCALHOST), hosts: Vec::new(), token: None }
     }
 }
 
@@ -35,6 +37,9 @@ impl ServerSettings {
                 "write a name such as box.lan",
             )
         };
-        empty.map(problem).into_iter().collect()
+        let no_word = self.token.as_ref().filter(|token| token.trim().is_empty()).map(|_| {
+            Problem::new("server.token", "the token is empty", "write one, or leave it out and one is made")
+        });
+        empty.map(problem).into_iter().chain(no_word).collect()
     }
 }

@@ -207,6 +207,11 @@ impl Chrome {
         self.resize(width, HEIGHT).await;
     }
 
+    /// The driver's; the browser is below it.
+    pub fn process(&self) -> u32 {
+        self.driver.id()
+    }
+
     /// A command of Chromium's DevTools protocol.
     pub async fn devtools(&self, method: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": method, "params": parameters });

@@ -10,7 +10,7 @@ use crate::place::{Place, Serving};
 
 /// Whether the page's connection stands.
 pub const IS_LIVE: &str = "document.getElementById('connection').textContent === 'live'";
-const VIEW: &str = "document.querySelector('#chart-loss svg.plot').getAttribute('viewBox')";
+const VIEW: &str = "document.querySelector('#chart-loss svg.plot').dataset.x";
 
 #[test]
 fn a_live_page_changes_in_place_under_its_reader() {
@@ -25,8 +25,13 @@ fn a_live_page_changes_in_place_under_its_reader() {
         chrome.until("the state", "!!document.querySelector('main .st.running')").await;
 
         drag_over_the_loss(chrome).await;
+        chrome.until("the zoom", &format!("parseFloat({VIEW}) > 1000")).await;
         let zoomed = chrome.text(VIEW).await;
-        assert!(!zoomed.starts_with("0 0 "), "zoomed: {zoomed}");
+        chrome.run("overnight.setView({ smoothing: 0.9, hidden: new Set(['val/loss']) })").await;
+        let averaged = "[document.querySelectorAll('#chart-lr path.faint').length,
+            document.querySelectorAll('#chart-loss path.lead').length,
+            document.querySelector('#tools output').textContent].join()";
+        chrome.until("the average", &format!("{averaged} === '1,0,0.90'")).await;
         let ticks = "[...document.querySelectorAll('#chart-loss g.scale text:not([dx])')].map((text) => text.textContent).join()";
         let zoomed_ticks = chrome.text(ticks).await;
         chrome
@@ -52,8 +57,11 @@ fn a_live_page_changes_in_place_under_its_reader() {
         assert_eq!(chrome.text(ticks).await, zoomed_ticks);
         assert!(chrome.is("window.before === document.querySelector('h1')").await, "no reload");
 
-        chrome.run("document.getElementById('unzoom').click()").await;
-        assert!(chrome.text(VIEW).await.starts_with("0 0 "));
+        assert_eq!(chrome.text(averaged).await, "1,0,0.90", "the average stays, what was hidden as well");
+
+        chrome.run("document.getElementById('reset').click()").await;
+        chrome.until("all steps again", &format!("{VIEW}.startsWith('0 ')")).await;
+        assert_eq!(chrome.text(averaged).await, "0,1,as drawn");
         assert_eq!(chrome.complaints().await, Vec::<String>::new());
         let own = |address: &String| address.starts_with(&serving.address);
         assert!(chrome.requests().await.iter().all(own));

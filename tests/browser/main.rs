@@ -2,13 +2,17 @@
 //!
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
+mod charts;
 mod chrome;
+mod files;
+mod hands;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
 mod made_up;
 mod place;
 mod plain;
+mod storm;
 mod tables;
 mod tabs;
 

@@ -229,6 +229,10 @@ impl Serving {
         Serving { child, address: line.trim().trim_end_matches('/').to_owned() }
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn port(&self) -> u16 {
         self.address.rsplit_once(':').unwrap().1.parse().unwrap()
     }

@@ -386,6 +386,35 @@ fn events_stand_on_every_chart_but_those_that_a_resume_overtook() {
 }
 
 #[test]
+fn where_experiments_meet_the_later_run_has_a_free_color_and_the_legend_says_so() {
+    let place = Place::new(Task::LanguageModel, 2, 30, Ending::AllFinished);
+    let other = MadeUp {
+        experiment: "width",
+        task: Task::LanguageModel,
+        runs: 1,
+        rows: 30,
+        end: Ending::AllFinished,
+    };
+    let names = made_up::experiment(place.path(), &other).unwrap();
+    let planned =
+        vec![("depth", place.run(0).name()), ("depth", place.run(1).name()), ("width", names[0].clone())];
+    made_up::batch(place.path(), "20261119T211000-ada-01-0001", &planned, Some(made_up::EVENING + 9e3))
+        .unwrap();
+    place.build();
+    let index = place.page("index.html");
+    let night = index.split(r#"id="night""#).nth(1).unwrap();
+    let night = &night[..night.find("<section").unwrap()];
+    // Numbers 0 and 1 are of the first experiment; the other's 0 gets the third color.
+    for class in ["bar c1", "bar c2", "bar c3"] {
+        assert!(night.contains(class), "{class}: {night}");
+    }
+    assert!(night.contains("of width (its color is taken here)") && night.contains(r#"class="swatch c3""#));
+    // At home it keeps its own.
+    let home = place.page("experiments/width/index.html");
+    assert!(home.contains("line c1 lead") && !home.contains("is taken here"));
+}
+
+#[test]
 fn a_killed_run_names_its_signal() {
     let place = Place::small();
     fs::remove_file(place.run(0).result()).unwrap();

@@ -80,7 +80,7 @@ fn a_run_whose_rate_falls_by_half_is_paused_and_says_so() {
     let rules = "[[alerts]]\nname = \"slow\"\nwhen = \"images_per_second fell by half\"\ndo = \"pause\"\n";
     let workspace = with_rules(workspace, rules);
     let message = "images_per_second fell by half: it is 800.0, the median so far 3,200";
-    workspace.run(&[X]).code(0).says(&format!("at step 8: {message} (pauses)"));
+    workspace.run(&[X]).code(0).says(&format!("at step 8: slow: {message} (pauses)"));
     let run = workspace.seed("x", 1);
     assert_eq!(look(&run).status.word(), "paused");
     assert_eq!((ends(&run)[0].checkpoint, ends(&run)[0].why.as_str()), (Some(8), "ended by alert: slow"));

@@ -1,9 +1,15 @@
 //! The server as a client sees it, well-meaning or not: all over loopback, all through the front.
 
+mod crowds;
+mod descriptors;
+mod fuzz;
+mod paths;
+mod ranges;
+mod token;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use overnight::serve::{Limits, Port, ServeOptions, Server};
@@ -26,6 +32,10 @@ impl Served {
     }
 
     fn with(limits: Limits) -> Served {
+        Served::as_asked(ServeOptions { port: Port::Exactly(0), limits, ..ServeOptions::default() })
+    }
+
+    fn as_asked(options: ServeOptions) -> Served {
         let folder = tempfile::tempdir().unwrap();
         let reports = folder.path().join("reports");
         std::fs::create_dir_all(reports.join("runs/a")).unwrap();
@@ -33,7 +43,6 @@ impl Served {
         std::fs::write(reports.join("runs/a/index.html"), "<h1>a</h1>").unwrap();
         std::fs::write(reports.join("runs/a/metrics.csv"), "step\n1\n2\n3\n").unwrap();
         std::fs::write(folder.path().join("secret.txt"), "secret").unwrap();
-        let options = ServeOptions { port: Port::Exactly(0), limits, ..ServeOptions::default() };
         let server = Server::start(&reports, options).unwrap();
         Served { folder, server }
     }
@@ -216,116 +225,6 @@ fn what_is_not_a_request_for_a_page_is_refused_in_a_sentence() {
 }
 
 #[test]
-fn no_request_climbs_out_of_the_report() {
-    let served = Served::new();
-    std::os::unix::fs::symlink(served.folder.path().join("secret.txt"), served.reports().join("link.txt"))
-        .unwrap();
-    for path in [
-        "/../secret.txt",
-        "/runs/../../secret.txt",
-        "/%2e%2e/secret.txt",
-        "/..%2fsecret.txt",
-        "/%2e%2e%2fsecret.txt",
-        "/%252e%252e%252fsecret.txt",
-        "/..%5csecret.txt",
-        "//..//secret.txt",
-        "/%c0%ae%c0%ae/secret.txt",
-        "/link.txt",
-        "/index.html%00",
-    ] {
-        let reply = served.get(path);
-        assert_eq!(reply.status, 404, "{path}");
-        assert!(!reply.body.starts_with(b"secret"), "{path}");
-    }
-}
-
-#[test]
-fn a_head_of_any_size_costs_the_client_its_answer_and_nobody_else() {
-    let served = Served::new();
-    let mut stream = served.connect();
-    write!(stream, "GET / HTTP/1.1\r\nHost: localhost\r\nX: ").unwrap();
-    // The server hangs up in between; how many bytes went into the void does not matter.
-    let part = [b'x'; 64 << 10];
-    for _ in 0..(200 << 20) / part.len() {
-        if stream.write_all(&part).is_err() {
-            break;
-        }
-    }
-    served.assert_answers();
-
-    let exact = |bytes: usize| {
-        let start = "GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
-        let filler = "x".repeat(bytes - start.len() - 4);
-        served.send(&format!("{start}{filler}\r\n\r\n")).status
-    };
-    assert_eq!(exact(16 << 10), 200);
-    assert_eq!(exact((16 << 10) + 1), 431);
-}
-
-#[test]
-fn a_head_that_does_not_end_is_given_up_at_its_deadline() {
-    let served = Served::with(Limits { head_deadline: Duration::from_millis(200), ..Limits::default() });
-    let mut stream = served.connect();
-    write!(stream, "GET / HTTP/1.1\r\nHost: local").unwrap();
-    assert_eq!(reply(&mut stream).status, 408);
-    // Our own head may come too late as well, on a machine that is busy.
-    let waiting = Instant::now();
-    while served.get("/").status != 200 {
-        assert!(waiting.elapsed() < LIMIT, "nobody else is answered");
-    }
-}
-
-#[test]
-fn two_thousand_half_open_connections_keep_nobody_waiting() {
-    let served = Served::new();
-    let half_open: Vec<_> = (0..2000)
-        .map(|number| {
-            let mut stream = served.connect();
-            if number % 2 == 0 {
-                write!(stream, "GET / HTTP/1.1\r\nHo").unwrap();
-            }
-            stream
-        })
-        .collect();
-    served.assert_answers();
-    drop(half_open);
-    served.assert_answers();
-}
-
-#[test]
-fn when_places_run_out_the_one_that_dawdles_longest_makes_room() {
-    let served = Served::with(Limits {
-        connections: 8,
-        room_patience: Duration::from_millis(10),
-        ..Limits::default()
-    });
-    let mut half_open: Vec<_> = (0..40).map(|_| served.connect()).collect();
-    served.assert_answers();
-    let mut nothing = Vec::new();
-    assert_eq!(half_open[0].read_to_end(&mut nothing).unwrap(), 0);
-}
-
-#[test]
-fn readers_that_do_not_read_cannot_take_all_places() {
-    let served = Served::with(Limits { room_patience: Duration::from_millis(50), ..Limits::default() });
-    std::fs::write(served.reports().join("large.csv"), vec![b'1'; 32 << 20]).unwrap();
-    let lazy: Vec<_> = (0..400)
-        .map(|_| {
-            let mut stream = served.connect();
-            write!(stream, "GET /large.csv HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-            stream
-        })
-        .collect();
-    served.assert_answers();
-    drop(lazy);
-    // Those that have left are noticed one after the other; meanwhile a long answer may still lose its place.
-    let waiting = Instant::now();
-    while served.get("/large.csv").body.len() < 32 << 20 {
-        assert!(waiting.elapsed() < LIMIT, "no long answer comes whole");
-    }
-}
-
-#[test]
 fn a_changed_file_is_told_to_every_page_and_to_those_who_come_back() {
     let served = Served::new();
     let mut pages = [served.events(None), served.events(None)];
@@ -389,67 +288,6 @@ fn a_silent_stream_shows_that_it_lives() {
 }
 
 #[test]
-fn streams_have_a_share_of_the_places_and_pages_keep_theirs() {
-    let served = Served::with(Limits { connections: 8, ..Limits::default() });
-    let streams: Vec<_> = (0..6).map(|_| served.events(None)).collect();
-    let reply = served.get("/events");
-    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
-    served.assert_answers();
-    drop(streams);
-    let waiting = Instant::now();
-    while served.send("HEAD /events HTTP/1.1\r\nHost: localhost\r\n\r\n").status != 200 {
-        assert!(waiting.elapsed() < LIMIT, "the places were not given back");
-    }
-}
-
-#[test]
-fn random_bytes_never_end_it() {
-    let served = Served::new();
-    let seconds = std::env::var("OVERNIGHT_FUZZ_SECONDS").ok();
-    let seconds: u64 = seconds.and_then(|text| text.parse().ok()).unwrap_or(1);
-    let started = Instant::now();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let words: [&[u8]; 14] = [
-        b"GET ",
-        b"HEAD ",
-        b"/",
-        b"/events",
-        b" HTTP/1.1\r\n",
-        b"Host: localhost\r\n",
-        b"Range: bytes=",
-        b"-",
-        b"\r\n\r\n",
-        b"%",
-        b"..",
-        b"\0",
-        b"Accept-Encoding: gzip\r\n",
-        b"If-None-Match: *\r\n",
-    ];
-    while started.elapsed() < Duration::from_secs(seconds) {
-        let mut request = Vec::new();
-        for _ in 0..random() % 20 {
-            match random() % 3 {
-                0 => request.extend((0..random() % 9).map(|_| random() as u8)),
-                _ => request.extend(words[random() as usize % words.len()]),
-            }
-        }
-        let mut stream = served.connect();
-        let _ = stream.write_all(&request);
-        if random() % 4 == 0 {
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-            let _ = stream.read(&mut [0; 512]);
-        }
-    }
-    served.assert_answers();
-}
-
-#[test]
 fn the_next_free_port_is_taken_or_the_one_asked_for_is_named() {
     let first = Served::new();
     let taken = first.address().port();
@@ -459,56 +297,4 @@ fn the_next_free_port_is_taken_or_the_one_asked_for_is_named() {
     let refused = Server::start(&first.reports(), options(Port::Exactly(taken)));
     let error = refused.err().unwrap().to_string();
     assert!(error.contains(&taken.to_string()) && error.contains("--port"), "{error}");
-}
-
-#[test]
-fn running_out_of_descriptors_is_survived() {
-    // The limit is the whole process's, so the test runs once more in a process of its own.
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -n 96 && exec \"$0\" --exact serve::with_few_descriptors --nocapture"])
-        .arg(std::env::current_exe().unwrap())
-        .env("OVERNIGHT_TEST_FEW_DESCRIPTORS", "1")
-        .output()
-        .unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("survived"), "{said}");
-}
-
-#[test]
-fn with_few_descriptors() {
-    if std::env::var_os("OVERNIGHT_TEST_FEW_DESCRIPTORS").is_none() {
-        return;
-    }
-    let served = Served::new();
-    served.assert_answers();
-    // Connected before the descriptors are gone, answered after.
-    let mut waiting: Vec<_> = (0..8).map(|_| served.connect()).collect();
-    let mut eaten = Vec::new();
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        eaten.push(file);
-    }
-    for stream in &mut waiting {
-        write!(stream, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    }
-    // One descriptor lets the guard connect and the private server fail.
-    eaten.pop();
-    let mut statuses = Vec::new();
-    for mut stream in waiting {
-        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let mut some = [0u8; 12];
-        statuses.push(stream.read_exact(&mut some).map(|()| some[9]));
-    }
-    drop(eaten);
-    let started = Instant::now();
-    loop {
-        let reply = served.get("/");
-        if reply.status == 200 {
-            break;
-        }
-        assert!(started.elapsed() < LIMIT, "{}", reply.head);
-    }
-    served.assert_answers();
-    println!("survived; meanwhile: {statuses:?}");
 }

@@ -23,6 +23,8 @@ pub const TEXT_PX: f64 = 11.0;
 /// Colors a theme has; series beyond repeat them with another dash.
 const COLORS: u16 = 8;
 const DASHES: u16 = 4;
+/// Pairs of a color and a dash: as many lines can be told apart.
+pub const PAIRS: u16 = COLORS * DASHES;
 
 /// What a stroke or a text is for; decides its class and its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,22 +309,28 @@ pub struct Escaped<'a>(pub &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for character in self.0.chars() {
+        let mut rest = self.0;
+        // Long numbers of charts have next to nothing to escape: written in stretches.
+        while let Some((place, character)) = rest.char_indices().find(|(_, character)| is_special(*character))
+        {
+            out.write_str(&rest[..place])?;
+            rest = &rest[place + character.len_utf8()..];
             match character {
                 '&' => out.write_str("&amp;")?,
                 '<' => out.write_str("&lt;")?,
                 '>' => out.write_str("&gt;")?,
                 '"' => out.write_str("&quot;")?,
                 '\'' => out.write_str("&#39;")?,
-                // XML has no way to write other control characters.
-                '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {
-                    out.write_char('\u{fffd}')?
-                }
-                other => out.write_char(other)?,
+                _ => out.write_char('\u{fffd}')?,
             }
         }
-        Ok(())
+        out.write_str(rest)
     }
+}
+
+/// What has a meaning in markup, and control characters that XML has no way to write.
+fn is_special(character: char) -> bool {
+    matches!(character, '&' | '<' | '>' | '"' | '\'' | '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

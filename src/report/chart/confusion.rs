@@ -3,6 +3,7 @@
 use super::backend::{Escaped, TEXT_PX};
 use super::number::count;
 use super::text_width::text_width;
+use super::{DataTable, Drawing};
 use std::fmt::Write;
 
 /// Counts by true class and predicted class.
@@ -22,9 +23,27 @@ const MOST: usize = 200;
 /// The plot's width on a phone, in CSS pixels.
 const NARROW_PX: f64 = 300.0;
 
+/// The matrix in words and as a table as well.
+pub fn drawing(confusion: &Confusion) -> Drawing {
+    Drawing { svg: draw(confusion), json: String::new(), table: table(confusion) }
+}
+
+fn table(confusion: &Confusion) -> DataTable {
+    let classes = &confusion.classes[..confusion.classes.len().min(LETTERED)];
+    let mut head = vec!["true class".to_owned()];
+    head.extend(classes.iter().map(|class| format!("taken for {class}")));
+    let row = |(index, class): (usize, &String)| {
+        let counts =
+            (0..classes.len()).map(|column| row_of(confusion, index).get(column).copied().unwrap_or(0));
+        [class.clone()].into_iter().chain(counts.map(count)).collect()
+    };
+    let rows = classes.iter().enumerate().map(row).collect();
+    DataTable { head, rows, more: confusion.classes.len() - classes.len() }
+}
+
 /// Draws the matrix as one `<svg>` element: each row shaded by its own share, so that a rare class
 /// shows as clearly as a frequent one.
-pub fn draw(confusion: &Confusion) -> String {
+fn draw(confusion: &Confusion) -> String {
     let classes = confusion.classes.len().min(MOST);
     let lettered = classes <= LETTERED;
     let cell = if lettered { CELL_PX } else { (560 / classes.max(1)).clamp(3, CELL_PX) };

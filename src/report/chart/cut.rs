@@ -97,9 +97,20 @@ mod tests {
         let points: Vec<Point> = (1..=400)
             .map(|step| (f64::from(step), if step < 4 { 40.0 } else { 1.0 + 1.0 / f64::from(step) }))
             .collect();
-        let series =
-            Series { label: "train".into(), number: 2, points, weight: Weight::Plain, form: Form::AsIs };
-        let axis = |label: &str, range| Axis { label: label.into(), spread: Spread::Linear, range };
+        let series = Series {
+            label: "train".into(),
+            number: 2,
+            points,
+            weight: Weight::Plain,
+            form: Form::AsIs,
+            origin: Origin::default(),
+        };
+        let axis = |label: &str, range| Axis {
+            label: label.into(),
+            spread: Spread::Linear,
+            range,
+            counted: Counted::Steps,
+        };
         Chart {
             title: "Loss".into(),
             subtitle: String::new(),
@@ -115,17 +126,17 @@ mod tests {
 
     #[test]
     fn what_lies_beyond_the_edge_has_a_sign_and_is_told() {
-        let svg = draw(&chart(Range::Telling));
+        let svg = draw(&chart(Range::Telling)).svg;
         assert_eq!(svg.matches("▴").count(), 1, "{svg}");
         assert!(svg.contains(r#"class="cut c3""#), "{svg}");
         assert!(svg.contains("Cut off above: train, up to 40 at step "), "{svg}");
-        let below = draw(&chart(Range::Fixed(10.0, 50.0)));
+        let below = draw(&chart(Range::Fixed(10.0, 50.0))).svg;
         assert!(below.contains("▾") && below.contains("Cut off below: train, down to 1.00"), "{below}");
     }
 
     #[test]
     fn a_chart_that_shows_everything_has_none() {
-        let svg = draw(&chart(Range::All));
+        let svg = draw(&chart(Range::All)).svg;
         assert!(!svg.contains("cut"), "{svg}");
         assert!(!svg.contains("Cut off"), "{svg}");
     }

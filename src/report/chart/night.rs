@@ -2,6 +2,7 @@
 
 use super::backend::{Escaped, TEXT_PX, series_class};
 use super::text_width::text_width;
+use super::{DataTable, Drawing};
 use std::fmt::Write;
 
 /// The night as it was: one lane for each slot or device.
@@ -46,9 +47,40 @@ const WIDE_PX: f64 = 1176.0;
 const NARROW_PX: f64 = 300.0;
 /// Bars that are drawn at all; a night of more has them too narrow to see.
 const MOST_BARS: usize = 2_000;
+/// Bars in the table.
+const MOST_ROWS: usize = 200;
+
+/// The bars as a drawing and as a table.
+pub fn drawing(night: &Night) -> Drawing {
+    Drawing { svg: draw(night), json: String::new(), table: table(night) }
+}
+
+fn table(night: &Night) -> DataTable {
+    let clock = |time: f64| time_of_day(time, night.offset_seconds);
+    let mut device = "";
+    let mut rows = Vec::new();
+    let mut more = 0;
+    for lane in &night.lanes {
+        // A device's further lanes have no label of their own.
+        device = if lane.label.is_empty() { device } else { &lane.label };
+        for bar in lane.bars.iter().filter(|bar| bar.start.is_finite() && bar.end.is_finite()) {
+            if rows.len() == MOST_ROWS {
+                more += 1;
+                continue;
+            }
+            let name = match bar.kind {
+                Kind::Series(_) => bar.label.clone(),
+                Kind::Failed => format!("{}, failed", bar.label),
+            };
+            rows.push(vec![name, device.to_owned(), clock(bar.start), clock(bar.end)]);
+        }
+    }
+    let head = ["run", "device", "from", "until"].map(str::to_owned).to_vec();
+    DataTable { head, rows, more }
+}
 
 /// Draws the bars as one `<svg>` element of fixed height and any width.
-pub fn draw(night: &Night) -> String {
+fn draw(night: &Night) -> String {
     let (start, end) = span(night);
     let across = |time: f64| ((time - start) / (end - start)).clamp(0.0, 1.0) * 100.0;
     let height = night.lanes.len() as u32 * LANE_PX;
@@ -145,9 +177,7 @@ fn time_ticks(start: f64, end: f64, offset_seconds: i32) -> Vec<(f64, String)> {
             let of_day = local.rem_euclid(day) as u32;
             let label = match step {
                 step if step >= day => format!("day {}", index - first + 1),
-                step if step < 60.0 => {
-                    format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
-                }
+                step if step < 60.0 => time_of_day(local, 0),
                 _ => format!("{:02}:{:02}", of_day / 3600, of_day / 60 % 60),
             };
             (local - offset, label)
@@ -168,6 +198,12 @@ fn in_words(night: &Night) -> String {
         let _ = write!(text, " {}: {}.", lane.label, names.join(", "));
     }
     text
+}
+
+/// Hours, minutes and seconds of local time.
+fn time_of_day(time: f64, offset_seconds: i32) -> String {
+    let of_day = (time + f64::from(offset_seconds)).rem_euclid(24.0 * 3600.0) as u32;
+    format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
 }
 
 fn rounded(percent: f64) -> f64 {

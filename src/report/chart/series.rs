@@ -22,8 +22,7 @@ pub fn in_order(points: &[Point]) -> Vec<Point> {
 /// at the first value and not at zero (Kingma and Ba, 2015, section 3). The average spans about a
 /// fiftieth of the points. Values that are not finite stay as they are and do not enter it.
 pub fn smoothed(points: &[Point]) -> Vec<Point> {
-    let span = (points.len() as f64 / 50.0).max(1.0);
-    let keep = 1.0 - 1.0 / span;
+    let keep = weight_kept(points.len());
     let (mut sum, mut weight) = (0.0, 0.0);
     let mut average = |&(x, y): &Point| {
         if !y.is_finite() {
@@ -34,6 +33,71 @@ pub fn smoothed(points: &[Point]) -> Vec<Point> {
         (x, sum / weight)
     };
     points.iter().map(&mut average).collect()
+}
+
+/// The weight that an average of so many rows keeps from each row to the next.
+pub fn weight_kept(rows: usize) -> f64 {
+    1.0 - 1.0 / (rows as f64 / 50.0).max(1.0)
+}
+
+/// A stretch of rows in one number: what an average over reduced points is made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// Where the stretch ends.
+    pub x: f64,
+    pub mean: f64,
+    /// Zero for values that are not finite: there the average has a gap as well.
+    pub rows: u32,
+}
+
+/// The means of about so many stretches, in the order of x.
+pub fn means(points: &[Point], columns: u32) -> Vec<Mean> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+    let width = (last.0 - first.0).max(f64::MIN_POSITIVE);
+    let column = |x: f64| ((x - first.0) / width * f64::from(columns)) as i64;
+    let mut means: Vec<Mean> = Vec::new();
+    let mut open = None;
+    for &(x, y) in points {
+        if !y.is_finite() {
+            open = None;
+            if means.last().is_none_or(|mean| mean.rows > 0) {
+                means.push(Mean { x, mean: y, rows: 0 });
+            }
+            continue;
+        }
+        match means.last_mut().filter(|_| open == Some(column(x))) {
+            // Grows without a sum, which could leave the range of numbers.
+            Some(mean) => {
+                let rows = mean.rows + 1;
+                *mean =
+                    Mean { x, mean: mean.mean + (y / f64::from(rows) - mean.mean / f64::from(rows)), rows };
+            }
+            None => means.push(Mean { x, mean: y, rows: 1 }),
+        }
+        open = Some(column(x));
+    }
+    means
+}
+
+/// So many neighbors in one; none across a gap.
+pub fn merged(means: &[Mean], each: usize) -> Vec<Mean> {
+    let mut merged: Vec<Mean> = Vec::with_capacity(means.len() / each.max(1) + 1);
+    let mut left = 0;
+    for mean in means {
+        match merged.last_mut().filter(|last| left > 0 && last.rows > 0 && mean.rows > 0) {
+            Some(last) => {
+                let rows = last.rows + mean.rows;
+                let share = f64::from(mean.rows) / f64::from(rows);
+                *last = Mean { x: mean.x, mean: last.mean * (1.0 - share) + mean.mean * share, rows };
+                left -= 1;
+            }
+            None => {
+                merged.push(*mean);
+                left = each.saturating_sub(1);
+            }
+        }
+    }
+    merged
 }
 
 /// A series cut where its values are not finite.
@@ -203,6 +267,44 @@ mod tests {
         let kept = thinned(&points, 10);
         assert!(kept.len() < 30 && split(&kept).segments.len() == 2, "{kept:?}");
         assert!(thinned(&[], 10).is_empty());
+    }
+
+    #[test]
+    fn means_count_their_rows_and_stop_at_gaps() {
+        let mut points: Vec<Point> = (0..1000).map(|step| (f64::from(step), f64::from(step % 2))).collect();
+        points[500].1 = f64::NAN;
+        points[501].1 = f64::INFINITY;
+        let means = means(&points, 10);
+        assert_eq!(means.iter().map(|mean| mean.rows).sum::<u32>(), 998);
+        assert_eq!(
+            means.iter().filter(|mean| mean.rows == 0).map(|mean| mean.x).collect::<Vec<_>>(),
+            [500.0]
+        );
+        assert!(means.len() < 15 && (means[0].mean - 0.5).abs() < 1e-9, "{means:?}");
+        assert!(
+            super::means(&[(0.0, 1e308), (1.0, 1e308), (9.0, 1e308)], 1)
+                .iter()
+                .all(|mean| mean.mean <= 1e308)
+        );
+    }
+
+    #[test]
+    fn merged_means_keep_their_rows_and_their_gaps() {
+        let mean = |x: u32, mean: f64, rows: u32| Mean { x: f64::from(x), mean, rows };
+        let means = [
+            mean(1, 2.0, 1),
+            mean(2, 5.0, 2),
+            mean(3, 8.0, 1),
+            mean(4, f64::NAN, 0),
+            mean(5, 1.0, 4),
+            mean(6, 2.0, 4),
+        ];
+        let merged = merged(&means, 2);
+        assert_eq!(
+            merged.iter().map(|mean| (mean.x, mean.rows)).collect::<Vec<_>>(),
+            [(2.0, 3), (3.0, 1), (4.0, 0), (6.0, 8)]
+        );
+        assert_eq!((merged[0].mean, merged[3].mean), (4.0, 1.5));
     }
 
     #[test]

@@ -4,7 +4,12 @@ use super::*;
 use proptest::prelude::*;
 
 fn chart(points: Vec<Point>) -> Chart {
-    let axis = |label: &str, range| Axis { label: label.into(), spread: Spread::Linear, range };
+    let axis = |label: &str, range| Axis {
+        label: label.into(),
+        spread: Spread::Linear,
+        range,
+        counted: Counted::Steps,
+    };
     Chart {
         title: "Loss".into(),
         subtitle: "train".into(),
@@ -19,7 +24,18 @@ fn chart(points: Vec<Point>) -> Chart {
 }
 
 fn line(label: &str, number: u16, points: Vec<Point>) -> Series {
-    Series { label: label.into(), number, points, weight: Weight::Plain, form: Form::AsIs }
+    Series {
+        label: label.into(),
+        number,
+        points,
+        weight: Weight::Plain,
+        form: Form::AsIs,
+        origin: Origin::default(),
+    }
+}
+
+fn draw_svg(chart: &Chart) -> String {
+    draw(chart).svg
 }
 
 fn ramp(steps: u32) -> Vec<Point> {
@@ -30,7 +46,7 @@ fn ramp(steps: u32) -> Vec<Point> {
 fn a_chart_says_in_words_what_it_shows() {
     let mut chart = chart(vec![(0.0, 4.0), (100.0, 1.5), (200.0, 2.0)]);
     chart.events.push(Event { x: 100.0, word: "resumed".into() });
-    let svg = draw(&chart);
+    let svg = draw(&chart).svg;
     assert!(svg.contains(r#"role="img"><title>Loss</title>"#));
     assert!(svg.contains(
         "train/loss by step, from 0 to 200. a: from 4 to 2, lowest 1.500 at step 100, highest 4 at step 0. \
@@ -40,13 +56,13 @@ fn a_chart_says_in_words_what_it_shows() {
 
 #[test]
 fn a_chart_of_nothing_has_axes_and_says_so() {
-    let svg = draw(&chart(vec![]));
+    let svg = draw_svg(&chart(vec![]));
     assert!(svg.contains("No values yet.") && svg.contains("gridline") && !svg.contains("<path"));
 }
 
 #[test]
 fn one_point_is_a_dot() {
-    let svg = draw(&chart(vec![(5.0, 2.0)]));
+    let svg = draw_svg(&chart(vec![(5.0, 2.0)]));
     assert!(svg.contains(r#"<circle class="dot c1" cx="50%" cy="50%""#), "{svg}");
 }
 
@@ -54,7 +70,7 @@ fn one_point_is_a_dot() {
 fn values_that_are_not_finite_leave_a_gap_with_a_mark() {
     let mut points = ramp(100);
     points[50].1 = f64::NAN;
-    let svg = draw(&chart(points));
+    let svg = draw_svg(&chart(points));
     assert_eq!(svg.matches("<path").count(), 2);
     assert_eq!(svg.matches(r#"class="gap c1""#).count(), 1);
     assert!(svg.contains("1 not finite"));
@@ -65,7 +81,7 @@ fn the_leading_run_is_drawn_last_and_heavier() {
     let mut chart = chart(ramp(10));
     chart.series[0].weight = Weight::Lead;
     chart.series.push(line("b", 1, ramp(10)));
-    let svg = draw(&chart);
+    let svg = draw(&chart).svg;
     assert!(svg.find("line c2").unwrap() < svg.find("line c1 lead").unwrap());
 }
 
@@ -73,7 +89,7 @@ fn the_leading_run_is_drawn_last_and_heavier() {
 fn a_smoothed_line_lies_over_its_faint_values() {
     let mut chart = chart(ramp(1000));
     chart.series[0].form = Form::Smoothed;
-    let svg = draw(&chart);
+    let svg = draw(&chart).svg;
     assert!(svg.find("line c1 faint").unwrap() < svg.find(r#"line c1""#).unwrap());
 }
 
@@ -83,7 +99,7 @@ fn events_too_close_for_two_words_keep_both_lines() {
     for x in [500.0, 501.0, 900.0] {
         chart.events.push(Event { x, word: "resumed".into() });
     }
-    let svg = draw(&chart);
+    let svg = draw(&chart).svg;
     assert_eq!(svg.matches(r#"class="event""#).count(), 3);
     assert_eq!(svg.matches(">resumed<").count(), 2);
 }
@@ -91,7 +107,7 @@ fn events_too_close_for_two_words_keep_both_lines() {
 #[test]
 fn a_million_points_become_at_most_two_a_pixel() {
     let points = (0..1_000_000).map(|step| (f64::from(step), (f64::from(step) * 1.7).sin())).collect();
-    let svg = draw(&chart(points));
+    let svg = draw_svg(&chart(points));
     assert!(svg.len() < 12_000, "{} bytes", svg.len());
 }
 
@@ -99,7 +115,7 @@ fn a_million_points_become_at_most_two_a_pixel() {
 fn lines_that_leave_the_range_are_clipped_not_bent() {
     let mut chart = chart(vec![(0.0, 0.0), (50.0, 1e300), (100.0, 0.5)]);
     chart.y.range = Range::Fixed(0.0, 1.0);
-    let svg = draw(&chart);
+    let svg = draw(&chart).svg;
     // The highest point stays a hundred plot heights above the plot.
     assert!(svg.contains("M0 1200l1730-121200 1730 120600"), "{svg}");
 }
@@ -110,13 +126,13 @@ fn markup_in_names_stays_text() {
     chart.title = "<script>".into();
     chart.series[0].label = "a & b".into();
     chart.events.push(Event { x: 5.0, word: "</svg>".into() });
-    let svg = draw(&chart);
+    let svg = draw(&chart).svg;
     assert!(!svg.contains("<script>") && svg.contains("a &amp; b") && svg.matches("</svg>").count() == 2);
 }
 
 #[test]
 fn charts_have_no_style_of_their_own() {
-    let svg = draw(&chart(ramp(100)));
+    let svg = draw_svg(&chart(ramp(100)));
     assert!(!svg.contains("style=") && !svg.contains("#") && !svg.contains("stroke=\""));
 }
 
@@ -162,7 +178,7 @@ proptest! {
             let form = if smoothed { Form::Smoothed } else { Form::AsIs };
             Series { form, ..line("run", number as u16, points) }
         }).collect();
-        let svg = draw(&chart);
+        let svg = draw(&chart).svg;
         prop_assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
         let inside = svg.split("<g class=").nth(1).unwrap_or_default();
         prop_assert!(!inside.contains("NaN") && !inside.contains("inf%") && !inside.contains("\"inf"), "{}", svg);

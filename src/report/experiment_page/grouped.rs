@@ -4,7 +4,9 @@
 use super::super::chart::backend::series_class;
 use super::super::chart::band::Band;
 use super::super::chart::number::{measured, significant};
-use super::super::chart::{self, Axis, Chart, Form, Point, Range, Series, Size, Spread, Weight};
+use super::super::chart::{
+    self, Axis, Chart, Counted, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+};
 use super::super::model::{Figure, GroupRow, Key, SeedsBlock};
 use super::super::seeds::{Group, Seeds};
 use super::metric_title;
@@ -54,7 +56,14 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
         }
         let points = slices.iter().map(|slice| (slice.x, slice.mean)).collect();
         let weight = if place == 0 { Weight::Lead } else { Weight::Plain };
-        series.push(Series { label: group.name.clone(), number, points, weight, form: Form::AsIs });
+        series.push(Series {
+            label: group.name.clone(),
+            number,
+            points,
+            weight,
+            form: Form::AsIs,
+            origin: Origin::default(),
+        });
         let edges = slices.iter().map(|slice| (slice.x, slice.low, slice.high)).collect();
         if place < BANDS {
             bands.push(Band { number, edges });
@@ -75,7 +84,12 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
     let (first, last) = (steps().fold(f64::INFINITY, f64::min), steps().fold(0.0, f64::max));
     // As in the chart of all runs, from zero where the first values stand near the beginning.
     let range = if first >= 0.0 && first < last * 0.5 { Range::Fixed(0.0, last) } else { Range::All };
-    let axis = |label: &str, range| Axis { label: label.to_owned(), spread: Spread::Linear, range };
+    let axis = |label: &str, range| Axis {
+        label: label.to_owned(),
+        spread: Spread::Linear,
+        range,
+        counted: Counted::Steps,
+    };
     let chart = Chart {
         title: title.clone(),
         subtitle: note.clone(),
@@ -87,5 +101,5 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
         size: Size::Full,
         told: seeds.sentence().unwrap_or_default(),
     };
-    Some(Figure { id: "chart-seeds".into(), title, note, width: "w12", legend, svg: chart::draw(&chart) })
+    Some(Figure { id: "chart-seeds".into(), title, note, width: "w12", legend, drawing: chart::draw(&chart) })
 }

@@ -2,7 +2,9 @@
 
 use super::super::chart::backend::{NEUTRAL, series_class};
 use super::super::chart::number::count;
-use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
+use super::super::chart::{
+    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+};
 use super::super::files::RunFiles;
 use super::super::model::{Figure, Key};
 use super::super::summary::RunSummary;
@@ -35,15 +37,12 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
     // Metrics of another program's worker have a chart as well.
     let others = files.metrics.columns.iter().filter(|column| !planned.contains(&column.name.as_str()));
     for (index, column) in others.enumerate() {
-        let line = Line {
-            metric: &column.name,
-            name: &column.name,
-            number: summary.number % 8,
-            weight: Weight::Plain,
-        };
+        let line =
+            Line { metric: &column.name, name: &column.name, number: summary.number, weight: Weight::Plain };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
         let told = of_chart(&summary.said, &[&column.name]);
-        let shown = drawn(files, heading, &[line], (Size::Third, Range::Telling), x_range, &events, told);
+        let shown =
+            drawn(files, summary, heading, &[line], (Size::Third, Range::Telling), x_range, &events, told);
         figures.extend(shown);
     }
     figures
@@ -131,7 +130,7 @@ fn figure(
     x_range: Range,
     events: &[Event],
 ) -> Option<Figure> {
-    let own = summary.number % 8;
+    let own = summary.number;
     let lines: Vec<Line> = plan
         .lines
         .iter()
@@ -151,7 +150,7 @@ fn figure(
     let heading = (plan.id.to_owned(), plan.title.to_owned(), plan.note);
     let metrics: Vec<&str> = plan.lines.iter().map(|(metric, _)| *metric).collect();
     let told = of_chart(&summary.said, &metrics);
-    drawn(files, heading, &lines, (plan.size, plan.range), x_range, events, told)
+    drawn(files, summary, heading, &lines, (plan.size, plan.range), x_range, events, told)
 }
 
 struct Line<'a> {
@@ -161,8 +160,30 @@ struct Line<'a> {
     weight: Weight,
 }
 
+/// Whose line it is, and where all its rows lie: beside the page.
+fn origin(files: &RunFiles, summary: &RunSummary, metric: &str) -> Origin {
+    let place = |name: &str| files.metrics.columns.iter().position(|column| column.name == name);
+    let csv = place("step").zip(place(metric)).map(|(x, y)| Csv {
+        href: "metrics.csv".into(),
+        x,
+        y,
+        from: 0.0,
+        unit: 1.0,
+        divisor: 1.0,
+    });
+    Origin {
+        experiment: summary.experiment.clone(),
+        run: summary.run.clone(),
+        number: summary.number,
+        metric: metric.to_owned(),
+        csv,
+        ..Origin::default()
+    }
+}
+
 fn drawn(
     files: &RunFiles,
+    summary: &RunSummary,
     (id, title, note): (String, String, String),
     lines: &[Line],
     (size, range): (Size, Range),
@@ -180,7 +201,8 @@ fn drawn(
                 true => (Form::Smoothed, format!("{}, moving average", line.name)),
                 false => (Form::AsIs, line.name.to_owned()),
             };
-            Series { label, number: line.number, points, weight: line.weight, form }
+            let origin = origin(files, summary, line.metric);
+            Series { label, number: line.number, points, weight: line.weight, form, origin }
         })
         .filter(|series| !series.points.is_empty())
         .collect();
@@ -198,8 +220,8 @@ fn drawn(
     let chart = Chart {
         title: title.clone(),
         subtitle: note.clone(),
-        x: Axis { label: "step".into(), spread: Spread::Linear, range: x_range },
-        y: Axis { label: unit.to_owned(), spread: Spread::Linear, range },
+        x: Axis { label: "step".into(), spread: Spread::Linear, range: x_range, counted: Counted::Steps },
+        y: Axis { label: unit.to_owned(), spread: Spread::Linear, range, counted: Counted::Steps },
         series,
         events: events.to_vec(),
         size,
@@ -212,7 +234,7 @@ fn drawn(
         Size::Half => "w6",
         Size::Third | Size::Spark => "w4",
     };
-    Some(Figure { id: format!("chart-{id}"), title, note, width, legend, svg: chart::draw(&chart) })
+    Some(Figure { id: format!("chart-{id}"), title, note, width, legend, drawing: chart::draw(&chart) })
 }
 
 /// One range of steps for all charts, so that they can be compared by eye.

@@ -6,7 +6,9 @@ mod words;
 use std::borrow::Cow;
 
 use super::super::chart::number::measured;
-use super::super::chart::{self, Axis, Chart, Event, Form, Point, Range, Series, Size, Spread, Weight};
+use super::super::chart::{
+    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
 use super::super::summary::RunSummary;
@@ -20,7 +22,10 @@ const MOST: usize = 18;
 
 /// A chart for each column that has values, over the minutes since the first sample: the GPU's first.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
-    let table = &in_order(&files.telemetry);
+    let straight = in_order(&files.telemetry);
+    // Times that were moved stand in no file.
+    let has_rows = matches!(straight, Cow::Borrowed(_));
+    let table = straight.as_ref();
     let Some(start) = table.column("time").and_then(|time| time.values.first().copied()) else {
         return Vec::new();
     };
@@ -38,7 +43,9 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         let of_gpu = column.name.starts_with("gpu");
         let events = marks.iter().filter(|mark| of_gpu && mark.is_on(&column.name));
         let events = events.map(|mark| Event { x: span.place(mark.time), word: mark.word.clone() });
-        Some(drawn(&column.name, shown, points, events.collect(), &span, summary))
+        let mut origin = origin(table, column, &shown, &span, summary);
+        origin.csv = origin.csv.filter(|_| has_rows);
+        Some(drawn(shown, points, events.collect(), &span, origin))
     };
     columns.into_iter().filter_map(figure).take(MOST).collect()
 }
@@ -141,33 +148,60 @@ fn rates(counts: &[Point]) -> Vec<Point> {
     counts.windows(2).filter_map(rate).collect()
 }
 
-fn drawn(
-    column: &str,
-    shown: Shown,
-    points: Vec<Point>,
-    events: Vec<Event>,
-    span: &Span,
-    summary: &RunSummary,
-) -> Figure {
+/// Whose line it is. A rate stands in no file as it is drawn, so that one has no rows to look up.
+fn origin(table: &Metrics, column: &Column, shown: &Shown, span: &Span, summary: &RunSummary) -> Origin {
+    let place = |name: &str| table.columns.iter().position(|known| known.name == name);
+    let places = place("time").zip(place(&column.name)).filter(|_| shown.kind == Kind::Gauge);
+    let csv = places.map(|(x, y)| Csv {
+        href: "telemetry.csv".into(),
+        x,
+        y,
+        from: span.start,
+        unit: span.seconds,
+        divisor: shown.divisor,
+    });
+    Origin {
+        experiment: summary.experiment.clone(),
+        run: summary.run.clone(),
+        number: summary.number,
+        metric: column.name.clone(),
+        csv,
+        ..Origin::default()
+    }
+}
+
+fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, origin: Origin) -> Figure {
     let unit = span.unit;
     let note =
         if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
+    let column = origin.metric.clone();
     let series = stretches(&points).into_iter().enumerate().map(|(index, points)| Series {
         label: match (index, points.first()) {
             (0, _) | (_, None) => shown.title.clone(),
             (_, Some((at, _))) => format!("{} after a pause, from {unit} {}", shown.title, measured(*at)),
         },
-        number: summary.number % 8,
+        number: origin.number,
         points: points.to_vec(),
         weight: Weight::Plain,
         form: Form::AsIs,
+        origin: origin.clone(),
     });
     let series = series.collect();
     let chart = Chart {
         title: shown.title.clone(),
         subtitle: note.clone(),
-        x: Axis { label: unit.into(), spread: Spread::Linear, range: Range::Fixed(0.0, span.length) },
-        y: Axis { label: shown.title.clone(), spread: Spread::Linear, range: shown.range },
+        x: Axis {
+            label: unit.into(),
+            spread: Spread::Linear,
+            range: Range::Fixed(0.0, span.length),
+            counted: Counted::Time { from: span.start, unit: span.seconds },
+        },
+        y: Axis {
+            label: shown.title.clone(),
+            spread: Spread::Linear,
+            range: shown.range,
+            counted: Counted::Steps,
+        },
         series,
         events,
         size: Size::Third,
@@ -175,7 +209,7 @@ fn drawn(
         bands: Vec::new(),
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), svg: chart::draw(&chart) }
+    Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), drawing: chart::draw(&chart) }
 }
 
 /// How a column is shown: the unit stands at the end of its name.

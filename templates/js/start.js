@@ -1,0 +1,39 @@
+// What pages do beyond showing: follow runs, sort tables, look closer at charts.
+// Without this script every chart and number is there all the same. Its parts lie in templates/js and
+// are served as one; each takes from `overnight` what the parts before it put there.
+"use strict";
+window.overnight = window.overnight || {};
+
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+
+  /// An element with attributes and children; the document is the live one unless `root` is of another.
+  const make = (name, attributes = {}, ...children) => {
+    const element = ["svg", "g", "path", "line", "circle", "text", "rect"].includes(name)
+      ? document.createElementNS(SVG, name)
+      : document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (value === true) element.setAttribute(key, "");
+      else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, value);
+    }
+    element.append(...children);
+    return element;
+  };
+
+  /// At most once a frame, with the last arguments.
+  const framed = (act) => {
+    let waiting = null;
+    return (...words) => {
+      const asked = waiting;
+      waiting = words;
+      if (asked) return;
+      requestAnimationFrame(() => {
+        const last = waiting;
+        waiting = null;
+        act(...last);
+      });
+    };
+  };
+
+  Object.assign(overnight, { make, framed });
+})();

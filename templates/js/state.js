@@ -1,0 +1,79 @@
+
+// How the reader looks at the charts of a page. It is kept in the address (after #?), so it survives a
+// reload and can be sent to somebody. Words there that are not ours stay: other parts keep theirs too.
+(() => {
+  const AXES = ["step", "epoch", "elapsed", "time", "tokens", "energy"];
+  const fresh = () => ({
+    x: "step",
+    logX: false,
+    logY: new Set(), // ids of figures; with "*" all but these
+    smoothing: null, // null: as drawn
+    outliers: false, // whether they are ignored
+    zoom: null, // { low, high } in units of x
+    timeZoom: null, // the same of charts over time
+    hidden: new Set(), // keys of lines
+  });
+  const view = fresh();
+  const OURS = ["x", "logx", "logy", "smooth", "outliers", "zoom", "time", "hide"];
+
+  const words = () => new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
+
+  const range = (text) => {
+    const ends = (text || "").split(",").map(Number);
+    return ends.length === 2 && ends.every(Number.isFinite) && ends[0] < ends[1] ? { low: ends[0], high: ends[1] } : null;
+  };
+
+  /// Takes the view from the address; what makes no sense there is left out.
+  const readAddress = () => {
+    const said = words();
+    Object.assign(view, fresh());
+    if (AXES.includes(said.get("x"))) view.x = said.get("x");
+    view.logX = said.get("logx") === "1";
+    view.logY = new Set(said.getAll("logy"));
+    const weight = Number(said.get("smooth"));
+    if (said.has("smooth") && weight >= 0 && weight < 1) view.smoothing = weight;
+    view.outliers = said.get("outliers") === "1";
+    view.zoom = range(said.get("zoom"));
+    view.timeZoom = range(said.get("time"));
+    view.hidden = new Set(said.getAll("hide"));
+  };
+
+  const writeAddress = () => {
+    const said = words();
+    for (const name of OURS) said.delete(name);
+    if (view.x !== "step") said.set("x", view.x);
+    if (view.logX) said.set("logx", "1");
+    for (const id of view.logY) said.append("logy", id);
+    if (view.smoothing !== null) said.set("smooth", String(view.smoothing));
+    if (view.outliers) said.set("outliers", "1");
+    const told = ({ low, high }) => `${Number(low.toPrecision(12))},${Number(high.toPrecision(12))}`;
+    if (view.zoom) said.set("zoom", told(view.zoom));
+    if (view.timeZoom) said.set("time", told(view.timeZoom));
+    for (const key of view.hidden) said.append("hide", key);
+    const text = said.toString();
+    if (!text && !location.hash.startsWith("#?")) return;
+    // An address without a hash would keep the old one's scroll; the path must not change from a file.
+    history.replaceState(history.state, "", text ? `#?${text}` : location.pathname + location.search);
+  };
+
+  /// Whether a figure's y is logarithmic.
+  const hasLogY = ({ id }) => view.logY.has("*") !== view.logY.has(id);
+
+  const listeners = [];
+  const onView = (listener) => listeners.push(listener);
+  const tell = overnight.framed(() => listeners.forEach((listener) => listener()));
+
+  /// Changes the view; charts follow within a frame.
+  const setView = (change) => {
+    Object.assign(view, change);
+    writeAddress();
+    tell();
+  };
+
+  window.addEventListener("hashchange", () => {
+    readAddress();
+    tell();
+  });
+  readAddress();
+  Object.assign(overnight, { view, hasLogY, setView, onView, AXES });
+})();
