@@ -11,7 +11,7 @@ use crate::experiment::settings::{Data, Queue, Settings, Weights};
 use crate::experiment::{Alert, Diagnostic, Experiment, PlannedRun, Problem, Rejected, identity};
 use crate::run_dir::needs::{asked, means, names};
 use crate::run_dir::records::ModelRecord;
-use crate::run_dir::{Workspace, is_plain_name, read, scan};
+use crate::run_dir::{Workspace, deleted, is_plain_name, read, scan};
 
 use self::circle::Waiting;
 use super::Checked;
@@ -61,6 +61,8 @@ pub fn problems(
         let needs = experiment.queue.needs.iter().enumerate();
         let mut problems: Vec<Problem> = needs
             .filter(|(_, need)| known.meant(experiment, need).is_empty())
+            // To have finished is all that is asked of it.
+            .filter(|(_, need)| deleted::meant(workspace, need, &experiment.name).is_empty())
             .filter_map(|(index, need)| known.nothing(&format!("queue.needs[{index}]"), need))
             .collect();
         problems.extend(
@@ -70,6 +72,8 @@ pub fn problems(
         for need in experiment.runs.iter().flat_map(|run| text_needs(&run.settings)) {
             if need == experiment.name {
                 problems.push(itself("data.files", &need));
+            } else if let Some(problem) = known.gone(experiment, "data.files", &need) {
+                problems.push(problem);
             } else if known.meant(experiment, &need).is_empty() {
                 problems.extend(known.nothing("data.files", &need));
             }
@@ -84,6 +88,8 @@ pub fn problems(
                 looked.iter().find(|(known, _)| *known == weights).map_or(&[][..], |(_, found)| found);
             if weights.from == experiment.name {
                 problems.push(itself("weights.from", &experiment.name));
+            } else if let Some(problem) = known.gone(experiment, "weights.from", &weights.from) {
+                problems.push(problem);
             } else if others.is_empty() {
                 problems.extend(known.nothing("weights.from", &weights.from));
             } else {
@@ -147,6 +153,17 @@ impl Known<'_> {
         );
         let way_out = "name an experiment, or a run as experiment/run; overnight status lists runs";
         Some(Problem::new(path, reason, way_out))
+    }
+
+    /// That all of what is to be taken was deleted by rules, and nothing named here trains it anew.
+    fn gone(&self, experiment: &Experiment, path: &str, need: &str) -> Option<Problem> {
+        let (reason, way_out) = deleted::words(self.workspace, need, &experiment.name)?;
+        let is_planned = self
+            .checked
+            .iter()
+            .any(|good| !self.planned(&good.experiment, &good.facts, experiment, need).is_empty());
+        let is_there = is_planned || !self.queued(experiment, need).is_empty();
+        (!is_there).then(|| Problem::new(path, reason, way_out))
     }
 
     /// Needs of the files that lead back to themselves, perhaps over runs that are queued, or files beside.

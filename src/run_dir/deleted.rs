@@ -7,8 +7,9 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::budgets::{self, Verdict};
+use super::needs::means;
 use super::records::{Environment, Fingerprint, RunResult};
-use super::{RunDir, Workspace, read, requests, scan};
+use super::{RunDir, Workspace, read, reason, requests, scan};
 
 /// A line of `deleted.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,28 @@ pub fn known(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
     // One that was trained anew is there again; and a line may come before a deletion that did not.
     known.retain(|known| !workspace.run(experiment, &known.run).path().is_dir());
     known
+}
+
+/// What rules let go of the runs that `need`, of a run of the experiment `of`, means: experiment and line.
+pub fn meant(workspace: &Workspace, need: &str, of: &str) -> Vec<(String, Deleted)> {
+    let named = need.split('/').next().unwrap_or(need);
+    let mut found = Vec::new();
+    for experiment in [Some(named), Some(of).filter(|of| *of != named)].into_iter().flatten() {
+        let known = known(workspace, experiment).into_iter();
+        let meant = known.filter(|gone| means(need, of, experiment, &gone.run));
+        found.extend(meant.map(|gone| (experiment.to_owned(), gone)));
+    }
+    found
+}
+
+/// That what a run is to take of a need is not there any more, if rules let all of that go, and the way out.
+pub fn words(workspace: &Workspace, need: &str, of: &str) -> Option<(String, String)> {
+    let (experiment, gone) = meant(workspace, need, of).pop()?;
+    let (name, on) = (format!("{experiment}/{}", gone.run), reason::moment(gone.time));
+    Some((
+        format!("{name} was deleted by a rule on {on} ({})", gone.why),
+        format!("train it anew: overnight run {experiment}.toml --again"),
+    ))
 }
 
 /// The last line of each run that is not forgotten.

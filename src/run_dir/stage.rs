@@ -12,7 +12,7 @@ use super::checkpoint::State;
 use super::needs::means;
 use super::records::{Layer, ModelRecord, RunRecord, RunResult};
 use super::write::{at, link, sync_folder};
-use super::{RunDir, read, scan};
+use super::{RunDir, deleted, read, scan};
 use crate::experiment::metric::direction_of;
 use crate::experiment::settings::{Task, Weights, Which};
 
@@ -126,6 +126,10 @@ fn finished(dir: &RunDir, need: &str) -> Result<Vec<Finished>, TakeError> {
             Some(result) => finished.push(Finished { experiment, run, result }),
             None => return Err(TakeError::Held(format!("{experiment}/{run} has not finished"))),
         }
+    }
+    if let (true, Some((gone, way_out))) = (finished.is_empty(), deleted::words(&dir.workspace(), need, &of))
+    {
+        return Err(TakeError::Held(format!("it takes a result of {need}, and {gone} ({way_out})")));
     }
     Ok(finished)
 }

@@ -242,3 +242,24 @@ fn text_of_another_run_is_copied_once_and_holds_the_run_when_it_is_not_the_same_
     let workspace = workspace.file("experiments/gone.toml", &text("pre:samples/*.json"));
     workspace.run(&["experiments/gone.toml"]).code(75).says("samples/*.json: matches no file");
 }
+
+#[test]
+fn what_a_rule_deleted_has_finished_for_an_order_and_is_named_where_its_result_is_to_be_taken() {
+    let workspace = Workspace::new()
+        .experiment("pre", 4, &[1], "")
+        .file(TUNE, &begins(""))
+        .file("experiments/after.toml", &small("[queue]\nneeds = [\"pre\"]\n"));
+    workspace.overnight(&["queue", TUNE]).code(0);
+    workspace.run(&[PRE]).code(0);
+    let pre = workspace.runs("pre").remove(0);
+    overnight::run_dir::deleted::remember(&pre, "untouched for 30 days").unwrap();
+    fs::remove_dir_all(pre.path()).unwrap();
+    fs::remove_file(workspace.path(PRE)).unwrap();
+    let said = refused(&workspace, &[TUNE]);
+    let gone = format!("{} was deleted by a rule on ", full_name(&pre));
+    assert!(said.contains(&gone) && said.contains("overnight run pre.toml --again"), "{said}");
+    workspace.run(&["experiments/after.toml"]).code(0);
+    assert_eq!(workspace.words("after"), ["finished"]);
+    workspace.run(&[]).says(&format!("it takes a result of pre, and {gone}"));
+    assert_eq!(workspace.words("tune"), ["waiting"]);
+}

@@ -1,12 +1,13 @@
 //! What the loop's decisions rest on: runs, devices and clocks as they are at this moment, in the schedule's
 //! words.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use super::Work;
 use crate::run_dir::needs::means;
 use crate::run_dir::records::{BatchAsk, BatchRequest};
-use crate::run_dir::{RunDir, Status, read, scan};
+use crate::run_dir::{RunDir, Status, deleted, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
 use crate::runner::hooks::Occasion;
 use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Other, Reason, Standing, Wish};
@@ -102,7 +103,7 @@ impl Work<'_> {
     /// Runs that this batch leaves out and others need.
     fn others(&self, standings: &[Standing]) -> Vec<Other> {
         let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
-        let needs: Vec<(String, &String)> = waiting
+        let needs: HashSet<(String, &String)> = waiting
             .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
             .collect();
         if needs.is_empty() {
@@ -113,7 +114,17 @@ impl Work<'_> {
             let is_needed = needs.iter().any(|(of, need)| means(need, of, &experiment, &name));
             is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
         };
-        self.left_out.iter().filter_map(other).collect()
+        let mut others: Vec<Other> = self.left_out.iter().filter_map(other).collect();
+        // What a rule let go had finished.
+        for (of, need) in &needs {
+            let gone = deleted::meant(self.workspace, need, of).into_iter();
+            others.extend(gone.map(|(experiment, gone)| Other {
+                experiment,
+                name: gone.run,
+                is_finished: true,
+            }));
+        }
+        others
     }
 
     fn gate(&self) -> Gate {
