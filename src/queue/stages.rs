@@ -1,15 +1,19 @@
 //! Stages: runs that need others, held against what is known of those. Whatever can be known before the
 //! night is said before the night.
 
+mod circle;
 mod fits;
+
+use std::collections::HashSet;
 
 use crate::data_files::{self, DataFacts, Learned, Vocabulary};
 use crate::experiment::settings::{Data, Queue, Settings, Weights};
-use crate::experiment::{Alert, Diagnostic, Experiment, Problem, Rejected, identity};
-use crate::run_dir::needs::means;
+use crate::experiment::{Alert, Diagnostic, Experiment, PlannedRun, Problem, Rejected, identity};
+use crate::run_dir::needs::{asked, means, names};
 use crate::run_dir::records::ModelRecord;
 use crate::run_dir::{Workspace, is_plain_name, read, scan};
 
+use self::circle::Waiting;
 use super::Checked;
 
 /// How a run of these settings stands in the queue: what it takes something of, it needs.
@@ -93,12 +97,23 @@ pub fn problems(
             }
         }
     }
+    // What would wait for itself is a circle too, and was told.
+    if wrong.is_empty() {
+        wrong.extend(known.circle());
+    }
     wrong
 }
 
 fn itself(path: &str, experiment: &str) -> Problem {
     let reason = format!("{experiment} would wait for itself");
     Problem::new(path, reason, "name another experiment, or one run of this one")
+}
+
+/// The experiment file of that name in the same folder. What is wrong with it is said when it is queued.
+fn file_beside(experiment: &Experiment, name: &str) -> Option<Experiment> {
+    let file = experiment.base().join(format!("{name}.toml"));
+    let is_another = is_plain_name(name) && name != experiment.name && file.is_file();
+    if is_another { Experiment::read(&file, &[]).ok() } else { None }
 }
 
 /// Where needs are looked up.
@@ -132,6 +147,78 @@ impl Known<'_> {
         );
         let way_out = "name an experiment, or a run as experiment/run; overnight status lists runs";
         Some(Problem::new(path, reason, way_out))
+    }
+
+    /// Needs of the files that lead back to themselves, perhaps over runs that are queued, or files beside.
+    fn circle(&self) -> Option<Diagnostic> {
+        let files = || self.checked.iter().map(|good| &good.experiment);
+        let planned = |experiment: &Experiment| -> Vec<Waiting> {
+            let waiting = |run: &PlannedRun| Waiting {
+                experiment: experiment.name.clone(),
+                run: self.name(experiment, run),
+                needs: queue(&experiment.queue, &run.settings).needs,
+            };
+            experiment.runs.iter().map(waiting).collect()
+        };
+        let mut waiting: Vec<Waiting> = files().flat_map(planned).collect();
+        if waiting.iter().all(|run| run.needs.is_empty()) {
+            return None;
+        }
+        let mut finished: HashSet<(String, String)> = HashSet::new();
+        for dir in scan::runs(self.workspace) {
+            let (experiment, run) = (dir.experiment(), dir.name());
+            if dir.result().is_file() {
+                finished.insert((experiment, run));
+            } else if let Ok(record) = read::run_record(&dir) {
+                waiting.retain(|known| (&known.experiment, &known.run) != (&experiment, &run));
+                waiting.push(Waiting { experiment, run, needs: record.queue.needs });
+            }
+        }
+        waiting.retain(|run| !finished.contains(&(run.experiment.clone(), run.run.clone())));
+        for experiment in files() {
+            let mut looked: HashSet<String> = waiting.iter().map(|run| run.experiment.clone()).collect();
+            let mut next = 0;
+            while let Some(run) = waiting.get(next) {
+                let needs = run.needs.clone();
+                for need in needs {
+                    let name = need.split('/').next().unwrap_or(&need);
+                    if looked.insert(name.to_owned())
+                        && let Some(other) = file_beside(experiment, name)
+                    {
+                        waiting.extend(planned(&other));
+                    }
+                }
+                next += 1;
+            }
+        }
+        let mut circle = circle::circle(&waiting)?;
+        let is_of = |position: usize, file: &Experiment| waiting[position].experiment == file.name;
+        let (at, file) = circle
+            .iter()
+            .enumerate()
+            .find_map(|(at, run)| files().find(|file| is_of(*run, file)).map(|file| (at, file)))?;
+        circle.rotate_left(at);
+        let (first, next) = (&waiting[circle[0]], &waiting[circle[1 % circle.len()]]);
+        let leads = |need: &&String| {
+            asked(need, &first.experiment)
+                .iter()
+                .any(|name| names(&next.experiment, &next.run).contains(name))
+        };
+        let need = first.needs.iter().find(leads)?;
+        let path = match file.queue.needs.iter().position(|own| own == need) {
+            Some(index) => format!("queue.needs[{index}]"),
+            None if file.runs.iter().any(|run| text_needs(&run.settings).contains(need)) => {
+                "data.files".to_owned()
+            }
+            None => "weights.from".to_owned(),
+        };
+        let reason = format!("these would wait for each other: {}", circle::words(&waiting, &circle));
+        Some(file.locate(Problem::new(path, reason, "take one of these needs away")))
+    }
+
+    fn name(&self, experiment: &Experiment, run: &PlannedRun) -> String {
+        let hash = identity::hash(&run.settings, &super::alerts(experiment, self.alerts, run));
+        identity::run_name(&run.varied, run.settings.train.seed, &hash)
     }
 
     /// The runs that `need` of `experiment` means, those that are queued by now first of all.
@@ -171,31 +258,19 @@ impl Known<'_> {
 
     fn planned(&self, good: &Experiment, facts: &[DataFacts], of: &Experiment, need: &str) -> Vec<Other> {
         let runs = good.runs.iter().zip(facts);
-        let meant = runs.filter(|(run, _)| {
-            let hash = identity::hash(&run.settings, &super::alerts(good, self.alerts, run));
-            let name = identity::run_name(&run.varied, run.settings.train.seed, &hash);
-            means(need, &of.name, &good.name, &name)
-        });
+        let meant = runs.filter(|(run, _)| means(need, &of.name, &good.name, &self.name(good, run)));
         meant.map(|(run, facts)| Other::planned(&run.settings, Some(facts))).collect()
     }
 
     /// The experiment file of that name in the same folder, which may be queued later.
     fn beside(&self, experiment: &Experiment, need: &str) -> Vec<Other> {
         let name = need.split('/').next().unwrap_or(need);
-        let file = experiment.base().join(format!("{name}.toml"));
-        if !is_plain_name(name) || name == experiment.name || !file.is_file() {
-            return Vec::new();
-        }
-        // What is wrong with it is said when it is queued.
-        let Ok(other) = Experiment::read(&file, &[]) else { return Vec::new() };
+        let Some(other) = file_beside(experiment, name) else { return Vec::new() };
         let facts: Vec<Option<DataFacts>> =
             other.runs.iter().map(|run| data_files::inspect(&run.settings, &other.base()).ok()).collect();
         let runs = other.runs.iter().zip(&facts);
-        let meant = runs.filter(|(run, _)| {
-            let hash = identity::hash(&run.settings, &super::alerts(&other, self.alerts, run));
-            let name = identity::run_name(&run.varied, run.settings.train.seed, &hash);
-            means(need, &experiment.name, &other.name, &name)
-        });
+        let meant =
+            runs.filter(|(run, _)| means(need, &experiment.name, &other.name, &self.name(&other, run)));
         meant.map(|(run, facts)| Other::planned(&run.settings, facts.as_ref())).collect()
     }
 }

@@ -17,12 +17,12 @@ pub fn means(need: &str, of: &str, experiment: &str, run: &str) -> bool {
 }
 
 /// The names under which a run can be needed.
-fn names(experiment: &str, run: &str) -> [String; 2] {
+pub fn names(experiment: &str, run: &str) -> [String; 2] {
     [experiment.to_owned(), format!("{experiment}/{run}")]
 }
 
 /// The names that a need may stand for.
-fn asked(need: &str, of: &str) -> [String; 2] {
+pub fn asked(need: &str, of: &str) -> [String; 2] {
     [need.to_owned(), format!("{of}/{need}")]
 }
 

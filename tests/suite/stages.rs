@@ -114,6 +114,40 @@ fn a_need_that_names_nothing_is_refused_with_its_place_and_the_way_out() {
 }
 
 #[test]
+fn mistakes_of_needs_are_told_beside_all_others_and_what_needs_a_rejected_file_is_not_blamed() {
+    let workspace = Workspace::new()
+        .file(TUNE, &begins("[queue]\nneeds = [\"nobody\"]\n"))
+        .file(PRE, &small("stepz = 3\n"))
+        .experiment("good", 4, &[1], "");
+    let said = refused(&workspace, &["experiments"]);
+    assert!(said.contains("has no setting `stepz`"), "{said}");
+    assert!(said.contains("tune.toml:11:10: \"nobody\" names no experiment"), "{said}");
+    assert!(!said.contains("\"pre\" names no experiment"), "{said}");
+    assert!(said.contains("2 mistakes in 2 files; 1 file is fine"), "{said}");
+}
+
+#[test]
+fn experiments_that_would_wait_for_each_other_are_refused_by_name() {
+    let needing = |need: &str| small(&format!("[queue]\nneeds = [\"{need}\"]\n"));
+    let workspace = Workspace::new()
+        .file(TUNE, &begins(""))
+        .file(PRE, &needing("mid"))
+        .file("experiments/mid.toml", &needing("tune"));
+    let circle = "these would wait for each other: tune needs pre, which needs mid, which needs tune";
+    let said = refused(&workspace, &[TUNE]);
+    assert!(said.contains(&format!("tune.toml:9:8: {circle}")), "{said}");
+    for command in ["plan", "queue", "run"] {
+        workspace.overnight(&[command, TUNE, PRE]).code(78);
+    }
+    let workspace = workspace.file("experiments/mid.toml", &small(""));
+    workspace.overnight(&["check", "experiments"]).code(0);
+    // One that is queued by now waits as it was queued.
+    workspace.overnight(&["queue", TUNE]).code(0);
+    let said = refused(&workspace.file("experiments/mid.toml", &needing("tune")), &["experiments/mid.toml"]);
+    assert!(said.contains("mid.toml:9:10: these would wait for each other: mid needs tune"), "{said}");
+}
+
+#[test]
 fn sizes_that_cannot_fit_and_checkpoints_that_will_be_gone_are_refused_before_the_night() {
     let workspace = Workspace::new().experiment("pre", 8, &[1], "");
     let tune = |more: &str, instead: &str| begins(more).replace("kind = \"mlp\"", instead);
