@@ -48,6 +48,9 @@ impl GpuSample {
     }
 }
 
+/// How much memory there is, and who computes on it.
+type Holders = (Option<MemoryInfo>, Option<Vec<GpuProcess>>);
+
 /// A GPU that is asked for one thing after the other.
 struct Gauges<'nvml> {
     device: Device<'nvml>,
@@ -87,7 +90,7 @@ impl<'nvml> Gauges<'nvml> {
     }
 
     /// What was free before its processes were asked for and after, with the memory and the processes.
-    fn holders(&mut self) -> (Option<u64>, Option<u64>, (Option<MemoryInfo>, Option<Vec<GpuProcess>>)) {
+    fn holders(&mut self) -> (Option<u64>, Option<u64>, Holders) {
         let before = self.ask(Device::memory_info).map(|memory| memory.free);
         let processes = self.ask(Device::running_compute_processes).map(|processes| {
             let process = |process: ProcessInfo| GpuProcess {

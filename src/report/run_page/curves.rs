@@ -40,9 +40,7 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         let line =
             Line { metric: &column.name, name: &column.name, number: summary.number, weight: Weight::Plain };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
-        let told = of_chart(&summary.said, &[&column.name]);
-        let shown =
-            drawn(files, summary, heading, &[line], (Size::Third, Range::Telling), x_range, &events, told);
+        let shown = drawn(files, summary, heading, &[line], (Size::Third, Range::Telling), x_range, &events);
         figures.extend(shown);
     }
     figures
@@ -148,9 +146,7 @@ fn figure(
         })
         .collect();
     let heading = (plan.id.to_owned(), plan.title.to_owned(), plan.note);
-    let metrics: Vec<&str> = plan.lines.iter().map(|(metric, _)| *metric).collect();
-    let told = of_chart(&summary.said, &metrics);
-    drawn(files, summary, heading, &lines, (plan.size, plan.range), x_range, events, told)
+    drawn(files, summary, heading, &lines, (plan.size, plan.range), x_range, events)
 }
 
 struct Line<'a> {
@@ -189,8 +185,8 @@ fn drawn(
     (size, range): (Size, Range),
     x_range: Range,
     events: &[Event],
-    told: String,
 ) -> Option<Figure> {
+    let metrics: Vec<&str> = lines.iter().map(|line| line.metric).collect();
     let series: Vec<Series> = lines
         .iter()
         .map(|line| {
@@ -225,7 +221,7 @@ fn drawn(
         series,
         events: events.to_vec(),
         size,
-        told,
+        told: of_chart(&summary.said, &metrics),
         bands: Vec::new(),
     };
     let width = match size {
