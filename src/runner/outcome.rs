@@ -18,6 +18,8 @@ pub struct LeftRun {
     pub status: Status,
     /// Why, as a person would say it; empty where the status says it all.
     pub reason: String,
+    /// It could be read when the batch began, and cannot any more.
+    pub is_spoiled: bool,
     /// Requests and lines of `attempts.jsonl` there were by then.
     lines: (usize, usize),
 }
@@ -102,6 +104,8 @@ impl Outcome {
     /// What the shell is told: what became of the runs. A signal counts only where it left something to do.
     pub fn exit(&self) -> Exit {
         let any = |test: fn(&Status) -> bool| self.left.iter().any(|run| test(&run.status));
+        // Of what was broken before nobody asked anything; what broke under the batch did not get done.
+        let is_spoiled = self.left.iter().any(|run| run.is_spoiled);
         let goes_on = |status: &Status| {
             // What is skipped is not done either, and it is what failed that failed.
             matches!(
@@ -112,7 +116,7 @@ impl Outcome {
         match self.ending {
             Ending::Now(interrupt) if any(goes_on) => interrupt.exit(),
             Ending::Asked if any(goes_on) => Exit::TryAgain,
-            _ if any(failed) || !self.missed.is_empty() => Exit::RunsFailed,
+            _ if any(failed) || is_spoiled || !self.missed.is_empty() => Exit::RunsFailed,
             _ if any(goes_on) => Exit::TryAgain,
             _ => Exit::Success,
         }
@@ -149,7 +153,9 @@ impl LeftRun {
             (None, Status::Failed { .. } | Status::Killed { .. }, None) => last_words(&run.seen.attempts),
             _ => String::new(),
         };
-        LeftRun { dir: run.dir.clone(), status: run.seen.status.clone(), reason, lines: lines_of(&run.seen) }
+        let is_spoiled = run.was_readable && matches!(run.seen.status, Status::Unreadable { .. });
+        let (dir, status) = (run.dir.clone(), run.seen.status.clone());
+        LeftRun { dir, status, reason, is_spoiled, lines: lines_of(&run.seen) }
     }
 
     /// Whether it would have been worked, had something not held it.
@@ -212,6 +218,7 @@ mod tests {
             dir: RunDir::new("runs/x/s1"),
             status: status.clone(),
             reason: String::new(),
+            is_spoiled: false,
             lines: (0, 0),
         };
         Outcome {
@@ -233,6 +240,11 @@ mod tests {
         let failed = Status::Failed { code: 1 };
         let code = |ending, statuses: &[Status]| outcome(ending, statuses).exit() as u8;
         assert_eq!(code(Ending::Open, &[]), 0);
+        let unreadable = [Status::Unreadable { reason: String::new() }];
+        assert_eq!(code(Ending::Open, &unreadable), 0, "it was broken before");
+        let mut spoiled = outcome(Ending::Open, &unreadable);
+        spoiled.left[0].is_spoiled = true;
+        assert_eq!(spoiled.exit() as u8, 100, "it broke under the batch");
         assert_eq!(code(Ending::Open, &[Status::Paused, Status::Stopped]), 0, "a person wanted it so");
         assert_eq!(code(Ending::Open, std::slice::from_ref(&failed)), 100);
         assert_eq!(code(Ending::Open, std::slice::from_ref(&waiting)), 75, "held: not done");

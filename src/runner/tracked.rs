@@ -39,6 +39,8 @@ pub struct Tracked {
     pub due: bool,
     /// Finished before this batch looked at it for the first time.
     pub finished_before: bool,
+    /// It could be read when this batch looked at it for the first time.
+    pub was_readable: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
     /// How its last attempt ended, until the disk takes it.
@@ -66,12 +68,14 @@ impl Tracked {
     pub fn new(dir: RunDir, host: &str) -> Tracked {
         let seen = scan::look(&dir, host, scan::now());
         let finished_before = seen.status == Status::Finished;
+        let was_readable = !matches!(seen.status, Status::Unreadable { .. });
         Tracked {
             dir,
             seen,
             worker: None,
             fruitless: 0,
             due: false,
+            was_readable,
             verdicts: None,
             finished_before,
             trouble: None,

@@ -9,7 +9,7 @@ use overnight::run_dir::RunDir;
 use overnight::run_dir::checkpoint::steps;
 use serde_json::Value;
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -116,4 +116,21 @@ fn a_run_that_this_user_may_not_read_says_so_and_the_others_are_shown() {
     let unreadable = of("unreadable").expect("one cannot be read");
     assert!(unreadable.to_string().contains("Permission denied"), "{unreadable}");
     assert!(of("finished").is_some());
+}
+
+#[test]
+fn a_run_that_is_broken_under_its_batch_did_not_get_done_and_one_that_was_broken_before_is_named() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "hold@2");
+    let runner = workspace.start(&[X]);
+    wait_until("one is at work", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    let spoiled = workspace.seed("x", 1);
+    fs::write(spoiled.run_json(), "").unwrap();
+    workspace.overnight(&["pause", "x"]).code(0);
+    for worker in runner.children("train") {
+        let worker = rustix::process::Pid::from_raw(worker).unwrap();
+        rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+    }
+    runner.wait().code(100).says("run.json is empty");
+    fs::remove_dir_all(workspace.seed("x", 2).path()).unwrap();
+    workspace.run(&[]).code(0);
 }
