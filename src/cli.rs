@@ -63,6 +63,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
     Serve(ServeArgs),
+    /// Write runs into one HTML file, to send.
+    Export(ExportArgs),
     /// Show what could be deleted, why, and how much that is. A run that a rule deletes counts as done ever
     /// after (--again trains it anew); one that you name is forgotten, and its file queues it anew.
     Clean(CleanArgs),
@@ -342,6 +344,25 @@ pub struct ReportArgs {
     /// Open it in a browser.
     #[arg(long)]
     pub open: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "overnight export <RUN|--all>... -o <FILE>")]
+pub struct ExportArgs {
+    /// Runs by name or its beginning, experiments, or `latest`.
+    #[arg(value_name = "RUN", required_unless_present = "all")]
+    pub runs: Vec<String>,
+    /// All runs of the workspace.
+    #[arg(long)]
+    pub all: bool,
+    /// The file to write, replaced whole; - is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Also the host, paths as they are, and the changes that were not committed.
+    #[arg(long)]
+    pub with_environment: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod detach;
 mod doctor;
+mod export;
 mod fits;
 mod fresh;
 mod init;
@@ -79,6 +80,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Verify(args) => verify::verify(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
+        Verb::Export(args) => export::export(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
         Verb::Schema(args) => {

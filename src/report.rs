@@ -8,6 +8,7 @@ pub mod chart;
 mod clocks;
 mod copying;
 mod experiment_page;
+pub mod export;
 mod files;
 mod index_page;
 mod lead;

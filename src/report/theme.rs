@@ -31,13 +31,14 @@ pub enum ThemeError {
     Template { template: String, message: String },
 }
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("layout.html", include_str!("../../templates/layout.html")),
     ("parts.html", include_str!("../../templates/parts.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiments.html", include_str!("../../templates/experiments.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
+    ("export.html", include_str!("../../templates/export.html")),
     ("run.html", include_str!("../../templates/run.html")),
 ];
 

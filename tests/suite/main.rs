@@ -10,6 +10,7 @@ mod command_line;
 mod damaged;
 mod disk;
 mod division;
+mod export;
 mod gauges;
 mod gpus;
 mod hangs;
