@@ -28,9 +28,13 @@ pub fn of(cli: &Cli, here: &Path) -> anyhow::Result<Place> {
     let Some(above) = here.ancestors().skip(1).find(|folder| is_workspace(folder)) else {
         return Ok(Place { workspace: Workspace::new(here), is_above: false });
     };
-    let owner = fs::metadata(above).map(|metadata| metadata.uid())?;
+    let own = rustix::process::geteuid().as_raw();
+    let workspace = Workspace::new(above);
+    // Below a folder that everybody may write to, the file may be anybody's.
+    let parts = [above.to_owned(), workspace.settings(), workspace.runs(), workspace.experiments()];
+    let is_foreign = |part: &PathBuf| fs::symlink_metadata(part).is_ok_and(|part| part.uid() != own);
     anyhow::ensure!(
-        owner == rustix::process::geteuid().as_raw(),
+        !parts.iter().any(is_foreign),
         "the nearest workspace, {}, belongs to another user (-C {} works there all the same, -C . here)",
         above.display(),
         above.display()

@@ -2,6 +2,7 @@
 //! before its directory goes, so that what was done is not taken for something still to be done. Whoever
 //! names a run to be deleted wants it gone: that is forgotten, and its file queues it anew.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -109,16 +110,21 @@ pub fn words(workspace: &Workspace, need: &str, of: &str) -> Option<(String, Str
 fn recorded(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
     let lines = read::lines::<Deleted>(&workspace.deleted(experiment));
     let lines = lines.map(|lines| lines.records).unwrap_or_default();
-    let mut known: Vec<Deleted> = Vec::new();
-    for line in lines {
+    // By place, so that they stay in order; rules let thousands go over the years.
+    let mut known: BTreeMap<usize, Deleted> = BTreeMap::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut by_hash: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, line) in lines.into_iter().enumerate() {
         if line.is_forgotten {
-            known.retain(|known| known.hash != line.hash);
+            let forgotten = by_hash.remove(&line.hash).unwrap_or_default();
+            forgotten.iter().for_each(|place| drop(known.remove(place)));
         } else {
-            known.retain(|known| known.run != line.run);
-            known.push(line);
+            places.insert(line.run.clone(), place).iter().for_each(|before| drop(known.remove(before)));
+            by_hash.entry(line.hash.clone()).or_default().push(place);
+            known.insert(place, line);
         }
     }
-    known
+    known.into_values().collect()
 }
 
 /// What is left of this run, if a rule let it go.

@@ -40,7 +40,8 @@ impl Comings {
             (folder, modified)
         };
         let stamps: Vec<_> = std::iter::once(workspace.runs()).chain(experiments).map(stamp).collect();
-        let is_settled = |time: &SystemTime| time.elapsed().is_ok_and(|age| age > TICK);
+        // A time that lies ahead of the clock says nothing about lately; who looks in turn finds what it hides.
+        let is_settled = |time: &SystemTime| time.elapsed().map_or(true, |age| age > TICK);
         let moved =
             stamps != self.stamps || !stamps.iter().filter_map(|(_, time)| time.as_ref()).all(is_settled);
         self.stamps = stamps;

@@ -1,5 +1,6 @@
 //! Stops a batch in which run after run fails for the same reason: a typing error in the data path, a
-//! broken driver. What it has counted is forgotten with the first run that comes further.
+//! broken driver. What it has counted is forgotten with the first run that comes further; once it has
+//! tripped it stays so.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +13,13 @@ pub struct Breaker {
     limit: usize,
     cause: String,
     runs: BTreeSet<RunDir>,
+    /// Why the batch stops, for good: a run that comes further later on was begun before.
+    tripped: Option<String>,
 }
 
 impl Breaker {
     pub fn new(limit: u32) -> Breaker {
-        Breaker { limit: limit as usize, cause: String::new(), runs: BTreeSet::new() }
+        Breaker { limit: limit as usize, cause: String::new(), runs: BTreeSet::new(), tripped: None }
     }
 
     /// An attempt ended without having come further. Attempts at one run count once: those are what its
@@ -28,6 +31,11 @@ impl Breaker {
             self.runs.clear();
         }
         self.runs.insert(run.clone());
+        let count = self.runs.len();
+        if self.limit > 0 && count >= self.limit && self.tripped.is_none() {
+            let words = format!("the batch stopped itself: {count} runs in a row failed with the same cause");
+            self.tripped = Some(words);
+        }
     }
 
     pub fn reset(&mut self) {
@@ -36,10 +44,7 @@ impl Breaker {
 
     /// Why the batch should stop, if it should.
     pub fn tripped(&self) -> Option<String> {
-        let count = self.runs.len();
-        let is_tripped = self.limit > 0 && count >= self.limit;
-        is_tripped
-            .then(|| format!("the batch stopped itself: {count} runs in a row failed with the same cause"))
+        self.tripped.clone()
     }
 }
 
@@ -73,6 +78,8 @@ mod tests {
         assert_eq!(breaker.tripped(), None);
         breaker.count(&run("c"), "not finite at step 99");
         assert!(breaker.tripped().unwrap().contains("3 runs in a row"));
+        breaker.reset();
+        assert!(breaker.tripped().is_some(), "what was at work meanwhile opens nothing again");
     }
 
     #[test]

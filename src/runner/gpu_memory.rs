@@ -232,6 +232,13 @@ impl GpuMemories {
         }
     }
 
+    /// The probe was ended before it could say anything.
+    pub fn drop_probe(&mut self, now: Instant) {
+        if let Some(probe) = self.probe.take() {
+            self.ended(Some(probe.gpu), &probe.takings, now);
+        }
+    }
+
     /// The probe has ended with this. Gives what it tried out.
     pub fn end_probe(
         &mut self,

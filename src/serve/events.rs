@@ -174,7 +174,8 @@ impl Listener {
             Ok(frame) => Some(frame.to_string()),
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 let state = self.changes.lock();
-                Some(self.changes.everything(state.last))
+                // What it missed may have been that a build failed, or that one no longer does.
+                Some(self.changes.everything(state.last) + &problem_frame(&state.problem))
             }
             Err(broadcast::error::RecvError::Closed) => None,
         }

@@ -148,7 +148,9 @@
     const held = placeOf(series.x, high) - placeOf(series.x, low);
     if (held > columns * 2 || finest(series, low, high) !== series) return;
     const name = `${nameOf(series)} ${low} ${high} ${series.rows}`;
-    if (asked.has(name) || asked.size > 500) return;
+    if (asked.has(name)) return;
+    // A live run is asked for anew with each of its rows.
+    if (asked.size > 500) asked.clear();
     asked.add(name);
     try {
       const margin = (high - low) / 2;
@@ -157,7 +159,8 @@
       details.set(nameOf(series), { ...found, means: null, low: low - margin, high: high + margin, rows: series.rows });
       then();
     } catch {
-      // Not to be had; what the page holds stays.
+      // Not to be had now; what the page holds stays.
+      asked.delete(name);
     }
   };
 

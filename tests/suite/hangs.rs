@@ -9,12 +9,12 @@ use crate::workspace::{Workspace, ends, starts};
 
 const X: &str = "experiments/x.toml";
 
-/// An experiment of six steps whose runs count as hung after three seconds: long enough for a step of the
+/// An experiment of six steps whose runs count as hung after twelve seconds: long enough for a step of the
 /// fake worker on a machine that has a lot else to do.
 fn workspace(notes: &str, retries: u32) -> Workspace {
     let workspace = Workspace::new().experiment("x", 6, &[1], notes);
     let text = fs::read_to_string(workspace.path(X)).unwrap();
-    workspace.file(X, &format!("{text}[queue]\nhang_minutes = 0.05\nretries = {retries}\n"))
+    workspace.file(X, &format!("{text}[queue]\nhang_minutes = 0.2\nretries = {retries}\n"))
 }
 
 fn page(workspace: &Workspace) -> String {

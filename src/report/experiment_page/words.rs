@@ -28,7 +28,9 @@ pub fn sentences(ranked: &[&RunSummary], seeds: Option<&Seeds>) -> Vec<String> {
             None => said.push(sentence),
         }
     }
-    if let Some(best) = ranked.first().filter(|run| run.best.is_some() && !run.said.is_empty()) {
+    if let Some(best) =
+        ranked.first().filter(|run| run.best.is_some() && paragraph(&run.said).next().is_some())
+    {
         let of_best: Vec<&str> = paragraph(&best.said).collect();
         said.push(format!("{}, the best run: {}", best.label, of_best.join(" ")));
     }

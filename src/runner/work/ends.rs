@@ -55,7 +55,7 @@ impl Work<'_> {
                 self.told_end(index, &put_off.end.why);
             }
             Err(error) if is_full(&error) => {
-                let is_first = run.put_off.replace(put_off).is_none();
+                let is_first = run.put_off.replace(put_off).is_none_or(|before| before.awaits_xid.is_some());
                 self.no_room(&dir);
                 if is_first {
                     self.batch.event("put-off", Some(&dir), &error.to_string());

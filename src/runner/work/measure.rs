@@ -142,6 +142,7 @@ impl Work<'_> {
             // Dropping them ends them, and their probes with them.
             self.trials = JoinSet::new();
             self.found_of_gpu = None;
+            self.memories.drop_probe(Instant::now());
             if self.processor == Processor::Measuring {
                 self.processor = Processor::Settled;
             }

@@ -1,6 +1,7 @@
 //! Prepares the next attempts of runs aside, and holds those that need a person first.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::Work;
@@ -25,7 +26,10 @@ impl Work<'_> {
         let (dir, known, findings) = (run.dir.clone(), self.known_data.clone(), self.findings.0.clone());
         run.preparation = Preparation::Begun { slot };
         let prepare = move || {
-            let result = preparing::prepare(&dir, &record, &known);
+            let prepared = catch_unwind(AssertUnwindSafe(|| preparing::prepare(&dir, &record, &known)));
+            let result = prepared.unwrap_or_else(|_| {
+                Err(Unready::Io(io::Error::other("preparing it broke off: a defect of this program")))
+            });
             // Nobody listens any more when the runner ends.
             drop(findings.send(Findings::Prepared(dir, result)));
         };
