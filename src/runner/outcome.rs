@@ -1,5 +1,7 @@
 //! How a batch ended, and what the shell is told.
 
+use std::collections::HashSet;
+
 use super::Selection;
 use super::interrupt::Ending;
 use super::schedule::{Decision, Reason};
@@ -41,6 +43,8 @@ pub struct Outcome {
     pub missed: Vec<(RunDir, Verdict)>,
     /// A person asked for the end after the current runs.
     pub is_drained: bool,
+    /// All runs that it knew of when it ended, also those that it left out.
+    pub known: HashSet<RunDir>,
     /// It left runs that could be begun: its breaker tripped, or its time is over.
     pub has_stopped_itself: bool,
 }
@@ -63,7 +67,26 @@ impl Outcome {
             energy_joules: None,
             missed: Vec::new(),
             is_drained: false,
+            known: HashSet::new(),
             has_stopped_itself: false,
+        }
+    }
+
+    /// Of this batch and of one after it that worked other runs.
+    pub fn followed_by(mut self, mut later: Outcome) -> Outcome {
+        self.finished.append(&mut later.finished);
+        self.left.append(&mut later.left);
+        self.missed.append(&mut later.missed);
+        let joules = [self.energy_joules, later.energy_joules].into_iter().flatten();
+        Outcome {
+            batch: later.batch.or(self.batch),
+            finished: self.finished,
+            finished_now: self.finished_now + later.finished_now,
+            left: self.left,
+            missed: self.missed,
+            energy_joules: joules.reduce(|one, other| one + other),
+            known: self.known.union(&later.known).cloned().collect(),
+            ..later
         }
     }
 
@@ -230,6 +253,7 @@ mod tests {
             energy_joules: None,
             missed: Vec::new(),
             is_drained: false,
+            known: HashSet::new(),
             has_stopped_itself: false,
         }
     }

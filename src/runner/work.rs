@@ -66,6 +66,20 @@ pub async fn work(
     let mut interrupts = Interrupts::listen()?;
     let mut terminal = Terminal::listen(options.terminal)?;
     let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal).await?;
+    // Whoever queued something while hooks and the report were waited for was told that a runner is at work.
+    while options.afterwards == Afterwards::End && outcome.batch.is_some() && outcome.goes_on() {
+        let come = waiting::come_since(workspace, &outcome.known);
+        if come.is_empty() {
+            break;
+        }
+        let late = RunnerOptions { selection: Selection::Runs(come), ..options.clone() };
+        let next = batch(workspace, &late, hold, &mut interrupts, &mut terminal).await?;
+        let has_begun = next.batch.is_some();
+        outcome = outcome.followed_by(next);
+        if !has_begun {
+            break;
+        }
+    }
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
         drop(hold.name(RunnerLock::WAITS));
         terminal.waits();
@@ -435,6 +449,8 @@ impl<'a> Work<'a> {
         let mut outcome = outcome.judged(&self.runs, &self.options.selection);
         outcome.energy_joules = self.gauges.joules();
         outcome.is_drained = self.draining;
+        outcome.known =
+            self.runs.iter().map(|run| run.dir.clone()).chain(self.left_out.iter().cloned()).collect();
         let is_put_off = |(_, reason): &(usize, Reason)| matches!(reason, Reason::Waits(_));
         outcome.has_stopped_itself = self.breaker.tripped().is_some()
             || (self.options.until.is_some() && decision.waiting.iter().any(is_put_off));

@@ -343,3 +343,18 @@ fn a_signal_while_only_a_hook_is_waited_for_ends_that_and_leaves_the_exit_code_t
         are_gone(&workspace);
     }
 }
+
+#[test]
+fn what_is_queued_while_a_hook_of_the_end_is_waited_for_is_worked_too() {
+    let hooks = "[[hooks]]\non = [\"batch-finished\"]\ntimeout_seconds = 3600\n\
+                 command = 'touch at-the-end; until [ -e go ]; do sleep 0.05; done'\n";
+    let workspace =
+        with_hooks(Workspace::new().experiment("x", 4, &[1], "").experiment("y", 4, &[1], "fail@2"), hooks);
+    let runner = workspace.start(&[X]);
+    wait_until("the batch is over but for its hook", || workspace.path("at-the-end").exists());
+    workspace.overnight(&["queue", "experiments/y.toml"]).code(0);
+    fs::write(workspace.path("go"), "").unwrap();
+    runner.wait().code(100);
+    assert_eq!((workspace.words("x"), workspace.words("y")), (vec!["finished"], vec!["failed"]));
+    assert_eq!(workspace.batches(), 2);
+}

@@ -1,7 +1,7 @@
 //! What comes before a batch: which runs it is about, whether there is anything to do, and the wait for
 //! work or for room on the disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::run_dir::{RunDir, Workspace, scan};
@@ -38,6 +38,11 @@ pub(super) fn selected(workspace: &Workspace, options: &RunnerOptions, host: &st
     };
     tracked::skip(&mut runs, others, host, None, options.failed);
     runs
+}
+
+/// Runs that no batch of this runner has seen.
+pub(super) fn come_since(workspace: &Workspace, known: &HashSet<RunDir>) -> Vec<RunDir> {
+    scan::runs(workspace).into_iter().filter(|dir| !known.contains(dir)).collect()
 }
 
 /// Whether nothing of these could be begun or followed.
