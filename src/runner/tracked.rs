@@ -155,7 +155,7 @@ impl Tracked {
             return Standing::Left;
         }
         match (standing(&self.seen, batch, failed), &self.preparation) {
-            (Standing::Waiting, Preparation::Begun { slot }) => Standing::Preparing(*slot),
+            (Standing::Waiting, Preparation::Begun(begun)) => Standing::Preparing(begun.standing(now)),
             (standing, _) => standing,
         }
     }

@@ -359,6 +359,7 @@ impl<'a> Work<'a> {
         }
         self.follow_adopted();
         self.skip();
+        self.tend_preparations(now);
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
     }
