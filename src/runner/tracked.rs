@@ -20,7 +20,7 @@ use crate::run_dir::status::{Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, read, reason, split};
 
 pub use holder::{has_open, holder};
-pub use worker::{Killed, Kinship, PutOff, Worker};
+pub use worker::{Killed, Kinship, PutOff, Worker, XidSeen};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;

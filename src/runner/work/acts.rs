@@ -213,7 +213,7 @@ impl Work<'_> {
             let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
             // Nobody knows its exit status: what it counts for stays open.
             let put_off = PutOff { end, from: worker.checkpoint, is_forgiven: true, awaits_xid: None };
-            self.take_new_end(index, worker.gpu, put_off);
+            self.take_new_end(index, &worker, put_off);
         } else {
             self.told_end(index, "its worker is gone");
         }
@@ -236,7 +236,7 @@ impl Work<'_> {
         self.doubt_device(worker.gpu, end.code);
         let is_forgiven = killed.is_some_and(|killed| !killed.counts);
         let put_off = PutOff { end, from: worker.checkpoint, is_forgiven, awaits_xid: None };
-        self.take_new_end(index, worker.gpu, put_off);
+        self.take_new_end(index, &worker, put_off);
     }
 
     /// Says how an attempt ended, by what the run is now.
