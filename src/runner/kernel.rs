@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn records_of_others_and_older_ones_are_left_out() {
-        let line = |record| line_about(record, 77, 10.0);
+        let line = |record: &str| line_about(record, 77, 10.0);
         assert_eq!(
             line("6,1,20000000,-;w[77]: segfault at 0\n A=b\n").as_deref(),
             Some("w[77]: segfault at 0")

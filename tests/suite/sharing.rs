@@ -290,10 +290,6 @@ fn an_error_of_a_gpu_that_two_runs_share_blames_neither_where_the_driver_names_n
         events.filter(|event| event.message.contains(doubt)).filter_map(|event| event.run).collect::<Vec<_>>()
     };
     wait_to_see("both are told of it", told, |told| both.iter().all(|name| told.contains(name)));
-    end_now(runner);
-}
-
-fn end_now(runner: Running) {
     runner.signal(Signal::INT);
     runner.wait();
 }

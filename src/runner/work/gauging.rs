@@ -120,9 +120,12 @@ impl Work<'_> {
             let process = worker.handle.as_ref().map(|handle| handle.process);
             Some(Met { dir: run.dir.clone(), process, is_alive: true })
         });
-        let is_finished =
-            |dir: &RunDir| self.runs.iter().any(|run| run.dir == *dir && run.seen.status == Status::Finished);
-        let ended = self.just_ended.iter().filter(|run| Some(run.gpu) == gpu && !is_finished(&run.dir));
+        // What has met it can hardly finish, or be at its next attempt.
+        let is_over = |dir: &RunDir| {
+            let run = self.runs.iter().find(|run| run.dir == *dir);
+            run.is_some_and(|run| run.worker.is_none() && run.seen.status != Status::Finished)
+        };
+        let ended = self.just_ended.iter().filter(|run| Some(run.gpu) == gpu && is_over(&run.dir));
         let ended = ended.map(|run| Met { dir: run.dir.clone(), process: run.process, is_alive: false });
         alive.chain(ended).collect()
     }
