@@ -148,6 +148,7 @@ impl Work<'_> {
         self.gauges.write_last_row(&mut worker, scan::now());
         if let Some(gpu) = worker.gpu {
             let process = worker.handle.as_ref().map(|handle| handle.process);
+            self.just_ended.retain(|before| before.dir != run.dir);
             self.just_ended.push(JustEnded { gpu, dir: run.dir.clone(), process, at: now });
         }
         Some(worker)
