@@ -15,9 +15,9 @@ use super::program::Program;
 use super::tracked::Killed;
 use crate::run_dir::records::{Attempt, End, Event, Request, Start};
 use crate::run_dir::scan::Seen;
-use crate::run_dir::status::{Observation, Status, asked_from, end_of, last_start, status};
+use crate::run_dir::status::{self, Observation, Status, asked_from, end_of, last_start};
 use crate::run_dir::write::{Durability, append_line, at};
-use crate::run_dir::{RunDir, checkpoint, lock, machine, read, reason, scan};
+use crate::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
 
 /// Readers hold the lock for moments; a worker holds it for longer than this.
 const LOCK_LIMIT: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ pub fn has_unseen_end(seen: &Seen) -> bool {
     let is_over = matches!(seen.status, Status::Lost | Status::Finished);
     is_over
         && last_start(&seen.attempts).is_some_and(|start| end_of(&seen.attempts, start.attempt).is_none())
-        && reason::elsewhere(seen).is_none()
+        && status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id()).is_none()
 }
 
 /// The newest checkpoint that counts: those after the step that a person went back to are overtaken, also
@@ -172,7 +172,7 @@ fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
     if matches!(seen.status, Status::Unreadable { .. }) {
         return seen;
     }
-    seen.status = status(&Observation {
+    seen.status = status::status(&Observation {
         record: seen.record.as_ref(),
         has_result: dir.result().is_file(),
         is_alive: false,
