@@ -29,6 +29,7 @@ use overnight::run_dir::records::{
 };
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line, replace_json};
+use overnight::file_size;
 use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -83,6 +84,7 @@ enum Trick {
 }
 
 fn main() -> ExitCode {
+    file_size::survive();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--protocol"] => {
@@ -101,7 +103,7 @@ fn train(path: &str, until: Option<u64>) -> ExitCode {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
             eprintln!("fake-worker: {error}");
-            let is_full = error.kind() == io::ErrorKind::StorageFull;
+            let is_full = error.kind() == io::ErrorKind::StorageFull || file_size::is_reached(&error);
             ExitCode::from(if is_full { exit::CANNOT_WRITE } else { exit::FAILED } as u8)
         }
     }
