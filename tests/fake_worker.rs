@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use overnight::experiment::alert::Action;
 use overnight::experiment::alert::watch::Watch;
+use overnight::file_size;
 use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
@@ -29,7 +30,6 @@ use overnight::run_dir::records::{
 };
 use overnight::run_dir::status::{end_of, last_start};
 use overnight::run_dir::write::{Durability, append_line, replace_json};
-use overnight::file_size;
 use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
 

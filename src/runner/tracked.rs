@@ -4,11 +4,13 @@ mod holder;
 mod worker;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::FailedRuns;
 use super::admission::{Need, Probing};
 use super::alerts::Listener;
+use super::left_out::{self, LeftOut, Looks};
 use super::preparing::Preparation;
 use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
@@ -17,7 +19,7 @@ use crate::run_dir::needs::{self, Fate};
 use crate::run_dir::records::{Ask, Device, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, Waiting, last_start};
-use crate::run_dir::{RunDir, read, reason, split};
+use crate::run_dir::{RunDir, deleted, read, reason, split};
 
 pub use holder::{has_open, holder};
 pub use worker::{Killed, Kinship, PutOff, Worker, XidSeen};
@@ -345,20 +347,33 @@ pub fn in_order_of_age(runs: &mut [Tracked]) {
     runs.sort_by(|a, b| a.age().partial_cmp(&b.age()).unwrap_or(std::cmp::Ordering::Equal));
 }
 
-/// Makes skipped those of `runs` that wait for one that did not finish; `others` are the runs that this
-/// batch leaves out. A failed one that this batch tries again is not lost yet.
+/// Makes skipped those of `runs` that wait for one that did not finish; of `others`, which this batch leaves
+/// out, those are looked at that are needed. A failed one that this batch tries again is not lost yet.
 pub fn skip(
     runs: &mut [Tracked],
-    others: impl FnOnce() -> Vec<RunDir>,
+    others: &mut LeftOut,
+    is_hinted: bool,
     host: &str,
     batch: Option<&str>,
     failed: FailedRuns,
 ) {
-    if !needs::any(runs.iter().map(|run| &run.seen)) {
+    let waiting = runs.iter().filter(|run| Fate::of(&run.seen.status) == Fate::Waiting);
+    let needs: BTreeSet<left_out::Need> =
+        waiting.flat_map(|run| run.needs().iter().map(|need| (run.dir.experiment(), need.clone()))).collect();
+    let is_needed = !needs.is_empty();
+    let workspace = runs.first().map(|run| run.dir.workspace());
+    let looks = Looks {
+        at: &mut |dir| scan::look(dir, host, scan::now()),
+        gone: &mut |(of, need)| {
+            let gone = workspace.iter().flat_map(|workspace| deleted::meant(workspace, need, of));
+            gone.map(|(experiment, gone)| (experiment, gone.run)).collect()
+        },
+    };
+    others.look(needs, is_hinted, Instant::now(), looks);
+    if !is_needed {
         return;
     }
-    let others: Vec<Seen> = others().iter().map(|dir| scan::look(dir, host, scan::now())).collect();
-    needs::skip(runs.iter_mut().map(|run| &mut run.seen).collect(), &others, |seen| {
+    needs::skip(runs.iter_mut().map(|run| &mut run.seen).collect(), others.seen(), |seen| {
         let fate = Fate::of(&seen.status);
         let is_tried_again = fate == Fate::Bad && standing(seen, batch, failed) == Standing::Waiting;
         if is_tried_again { Fate::Other } else { fate }

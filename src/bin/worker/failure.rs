@@ -143,9 +143,13 @@ mod tests {
         let says = |number| Failure::from(io::Error::from_raw_os_error(number)).to_string();
         assert!(says(28).contains("free some space"), "{}", says(28));
         assert!(says(122).contains("your share"));
-        for (number, words) in
-            [(13, "make it writable"), (30, "see dmesg"), (2, "give the folder back"), (21, "move it away"), (27, "ulimit -f")]
-        {
+        for (number, words) in [
+            (13, "make it writable"),
+            (30, "see dmesg"),
+            (2, "give the folder back"),
+            (21, "move it away"),
+            (27, "ulimit -f"),
+        ] {
             assert!(says(number).contains(words) && !says(number).contains("free some"), "{}", says(number));
         }
         assert_eq!(says(5), "Input/output error (os error 5)");
