@@ -5,7 +5,7 @@ mod worker;
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::FailedRuns;
 use super::admission::{Need, Probing};
@@ -16,7 +16,7 @@ use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, PassedBy, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, deleted, read, reason, split};
@@ -177,6 +177,21 @@ impl Tracked {
     pub fn is_passed(&mut self, now: Instant) {
         let (runs, first) = self.passed.unwrap_or((0, now));
         self.passed = Some((runs + 1, first));
+    }
+
+    /// The same for those who come after this runner; `now` is Unix seconds.
+    pub fn passed_by(&self, now: f64) -> Option<PassedBy> {
+        self.passed.map(|(runs, first)| PassedBy { runs, since: now - first.elapsed().as_secs_f64() })
+    }
+
+    /// Takes in what an earlier runner wrote of that, unless the run has begun since.
+    pub fn recall_passed(&mut self, by: PassedBy, now: f64) {
+        if last_start(&self.seen.attempts).is_some_and(|start| start.time > by.since) {
+            return;
+        }
+        let ago = Duration::try_from_secs_f64(now - by.since).unwrap_or_default();
+        let first = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
+        self.passed = Some((by.runs, first));
     }
 
     /// An attempt at it has begun.

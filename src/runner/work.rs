@@ -195,7 +195,7 @@ impl<'a> Work<'a> {
         workspace: &'a Workspace,
         options: &'a RunnerOptions,
         host: String,
-        runs: Vec<Tracked>,
+        mut runs: Vec<Tracked>,
         program: Program,
         devices: Devices,
     ) -> Result<Work<'a>, RunnerError> {
@@ -204,6 +204,11 @@ impl<'a> Work<'a> {
         let cores = devices::cpu_count();
         let slots = schedule::slots(options.slots, devices.gpus().len(), cores, per_gpu);
         let found = FoundBefore::read(workspace);
+        for run in &mut runs {
+            if let Some(passed) = found.passed.get(&(run.dir.experiment(), run.dir.name())) {
+                run.recall_passed(*passed, scan::now());
+            }
+        }
         let mut memories = GpuMemories::new(devices.gpus().len());
         memories.recall(devices.gpus(), found.device_memory.iter().cloned());
         runs.iter().for_each(|run| memories.learn(run));
