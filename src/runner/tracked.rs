@@ -372,7 +372,11 @@ pub fn skip(
     batch: Option<&str>,
     failed: FailedRuns,
 ) {
-    let waiting = runs.iter().filter(|run| Fate::of(&run.seen.status) == Fate::Waiting);
+    // One that failed and is tried again needs what it needed before.
+    let waits = |seen: &Seen| {
+        Fate::of(&seen.status) == Fate::Waiting || standing(seen, batch, failed) == Standing::Waiting
+    };
+    let waiting = runs.iter().filter(|run| waits(&run.seen));
     let needs: BTreeSet<left_out::Need> =
         waiting.flat_map(|run| run.needs().iter().map(|need| (run.dir.experiment(), need.clone()))).collect();
     let is_needed = !needs.is_empty();
