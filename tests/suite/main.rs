@@ -33,6 +33,7 @@ mod sharing;
 mod stages;
 mod status;
 mod systemd;
+mod themes;
 mod together;
 mod unwatched;
 mod verify;
