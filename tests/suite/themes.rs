@@ -58,7 +58,7 @@ fn a_broken_theme_is_told_where_people_look_and_the_pages_are_made_without() {
 fn a_name_that_cannot_be_a_theme_is_refused_with_its_line() {
     let workspace = Workspace::new().experiment("x", 4, &[1], "");
     let workspace = workspace.file("overnight.toml", "[report]\ntheme = \"../x\"\n");
-    let said = workspace.overnight(&["check", X]).code(2);
+    let said = workspace.overnight(&["check", X]).code(78);
     assert!(said.stderr.contains("overnight.toml:2:"), "{}", said.stderr);
     assert!(said.stderr.contains("\"../x\" is no name of a theme"), "{}", said.stderr);
 }
