@@ -92,7 +92,12 @@ fn scores(lighthouse: &std::path::Path, address: &str) -> Vec<(String, f64, Stri
     let output = Command::new("node")
         .arg(lighthouse)
         .arg(address)
-        .args(["--quiet", "--no-enable-error-reporting", "--output=json", "--only-categories=accessibility,best-practices"])
+        .args([
+            "--quiet",
+            "--no-enable-error-reporting",
+            "--output=json",
+            "--only-categories=accessibility,best-practices",
+        ])
         .arg(format!("--chrome-flags={flags}"))
         .env("CHROME_PATH", "/usr/bin/chromium")
         .stdin(Stdio::null())
