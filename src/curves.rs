@@ -18,6 +18,8 @@ mod made;
 #[cfg(test)]
 mod tests;
 
+pub use robust::median;
+
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::metric::{Direction, Metric, direction_of};
