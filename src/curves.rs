@@ -18,7 +18,7 @@ mod made;
 #[cfg(test)]
 mod tests;
 
-pub use robust::median;
+pub use robust::{median, noise};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@ mod analytics;
 mod certificate;
 mod checkpoints;
 mod curves;
+mod events;
 pub mod log;
 mod model;
 mod restarts;

@@ -58,8 +58,9 @@
     if (now) now.parentNode.scrollTop = now.offsetTop - now.parentNode.clientHeight / 2;
   });
 
-  const load = () => {
-    const wanted = block()?.dataset.log;
+  /// Asks for all of the log, as `box` names it: each state of it has an address of its own.
+  const load = (box = block()) => {
+    const wanted = box?.dataset.log;
     if (!wanted || wanted === asked) return;
     asked = wanted;
     const script = make("script", { src: wanted });
@@ -89,7 +90,7 @@
       make("label", {}, make("input", { type: "checkbox", id: "log-filter" }), " only lines found"),
       make("output", { for: "log-search" })));
     show(box);
-    if (asked) load();
+    if (asked) load(box);
   };
 
   const go = (steps) => {

@@ -12,6 +12,7 @@ mod look;
 mod made_up;
 mod place;
 mod plain;
+mod run_page;
 mod storm;
 mod tables;
 mod tabs;

@@ -124,7 +124,7 @@ fn draw_box(svg: &mut String, row: &Row) {
     let _ = write!(
         svg,
         r#"<title>{}</title><rect class="box" y="{top}" width="100%" height="{height}" rx="4"/>"#,
-        Escaped(&row.full_name)
+        Escaped(&[row.full_name.as_str(), &row.kind, &row.shape, &share].join(", "))
     );
     if row.share > 0.0 {
         let _ = write!(

@@ -7,7 +7,7 @@ use super::super::rows::rounded;
 use super::super::say::{self, Clock};
 use super::super::summary::RunSummary;
 use super::restarts::{Lost, lost};
-use crate::curves::median;
+use crate::curves::{median, noise};
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::metrics::Column;
 
@@ -73,8 +73,9 @@ fn trend(metric: &str, points: &[Point]) -> Vec<AnalyticsRow> {
     let mut rows = vec![row(&format!("{metric}, average"), measured(mean), "", &since)];
     let (Some(slope), Some(last)) = (slope(lately), lately.last()) else { return rows };
     let each = 10f64.powf((last.0.max(1.0)).log10().floor()).max(1.0);
+    let moved = slope * (last.0 - lately[0].0);
     let way = match direction_of(metric) {
-        _ if slope == 0.0 => "level",
+        _ if moved.abs() <= 2.0 * noise(&values) => "level within its noise",
         Direction::Lower if slope < 0.0 => "improving",
         Direction::Higher if slope > 0.0 => "improving",
         Direction::Neither => "",
@@ -165,12 +166,21 @@ mod tests {
         for (metric, slope, way) in [
             ("val/loss", 0.01, "getting worse, since"),
             ("val/accuracy", 0.01, "improving, since"),
-            ("val/loss", 0.0, "level, since"),
+            ("val/loss", 0.0, "level within its noise, since"),
             ("lr", 0.01, "since"),
         ] {
             let rows = trend(metric, &line(slope));
             assert!(rows[1].note.starts_with(way), "{metric} {slope}: {rows:?}");
         }
+    }
+
+    #[test]
+    fn what_noise_could_do_is_no_trend() {
+        let shaky =
+            |row: i32| (f64::from(row) * 10.0, 2.0 + 0.1 * f64::from(row * 5 % 13) - 1e-4 * f64::from(row));
+        let points: Vec<Point> = (0..40).map(shaky).collect();
+        let rows = trend("val/loss", &points);
+        assert!(rows[1].note.starts_with("level within its noise"), "{rows:?}");
     }
 
     #[test]
