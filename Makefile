@@ -15,8 +15,8 @@ help: ## what can be made
 demo: build ## train four small models on this repository's own source text, with a live report
 	$(OVERNIGHT) run experiments/self-portrait.toml --serve
 
-test: ## everything the tests need, then all tests
-	scripts/with-libtorch $(CARGO) test --features torch
+test: ## everything the tests need, then all tests; one that needs processes has a second chance, alone
+	scripts/with-libtorch scripts/run-tests --features torch
 
 build: ## both release binaries
 	scripts/with-libtorch $(CARGO) build --release --features torch

@@ -69,6 +69,8 @@ pub struct Built {
     pub changed_runs: usize,
     /// Files that were written, relative to `reports/`.
     pub written: Vec<String>,
+    /// What is wrong with the theme, if it was left out.
+    pub warning: Option<String>,
 }
 
 /// Why the report could not be built. The last good pages stay where they are.
@@ -172,8 +174,8 @@ impl Report {
         fs::create_dir_all(self.site.root()).map_err(|error| at(self.site.root(), error))?;
         let _lock = lock::wait_lock(&self.site.lock())?;
         let clock = Clock::here(scan::now());
-        let theme = Theme::load(&self.workspace)?;
-        let mut built = Built::default();
+        let theme = Theme::load(&self.workspace, None)?;
+        let mut built = Built { warning: theme.warning().map(str::to_owned), ..Built::default() };
         for (path, bytes) in theme.assets() {
             if self.site.publish(path, bytes)? {
                 built.written.push((*path).to_owned());
@@ -307,7 +309,7 @@ impl Report {
         let folder = run_folder(&summary.experiment, &summary.run);
         let is_open = matches!(summary.state.class.as_str(), "running" | "waiting");
         let title = format!("{} · {}", summary.label, summary.experiment);
-        let frame = self.frame(title, "../../../", "runs", is_open, clock);
+        let frame = self.frame(theme, title, "../../../", "runs", is_open, clock);
         let page = run_page::page(&files, &summary, sibling, frame, clock);
         let mut written = Vec::new();
         for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
@@ -373,7 +375,7 @@ impl Report {
         let pages: Vec<Result<Vec<String>, ReportError>> = stale
             .into_par_iter()
             .map(|(name, runs)| {
-                let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
+                let frame = self.frame(theme, name.to_owned(), "../../", "experiments", is_open(runs), clock);
                 let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
@@ -388,7 +390,7 @@ impl Report {
         }
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
-        let frame = |title: &str, root, here| self.frame(title.to_owned(), root, here, open, clock);
+        let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
         let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
@@ -432,7 +434,15 @@ impl Report {
         Ok(())
     }
 
-    fn frame(&self, title: String, root: &str, here: &'static str, active: bool, clock: &Clock) -> Frame {
+    fn frame(
+        &self,
+        theme: &Theme,
+        title: String,
+        root: &str,
+        here: &'static str,
+        active: bool,
+        clock: &Clock,
+    ) -> Frame {
         let path =
             fs::canonicalize(self.workspace.root()).unwrap_or_else(|_| self.workspace.root().to_owned());
         let name =
@@ -445,6 +455,8 @@ impl Report {
             workspace: name,
             host: self.host.clone(),
             workspace_id: id.to_hex()[..16].to_owned(),
+            logo: theme.logo().path,
+            warning: theme.warning().map(str::to_owned),
             active,
             built: clock.now(),
         }

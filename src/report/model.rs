@@ -33,6 +33,10 @@ pub struct Frame {
     pub host: String,
     /// Identifies the workspace to what a browser keeps.
     pub workspace_id: String,
+    /// Path of the logo below the top of the report.
+    pub logo: &'static str,
+    /// What is wrong with the theme, if it was left out.
+    pub warning: Option<String>,
     /// Whether anything shown may still change: without JavaScript the page then reloads itself.
     pub active: bool,
     pub built: Moment,

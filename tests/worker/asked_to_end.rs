@@ -10,11 +10,8 @@ use crate::fixture::{TestRun, language_model};
 
 /// Lets the worker come to `phase`, asks it to end, and looks at how it does. Gives the step.
 fn end_while(run: &TestRun, phase: Phase, signal: Signal) -> u64 {
-    let mut worker = run.start();
-    let there = worker.wait_until(|| run.progress().is_some_and(|progress| progress.phase == phase));
-    assert!(there, "the worker ended before it was {phase:?}: {}", run.log());
-    worker.signal(signal);
-    let (status, stderr) = worker.wait();
+    let is_there = || run.progress().is_some_and(|progress| progress.phase == phase);
+    let (status, stderr) = run.interrupt(is_there, signal);
     assert_eq!(status.code(), Some(75), "{stderr}");
     let last = run.events().pop().expect("an end is an event");
     assert!(matches!(last.what, What::Ended { .. }), "{last:?}");
@@ -51,7 +48,8 @@ fn a_worker_that_samples_ends_and_samples_again_when_it_goes_on() {
     let mut settings = language_model();
     settings.sample = Sample {
         prompts: vec!["one".to_owned()],
-        tokens: 8000,
+        // Some seconds: progress is written once a second at most, so a shorter phase may not be seen.
+        tokens: 40_000,
         every: Every::Steps(35),
         ..Sample::default()
     };

@@ -63,7 +63,7 @@ fn a_worker_that_wakes_up_to_find_its_run_taken_over_writes_nothing_more() {
     let run = TestRun::new(settings);
     let mut worker = run.start();
     assert!(worker.wait_until(|| run.metrics().rows >= 20));
-    worker.signal(Signal::STOP);
+    worker.freeze();
     let attempts: Vec<Attempt> = read::lines(&run.dir.attempts()).unwrap().records;
     let mut start = last_start(&attempts).unwrap().clone();
     (start.attempt, start.host) = (2, "another-machine".to_owned());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 /// How long a condition is waited for before a test gives up. Far more than anything takes.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// How many workers may be through before they are interrupted.
+const TRIES: usize = 20;
 
 /// Nursery lines, enough for a vocabulary and some order to learn.
 const TEXT: &str = "one for sorrow, two for joy, three for a girl, four for a boy, five for silver, \
@@ -98,9 +101,30 @@ impl TestRun {
 
     /// Trains until `rows` rows are there, then ends the worker as nobody should.
     pub fn kill_after_rows(&self, rows: usize) {
-        let mut worker = self.start();
-        worker.wait_until(|| self.metrics().rows >= rows);
-        worker.signal(Signal::KILL);
+        self.interrupt(|| self.metrics().rows >= rows, Signal::KILL);
+    }
+
+    /// Trains until `condition` holds and sends `signal`. Gives how the worker ended and what it said.
+    ///
+    /// A worker may be through before anybody sees what was waited for, or before the signal reaches it:
+    /// then the run is put back to where it was, and another worker tries.
+    pub fn interrupt(&self, condition: impl Fn() -> bool, signal: Signal) -> (ExitStatus, String) {
+        let kept = tempfile::tempdir().unwrap();
+        let before = kept.path().join("run");
+        copy_folder(self.dir.path(), &before);
+        for _ in 0..TRIES {
+            let mut worker = self.start();
+            if worker.wait_until(&condition) {
+                worker.signal(signal);
+            }
+            let (status, said) = worker.wait();
+            if !status.success() {
+                return (status, said);
+            }
+            fs::remove_dir_all(self.dir.path()).unwrap();
+            copy_folder(&before, self.dir.path());
+        }
+        panic!("{TRIES} workers ended by themselves before they could be interrupted: {}", self.log());
     }
 
     pub fn metrics(&self) -> Metrics {
@@ -147,6 +171,21 @@ impl Worker {
         kill_process(Pid::from_child(&self.child), signal).expect("the worker lives");
     }
 
+    /// Stops every thread of it, and waits until they stand still.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let since = Instant::now();
+        let threads = format!("/proc/{}/task", self.child.id());
+        let is_still = |thread: std::io::Result<fs::DirEntry>| {
+            let state = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+            state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+        };
+        while !fs::read_dir(&threads).unwrap().all(is_still) {
+            assert!(since.elapsed() < LIMIT, "the worker does not stand still");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until `condition` holds or the worker has ended; whether it holds.
     pub fn wait_until(&mut self, mut condition: impl FnMut() -> bool) -> bool {
         let since = Instant::now();
@@ -168,6 +207,11 @@ impl Drop for Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "{} cannot be copied", from.display());
 }
 
 /// Where the tests' libtorch lies.

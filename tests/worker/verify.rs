@@ -85,10 +85,8 @@ fn an_image_classifier_in_bf16_that_was_asked_to_end_between_checkpoints_is_veri
     settings.train.steps = Some(100);
     settings.checkpoint.every = Every::Steps(40);
     let run = TestRun::new(settings);
-    let mut worker = run.start();
-    worker.wait_until(|| run.metrics().rows >= 45);
-    worker.signal(Signal::TERM);
-    assert_eq!(worker.wait().0.code(), Some(75));
+    let (status, said) = run.interrupt(|| run.metrics().rows >= 45, Signal::TERM);
+    assert_eq!(status.code(), Some(75), "{said}");
     let asked_at = *checkpoint::steps(&run.dir).last().unwrap();
     // A run that is not finished, up to where it was asked to end.
     let first = assert_equal(&run, &[]);
@@ -221,7 +219,7 @@ fn a_run_that_goes_on_is_verified_meanwhile_and_is_not_disturbed() {
 #[test]
 fn a_signal_ends_a_replay_and_nothing_is_left_of_it() {
     let mut settings = language_model();
-    settings.train.steps = Some(2_000);
+    settings.train.steps = Some(4_000);
     settings.checkpoint.every = Every::Steps(1_000);
     let run = TestRun::new(settings);
     run.train();
