@@ -66,7 +66,7 @@ pub fn export(
     for dir in dirs {
         let files = RunFiles::read(dir, &host, clock.now, Metrics::default());
         let summary = RunSummary::of(&files, String::new());
-        let page = run_page::page(&files, &summary, frame(&clock), &clock);
+        let page = run_page::page(&files, &summary, None, frame(&clock), &clock);
         let id = format!("run-{}/{}", summary.experiment, summary.run);
         let figure = page.figures.first();
         let last: BTreeMap<&String, _> = summary.last.iter().collect();

@@ -51,7 +51,7 @@ const TEMPLATES: [(&str, &str); 8] = [
 
 /// The script of all pages in the order in which its parts build on each other. Each is a classic script
 /// of its own, so that their plain sum works from a file as well.
-const SCRIPTS: [(&str, &str); 18] = [
+const SCRIPTS: [(&str, &str); 20] = [
     ("start.js", include_str!("../../templates/js/start.js")),
     ("numbers.js", include_str!("../../templates/js/numbers.js")),
     ("tables.js", include_str!("../../templates/js/tables.js")),
@@ -68,6 +68,8 @@ const SCRIPTS: [(&str, &str); 18] = [
     ("hands.js", include_str!("../../templates/js/hands.js")),
     ("rows.js", include_str!("../../templates/js/rows.js")),
     ("grow.js", include_str!("../../templates/js/grow.js")),
+    ("log.js", include_str!("../../templates/js/log.js")),
+    ("run.js", include_str!("../../templates/js/run.js")),
     ("patch.js", include_str!("../../templates/js/patch.js")),
     ("follow.js", include_str!("../../templates/js/follow.js")),
 ];

@@ -13,6 +13,7 @@ mod look;
 mod made_up;
 mod place;
 mod plain;
+mod run_page;
 mod storm;
 mod tables;
 mod tabs;

@@ -26,6 +26,7 @@ mod pty;
 mod report;
 mod requests;
 mod rules;
+mod run_page;
 mod runner;
 mod serve;
 mod settings;
