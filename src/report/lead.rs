@@ -10,6 +10,18 @@ use crate::experiment::metric::{Direction, direction_of};
 pub fn best(ranked: &[&RunSummary]) -> Option<String> {
     let best = ranked.first()?;
     let value = best.best?;
+    // The first of several with one value is first by its number alone.
+    let is_tied = |run: &&&RunSummary| run.best.is_some_and(|other| other.value == value.value);
+    let ties = ranked.iter().skip(1).filter(is_tied).count();
+    if ties > 0 {
+        let others = if ties == 1 { ranked[1].label.clone() } else { format!("{ties} others") };
+        return Some(format!(
+            "{} and {others} are equal: {} {}.",
+            best.label,
+            metric_title(&best.metric).to_lowercase(),
+            measured(value.value)
+        ));
+    }
     let is = if ranked.iter().any(|run| goes_on(run)) { "leads so far" } else { "is best" };
     Some(format!(
         "{} {is}: {} {} at step {}.",

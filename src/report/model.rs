@@ -10,8 +10,12 @@ use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
+mod listed;
+mod news;
 mod together;
 
+pub use listed::{Elsewhere, RunsPage};
+pub use news::{LeadRow, News, NewsRow};
 pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock};
 
 /// The part of every page around its content.
@@ -107,6 +111,7 @@ pub struct FailureRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub state: State,
     /// What kind of failure it is, where the message does not begin with it.
@@ -125,6 +130,7 @@ pub struct NextRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub state: State,
     /// Steps done and planned while it runs.
@@ -148,6 +154,7 @@ pub struct AlertRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub when: Moment,
     /// Unix seconds.
@@ -166,6 +173,7 @@ pub struct BudgetRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub budget: String,
     pub met: bool,
@@ -177,15 +185,24 @@ pub struct BudgetRow {
 pub struct IndexPage {
     pub frame: Frame,
     pub headline: String,
+    /// The part of it that asks for somebody.
+    pub need: String,
     /// When the batch began and how it went.
     pub batch: String,
     pub facts: Vec<Fact>,
+    /// What is to be said of the batch itself.
     pub say: Vec<String>,
+    pub leads: Vec<LeadRow>,
+    pub news: News,
+    /// Whether the runs shown are of more than one experiment, so that their names need its name.
+    pub has_several: bool,
     pub night: Option<Figure>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
     pub boards: Vec<Board>,
+    /// Runs of the newest batch that need somebody, and the others that do.
     pub failures: Vec<FailureRow>,
+    pub older_failures: Vec<FailureRow>,
     /// Since the newest batch began, newest first.
     pub alerts: Vec<AlertRow>,
     /// Budgets that runs of the newest batch have missed.
@@ -234,14 +251,6 @@ pub struct ExperimentRow {
     pub best_href: String,
     pub latest: Moment,
     pub latest_sort: f64,
-}
-
-/// `runs/index.html`.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunsPage {
-    pub frame: Frame,
-    pub columns: Vec<Column>,
-    pub rows: Vec<RunRow>,
 }
 
 /// `experiments/<experiment>/index.html`.

@@ -5,7 +5,7 @@ mod curves;
 mod settings;
 mod splits;
 mod stages;
-mod telemetry;
+pub mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
 use super::chart::number::{count, measured};
@@ -18,7 +18,7 @@ use super::summary::RunSummary;
 use super::watched;
 use crate::curves::paragraph;
 use crate::run_dir::certificate::trail;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
+use crate::run_dir::records::{Attempt, End, Fingerprint, SampleItem, Start, What, exit};
 
 /// Layers and checkpoints beyond these are not listed.
 const MOST_LAYERS: usize = 400;
@@ -38,8 +38,8 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         experiment: summary.experiment.clone(),
         experiment_href: rows::experiment_href(&frame.root, &summary.experiment),
         description: summary.description.clone(),
-        tags: tags(files, summary),
-        notes: notes(files),
+        tags: summary.tags.clone(),
+        notes: summary.notes.clone(),
         state: summary.state.clone(),
         when: when(files, summary, clock),
         progress: rows::progress(summary),
@@ -79,30 +79,6 @@ fn held(files: &RunFiles) -> Option<HeldRow> {
     let row = files.metrics.last_line();
     let at = files.metrics.consumed() - row.len() as u64;
     (!row.is_empty()).then(|| HeldRow { at, row: String::from_utf8_lossy(row).into_owned() })
-}
-
-fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Tag { tag } => Some(tag.clone()),
-        _ => None,
-    });
-    let mut tags = summary.tags.clone();
-    for tag in added {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
-}
-
-fn notes(files: &RunFiles) -> Vec<String> {
-    let own =
-        files.seen.record.iter().map(|record| record.notes.clone()).filter(|notes| !notes.trim().is_empty());
-    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Note { text } => Some(text.clone()),
-        _ => None,
-    });
-    own.chain(added).collect()
 }
 
 /// "03:51, after 1 h 12 min on GPU 0 (NVIDIA H100)".
