@@ -6,6 +6,7 @@
 
 pub mod chart;
 mod clocks;
+mod compared;
 mod copying;
 mod experiment_page;
 pub mod export;
@@ -41,9 +42,9 @@ pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
 use index_page::{Experiments, Work};
-use model::Frame;
+use model::{ComparePage, Frame};
 use say::Clock;
-use site::{Site, experiment_folder, run_folder};
+use site::{Site, experiment_folder, run_data, run_folder, seeds_data};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
@@ -304,6 +305,11 @@ impl Report {
                 written.push(below);
             }
         }
+        // Before the page: whoever goes from it to others that show the run finds it there.
+        let below = run_data(&summary.experiment, &summary.run);
+        if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {
+            written.push(below);
+        }
         self.publish_page(theme, "run.html", &folder, &page, &mut written)?;
         remember(&self.site, &summary)?;
         let metrics = summary.is_active().then_some(files.metrics);
@@ -349,6 +355,10 @@ impl Report {
                 let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
+                let below = seeds_data(name);
+                if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
+                    written.push(below);
+                }
                 Ok(written)
             })
             .collect();
@@ -369,6 +379,8 @@ impl Report {
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
             let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            let compare = ComparePage { frame: frame("Compare", "", "compare") };
+            self.publish_files(theme, "compare.html", "compare", &compare, &mut built.written)?;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
         } else {
@@ -383,7 +395,7 @@ impl Report {
         Ok(())
     }
 
-    /// A page and its JSON twin beside it.
+    /// The page of a folder and its JSON twin beside it.
     fn publish_page<T: Serialize>(
         &self,
         theme: &Theme,
@@ -392,13 +404,26 @@ impl Report {
         page: &T,
         written: &mut Vec<String>,
     ) -> Result<(), ReportError> {
+        let stem = if folder.is_empty() { "index".to_owned() } else { format!("{folder}/index") };
+        self.publish_files(theme, template, &stem, page, written)
+    }
+
+    /// A page and its JSON twin, by their name without its ending.
+    fn publish_files<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        stem: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
         let html = theme.render(template, page)?;
-        let twin = twin(page).map_err(|error| ReportError::Twin { page: folder.to_owned(), error })?;
-        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let twin = twin(page).map_err(|error| ReportError::Twin { page: stem.to_owned(), error })?;
         // The twin first: whoever is told of the page finds both.
-        for (name, bytes) in [("index.json", twin.as_slice()), ("index.html", html.as_bytes())] {
-            if self.site.publish(&below(name), bytes)? {
-                written.push(below(name));
+        for (ending, bytes) in [("json", twin.as_slice()), ("html", html.as_bytes())] {
+            let below = format!("{stem}.{ending}");
+            if self.site.publish(&below, bytes)? {
+                written.push(below);
             }
         }
         Ok(())
