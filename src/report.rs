@@ -7,20 +7,27 @@
 pub mod chart;
 mod clocks;
 mod copying;
+mod energy;
 mod experiment_page;
 pub mod export;
 mod files;
 mod index_page;
+mod lanes;
 mod lead;
 pub mod model;
+mod models_page;
+mod pipelines_page;
 mod rows;
 mod run_page;
 pub mod say;
 mod seeds;
 mod site;
+mod stock;
 mod summary;
+mod system_page;
 mod theme;
 mod watched;
+mod workspace_pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,6 +54,7 @@ use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use workspace_pages::WorkspacePages;
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -101,6 +109,7 @@ pub struct Report {
     listed: Option<Instant>,
     list_is_stale: bool,
     weighed: Weighed,
+    pages: WorkspacePages,
 }
 
 /// For so long the list of all runs may lag behind a live run's rows.
@@ -145,8 +154,8 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed }
+        let (listed, list_is_stale, weighed, pages) = Default::default();
+        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed, pages }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -154,8 +163,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed }
+        let (shared, listed, list_is_stale, weighed, pages) = Default::default();
+        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed, pages }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -194,6 +203,7 @@ impl Report {
         let jobs = self.misjudged();
         self.render_runs(jobs, &theme, &clock, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
+        self.render_workspace(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }
@@ -383,7 +393,7 @@ impl Report {
         Ok(())
     }
 
-    /// A page and its JSON twin beside it.
+    /// A page and its JSON twin beside it, as the index of a folder.
     fn publish_page<T: Serialize>(
         &self,
         theme: &Theme,
@@ -392,13 +402,26 @@ impl Report {
         page: &T,
         written: &mut Vec<String>,
     ) -> Result<(), ReportError> {
+        let stem = if folder.is_empty() { "index".to_owned() } else { format!("{folder}/index") };
+        self.publish_at(theme, template, &stem, page, written)
+    }
+
+    /// A page and its JSON twin, under this name but for its end.
+    fn publish_at<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        stem: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
         let html = theme.render(template, page)?;
-        let twin = twin(page).map_err(|error| ReportError::Twin { page: folder.to_owned(), error })?;
-        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let twin = twin(page).map_err(|error| ReportError::Twin { page: stem.to_owned(), error })?;
         // The twin first: whoever is told of the page finds both.
-        for (name, bytes) in [("index.json", twin.as_slice()), ("index.html", html.as_bytes())] {
-            if self.site.publish(&below(name), bytes)? {
-                written.push(below(name));
+        for (end, bytes) in [("json", twin.as_slice()), ("html", html.as_bytes())] {
+            let name = format!("{stem}.{end}");
+            if self.site.publish(&name, bytes)? {
+                written.push(name);
             }
         }
         Ok(())

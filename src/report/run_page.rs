@@ -5,7 +5,7 @@ mod curves;
 mod settings;
 mod splits;
 mod stages;
-mod telemetry;
+pub(super) mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
 use super::chart::number::{count, measured};

@@ -9,7 +9,9 @@ use super::chart::data::reduced;
 use super::chart::series::{Mean, in_order, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
+use super::energy;
 use super::files::RunFiles;
+use super::stock::Stock;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
@@ -83,6 +85,9 @@ pub struct RunSummary {
     /// The header of `metrics.csv`.
     #[serde(default)]
     pub header: String,
+    /// Its models, and what it takes of others.
+    #[serde(default)]
+    pub stock: Stock,
 }
 
 /// The values that a moving average was made of, in reduced form.
@@ -118,6 +123,9 @@ pub struct AttemptSpan {
     pub batch: Option<String>,
     pub device: String,
     pub failed: bool,
+    /// What the run took during it, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// Why a run ended badly and what a person can do.
@@ -194,6 +202,7 @@ impl RunSummary {
             failure: failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
+            stock: Stock::default(),
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
             clocks: Clocks::of(files),
@@ -206,6 +215,12 @@ impl RunSummary {
                 .join(","),
         }
         .with_curves(files)
+        .with_stock(files)
+    }
+
+    fn with_stock(mut self, files: &RunFiles) -> RunSummary {
+        self.stock = Stock::of(files, self.best.map(|best| best.step));
+        self
     }
 
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
@@ -378,7 +393,14 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                 let (start_time, batch) = (start.time, start.batch.clone());
                 spans.push((
                     start.attempt,
-                    AttemptSpan { start: start_time, end: None, batch, device, failed: false },
+                    AttemptSpan {
+                        start: start_time,
+                        end: None,
+                        batch,
+                        device,
+                        failed: false,
+                        energy_joules: None,
+                    },
                 ));
             }
             Attempt::End(end) => {
@@ -391,7 +413,9 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
             }
         }
     }
-    spans.into_iter().map(|(_, span)| span).collect()
+    let mut spans: Vec<AttemptSpan> = spans.into_iter().map(|(_, span)| span).collect();
+    energy::share_out(&mut spans, &files.telemetry);
+    spans
 }
 
 fn failure(files: &RunFiles) -> Option<Failure> {

@@ -31,12 +31,15 @@ pub enum ThemeError {
     Template { template: String, message: String },
 }
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("layout.html", include_str!("../../templates/layout.html")),
     ("parts.html", include_str!("../../templates/parts.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiments.html", include_str!("../../templates/experiments.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
+    ("models.html", include_str!("../../templates/models.html")),
+    ("pipelines.html", include_str!("../../templates/pipelines.html")),
+    ("system.html", include_str!("../../templates/system.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
     ("export.html", include_str!("../../templates/export.html")),
     ("run.html", include_str!("../../templates/run.html")),
@@ -44,7 +47,7 @@ const TEMPLATES: [(&str, &str); 8] = [
 
 /// The script of all pages in the order in which its parts build on each other. Each is a classic script
 /// of its own, so that their plain sum works from a file as well.
-const SCRIPTS: [(&str, &str); 18] = [
+const SCRIPTS: [(&str, &str); 20] = [
     ("start.js", include_str!("../../templates/js/start.js")),
     ("numbers.js", include_str!("../../templates/js/numbers.js")),
     ("tables.js", include_str!("../../templates/js/tables.js")),
@@ -61,6 +64,8 @@ const SCRIPTS: [(&str, &str); 18] = [
     ("hands.js", include_str!("../../templates/js/hands.js")),
     ("rows.js", include_str!("../../templates/js/rows.js")),
     ("grow.js", include_str!("../../templates/js/grow.js")),
+    ("models.js", include_str!("../../templates/js/models.js")),
+    ("night.js", include_str!("../../templates/js/night.js")),
     ("patch.js", include_str!("../../templates/js/patch.js")),
     ("follow.js", include_str!("../../templates/js/follow.js")),
 ];

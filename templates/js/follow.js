@@ -2,7 +2,7 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { patch, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { patch, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, prepareCopies, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
@@ -12,7 +12,10 @@
     prepareFigures(root);
     grow(root);
     prepareLegends(root);
+    prepareModels(root);
+    prepareCopies(root);
     drawAll(root);
+    followNights(root);
   };
 
   let original = null; // the page as the server last gave it, as text
@@ -182,7 +185,7 @@
     const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
     const start = () => {
       const growing = { look: async () => rows()?.look(), pause: () => rows()?.pause() ?? PAUSE };
-      stops = stops || [followFile("index.json", refresh), growing].map((file) => keepLooking(file, onEnd));
+      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing].map((file) => keepLooking(file, onEnd));
     };
     const stop = () => {
       for (const end of stops || []) end();
