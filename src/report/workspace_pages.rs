@@ -103,7 +103,8 @@ impl Report {
     ) -> Result<(), ReportError> {
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let is_open = all.iter().any(|run| run.is_active());
-        let frame = |title: &str, root: &str, here| self.frame(title.to_owned(), root, here, is_open, clock);
+        let frame =
+            |title: &str, root: &str, here| self.frame(theme, title.to_owned(), root, here, is_open, clock);
         if pages.is_stale {
             let shown = |run: &&RunSummary| {
                 let at_step = run.best.map(|best| (best.step, best.value));
@@ -171,7 +172,7 @@ impl Report {
                 csv.strip_prefix("system/").filter(|_| place > 0).unwrap_or(&csv),
             ));
             let machine = Machine { work: &work, table, csv };
-            let frame = self.frame("System".to_owned(), root, "system", work.is_running, clock);
+            let frame = self.frame(theme, "System".to_owned(), root, "system", work.is_running, clock);
             let page = system_page::page(
                 all,
                 Some(&machine),
@@ -184,7 +185,7 @@ impl Report {
         }
         if batches.is_empty() && self.is_new(pages, theme, "system", [told(&pages.disk.clone())].into_iter())
         {
-            let frame = self.frame("System".to_owned(), "", "system", false, clock);
+            let frame = self.frame(theme, "System".to_owned(), "", "system", false, clock);
             let page = system_page::page(all, None, Vec::new(), pages.disk.as_ref(), frame, clock);
             self.publish_at(theme, "system.html", "system", &page, written)?;
         }

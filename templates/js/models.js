@@ -71,27 +71,5 @@
     });
   }
 
-  // What can be typed can be copied.
-  const prepareCopies = (root) => {
-    if (!navigator.clipboard) return;
-    for (const line of root.querySelectorAll("[data-copy]")) {
-      if (line.nextElementSibling?.className === "copy") continue;
-      const button = overnight.make("button", { type: "button", class: "copy", "aria-label": `Copy ${line.textContent}` }, "copy");
-      line.after(button);
-    }
-  };
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("button.copy");
-    if (!button) return;
-    try {
-      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-      button.textContent = "copied";
-    } catch {
-      getSelection().selectAllChildren(button.previousElementSibling);
-      button.textContent = "press Ctrl C";
-    }
-    setTimeout(() => (button.textContent = "copy"), 1500);
-  });
-
-  Object.assign(overnight, { prepareModels, prepareCopies });
+  Object.assign(overnight, { prepareModels });
 })();

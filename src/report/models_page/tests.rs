@@ -38,6 +38,8 @@ fn frame() -> Frame {
         workspace: String::new(),
         host: String::new(),
         workspace_id: String::new(),
+        logo: "",
+        warning: None,
         active: false,
         built: Moment::default(),
     }

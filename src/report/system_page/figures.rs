@@ -3,8 +3,9 @@
 
 use super::super::chart::night::{self, Night};
 use super::super::chart::number::measured;
+use super::super::chart::series::thinned;
 use super::super::chart::{
-    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Range, Series, Size, Spread, Weight,
+    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
 };
 use super::super::index_page::numbers_here;
 use super::super::lanes;
@@ -31,6 +32,9 @@ const OF_MACHINE: [(&str, &[(&str, &str)]); 5] = [
     ("Room on the disk", &[("disk_free_bytes", "free")]),
     ("Network", &[("network_received_bytes", "received"), ("network_sent_bytes", "sent")]),
 ];
+/// Points of a line are reduced to about twice as many: a page has a dozen charts of as many lines as
+/// there are GPUs, and reads closer by what lies beside it.
+const COLUMNS: u32 = 400;
 /// Marks on one chart.
 const MOST_MARKS: usize = 12;
 
@@ -101,7 +105,10 @@ pub fn charts(
         let lines: Vec<Line> = columns.iter().enumerate().map(line).collect();
         over.figure(title, &lines, Vec::new())
     });
-    (of_gpus.collect(), of_machine.collect())
+    let mut of_gpus: Vec<Figure> = of_gpus.collect();
+    // The first says for all which line is which.
+    of_gpus.iter_mut().skip(1).for_each(|figure| figure.legend.clear());
+    (of_gpus, of_machine.collect())
 }
 
 /// What all charts of the page are over.
@@ -129,8 +136,12 @@ impl Over<'_> {
     }
 
     fn figure(&self, title: &str, lines: &[Line], events: Vec<Event>) -> Option<Figure> {
-        let shown = Shown::of(&lines.first()?.column)?;
-        let series: Vec<Series> = lines.iter().flat_map(|line| self.series(line)).collect();
+        let mut shown = Shown::of(&lines.first()?.column)?;
+        let raw: Vec<Vec<Point>> = lines.iter().map(|line| self.points(line)).collect();
+        // The unit of amounts follows from the largest of all lines of the chart.
+        shown.choose_unit(raw.iter().flatten().map(|(_, value)| *value));
+        let both = lines.iter().zip(&raw);
+        let series: Vec<Series> = both.flat_map(|(line, raw)| self.series(line, raw, &shown)).collect();
         if series.is_empty() {
             return None;
         }
@@ -171,11 +182,15 @@ impl Over<'_> {
         Some(Figure { id, title: title.to_owned(), note, width: "w12", legend, drawing })
     }
 
+    /// What stands in a column, or the rate of what it counts, in the file's unit.
+    fn points(&self, line: &Line) -> Vec<Point> {
+        let column = self.table.column(&line.column).zip(Shown::of(&line.column));
+        column.map(|(column, shown)| points(self.table, column, &shown, &self.span)).unwrap_or_default()
+    }
+
     /// The line of a column, in as many pieces as it has pauses.
-    fn series(&self, line: &Line) -> Vec<Series> {
-        let column = self.table.columns.iter().find(|column| column.name == line.column);
-        let Some((column, shown)) = column.zip(Shown::of(&line.column)) else { return Vec::new() };
-        let points = points(self.table, column, &shown, &self.span);
+    fn series(&self, line: &Line, raw: &[Point], shown: &Shown) -> Vec<Series> {
+        let points: Vec<Point> = raw.iter().map(|(at, value)| (*at, value / shown.divisor)).collect();
         let place = |name: &str| self.table.columns.iter().position(|known| known.name == name);
         let places = place("time").zip(place(&line.column)).filter(|_| shown.is_gauge());
         let csv = places.zip(self.csv).map(|((x, y), href)| Csv {
@@ -201,7 +216,7 @@ impl Over<'_> {
                 _ => format!("{} from {} {}", line.label, self.span.unit, measured(piece[0].0)),
             },
             number: line.number,
-            points: piece.to_vec(),
+            points: thinned(piece, COLUMNS),
             weight: Weight::Plain,
             form: Form::AsIs,
             origin: origin.clone(),
