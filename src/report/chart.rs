@@ -7,6 +7,7 @@
 //!
 //! Colors are classes (`c1` to `c8`, dashes `d1` to `d3`) that a theme fills in from its variables.
 
+pub mod architecture;
 pub mod axis;
 pub mod backend;
 pub mod band;
@@ -114,6 +115,8 @@ pub enum Size {
     TwoThirds,
     Half,
     Third,
+    /// As wide as the page and low: many of them stand above each other over one time line.
+    Strip,
     /// Without axes and words, beside a name in a table.
     Spark,
 }
@@ -133,6 +136,7 @@ impl Size {
             Size::TwoThirds => (760, 260),
             Size::Half => (556, 180),
             Size::Third => (346, 120),
+            Size::Strip => (1176, 110),
             Size::Spark => (120, 28),
         }
     }
@@ -143,6 +147,7 @@ impl Size {
             Size::TwoThirds => "two-thirds",
             Size::Half => "half",
             Size::Third => "third",
+            Size::Strip => "strip",
             Size::Spark => "spark",
         }
     }

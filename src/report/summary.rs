@@ -9,7 +9,11 @@ use super::chart::data::reduced;
 use super::chart::series::{Mean, in_order, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
+use super::energy;
 use super::files::RunFiles;
+use super::run_page::telemetry;
+use super::siblings;
+use super::stock::Stock;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
@@ -80,9 +84,27 @@ pub struct RunSummary {
     /// What a step is on other axes.
     #[serde(default)]
     pub clocks: Clocks,
+    /// Metric and best value that its result tells, of a run that finished.
+    #[serde(default)]
+    pub result: Option<(String, f64)>,
+    /// The run that its page compares settings with.
+    #[serde(default)]
+    pub beside: Option<String>,
     /// The header of `metrics.csv`.
     #[serde(default)]
     pub header: String,
+    /// The run's own note and those that were added.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Every setting by its dotted path.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Value>,
+    /// What it took over all attempts, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
+    /// Its models, and what it takes of others.
+    #[serde(default)]
+    pub stock: Stock,
 }
 
 /// The values that a moving average was made of, in reduced form.
@@ -118,6 +140,12 @@ pub struct AttemptSpan {
     pub batch: Option<String>,
     pub device: String,
     pub failed: bool,
+    /// Step of the checkpoint it went on from.
+    #[serde(default)]
+    pub checkpoint: Option<u64>,
+    /// What the run took during it, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// Why a run ended badly and what a person can do.
@@ -143,7 +171,7 @@ const COLUMNS: u32 = 300;
 /// The same for the values behind an average.
 const BEHIND: u32 = 200;
 /// Metrics whose curves an experiment's page draws, beside the one that counts.
-const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
+pub const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
 
 impl RunSummary {
     pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {
@@ -166,7 +194,11 @@ impl RunSummary {
             label: label(files.dir(), record),
             number: record.map_or(0, |record| (record.number % 0x8000) as u16),
             description: record.map_or_else(String::new, |record| record.description.clone()),
-            tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
+            tags: files.tags(),
+            notes: files.notes(),
+            settings: record
+                .map_or_else(BTreeMap::new, |record| identity::flat(&record.settings).into_iter().collect()),
+            energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
             state: state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
@@ -194,9 +226,12 @@ impl RunSummary {
             failure: failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
+            stock: Stock::default(),
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
             clocks: Clocks::of(files),
+            result: result.and_then(siblings::best_of),
+            beside: None,
             header: files
                 .metrics
                 .columns
@@ -206,6 +241,12 @@ impl RunSummary {
                 .join(","),
         }
         .with_curves(files)
+        .with_stock(files)
+    }
+
+    fn with_stock(mut self, files: &RunFiles) -> RunSummary {
+        self.stock = Stock::of(files, self.best.map(|best| best.step));
+        self
     }
 
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
@@ -283,7 +324,7 @@ pub fn is_better(one: &RunSummary, other: &RunSummary) -> bool {
 
 /// The directory's name without the hash that makes it unique, and with what the command line changed:
 /// nothing else tells such a run from that of the file.
-fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
+pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     let name = dir.name();
     let hash = record.and_then(|record| record.hash.get(..8));
     let short = hash.and_then(|hash| name.strip_suffix(&format!("-{hash}")));
@@ -378,7 +419,15 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                 let (start_time, batch) = (start.time, start.batch.clone());
                 spans.push((
                     start.attempt,
-                    AttemptSpan { start: start_time, end: None, batch, device, failed: false },
+                    AttemptSpan {
+                        start: start_time,
+                        end: None,
+                        batch,
+                        device,
+                        failed: false,
+                        checkpoint: start.checkpoint,
+                        energy_joules: None,
+                    },
                 ));
             }
             Attempt::End(end) => {
@@ -391,7 +440,9 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
             }
         }
     }
-    spans.into_iter().map(|(_, span)| span).collect()
+    let mut spans: Vec<AttemptSpan> = spans.into_iter().map(|(_, span)| span).collect();
+    energy::share_out(&mut spans, &files.telemetry);
+    spans
 }
 
 fn failure(files: &RunFiles) -> Option<Failure> {

@@ -62,8 +62,12 @@
     const behind = lines.flatMap(({ faint }) => (faint ? [faint] : []));
     // Of the values behind an average the outermost stay outside: it is about the average.
     if (isZoomed && !view.outliers) values.push(...percentiles(shown(behind, low, high, isLog), 0.02).filter(Number.isFinite));
-    let range = view.outliers ? percentiles(values)
-      : chart.y.range === "telling" && !isLog && !isZoomed ? telling([...lines, ...behind], low, high) : ends(values);
+    let range = chart.y.range === "telling" && !isLog && !isZoomed ? telling([...lines, ...behind], low, high) : ends(values);
+    // Never wider than without: what the range above leaves out already are no outliers to ask back.
+    if (view.outliers) {
+      const [inner, outer] = percentiles(values);
+      range = [Math.max(range[0], inner), Math.min(range[1], outer)];
+    }
     if (range[0] > range[1]) range = [chart.y.low, chart.y.high];
     if (chart.y.range === "from-zero" && !isLog && !view.outliers) range = [Math.min(0, range[0]), Math.max(0, range[1])];
     return { ends: range, rounded: true };

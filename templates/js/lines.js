@@ -1,6 +1,10 @@
 
 // What becomes of a line before it is drawn: an average, a part, a range. Plain numbers in and out.
 (() => {
+  // A wider range costs little up to so many times the height of the telling one; a line is far from the
+  // others beyond so many times what half of them need. As on the server.
+  const [CHEAP, FAR] = [2.5, 4];
+
   /// The debiased exponential mean that TensorBoard draws: each row keeps `weight` for the next one, and
   /// the sum is divided by the weight it has gathered. Of reduced points the means of whole stretches
   /// enter, each with the weight of all its rows. Gaps stay gaps and change nothing.
@@ -94,15 +98,31 @@
     return low < high ? [low, high] : [sorted[0], sorted[sorted.length - 1]];
   };
 
-  /// Where lines differ from each other: without the first quarter and rare spikes, unless they cost
-  /// little height.
+  /// The ends of a line after its own first quarter, without the outermost two hundredths part.
+  const tail = ({ x, y }) => {
+    const start = placeOf(x, x[0] + (x[x.length - 1] - x[0]) / 4);
+    const values = Array.from(x.length - start >= 3 ? y.slice(start) : y).filter(Number.isFinite);
+    return values.length ? percentiles(values, 0.005) : null;
+  };
+
+  /// The farthest end that is still near to those of most lines, as the server has it.
+  const nearestToMost = (tails, side, outward) => {
+    const sorted = tails.map((tail) => tail[side] * outward).sort((one, other) => one - other);
+    const middle = sorted[sorted.length >> 1];
+    const lowest = Math.min(...tails.map(([low, high]) => high - low));
+    const fence = sorted[0] + FAR * Math.max(lowest, middle - sorted[0], Math.abs(middle) * 0.01);
+    return outward * sorted.findLast((end) => sorted.length < 3 || end <= fence);
+  };
+
+  /// Where lines differ from each other: the first quarter of each, rare spikes and single lines far from
+  /// the others widen the range only if that costs little height.
   const telling = (lines, low, high) => {
-    const late = shown(lines, low + (high - low) / 4, high, false);
     const all = ends(shown(lines, low, high, false));
-    if (late.length < 3) return all;
-    const [bottom, top] = percentiles(late, 0.005);
-    const height = top - bottom;
-    return [top - all[0] <= 1.6 * height ? all[0] : bottom, all[1] - bottom <= 1.6 * height ? all[1] : top];
+    const tails = lines.map(tail).filter(Boolean);
+    if (!tails.length) return all;
+    const [bottom, top] = [nearestToMost(tails, 0, -1), nearestToMost(tails, 1, 1)];
+    const height = Math.max(top - bottom, 0);
+    return [top - all[0] <= CHEAP * height ? all[0] : bottom, all[1] - bottom <= CHEAP * height ? all[1] : top];
   };
 
   /// Stretches of finite values, and the gaps between them with the value beside which a mark stands.

@@ -18,7 +18,7 @@ pub enum Range {
 }
 
 /// A wider range is taken when its height is at most this many times that of the telling part.
-const CHEAP: f64 = 1.6;
+const CHEAP: f64 = 2.5;
 /// A series counts as far from the others beyond this many times what half of them need.
 const FAR: f64 = 4.0;
 /// Quantiles of a series are taken from at most about this many of its values.

@@ -12,6 +12,7 @@ use super::super::chart::{
 use super::super::files::RunFiles;
 use super::super::model::Figure;
 use super::super::summary::RunSummary;
+use super::events;
 use crate::run_dir::metrics::{Column, Metrics};
 use crate::run_dir::telemetry::{self, Energy, LOST, XID};
 
@@ -32,17 +33,24 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
     let end = table.column("time").and_then(|time| time.last()).unwrap_or(start);
     let span = Span::of(start, end);
     let marks = words::marks(table);
+    // Times that were moved fit no event.
+    let happened = if has_rows { events::over_time(files, summary) } else { Vec::new() };
+    let happened: Vec<Event> =
+        happened.into_iter().map(|event| Event { x: span.place(event.x), ..event }).collect();
     let mut columns: Vec<&Column> = table.columns.iter().filter(|column| column.name != "time").collect();
     columns.sort_by_key(|column| !column.name.starts_with("gpu"));
     let figure = |column: &Column| {
-        let shown = Shown::of(&column.name)?;
-        let points = points(table, column, &shown, &span);
-        if points.is_empty() {
+        let mut shown = Shown::of(&column.name)?;
+        let raw = points(table, column, &shown, &span);
+        if raw.is_empty() || shown.is_amount && raw.iter().all(|(_, value)| *value == 0.0) {
             return None;
         }
+        shown.choose_unit(raw.iter().map(|(_, value)| *value));
+        let points = raw.into_iter().map(|(time, value)| (time, value / shown.divisor)).collect();
         let of_gpu = column.name.starts_with("gpu");
         let events = marks.iter().filter(|mark| of_gpu && mark.is_on(&column.name));
         let events = events.map(|mark| Event { x: span.place(mark.time), word: mark.word.clone() });
+        let events = events.chain(happened.iter().cloned());
         let mut origin = origin(table, column, &shown, &span, summary);
         origin.csv = origin.csv.filter(|_| has_rows);
         Some(drawn(shown, points, events.collect(), &span, origin))
@@ -52,7 +60,7 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
 
 /// The table with times that never go back: where somebody set the clock back, the rows after it follow the
 /// one before as the closest ones follow each other.
-fn in_order(table: &Metrics) -> Cow<'_, Metrics> {
+pub(in crate::report) fn in_order(table: &Metrics) -> Cow<'_, Metrics> {
     let times = table.column("time").map(|time| time.values.as_slice()).unwrap_or_default();
     let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
     if !steps.clone().any(|step| step < 0.0) {
@@ -90,15 +98,15 @@ pub fn energy_joules(table: &Metrics) -> Option<f64> {
 }
 
 /// The time that all charts show.
-struct Span {
-    start: f64,
-    unit: &'static str,
-    seconds: f64,
-    length: f64,
+pub(in crate::report) struct Span {
+    pub(in crate::report) start: f64,
+    pub(in crate::report) unit: &'static str,
+    pub(in crate::report) seconds: f64,
+    pub(in crate::report) length: f64,
 }
 
 impl Span {
-    fn of(start: f64, end: f64) -> Span {
+    pub(in crate::report) fn of(start: f64, end: f64) -> Span {
         let (unit, seconds) = match end - start {
             span if span > 6.0 * 3600.0 => ("hours", 3600.0),
             span if span > 300.0 => ("minutes", 60.0),
@@ -107,12 +115,13 @@ impl Span {
         Span { start, unit, seconds, length: (end - start) / seconds }
     }
 
-    fn place(&self, time: f64) -> f64 {
+    pub(in crate::report) fn place(&self, time: f64) -> f64 {
         (time - self.start) / self.seconds
     }
 }
 
-fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<Point> {
+/// Values as they stand in the table, rates of counters.
+pub(in crate::report) fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<Point> {
     let values = table.points("time", &column.name);
     let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
         Kind::Gauge => Box::new(values),
@@ -122,14 +131,14 @@ fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<P
             Box::new(stretches(&counts).into_iter().flat_map(rates).collect::<Vec<_>>().into_iter())
         }
     };
-    values.map(|(time, value)| (span.place(time), value / shown.divisor)).collect()
+    values.map(|(time, value)| (span.place(time), value)).collect()
 }
 
 /// Samples that lie further apart than so many usual intervals have a pause between them.
 const PAUSE_INTERVALS: f64 = 4.0;
 
 /// The stretches in which samples came as usual. Nothing is known of a pause, so no line leads over it.
-fn stretches(points: &[Point]) -> Vec<&[Point]> {
+pub(in crate::report) fn stretches(points: &[Point]) -> Vec<&[Point]> {
     let mut apart: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     if apart.is_empty() {
         return vec![points];
@@ -213,12 +222,14 @@ fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, orig
 }
 
 /// How a column is shown: the unit stands at the end of its name.
-struct Shown {
-    title: String,
-    unit: &'static str,
-    divisor: f64,
-    range: Range,
+pub(in crate::report) struct Shown {
+    pub(in crate::report) title: String,
+    pub(in crate::report) unit: &'static str,
+    pub(in crate::report) divisor: f64,
+    pub(in crate::report) range: Range,
     kind: Kind,
+    /// Bytes, whose unit follows from how many there are; none at all are not worth a chart.
+    is_amount: bool,
 }
 
 /// Whether a column says how much there is, or how much there was in all.
@@ -229,7 +240,12 @@ enum Kind {
 }
 
 impl Shown {
-    fn of(column: &str) -> Option<Shown> {
+    /// Whether the file has the values as they are drawn.
+    pub(in crate::report) fn is_gauge(&self) -> bool {
+        self.kind == Kind::Gauge
+    }
+
+    pub(in crate::report) fn of(column: &str) -> Option<Shown> {
         // A counter of energy tells less than the power beside it; these are told in words.
         let untold = ["_joules", XID, LOST, "processes_count", "processes", telemetry::THROTTLE];
         if untold.iter().any(|end| column.ends_with(end)) {
@@ -239,19 +255,21 @@ impl Shown {
         if counters.iter().any(|counter| column.strip_suffix("_bytes") == Some(counter)) {
             let title = title(column.strip_suffix("_bytes").unwrap_or(column));
             let range = Range::FromZero;
-            return Some(Shown { title, unit: "MiB/s", divisor: MIB, range, kind: Kind::Counter });
+            let kind = Kind::Counter;
+            return Some(Shown { title, unit: "B/s", divisor: 1.0, range, kind, is_amount: true });
         }
         let units = [
             ("_percent", "%", 1.0, Range::Fixed(0.0, 100.0)),
-            ("_bytes", "GiB", 1024.0 * MIB, Range::FromZero),
-            ("_mib", "GiB", 1024.0, Range::FromZero),
+            ("_bytes", "B", 1.0, Range::FromZero),
+            ("_mib", "MiB", 1.0, Range::FromZero),
             ("_celsius", "°C", 1.0, Range::All),
             ("_watts", "W", 1.0, Range::FromZero),
             ("_mhz", "MHz", 1.0, Range::FromZero),
         ];
         let found = units.into_iter().find_map(|(end, unit, divisor, range)| {
             let title = title(column.strip_suffix(end)?);
-            Some(Shown { title, unit, divisor, range, kind: Kind::Gauge })
+            let is_amount = ["B", "MiB"].contains(&unit);
+            Some(Shown { title, unit, divisor, range, kind: Kind::Gauge, is_amount })
         });
         Some(found.unwrap_or_else(|| Shown {
             title: title(column),
@@ -259,12 +277,33 @@ impl Shown {
             divisor: 1.0,
             range: Range::All,
             kind: Kind::Gauge,
+            is_amount: false,
         }))
+    }
+
+    /// The unit in which the largest of these bytes has one to four digits before the point.
+    pub(in crate::report) fn choose_unit(&mut self, values: impl Iterator<Item = f64>) {
+        if !self.is_amount {
+            return;
+        }
+        let largest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let (mut place, form) = AMOUNTS
+            .iter()
+            .enumerate()
+            .find_map(|(place, forms)| Some((place, forms.iter().position(|unit| *unit == self.unit)?)))
+            .unwrap_or_default();
+        while largest / self.divisor >= EACH && place + 1 < AMOUNTS.len() {
+            place += 1;
+            self.divisor *= EACH;
+        }
+        self.unit = AMOUNTS[place][form];
     }
 }
 
-/// Bytes.
-const MIB: f64 = 1024.0 * 1024.0;
+/// Units of bytes, each so many times the one before.
+const AMOUNTS: [[&str; 2]; 5] =
+    [["B", "B/s"], ["KiB", "KiB/s"], ["MiB", "MiB/s"], ["GiB", "GiB/s"], ["TiB", "TiB/s"]];
+const EACH: f64 = 1024.0;
 
 /// "gpu0_use" is "GPU 0 use".
 fn title(name: &str) -> String {
@@ -288,7 +327,7 @@ mod tests {
     #[test]
     fn a_column_is_titled_by_its_name_and_measured_by_its_end() {
         let shown = Shown::of("gpu0_memory_bytes").unwrap();
-        assert_eq!((shown.title.as_str(), shown.unit), ("GPU 0 memory", "GiB"));
+        assert_eq!((shown.title.as_str(), shown.unit), ("GPU 0 memory", "B"));
         assert_eq!(Shown::of("cpu_percent").unwrap().title, "CPU");
         assert_eq!(Shown::of("process_memory_bytes").unwrap().title, "Process memory");
         assert_eq!(Shown::of("gpu_memory_clock_mhz").unwrap().title, "GPU memory clock");
@@ -296,6 +335,27 @@ mod tests {
             ["gpu0_energy_joules", "gpu_xid_code", "gpu_lost", "gpu_processes", "gpu_throttle_reasons"]
         {
             assert!(Shown::of(words).is_none(), "{words}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits_them() {
+        let told = |column: &str, largest: f64| {
+            let mut shown = Shown::of(column).unwrap();
+            shown.choose_unit([0.0, f64::NAN, largest].into_iter());
+            format!("{} {}", largest / shown.divisor, shown.unit)
+        };
+        let gib = 1024f64.powi(3);
+        for (column, largest, expected) in [
+            ("network_sent_bytes", 512.0, "512 B/s"),
+            ("network_sent_bytes", 4096.0, "4 KiB/s"),
+            ("process_memory_bytes", 1.5 * gib, "1.5 GiB"),
+            ("process_memory_bytes", 4e-3 * gib, "4.096 MiB"),
+            ("gpu0_memory_mib", 512.0, "512 MiB"),
+            ("gpu0_memory_mib", 81_920.0, "80 GiB"),
+            ("cpu_percent", 4096.0, "4096 %"),
+        ] {
+            assert_eq!(told(column, largest), expected);
         }
     }
 
@@ -327,7 +387,7 @@ mod tests {
         let shown = Shown::of("network_received_bytes").unwrap();
         assert_eq!(
             (shown.title.as_str(), shown.unit, shown.kind),
-            ("Network received", "MiB/s", Kind::Counter)
+            ("Network received", "B/s", Kind::Counter)
         );
         let counts = vec![(0.0, 100.0), (2.0, 300.0), (4.0, 10.0), (6.0, 10.0)];
         assert_eq!(rates(&counts), [(2.0, 100.0), (6.0, 0.0)]);

@@ -127,6 +127,42 @@ fn the_average_is_tensorboards_and_the_values_stand_faint_behind() {
 }
 
 #[test]
+fn a_slow_run_over_time_does_not_cut_the_first_values_of_a_quick_one() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(2, Ending::AllFinished);
+        for (run, slowness) in place.runs.iter().zip([1.0, 8.0]) {
+            let csv = std::fs::read_to_string(run.metrics()).unwrap();
+            let (header, rows) = csv.split_once('\n').unwrap();
+            let elapsed = header.split(',').position(|name| name == "elapsed").unwrap();
+            let loss = header.split(',').position(|name| name == "val/loss").unwrap();
+            let mut slower = header.to_owned() + "\n";
+            for (number, row) in rows.lines().enumerate() {
+                let mut cells: Vec<String> = row.split(',').map(str::to_owned).collect();
+                cells[elapsed] = (cells[elapsed].parse::<f64>().unwrap() * slowness).to_string();
+                if let Ok(value) = cells[loss].parse::<f64>() {
+                    // The quick run lies above the slow one, so that leaving it out would show.
+                    cells[loss] = if number < 20 { 50.0 } else { value + 8.0 - slowness }.to_string();
+                }
+                slower += &(cells.join(",") + "\n");
+            }
+            std::fs::write(run.metrics(), slower).unwrap();
+        }
+        place.build();
+        chrome.look(1440, "light").await;
+        chrome.goto(&place.file("experiments/depth/index.html")).await;
+        // What is told is the same whatever x counts: each line leaves its own first quarter out.
+        let range = "(({ low, high }) => [low, high])(overnight.modelNow(overnight.figures().find((figure) => overnight.chartOf(figure).y.range === 'telling')).y)";
+        chrome.run("overnight.setView({ smoothing: 0 })").await;
+        super::settled(chrome).await;
+        let over_steps = chrome.value(range).await;
+        chrome.run("overnight.setView({ smoothing: 0, x: 'elapsed' })").await;
+        super::settled(chrome).await;
+        assert_eq!(chrome.value(range).await, over_steps);
+        assert!(over_steps[1].as_f64().unwrap() < 20.0, "what came first is left out: {over_steps}");
+    });
+}
+
+#[test]
 fn outliers_are_left_out_on_request() {
     with_browser(Scripts::On, async |chrome| {
         for width in WIDTHS {
