@@ -50,8 +50,8 @@ use say::Clock;
 use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
-use verdicts::Verdicts;
 pub use theme::ThemeError;
+use verdicts::Verdicts;
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -153,7 +153,18 @@ impl Report {
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
         let (listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, scripts, weighed, verdicts }
+        Report {
+            site,
+            workspace,
+            host: scan::host(),
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+        }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -368,7 +379,13 @@ impl Report {
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
         let frame = |title: &str, root, here| self.frame(title.to_owned(), root, here, open, clock);
-        let index = index_page::page(&experiments, work.as_ref(), &self.verdicts, frame("Morning", "", "morning"), clock);
+        let index = index_page::page(
+            &experiments,
+            work.as_ref(),
+            &self.verdicts,
+            frame("Morning", "", "morning"),
+            clock,
+        );
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
@@ -376,7 +393,12 @@ impl Report {
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
             let mut scripts = std::mem::take(&mut self.scripts);
             let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(&experiments, &versions, self.frame("Runs".into(), "../", "runs", open, clock), clock);
+            let list = runs_page::page(
+                &experiments,
+                &versions,
+                self.frame("Runs".into(), "../", "runs", open, clock),
+                clock,
+            );
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
             self.scripts = scripts;
             self.listed = Some(Instant::now());

@@ -7,13 +7,13 @@ use super::chart::night::{self, Bar, Kind, Lane, Night};
 use super::chart::number::measured;
 use super::chart::{Size, meeting};
 use super::clocks;
-use super::experiment_page::{self, comparison, waiting};
+use super::experiment_page::{self, LINES, comparison, waiting};
 use super::model::*;
 use super::morning;
 use super::rows::{self, Table};
 use super::say::{self, Clock};
-use super::verdicts::Verdicts;
 use super::summary::RunSummary;
+use super::verdicts::Verdicts;
 use super::watched;
 use crate::run_dir::records::{Batch, QueueState};
 
@@ -92,7 +92,7 @@ pub fn page(
             boards
                 .iter()
                 .filter_map(|board| experiments.get(board.experiment.as_str()))
-                .flatten()
+                .flat_map(|runs| rows::ranked(runs.iter().copied()).into_iter().take(LINES))
                 .map(|run| (run.key(), &run.clocks)),
         ),
         boards,
@@ -229,13 +229,13 @@ fn facts(runs: &[&RunSummary], resumed: usize, work: Option<&Work>, clock: &Cloc
     let mut facts: Vec<Fact> = shown
         .map(|(name, class)| Fact {
             name: (*name).into(),
-            value: count(name).to_string(),
+            value: crate::say::count(count(name) as u64),
             unit: String::new(),
             class,
         })
         .collect();
     if resumed > 0 {
-        let value = resumed.to_string();
+        let value = crate::say::count(resumed as u64);
         facts.push(Fact { name: "resumed".into(), value, unit: String::new(), class: "" });
     }
     let end = work.filter(|work| work.is_running).and_then(|work| work.queue.as_ref()?.end);
@@ -278,7 +278,9 @@ fn leads(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>, verdicts: 
     let lead = |(name, runs): &(&str, &[&RunSummary])| {
         let latest = latest(runs);
         Some(LeadRow {
-            text: format!("{name}: {}", verdicts.of(name, runs)?),
+            experiment: (*name).to_owned(),
+            href: rows::experiment_href("", name),
+            text: verdicts.of(name, runs)?,
             latest,
             is_of_batch: work.is_none_or(|work| latest >= work.batch.start),
         })

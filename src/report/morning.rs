@@ -12,7 +12,7 @@ use super::summary::{RunSummary, State};
 use crate::run_dir::records::Batch;
 
 /// Rows of the page; the script shows as many.
-const ROWS: usize = 40;
+const ROWS: usize = 12;
 /// Events that the script is given, the newest; what is older than these it does not tell of.
 const EVENTS: usize = 1000;
 /// Nor of what is older than this.
@@ -32,7 +32,9 @@ struct Happened<'a> {
 /// another time. Several experiments in play are named beside their runs.
 pub fn news(all: &[&RunSummary], batch: Option<&Batch>, root: &str, clock: &Clock) -> News {
     let mut happened: Vec<Happened> = all.iter().flat_map(|run| of_run(run)).collect();
-    happened.sort_by(|one, other| other.time.total_cmp(&one.time).then_with(|| one.run.key().cmp(&other.run.key())));
+    happened.sort_by(|one, other| {
+        other.time.total_cmp(&one.time).then_with(|| one.run.key().cmp(&other.run.key()))
+    });
     let since = batch.map_or(f64::NEG_INFINITY, |batch| batch.start);
     let of_batch = happened.partition_point(|one| one.time >= since);
     let resumed = happened[..of_batch].iter().filter(|one| one.state.word == "resumed").count();
@@ -61,7 +63,16 @@ pub fn news(all: &[&RunSummary], batch: Option<&Batch>, root: &str, clock: &Cloc
             let State { word, class, .. } = &one.state;
             let color = series_class(one.run.number);
             let time = (one.time * 10.0).round() / 10.0;
-            json!([time, class, word, one.run.experiment, one.run.label, rows::run_href(root, one.run), color, one.text])
+            json!([
+                time,
+                class,
+                word,
+                one.run.experiment,
+                one.run.label,
+                rows::run_href(root, one.run),
+                color,
+                one.text
+            ])
         })
         .collect();
     let told = json!({
@@ -107,9 +118,11 @@ fn energy(all: &[&RunSummary], now: f64) -> Vec<f64> {
     let begin = now - SECONDS;
     let mut joules = vec![0.0; ENERGY_PARTS];
     for run in all {
-        let spans = || run.attempts.iter().map(|attempt| (attempt.start, attempt.end.unwrap_or(now).min(now)));
+        let spans =
+            || run.attempts.iter().map(|attempt| (attempt.start, attempt.end.unwrap_or(now).min(now)));
         let whole: f64 = spans().map(|(start, end)| (end - start).max(0.0)).sum();
-        let Some(watts) = run.energy_joules.map(|joules| joules / whole).filter(|watts| watts.is_finite()) else {
+        let Some(watts) = run.energy_joules.map(|joules| joules / whole).filter(|watts| watts.is_finite())
+        else {
             continue;
         };
         for (start, end) in spans().filter(|(start, end)| end > start && *end > begin) {

@@ -137,7 +137,8 @@ impl Column {
 }
 
 fn rows(runs: &[&RunSummary], clock: &Clock) -> Rows {
-    let column = |value: &dyn Fn(&RunSummary) -> Value| Column::new(runs.iter().map(|run| value(run)).collect());
+    let column =
+        |value: &dyn Fn(&RunSummary) -> Value| Column::new(runs.iter().map(|run| value(run)).collect());
     let names = |of: &dyn Fn(&RunSummary) -> Vec<String>| -> BTreeSet<String> {
         runs.iter().flat_map(|run| of(run)).collect()
     };

@@ -127,7 +127,8 @@ impl Theme {
 
 /// A part of our own script without its indentation and the lines that are comments: a fifth of what is sent.
 fn slim(source: &str) -> String {
-    let lines = source.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let lines =
+        source.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.fold(String::with_capacity(source.len()), |text, line| text + line + "\n")
 }
 
@@ -173,7 +174,9 @@ mod tests {
     #[test]
     fn no_text_of_the_script_is_longer_than_its_line() {
         for (name, source) in SCRIPTS {
-            for (at, line) in source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for (at, line) in
+                source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+            {
                 assert_eq!(line.matches('`').count() % 2, 0, "{name}:{}", at + 1);
                 assert!(!line.contains("/*"), "{name}:{}", at + 1);
             }

@@ -5,11 +5,13 @@
 mod charts;
 mod chrome;
 mod files;
+mod finding;
 mod hands;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
 mod made_up;
+mod morning;
 mod place;
 mod plain;
 mod storm;
