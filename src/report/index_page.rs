@@ -84,7 +84,7 @@ pub fn page(
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
         facts: facts(&of_batch, news.resumed, work, clock),
         say: sentences(work),
-        leads: leads(&by_time, work, verdicts),
+        leads: leads(&by_time, work, verdicts, clock),
         news,
         has_several: experiments.len() > 1,
         night: work.and_then(|work| night_figure(&all, work, clock)),
@@ -274,9 +274,15 @@ fn sentences(work: Option<&Work>) -> Vec<String> {
 }
 
 /// Who leads each experiment now, and whether that is decided.
-fn leads(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>, verdicts: &Verdicts) -> Vec<LeadRow> {
+fn leads(
+    experiments: &[(&str, &[&RunSummary])],
+    work: Option<&Work>,
+    verdicts: &Verdicts,
+    clock: &Clock,
+) -> Vec<LeadRow> {
     let lead = |(name, runs): &(&str, &[&RunSummary])| {
-        let latest = latest(runs);
+        let is_active = runs.iter().any(|run| run.is_active());
+        let latest = if is_active { clock.now } else { latest(runs) };
         Some(LeadRow {
             experiment: (*name).to_owned(),
             href: rows::experiment_href("", name),
