@@ -71,7 +71,7 @@ pub fn page(
     let (now, older): (Vec<&RunSummary>, Vec<&RunSummary>) = all
         .iter()
         .copied()
-        .filter(|run| run.failure.is_some() && needs_a_person(&run))
+        .filter(|run| run.failure.is_some() && needs_a_person(run))
         .partition(|run| is_of_batch.contains(&(run.experiment.as_str(), run.run.as_str())));
     let failures = |runs: &[&RunSummary]| -> Vec<FailureRow> {
         runs.iter().filter_map(|run| rows::failure(run, &root)).take(FAILURES).collect()

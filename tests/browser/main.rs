@@ -2,6 +2,7 @@
 //!
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
+mod access;
 mod charts;
 mod chrome;
 mod files;
@@ -14,6 +15,7 @@ mod made_up;
 mod morning;
 mod place;
 mod plain;
+mod run_page;
 mod storm;
 mod tables;
 mod tabs;
