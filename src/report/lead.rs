@@ -96,7 +96,10 @@ mod tests {
         let runs = [with("a", 1.5), with("b", 1.5), with("c", 1.5), with("d", 1.6)];
         let said = |runs: &[&RunSummary]| best(runs).unwrap();
         assert_eq!(said(&[&runs[0], &runs[3]]), "a is best: validation loss 1.500 at step 100.");
-        assert_eq!(said(&[&runs[0], &runs[1], &runs[3]]), "a and b are equal: validation loss 1.500.");
-        assert_eq!(said(&[&runs[0], &runs[1], &runs[2]]), "a and 2 others are equal: validation loss 1.500.");
+        assert_eq!(said(&[&runs[0], &runs[1], &runs[3]]), "a and b are best, equal: validation loss 1.500.");
+        assert_eq!(
+            said(&[&runs[0], &runs[1], &runs[2]]),
+            "a and 2 others are best, equal: validation loss 1.500."
+        );
     }
 }
