@@ -35,6 +35,9 @@ impl Clocks {
 
     /// The same with no more knots than these and no more digits than are seen.
     pub fn of_knots(&self, most: usize) -> Clocks {
+        if self.is_empty() {
+            return Clocks::default();
+        }
         let names: Vec<&String> = self.0.keys().collect();
         // The step comes first: the others are read over it.
         let (first, others): (Vec<&String>, Vec<&String>) =
@@ -191,6 +194,12 @@ mod tests {
         let mut table = Metrics::default();
         table.extend(text.as_bytes());
         table
+    }
+
+    #[test]
+    fn a_run_without_rows_has_no_clocks_and_no_knots() {
+        let none = read(&table("step,epoch\n"), &Metrics::default(), None);
+        assert!(none.is_empty() && none.of_knots(8).is_empty());
     }
 
     #[test]

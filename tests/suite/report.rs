@@ -299,7 +299,7 @@ fn runs_that_cannot_be_read_are_shown_with_the_reason() {
     place.build();
     assert!(place.page("runs/depth/empty/index.html").contains("unreadable"));
     assert!(place.page("runs/depth/newer/index.html").contains("has protocol 99"));
-    assert!(place.page("index.html").contains("Two need you."));
+    assert!(place.page("index.html").contains("4 runs finished. Two from before need you."));
 }
 
 #[test]
