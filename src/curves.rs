@@ -18,6 +18,8 @@ mod made;
 #[cfg(test)]
 mod tests;
 
+pub use robust::{median, noise};
+
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::metric::{Direction, Metric, direction_of};

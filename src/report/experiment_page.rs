@@ -26,7 +26,7 @@ const BEHIND: usize = 12_000;
 /// Lines that a chart draws, the best ones; a table lists every run.
 const LINES: usize = 300;
 /// Lines that have a legend; of more, the table shows each run's color.
-const LEGEND: usize = 8;
+const LEGEND: usize = 16;
 
 /// Everything the page of an experiment shows.
 pub fn page(

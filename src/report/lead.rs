@@ -3,21 +3,30 @@
 
 use super::chart::number::{count, measured, significant};
 use super::experiment_page::metric_title;
+use super::say;
 use super::summary::RunSummary;
 use crate::experiment::metric::{Direction, direction_of};
 
-/// "d8-lr3e-4 is best: validation loss 1.471 at step 4,750.", or that it leads as long as others go on.
+/// "d8-lr3e-4 is best: validation loss 1.471 at step 4,750.", or that it leads as long as others go on, or
+/// that several are equal.
 pub fn best(ranked: &[&RunSummary]) -> Option<String> {
     let best = ranked.first()?;
     let value = best.best?;
-    let is = if ranked.iter().any(|run| goes_on(run)) { "leads so far" } else { "is best" };
-    Some(format!(
-        "{} {is}: {} {} at step {}.",
-        best.label,
-        metric_title(&best.metric).to_lowercase(),
-        measured(value.value),
-        count(value.step)
-    ))
+    let title = metric_title(&best.metric).to_lowercase();
+    let goes_on = ranked.iter().any(|run| goes_on(run));
+    let others =
+        ranked[1..].iter().take_while(|run| run.best.is_some_and(|other| other.value == value.value));
+    let others = match others.collect::<Vec<_>>()[..] {
+        [] => {
+            let is = if goes_on { "leads so far" } else { "is best" };
+            let (step, value) = (count(value.step), measured(value.value));
+            return Some(format!("{} {is}: {title} {value} at step {step}.", best.label));
+        }
+        [other] => other.label.clone(),
+        ref more => say::counted(more.len(), "other", "others"),
+    };
+    let lead = if goes_on { "lead so far" } else { "are best" };
+    Some(format!("{} and {others} {lead}, equal: {title} {}.", best.label, measured(value.value)))
 }
 
 /// How the first run lies to the second.

@@ -10,8 +10,13 @@ use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
+mod of_run;
 mod together;
 
+pub use of_run::{
+    AnalyticsRow, CheckpointRow, CheckpointsBlock, LayerRow, LogBlock, ModelBlock, NoteRow, SettingRow,
+    SiblingBlock, TensorRow,
+};
 pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock};
 
 /// The part of every page around its content.
@@ -28,6 +33,10 @@ pub struct Frame {
     pub host: String,
     /// Identifies the workspace to what a browser keeps.
     pub workspace_id: String,
+    /// Path of the logo below the top of the report.
+    pub logo: &'static str,
+    /// What is wrong with the theme, if it was left out.
+    pub warning: Option<String>,
     /// Whether anything shown may still change: without JavaScript the page then reloads itself.
     pub active: bool,
     pub built: Moment,
@@ -286,7 +295,7 @@ pub struct RunPage {
     pub compare_href: String,
     pub description: String,
     pub tags: Vec<String>,
-    pub notes: Vec<String>,
+    pub notes: Vec<NoteRow>,
     pub state: State,
     /// When and where it ran, in a sentence.
     pub when: String,
@@ -310,8 +319,12 @@ pub struct RunPage {
     pub energy_joules: Option<f64>,
     pub samples: Vec<SampleBlock>,
     pub evaluation: Option<EvaluationBlock>,
-    pub layers: Vec<LayerRow>,
-    pub parameters: String,
+    /// Rate, trend, average, end, time lost.
+    pub analytics: Vec<AnalyticsRow>,
+    pub model: Option<ModelBlock>,
+    /// The best other run of the experiment that finished.
+    pub sibling: Option<SiblingBlock>,
+    /// Settings that differ from the default or from the sibling's.
     pub differing: Vec<SettingRow>,
     pub settings: Vec<SettingRow>,
     pub environment: Vec<(String, String)>,
@@ -319,8 +332,8 @@ pub struct RunPage {
     pub data: Option<DataFiles>,
     pub certificate: Option<CertificateBlock>,
     pub attempts: Vec<AttemptRow>,
-    pub checkpoints: Vec<CheckpointRow>,
-    pub log: String,
+    pub checkpoints: Option<CheckpointsBlock>,
+    pub log: Option<LogBlock>,
     pub stderr: String,
     /// The last row of `metrics.csv` that the page was made from.
     pub held: Option<HeldRow>,
@@ -340,6 +353,8 @@ pub struct HeldRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct SampleBlock {
     pub step: String,
+    /// Unique on the page.
+    pub id: String,
     /// Whether it is open from the start: the newest.
     pub open: bool,
     pub texts: Vec<TextSample>,
@@ -379,24 +394,6 @@ pub struct ClassRow {
     pub examples: String,
     pub accuracy: String,
     pub sort: f64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct LayerRow {
-    pub name: String,
-    pub kind: String,
-    pub output: String,
-    pub parameters: String,
-    pub share: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct SettingRow {
-    pub path: String,
-    pub value: String,
-    pub default: String,
-    /// Where the value came from: "line 12", "sweep", "command line".
-    pub origin: String,
 }
 
 /// Many data files, said in a line.
@@ -440,14 +437,6 @@ pub struct AttemptRow {
     pub device: String,
     pub from: String,
     pub outcome: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckpointRow {
-    pub step: String,
-    pub size: String,
-    /// "best", "last" or empty.
-    pub note: String,
 }
 
 /// Counts by state in words: "34 finished, 2 failed, 1 running".

@@ -10,6 +10,7 @@ use super::chart::series::{Mean, in_order, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::files::RunFiles;
+use super::siblings;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
@@ -80,6 +81,12 @@ pub struct RunSummary {
     /// What a step is on other axes.
     #[serde(default)]
     pub clocks: Clocks,
+    /// Metric and best value that its result tells, of a run that finished.
+    #[serde(default)]
+    pub result: Option<(String, f64)>,
+    /// The run that its page compares settings with.
+    #[serde(default)]
+    pub beside: Option<String>,
     /// The header of `metrics.csv`.
     #[serde(default)]
     pub header: String,
@@ -197,6 +204,8 @@ impl RunSummary {
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
             clocks: Clocks::of(files),
+            result: result.and_then(siblings::best_of),
+            beside: None,
             header: files
                 .metrics
                 .columns
@@ -283,7 +292,7 @@ pub fn is_better(one: &RunSummary, other: &RunSummary) -> bool {
 
 /// The directory's name without the hash that makes it unique, and with what the command line changed:
 /// nothing else tells such a run from that of the file.
-fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
+pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     let name = dir.name();
     let hash = record.and_then(|record| record.hash.get(..8));
     let short = hash.and_then(|hash| name.strip_suffix(&format!("-{hash}")));

@@ -3,6 +3,7 @@
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { compared, patch, prepareCompare, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
@@ -14,6 +15,9 @@
     grow(root);
     prepareLegends(root);
     drawAll(root);
+    prepareLog(root);
+    prepareSamples(root);
+    prepareCopies(root);
   };
 
   let original = null; // the page as the server last gave it, as text
@@ -29,6 +33,7 @@
     if (built && nextBuilt) patch(built, nextBuilt);
     document.title = next.title;
     showCursor();
+    showSample();
   };
 
   /// The page again from what the server last gave, where what the script adds has changed.

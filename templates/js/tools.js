@@ -13,7 +13,7 @@
 
   const drawnWeight = (charts) => Math.max(0, ...charts.flatMap((chart) => chart.series.map(({ smoothing }) => smoothing)));
 
-  const words = (weight, isOwn) => (isOwn ? (weight === 0 ? "off" : weight.toFixed(weight > 0.99 ? 3 : 2)) : weight === 0 ? "off" : "as drawn");
+  const words = (weight, isOwn) => (weight === 0 ? "off" : weight.toFixed(weight > 0.99 ? 3 : 2) + (isOwn ? "" : " where noisy"));
 
   const check = (id, text, isOn, title) =>
     make("label", { title }, make("input", { type: "checkbox", id, checked: isOn }), ` ${text}`);

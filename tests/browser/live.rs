@@ -61,7 +61,7 @@ fn a_live_page_changes_in_place_under_its_reader() {
 
         chrome.run("document.getElementById('reset').click()").await;
         chrome.until("all steps again", &format!("{VIEW}.startsWith('0 ')")).await;
-        assert_eq!(chrome.text(averaged).await, "0,1,as drawn");
+        assert_eq!(chrome.text(averaged).await, "0,1,0.83 where noisy");
         assert_eq!(chrome.complaints().await, Vec::<String>::new());
         let own = |address: &String| address.starts_with(&serving.address);
         assert!(chrome.requests().await.iter().all(own));

@@ -2,8 +2,10 @@
 //!
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
+mod access;
 mod charts;
 mod chrome;
+mod compare;
 mod files;
 mod hands;
 mod live;
@@ -12,6 +14,7 @@ mod look;
 mod made_up;
 mod place;
 mod plain;
+mod run_page;
 mod storm;
 mod tables;
 mod tabs;

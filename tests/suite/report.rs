@@ -145,6 +145,31 @@ fn an_experiment_names_its_best_run_with_value_and_step() {
 }
 
 #[test]
+fn runs_that_are_equal_are_told_together() {
+    let place = Place::new(Task::LanguageModel, 3, 60, Ending::AllFinished);
+    place.build();
+    let best = |page: &str| -> String {
+        let twin: serde_json::Value = serde_json::from_str(&place.page(page)).unwrap();
+        twin["headline"].as_str().unwrap().to_owned()
+    };
+    let alone = best("experiments/depth/index.json");
+    // Labels are names without their hash.
+    let label = alone.split(" is best").next().unwrap();
+    let first = place.names.iter().position(|name| name.starts_with(label));
+    let first = first.unwrap_or_else(|| panic!("{alone}"));
+    let second = (first + 1) % 3;
+    for file in ["metrics.csv", "result.json"] {
+        fs::copy(place.run(first).path().join(file), place.run(second).path().join(file)).unwrap();
+    }
+    place.build();
+    let together = best("experiments/depth/index.json");
+    assert!(
+        together.contains(" and ") && together.contains(" are best, equal: validation loss"),
+        "{together}"
+    );
+}
+
+#[test]
 fn the_first_page_says_what_needs_somebody() {
     let place = Place::new(Task::LanguageModel, 5, 60, Ending::Mixed);
     place.build();
@@ -287,7 +312,7 @@ fn names_and_model_output_are_text_never_markup() {
         .unwrap();
     place.build();
     let list = place.page("runs/index.html");
-    assert!(!list.contains("<img") && list.contains("&lt;img src=x onerror"));
+    assert!(!list.contains("<img src=x") && list.contains("&lt;img src=x onerror"));
     assert!(list.contains(r#"href="../runs/a%26b/%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E/index.html""#));
     assert!(place.page(&format!("runs/a&b/{odd}/index.html")).contains("&lt;img"));
     let page = place.run_page(0);

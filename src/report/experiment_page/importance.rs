@@ -62,8 +62,8 @@ fn block(finished: &[&RunSummary]) -> Option<ImportanceBlock> {
              intervals by resampling the runs; what includes zero may not matter at all."
         ),
         Method::RankCorrelation => format!(
-            "Rank correlation (Spearman) with the best {title} over {runs}, each setting by itself; of kinds the \
-             correlation ratio. With 95 % intervals by resampling the runs; what includes zero may not matter at all."
+            "Rank correlation (Spearman) with the best {title} over {runs}, each setting by itself; the \
+             correlation ratio for settings that are kinds, not amounts. With 95 % intervals by resampling the runs; what includes zero may not matter at all."
         ),
     };
     let rows = found.iter().map(|one| row(one, &settings, method, direction_of(&metric), reach));
