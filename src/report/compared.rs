@@ -174,9 +174,8 @@ pub fn spreads(runs: &[&RunSummary]) -> Vec<(String, Vec<Spread>)> {
 /// The values that count: the best of the metric that decides, then the last of each metric that is about
 /// what was learned.
 fn values(summary: &RunSummary) -> Vec<(String, f64, i8)> {
-    let best = summary.best.map(|best| {
-        (format!("{}, best", summary.metric), best.value, sign(&summary.metric))
-    });
+    let best =
+        summary.best.map(|best| (format!("{}, best", summary.metric), best.value, sign(&summary.metric)));
     let rank = |name: &str| match name {
         _ if name == summary.metric => 0,
         _ if name.starts_with("val/") => 1,
