@@ -15,14 +15,18 @@ mod files;
 mod index_page;
 mod lead;
 pub mod model;
+mod morning;
 mod rows;
 mod run_page;
+mod runs_data;
+mod runs_page;
 pub mod say;
 mod seeds;
 mod siblings;
 mod site;
 mod summary;
 mod theme;
+mod verdicts;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +55,14 @@ use site::{Site, experiment_folder, run_data, run_folder, seeds_data};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use verdicts::Verdicts;
+
+/// What pages of runs are made with.
+struct With<'a> {
+    theme: &'a Theme,
+    clock: &'a Clock,
+    beside: &'a Beside,
+}
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -106,7 +118,9 @@ pub struct Report {
     /// there are runs, so a live run does not make it again for each of its rows.
     listed: Option<Instant>,
     list_is_stale: bool,
+    scripts: runs_data::Scripts,
     weighed: Weighed,
+    verdicts: Verdicts,
 }
 
 /// For so long the list of all runs may lag behind a live run's rows.
@@ -153,8 +167,19 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed }
+        let (listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        Report {
+            site,
+            workspace,
+            host: scan::host(),
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+        }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -162,8 +187,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed }
+        let (shared, listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        Report { site, workspace, host, runs, shared, listed, list_is_stale, scripts, weighed, verdicts }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -198,10 +223,11 @@ impl Report {
         }
         let beside = self.compared(&mut jobs);
         let mut first_error = None;
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        let with = With { theme: &theme, clock: &clock, beside: &beside };
+        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
@@ -243,15 +269,13 @@ impl Report {
     fn render_runs(
         &mut self,
         jobs: Vec<Job>,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
+        with: &With,
         changed: &mut BTreeSet<String>,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, beside, theme, clock)).collect();
+            jobs.into_par_iter().map(|job| self.render_run(job, with)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -292,13 +316,8 @@ impl Report {
         })
     }
 
-    fn render_run(
-        &self,
-        job: Job,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
-    ) -> Result<Fresh, ReportError> {
+    fn render_run(&self, job: Job, with: &With) -> Result<Fresh, ReportError> {
+        let With { theme, clock, beside } = with;
         let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
@@ -401,15 +420,25 @@ impl Report {
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
         let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
-        let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
+        let index = index_page::page(
+            &experiments,
+            work.as_ref(),
+            &self.verdicts,
+            frame("Morning", "", "morning"),
+            clock,
+        );
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
-            let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+            let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
+            let mut scripts = std::mem::take(&mut self.scripts);
+            let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
+            let list = runs_page::page(&experiments, &versions, of_list, clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
-            let compare = ComparePage { frame: frame("Compare", "", "compare") };
+            let compare = ComparePage { frame: of_compare };
+            self.scripts = scripts;
             self.publish_files(theme, "compare.html", "compare", &compare, &mut built.written)?;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
