@@ -5,6 +5,7 @@
 mod access;
 mod charts;
 mod chrome;
+mod compare;
 mod files;
 mod finding;
 mod hands;
