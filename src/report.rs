@@ -15,14 +15,18 @@ mod files;
 mod index_page;
 mod lead;
 pub mod model;
+mod morning;
 mod rows;
 mod run_page;
+mod runs_data;
+mod runs_page;
 pub mod say;
 mod seeds;
 mod siblings;
 mod site;
 mod summary;
 mod theme;
+mod verdicts;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +55,7 @@ use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use verdicts::Verdicts;
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -106,7 +111,9 @@ pub struct Report {
     /// there are runs, so a live run does not make it again for each of its rows.
     listed: Option<Instant>,
     list_is_stale: bool,
+    scripts: runs_data::Scripts,
     weighed: Weighed,
+    verdicts: Verdicts,
 }
 
 /// For so long the list of all runs may lag behind a live run's rows.
@@ -153,8 +160,19 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed }
+        let (listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        Report {
+            site,
+            workspace,
+            host: scan::host(),
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+        }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -162,8 +180,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed }
+        let (shared, listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        Report { site, workspace, host, runs, shared, listed, list_is_stale, scripts, weighed, verdicts }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -370,14 +388,28 @@ impl Report {
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
         let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
-        let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
+        let index = index_page::page(
+            &experiments,
+            work.as_ref(),
+            &self.verdicts,
+            frame("Morning", "", "morning"),
+            clock,
+        );
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
-            let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+            let mut scripts = std::mem::take(&mut self.scripts);
+            let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
+            let list = runs_page::page(
+                &experiments,
+                &versions,
+                self.frame(theme, "Runs".into(), "../", "runs", open, clock),
+                clock,
+            );
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            self.scripts = scripts;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
         } else {

@@ -10,6 +10,7 @@ use super::chart::series::{Mean, in_order, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::files::RunFiles;
+use super::run_page::telemetry;
 use super::siblings;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
@@ -90,6 +91,15 @@ pub struct RunSummary {
     /// The header of `metrics.csv`.
     #[serde(default)]
     pub header: String,
+    /// The run's own note and those that were added.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Every setting by its dotted path.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Value>,
+    /// What it took over all attempts, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// The values that a moving average was made of, in reduced form.
@@ -125,6 +135,9 @@ pub struct AttemptSpan {
     pub batch: Option<String>,
     pub device: String,
     pub failed: bool,
+    /// Step of the checkpoint it went on from.
+    #[serde(default)]
+    pub checkpoint: Option<u64>,
 }
 
 /// Why a run ended badly and what a person can do.
@@ -173,7 +186,11 @@ impl RunSummary {
             label: label(files.dir(), record),
             number: record.map_or(0, |record| (record.number % 0x8000) as u16),
             description: record.map_or_else(String::new, |record| record.description.clone()),
-            tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
+            tags: files.tags(),
+            notes: files.notes(),
+            settings: record
+                .map_or_else(BTreeMap::new, |record| identity::flat(&record.settings).into_iter().collect()),
+            energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
             state: state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
@@ -387,7 +404,14 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                 let (start_time, batch) = (start.time, start.batch.clone());
                 spans.push((
                     start.attempt,
-                    AttemptSpan { start: start_time, end: None, batch, device, failed: false },
+                    AttemptSpan {
+                        start: start_time,
+                        end: None,
+                        batch,
+                        device,
+                        failed: false,
+                        checkpoint: start.checkpoint,
+                    },
                 ));
             }
             Attempt::End(end) => {

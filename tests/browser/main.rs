@@ -2,6 +2,7 @@
 //!
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
+mod access;
 mod charts;
 mod chrome;
 mod files;

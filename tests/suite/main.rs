@@ -8,6 +8,7 @@ mod clean;
 mod clock;
 mod command_line;
 mod damaged;
+mod dead_mount;
 mod disk;
 mod division;
 mod export;

@@ -176,7 +176,11 @@ fn marks(page: &str, chart: &str) -> Vec<String> {
     let figure = page.split(&format!(r#"id="{chart}""#)).nth(1).unwrap_or_else(|| panic!("no {chart}"));
     let figure = figure.split("</figure>").next().unwrap();
     let known = ["resumed", "alert", "best"];
-    known.iter().filter(|word| figure.contains(&format!(">{word}</text>"))).map(|word| (*word).into()).collect()
+    known
+        .iter()
+        .filter(|word| figure.contains(&format!(">{word}</text>")))
+        .map(|word| (*word).into())
+        .collect()
 }
 
 #[test]
@@ -225,6 +229,11 @@ fn what_happened_stands_on_the_time_line_of_every_chart_and_zeros_have_none() {
         ("Network received", "B/s over minutes"),
     ];
     assert_eq!(shown, expected, "nothing was sent");
-    assert!(page.contains("<h2>Note</h2>") && page.contains("ada, <time") && page.contains("&lt;b>watch this"));
-    assert_eq!((&twin["notes"][0]["who"], &twin["notes"][0]["text"]), (&"ada".into(), &"<b>watch this".into()));
+    assert!(
+        page.contains("<h2>Note</h2>") && page.contains("ada, <time") && page.contains("&lt;b&gt;watch this")
+    );
+    assert_eq!(
+        (&twin["notes"][0]["who"], &twin["notes"][0]["text"]),
+        (&"ada".into(), &"<b>watch this".into())
+    );
 }
