@@ -26,6 +26,7 @@ mod siblings;
 mod site;
 mod summary;
 mod theme;
+mod twin;
 mod verdicts;
 mod watched;
 
@@ -55,6 +56,7 @@ use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use twin::twin;
 use verdicts::Verdicts;
 
 /// Which runs a build looks at.
@@ -144,6 +146,13 @@ struct Fresh {
     written: Vec<String>,
 }
 
+/// What the pages of runs are made with.
+struct Making<'a> {
+    beside: Beside,
+    theme: &'a Theme,
+    clock: &'a Clock,
+}
+
 impl Report {
     /// Opens the report of a workspace with what earlier builds remember.
     pub fn open(workspace: &Path) -> Report {
@@ -215,11 +224,12 @@ impl Report {
             jobs.push(self.job(dir, fingerprint, failed_need));
         }
         let beside = self.compared(&mut jobs);
+        let making = Making { beside, theme: &theme, clock: &clock };
         let mut first_error = None;
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &making, &mut changed, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &making, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
@@ -261,15 +271,13 @@ impl Report {
     fn render_runs(
         &mut self,
         jobs: Vec<Job>,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
+        making: &Making,
         changed: &mut BTreeSet<String>,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, beside, theme, clock)).collect();
+            jobs.into_par_iter().map(|job| self.render_run(job, making)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -310,13 +318,8 @@ impl Report {
         })
     }
 
-    fn render_run(
-        &self,
-        job: Job,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
-    ) -> Result<Fresh, ReportError> {
+    fn render_run(&self, job: Job, making: &Making) -> Result<Fresh, ReportError> {
+        let Making { beside, theme, clock } = making;
         let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
@@ -503,22 +506,4 @@ fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {
     let bytes = serde_json::to_vec(summary)
         .map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
     Ok(replace(&path, &bytes, Durability::Rebuildable)?)
-}
-
-/// The page's struct as JSON, without the drawings: those are for eyes.
-fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
-    fn without_drawings(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                fields.remove("svg");
-                fields.remove("json");
-                fields.values_mut().for_each(without_drawings);
-            }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(page)?;
-    without_drawings(&mut value);
-    serde_json::to_vec(&value)
 }
