@@ -4,10 +4,10 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
-mod attached;
 mod beside;
 pub mod chart;
 mod clocks;
+mod compared;
 mod copying;
 mod experiment_page;
 pub mod export;
@@ -43,21 +43,28 @@ use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
 use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan};
+use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
 use beside::Beside;
 pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
 use index_page::{Experiments, Work};
-use model::Frame;
+use model::{ComparePage, Frame};
 use say::Clock;
-use site::{Site, experiment_folder, run_folder};
+use site::{Site, experiment_folder, run_data, run_folder, seeds_data};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
 use twin::twin;
 use verdicts::Verdicts;
+
+/// What pages of runs are made with.
+struct With<'a> {
+    theme: &'a Theme,
+    clock: &'a Clock,
+    beside: &'a Beside,
+}
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -146,13 +153,6 @@ struct Fresh {
     written: Vec<String>,
 }
 
-/// What the pages of runs are made with.
-struct Making<'a> {
-    beside: Beside,
-    theme: &'a Theme,
-    clock: &'a Clock,
-}
-
 impl Report {
     /// Opens the report of a workspace with what earlier builds remember.
     pub fn open(workspace: &Path) -> Report {
@@ -224,12 +224,12 @@ impl Report {
             jobs.push(self.job(dir, fingerprint, failed_need));
         }
         let beside = self.compared(&mut jobs);
-        let making = Making { beside, theme: &theme, clock: &clock };
         let mut first_error = None;
-        self.render_runs(jobs, &making, &mut changed, &mut built, &mut first_error);
+        let with = With { theme: &theme, clock: &clock, beside: &beside };
+        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &making, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
@@ -271,13 +271,13 @@ impl Report {
     fn render_runs(
         &mut self,
         jobs: Vec<Job>,
-        making: &Making,
+        with: &With,
         changed: &mut BTreeSet<String>,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, making)).collect();
+            jobs.into_par_iter().map(|job| self.render_run(job, with)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -318,8 +318,8 @@ impl Report {
         })
     }
 
-    fn render_run(&self, job: Job, making: &Making) -> Result<Fresh, ReportError> {
-        let Making { beside, theme, clock } = making;
+    fn render_run(&self, job: Job, with: &With) -> Result<Fresh, ReportError> {
+        let With { theme, clock, beside } = with;
         let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
@@ -333,7 +333,34 @@ impl Report {
         let title = format!("{} · {}", summary.label, summary.experiment);
         let frame = self.frame(theme, title, "../../../", "runs", is_open, clock);
         let page = run_page::page(&files, &summary, sibling, frame, clock);
-        let mut written = attached::publish(&self.site, &files, &folder, log_is_copied)?;
+        let mut written = Vec::new();
+        for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
+            let below = format!("{folder}/{name}");
+            if self.site.follow(&original, &below)? {
+                written.push(below);
+            }
+        }
+        if run_page::log::has_more(&files) && !log_is_copied {
+            for (name, bytes) in run_page::log::beside(&dir) {
+                let below = format!("{folder}/{name}");
+                if self.site.publish(&below, &bytes)? {
+                    written.push(below);
+                }
+            }
+        }
+        for sample in &files.samples {
+            let below = format!("{folder}/samples/{}.png", step_name(sample.step));
+            if let Ok(bytes) = read::bytes(&dir.sample_png(sample.step))
+                && self.site.publish(&below, &bytes)?
+            {
+                written.push(below);
+            }
+        }
+        // Before the page: whoever goes from it to others that show the run finds it there.
+        let below = run_data(&summary.experiment, &summary.run);
+        if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {
+            written.push(below);
+        }
         self.publish_page(theme, "run.html", &folder, &page, &mut written)?;
         remember(&self.site, &summary)?;
         let metrics = summary.is_active().then_some(files.metrics);
@@ -379,6 +406,10 @@ impl Report {
                 let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
+                let below = seeds_data(name);
+                if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
+                    written.push(below);
+                }
                 Ok(written)
             })
             .collect();
@@ -403,16 +434,14 @@ impl Report {
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
+            let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
             let mut scripts = std::mem::take(&mut self.scripts);
             let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(
-                &experiments,
-                &versions,
-                self.frame(theme, "Runs".into(), "../", "runs", open, clock),
-                clock,
-            );
+            let list = runs_page::page(&experiments, &versions, of_list, clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            let compare = ComparePage { frame: of_compare };
             self.scripts = scripts;
+            self.publish_files(theme, "compare.html", "compare", &compare, &mut built.written)?;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
         } else {
@@ -427,7 +456,7 @@ impl Report {
         Ok(())
     }
 
-    /// A page and its JSON twin beside it.
+    /// The page of a folder and its JSON twin beside it.
     fn publish_page<T: Serialize>(
         &self,
         theme: &Theme,
@@ -436,13 +465,26 @@ impl Report {
         page: &T,
         written: &mut Vec<String>,
     ) -> Result<(), ReportError> {
+        let stem = if folder.is_empty() { "index".to_owned() } else { format!("{folder}/index") };
+        self.publish_files(theme, template, &stem, page, written)
+    }
+
+    /// A page and its JSON twin, by their name without its ending.
+    fn publish_files<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        stem: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
         let html = theme.render(template, page)?;
-        let twin = twin(page).map_err(|error| ReportError::Twin { page: folder.to_owned(), error })?;
-        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let twin = twin(page).map_err(|error| ReportError::Twin { page: stem.to_owned(), error })?;
         // The twin first: whoever is told of the page finds both.
-        for (name, bytes) in [("index.json", twin.as_slice()), ("index.html", html.as_bytes())] {
-            if self.site.publish(&below(name), bytes)? {
-                written.push(below(name));
+        for (ending, bytes) in [("json", twin.as_slice()), ("html", html.as_bytes())] {
+            let below = format!("{stem}.{ending}");
+            if self.site.publish(&below, bytes)? {
+                written.push(below);
             }
         }
         Ok(())
