@@ -9,13 +9,17 @@ pub mod chart;
 mod clocks;
 mod compared;
 mod copying;
+mod energy;
 mod experiment_page;
 pub mod export;
 mod files;
 mod index_page;
+mod lanes;
 mod lead;
 pub mod model;
+mod models_page;
 mod morning;
+mod pipelines_page;
 mod rows;
 mod run_page;
 mod runs_data;
@@ -24,11 +28,14 @@ pub mod say;
 mod seeds;
 mod siblings;
 mod site;
+mod stock;
 mod summary;
+mod system_page;
 mod theme;
 mod twin;
 mod verdicts;
 mod watched;
+mod workspace_pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -58,6 +65,7 @@ use theme::Theme;
 pub use theme::ThemeError;
 use twin::twin;
 use verdicts::Verdicts;
+use workspace_pages::WorkspacePages;
 
 /// What pages of runs are made with.
 struct With<'a> {
@@ -123,6 +131,7 @@ pub struct Report {
     scripts: runs_data::Scripts,
     weighed: Weighed,
     verdicts: Verdicts,
+    pages: WorkspacePages,
 }
 
 /// For so long the list of all runs may lag behind a live run's rows.
@@ -169,7 +178,7 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        let (listed, list_is_stale, scripts, weighed, verdicts, pages) = Default::default();
         Report {
             site,
             workspace,
@@ -181,6 +190,7 @@ impl Report {
             scripts,
             weighed,
             verdicts,
+            pages,
         }
     }
 
@@ -189,8 +199,20 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
-        Report { site, workspace, host, runs, shared, listed, list_is_stale, scripts, weighed, verdicts }
+        let (shared, listed, list_is_stale, scripts, weighed, verdicts, pages) = Default::default();
+        Report {
+            site,
+            workspace,
+            host,
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+            pages,
+        }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -231,6 +253,7 @@ impl Report {
         let jobs = self.misjudged();
         self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
+        self.render_workspace(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }

@@ -187,6 +187,7 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         Size::TwoThirds => "w8",
         Size::Half => "w6",
         Size::Third | Size::Spark => "w4",
+        Size::Strip => "w12",
     };
     let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Some(Figure { id, title, note, width, legend, drawing: chart::draw(&chart) })

@@ -9,9 +9,11 @@ use super::chart::data::reduced;
 use super::chart::series::{Mean, in_order, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
+use super::energy;
 use super::files::RunFiles;
 use super::run_page::telemetry;
 use super::siblings;
+use super::stock::Stock;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
@@ -100,6 +102,9 @@ pub struct RunSummary {
     /// What it took over all attempts, where that was measured.
     #[serde(default)]
     pub energy_joules: Option<f64>,
+    /// Its models, and what it takes of others.
+    #[serde(default)]
+    pub stock: Stock,
 }
 
 /// The values that a moving average was made of, in reduced form.
@@ -138,6 +143,9 @@ pub struct AttemptSpan {
     /// Step of the checkpoint it went on from.
     #[serde(default)]
     pub checkpoint: Option<u64>,
+    /// What the run took during it, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// Why a run ended badly and what a person can do.
@@ -218,6 +226,7 @@ impl RunSummary {
             failure: failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
+            stock: Stock::default(),
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
             clocks: Clocks::of(files),
@@ -232,6 +241,12 @@ impl RunSummary {
                 .join(","),
         }
         .with_curves(files)
+        .with_stock(files)
+    }
+
+    fn with_stock(mut self, files: &RunFiles) -> RunSummary {
+        self.stock = Stock::of(files, self.best.map(|best| best.step));
+        self
     }
 
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
@@ -411,6 +426,7 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                         device,
                         failed: false,
                         checkpoint: start.checkpoint,
+                        energy_joules: None,
                     },
                 ));
             }
@@ -424,7 +440,9 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
             }
         }
     }
-    spans.into_iter().map(|(_, span)| span).collect()
+    let mut spans: Vec<AttemptSpan> = spans.into_iter().map(|(_, span)| span).collect();
+    energy::share_out(&mut spans, &files.telemetry);
+    spans
 }
 
 fn failure(files: &RunFiles) -> Option<Failure> {

@@ -2,7 +2,7 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { compared, patch, prepareCompare, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { compared, patch, prepareCompare, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
@@ -14,7 +14,9 @@
     prepareFigures(root);
     grow(root);
     prepareLegends(root);
+    prepareModels(root);
     drawAll(root);
+    followNights(root);
     prepareLog(root);
     prepareSamples(root);
     prepareCopies(root);
@@ -197,7 +199,7 @@
     const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
     const start = () => {
       const growing = { look: async () => rows()?.look(), pause: () => rows()?.pause() ?? PAUSE };
-      stops = stops || [followFile("index.json", refresh), growing, compared].map((file) => keepLooking(file, onEnd));
+      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing, compared].map((file) => keepLooking(file, onEnd));
     };
     const stop = () => {
       for (const end of stops || []) end();

@@ -17,6 +17,7 @@ mod run_page;
 mod storm;
 mod tables;
 mod tabs;
+mod workspace_pages;
 
 use std::process::Command;
 
