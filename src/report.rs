@@ -32,6 +32,7 @@ mod stock;
 mod summary;
 mod system_page;
 mod theme;
+mod twin;
 mod verdicts;
 mod watched;
 mod workspace_pages;
@@ -62,6 +63,7 @@ use site::{Site, experiment_folder, run_data, run_folder, seeds_data};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use twin::twin;
 use verdicts::Verdicts;
 use workspace_pages::WorkspacePages;
 
@@ -569,22 +571,4 @@ fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {
     let bytes = serde_json::to_vec(summary)
         .map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
     Ok(replace(&path, &bytes, Durability::Rebuildable)?)
-}
-
-/// The page's struct as JSON, without the drawings: those are for eyes.
-fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
-    fn without_drawings(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                fields.remove("svg");
-                fields.remove("json");
-                fields.values_mut().for_each(without_drawings);
-            }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(page)?;
-    without_drawings(&mut value);
-    serde_json::to_vec(&value)
 }

@@ -100,7 +100,7 @@ fn a_run_page_shows_what_a_person_asks_for() {
         "cosine, warm-up 12",
         "ROMEO:",
         "train.batch_size",
-        "default 32",
+        ">32</td>",
         "line 12",
         "NVIDIA H100",
         "2.11.0+cu130",
