@@ -17,9 +17,12 @@ mod lanes;
 mod lead;
 pub mod model;
 mod models_page;
+mod morning;
 mod pipelines_page;
 mod rows;
 mod run_page;
+mod runs_data;
+mod runs_page;
 pub mod say;
 mod seeds;
 mod siblings;
@@ -28,6 +31,7 @@ mod stock;
 mod summary;
 mod system_page;
 mod theme;
+mod verdicts;
 mod watched;
 mod workspace_pages;
 
@@ -57,6 +61,7 @@ use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use verdicts::Verdicts;
 use workspace_pages::WorkspacePages;
 
 /// Which runs a build looks at.
@@ -113,7 +118,9 @@ pub struct Report {
     /// there are runs, so a live run does not make it again for each of its rows.
     listed: Option<Instant>,
     list_is_stale: bool,
+    scripts: runs_data::Scripts,
     weighed: Weighed,
+    verdicts: Verdicts,
     pages: WorkspacePages,
 }
 
@@ -161,8 +168,20 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, weighed, pages) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed, pages }
+        let (listed, list_is_stale, scripts, weighed, verdicts, pages) = Default::default();
+        Report {
+            site,
+            workspace,
+            host: scan::host(),
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+            pages,
+        }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -170,8 +189,20 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, weighed, pages) = Default::default();
-        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed, pages }
+        let (shared, listed, list_is_stale, scripts, weighed, verdicts, pages) = Default::default();
+        Report {
+            site,
+            workspace,
+            host,
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+            pages,
+        }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -401,14 +432,28 @@ impl Report {
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
         let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
-        let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
+        let index = index_page::page(
+            &experiments,
+            work.as_ref(),
+            &self.verdicts,
+            frame("Morning", "", "morning"),
+            clock,
+        );
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
-            let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+            let mut scripts = std::mem::take(&mut self.scripts);
+            let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
+            let list = runs_page::page(
+                &experiments,
+                &versions,
+                self.frame(theme, "Runs".into(), "../", "runs", open, clock),
+                clock,
+            );
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            self.scripts = scripts;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
         } else {

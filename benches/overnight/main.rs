@@ -10,12 +10,13 @@ mod night;
 mod pages;
 mod report;
 mod runner;
+mod scalars;
 mod training;
 mod workspace;
 
 use std::time::{Duration, Instant};
 
-const PARTS: [&str; 5] = ["report", "pages", "runner", "night", "training"];
+const PARTS: [&str; 6] = ["scalars", "report", "pages", "runner", "night", "training"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +32,10 @@ fn main() -> anyhow::Result<()> {
     let all = !PARTS.iter().any(|part| is_named(part));
 
     println!("{}", machine());
+    if all || is_named("scalars") {
+        let scalars = scalars::made(runs, rows)?;
+        report::measure(&scalars.workspace)?;
+    }
     if all || is_named("report") || is_named("pages") {
         let workspace = workspace::generated(runs, rows)?;
         if all || is_named("report") {

@@ -43,7 +43,10 @@ pub fn measure(workspace: &Workspace) -> anyhow::Result<()> {
     ] {
         match lighthouse(&format!("http://{}{path}", served.address)) {
             Ok(score) => println!("{:<58} {score:.0} of 100", format!("Lighthouse's performance, {name}")),
-            Err(reason) => return Ok(println!("skipped: Lighthouse's performance: {reason:#}")),
+            Err(reason) => {
+                println!("skipped: Lighthouse's performance: {reason:#}");
+                break;
+            }
         }
     }
     Ok(())

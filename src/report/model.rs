@@ -10,9 +10,13 @@ use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
+mod listed;
+mod news;
 mod of_run;
 mod together;
 
+pub use listed::{Elsewhere, RunsPage};
+pub use news::{LeadRow, News, NewsRow};
 pub use of_run::{
     AnalyticsRow, CheckpointRow, CheckpointsBlock, LayerRow, LogBlock, ModelBlock, NoteRow, SettingRow,
     SiblingBlock, TensorRow,
@@ -116,6 +120,7 @@ pub struct FailureRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub state: State,
     /// What kind of failure it is, where the message does not begin with it.
@@ -134,6 +139,7 @@ pub struct NextRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub state: State,
     /// Steps done and planned while it runs.
@@ -157,6 +163,7 @@ pub struct AlertRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub when: Moment,
     /// Unix seconds.
@@ -175,6 +182,7 @@ pub struct BudgetRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub budget: String,
     pub met: bool,
@@ -186,15 +194,24 @@ pub struct BudgetRow {
 pub struct IndexPage {
     pub frame: Frame,
     pub headline: String,
+    /// The part of it that asks for somebody.
+    pub need: String,
     /// When the batch began and how it went.
     pub batch: String,
     pub facts: Vec<Fact>,
+    /// What is to be said of the batch itself.
     pub say: Vec<String>,
+    pub leads: Vec<LeadRow>,
+    pub news: News,
+    /// Whether the runs shown are of more than one experiment, so that their names need its name.
+    pub has_several: bool,
     pub night: Option<Figure>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
     pub boards: Vec<Board>,
+    /// Runs of the newest batch that need somebody, and the others that do.
     pub failures: Vec<FailureRow>,
+    pub older_failures: Vec<FailureRow>,
     /// Since the newest batch began, newest first.
     pub alerts: Vec<AlertRow>,
     /// Budgets that runs of the newest batch have missed.
@@ -243,14 +260,6 @@ pub struct ExperimentRow {
     pub best_href: String,
     pub latest: Moment,
     pub latest_sort: f64,
-}
-
-/// `runs/index.html`.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunsPage {
-    pub frame: Frame,
-    pub columns: Vec<Column>,
-    pub rows: Vec<RunRow>,
 }
 
 /// `experiments/<experiment>/index.html`.

@@ -12,7 +12,7 @@ mod samples;
 pub mod settings;
 mod splits;
 mod stages;
-pub(super) mod telemetry;
+pub mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
 use super::chart::number::{count, measured};

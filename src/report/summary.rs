@@ -11,6 +11,7 @@ use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::energy;
 use super::files::RunFiles;
+use super::run_page::telemetry;
 use super::siblings;
 use super::stock::Stock;
 use crate::curves::{self, Extent, Said, of_run};
@@ -92,6 +93,15 @@ pub struct RunSummary {
     /// The header of `metrics.csv`.
     #[serde(default)]
     pub header: String,
+    /// The run's own note and those that were added.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Every setting by its dotted path.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Value>,
+    /// What it took over all attempts, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
     /// Its models, and what it takes of others.
     #[serde(default)]
     pub stock: Stock,
@@ -130,6 +140,9 @@ pub struct AttemptSpan {
     pub batch: Option<String>,
     pub device: String,
     pub failed: bool,
+    /// Step of the checkpoint it went on from.
+    #[serde(default)]
+    pub checkpoint: Option<u64>,
     /// What the run took during it, where that was measured.
     #[serde(default)]
     pub energy_joules: Option<f64>,
@@ -181,7 +194,11 @@ impl RunSummary {
             label: label(files.dir(), record),
             number: record.map_or(0, |record| (record.number % 0x8000) as u16),
             description: record.map_or_else(String::new, |record| record.description.clone()),
-            tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
+            tags: files.tags(),
+            notes: files.notes(),
+            settings: record
+                .map_or_else(BTreeMap::new, |record| identity::flat(&record.settings).into_iter().collect()),
+            energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
             state: state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
@@ -408,6 +425,7 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                         batch,
                         device,
                         failed: false,
+                        checkpoint: start.checkpoint,
                         energy_joules: None,
                     },
                 ));

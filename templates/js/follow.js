@@ -2,7 +2,7 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { patch, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { patch, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
@@ -19,6 +19,8 @@
     prepareLog(root);
     prepareSamples(root);
     prepareCopies(root);
+    prepareMorning(root);
+    prepareRuns(root);
   };
 
   let original = null; // the page as the server last gave it, as text
