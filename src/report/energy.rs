@@ -62,7 +62,15 @@ mod tests {
 
     fn attempt(start: f64) -> AttemptSpan {
         let (end, batch, energy_joules) = (None, None, None);
-        AttemptSpan { start, end, batch, device: "CPU".into(), failed: false, energy_joules }
+        AttemptSpan {
+            start,
+            end,
+            batch,
+            device: "CPU".into(),
+            failed: false,
+            energy_joules,
+            checkpoint: None,
+        }
     }
 
     #[test]

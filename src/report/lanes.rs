@@ -58,6 +58,7 @@ mod tests {
             device: device.into(),
             failed: start == 15.0,
             energy_joules: None,
+            checkpoint: None,
         };
         run.attempts = spans.map(span).to_vec();
         let attempts = run.attempts.iter().map(|attempt| (&run, attempt)).collect();

@@ -9,7 +9,15 @@ fn table(text: &str) -> Metrics {
 }
 
 fn attempt(start: f64, end: Option<f64>, energy_joules: Option<f64>) -> AttemptSpan {
-    AttemptSpan { start, end, batch: Some("b1".into()), device: "GPU 0".into(), failed: false, energy_joules }
+    AttemptSpan {
+        start,
+        end,
+        batch: Some("b1".into()),
+        device: "GPU 0".into(),
+        failed: false,
+        energy_joules,
+        checkpoint: None,
+    }
 }
 
 #[test]
