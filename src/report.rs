@@ -7,6 +7,7 @@
 mod beside;
 pub mod chart;
 mod clocks;
+mod compared;
 mod copying;
 mod energy;
 mod experiment_page;
@@ -55,14 +56,21 @@ pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
 use index_page::{Experiments, Work};
-use model::Frame;
+use model::{ComparePage, Frame};
 use say::Clock;
-use site::{Site, experiment_folder, run_folder};
+use site::{Site, experiment_folder, run_data, run_folder, seeds_data};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
 use verdicts::Verdicts;
 use workspace_pages::WorkspacePages;
+
+/// What pages of runs are made with.
+struct With<'a> {
+    theme: &'a Theme,
+    clock: &'a Clock,
+    beside: &'a Beside,
+}
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -237,10 +245,11 @@ impl Report {
         }
         let beside = self.compared(&mut jobs);
         let mut first_error = None;
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        let with = With { theme: &theme, clock: &clock, beside: &beside };
+        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         self.render_workspace(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
@@ -283,15 +292,13 @@ impl Report {
     fn render_runs(
         &mut self,
         jobs: Vec<Job>,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
+        with: &With,
         changed: &mut BTreeSet<String>,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, beside, theme, clock)).collect();
+            jobs.into_par_iter().map(|job| self.render_run(job, with)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -332,13 +339,8 @@ impl Report {
         })
     }
 
-    fn render_run(
-        &self,
-        job: Job,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
-    ) -> Result<Fresh, ReportError> {
+    fn render_run(&self, job: Job, with: &With) -> Result<Fresh, ReportError> {
+        let With { theme, clock, beside } = with;
         let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
@@ -374,6 +376,11 @@ impl Report {
             {
                 written.push(below);
             }
+        }
+        // Before the page: whoever goes from it to others that show the run finds it there.
+        let below = run_data(&summary.experiment, &summary.run);
+        if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {
+            written.push(below);
         }
         self.publish_page(theme, "run.html", &folder, &page, &mut written)?;
         remember(&self.site, &summary)?;
@@ -420,6 +427,10 @@ impl Report {
                 let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
+                let below = seeds_data(name);
+                if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
+                    written.push(below);
+                }
                 Ok(written)
             })
             .collect();
@@ -444,16 +455,14 @@ impl Report {
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
+            let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
             let mut scripts = std::mem::take(&mut self.scripts);
             let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(
-                &experiments,
-                &versions,
-                self.frame(theme, "Runs".into(), "../", "runs", open, clock),
-                clock,
-            );
+            let list = runs_page::page(&experiments, &versions, of_list, clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            let compare = ComparePage { frame: of_compare };
             self.scripts = scripts;
+            self.publish_files(theme, "compare.html", "compare", &compare, &mut built.written)?;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
         } else {

@@ -34,7 +34,7 @@ impl Clocks {
     }
 
     /// The same with no more knots than these and no more digits than are seen.
-    fn of_knots(&self, most: usize) -> Clocks {
+    pub fn of_knots(&self, most: usize) -> Clocks {
         let names: Vec<&String> = self.0.keys().collect();
         // The step comes first: the others are read over it.
         let (first, others): (Vec<&String>, Vec<&String>) =

@@ -16,11 +16,11 @@ impl Report {
         written: &mut Vec<String>,
     ) -> Result<(), ReportError> {
         let stem = if folder.is_empty() { "index".to_owned() } else { format!("{folder}/index") };
-        self.publish_at(theme, template, &stem, page, written)
+        self.publish_files(theme, template, &stem, page, written)
     }
 
     /// A page and its JSON twin, under this name but for its end.
-    pub(super) fn publish_at<T: Serialize>(
+    pub(super) fn publish_files<T: Serialize>(
         &self,
         theme: &Theme,
         template: &str,

@@ -20,6 +20,13 @@ pub fn experiment_href(root: &str, experiment: &str) -> String {
     format!("{root}{}/index.html", address_of(&experiment_folder(experiment)))
 }
 
+/// The page that compares a run with others. What stands behind the hash is decoded once as words of an
+/// address, and then as names.
+pub fn compare_href(root: &str, summary: &RunSummary) -> String {
+    let run = format!("{}/{}", address(&summary.experiment), address(&summary.run));
+    format!("{root}compare.html#runs={}", run.replace('%', "%25"))
+}
+
 /// Unique on a page, whatever the names.
 pub fn row_id(kind: &str, summary: &RunSummary) -> String {
     format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))

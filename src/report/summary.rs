@@ -171,7 +171,7 @@ const COLUMNS: u32 = 300;
 /// The same for the values behind an average.
 const BEHIND: u32 = 200;
 /// Metrics whose curves an experiment's page draws, beside the one that counts.
-const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
+pub const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
 
 impl RunSummary {
     pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {

@@ -48,6 +48,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("pipelines.html", include_str!("../../templates/pipelines.html")),
     ("system.html", include_str!("../../templates/system.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
+    ("compare.html", include_str!("../../templates/compare.html")),
     ("export.html", include_str!("../../templates/export.html")),
     ("run.html", include_str!("../../templates/run.html")),
 ];
@@ -79,6 +80,9 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("morning.js", include_str!("../../templates/js/morning.js")),
     ("find.js", include_str!("../../templates/js/find.js")),
     ("runs.js", include_str!("../../templates/js/runs.js")),
+    ("ticks.js", include_str!("../../templates/js/ticks.js")),
+    ("beside.js", include_str!("../../templates/js/beside.js")),
+    ("compare.js", include_str!("../../templates/js/compare.js")),
     ("follow.js", include_str!("../../templates/js/follow.js")),
 ];
 

@@ -114,7 +114,7 @@ impl Report {
             let with_models = all.iter().filter(|run| !run.stock.checkpoints.is_empty());
             if self.is_new(pages, theme, "models", with_models.map(shown)) {
                 let page = models_page::page(&all, frame("Models", "", "models"), clock);
-                self.publish_at(theme, "models.html", "models", &page, written)?;
+                self.publish_files(theme, "models.html", "models", &page, written)?;
             }
             let are_there = pipelines_page::are_there(all.iter().copied());
             let flowing = all.iter().filter(|_| are_there).map(|run| {
@@ -122,7 +122,7 @@ impl Report {
             });
             if self.is_new(pages, theme, "pipelines", flowing) {
                 let page = pipelines_page::page(&all, frame("Pipelines", "", "pipelines"));
-                self.publish_at(theme, "pipelines.html", "pipelines", &page, written)?;
+                self.publish_files(theme, "pipelines.html", "pipelines", &page, written)?;
             }
             // One file for all pages shows or hides the entry of the navigation: pages that are made long
             // since follow it too.
@@ -181,13 +181,13 @@ impl Report {
                 frame,
                 clock,
             );
-            self.publish_at(theme, "system.html", &stem, &page, written)?;
+            self.publish_files(theme, "system.html", &stem, &page, written)?;
         }
         if batches.is_empty() && self.is_new(pages, theme, "system", [told(&pages.disk.clone())].into_iter())
         {
             let frame = self.frame(theme, "System".to_owned(), "", "system", false, clock);
             let page = system_page::page(all, None, Vec::new(), pages.disk.as_ref(), frame, clock);
-            self.publish_at(theme, "system.html", "system", &page, written)?;
+            self.publish_files(theme, "system.html", "system", &page, written)?;
         }
         Ok(())
     }

@@ -2,12 +2,13 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { patch, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { compared, patch, prepareCompare, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
   const prepare = (root) => {
+    prepareCompare(root);
     prepareTables(root);
     prepareTools(root);
     prepareFigures(root);
@@ -37,6 +38,12 @@
     document.title = next.title;
     showCursor();
     showSample();
+  };
+
+  /// The page again from what the server last gave, where what the script adds has changed.
+  const redraw = () => {
+    apply(original);
+    drawAll();
   };
 
   const connection = document.getElementById("connection");
@@ -123,6 +130,7 @@
     // A connection that is gone is the stream's to tell.
     if (isTold(own().replace(/index\.html$/, "metrics.csv"))) rows()?.look().catch(() => {});
     if (isTold(own())) refresh();
+    compared.told(isTold);
   };
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
@@ -191,7 +199,7 @@
     const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
     const start = () => {
       const growing = { look: async () => rows()?.look(), pause: () => rows()?.pause() ?? PAUSE };
-      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing].map((file) => keepLooking(file, onEnd));
+      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing, compared].map((file) => keepLooking(file, onEnd));
     };
     const stop = () => {
       for (const end of stops || []) end();
@@ -217,6 +225,7 @@
     if (!document.hidden) start();
   };
 
+  Object.assign(overnight, { redraw });
   // The page as it came, before anything here changes it.
   original = document.documentElement.outerHTML;
   prepare(main());

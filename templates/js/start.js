@@ -9,7 +9,7 @@ window.overnight = window.overnight || {};
 
   /// An element with attributes and children; the document is the live one unless `root` is of another.
   const make = (name, attributes = {}, ...children) => {
-    const element = ["svg", "g", "path", "line", "circle", "text", "rect"].includes(name)
+    const element = ["svg", "g", "path", "line", "circle", "text", "rect", "title", "desc"].includes(name)
       ? document.createElementNS(SVG, name)
       : document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) {

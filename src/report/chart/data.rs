@@ -236,7 +236,8 @@ pub fn reduced(values: &[Point], columns: u32, form: Form) -> (Vec<Point>, Vec<M
     (thinned(values, columns), means, rows)
 }
 
-fn in_turn(mean: &Mean) -> [Number; 3] {
+/// A mean as scripts read it: where it ends, its value, its rows.
+pub fn in_turn(mean: &Mean) -> [Number; 3] {
     [Number(brief(mean.x, 9)), Number(brief(mean.mean, 6)), Number(f64::from(mean.rows))]
 }
 
