@@ -20,7 +20,6 @@ pub mod model;
 mod models_page;
 mod morning;
 mod pipelines_page;
-mod publish;
 mod rows;
 mod run_page;
 mod runs_data;
@@ -44,6 +43,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
@@ -477,6 +477,40 @@ impl Report {
         Ok(())
     }
 
+    /// The page of a folder and its JSON twin beside it.
+    fn publish_page<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        folder: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
+        let stem = if folder.is_empty() { "index".to_owned() } else { format!("{folder}/index") };
+        self.publish_files(theme, template, &stem, page, written)
+    }
+
+    /// A page and its JSON twin, by their name without its ending.
+    fn publish_files<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        stem: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
+        let html = theme.render(template, page)?;
+        let twin = twin(page).map_err(|error| ReportError::Twin { page: stem.to_owned(), error })?;
+        // The twin first: whoever is told of the page finds both.
+        for (ending, bytes) in [("json", twin.as_slice()), ("html", html.as_bytes())] {
+            let below = format!("{stem}.{ending}");
+            if self.site.publish(&below, bytes)? {
+                written.push(below);
+            }
+        }
+        Ok(())
+    }
+
     fn frame(
         &self,
         theme: &Theme,
@@ -535,4 +569,22 @@ fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {
     let bytes = serde_json::to_vec(summary)
         .map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
     Ok(replace(&path, &bytes, Durability::Rebuildable)?)
+}
+
+/// The page's struct as JSON, without the drawings: those are for eyes.
+fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
+    fn without_drawings(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                fields.remove("svg");
+                fields.remove("json");
+                fields.values_mut().for_each(without_drawings);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(page)?;
+    without_drawings(&mut value);
+    serde_json::to_vec(&value)
 }

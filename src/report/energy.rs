@@ -68,8 +68,8 @@ mod tests {
             batch,
             device: "CPU".into(),
             failed: false,
-            energy_joules,
             checkpoint: None,
+            energy_joules,
         }
     }
 

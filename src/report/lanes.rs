@@ -57,6 +57,7 @@ mod tests {
             batch: None,
             device: device.into(),
             failed: start == 15.0,
+            checkpoint: None,
             energy_joules: None,
             checkpoint: None,
         };

@@ -15,8 +15,8 @@ fn attempt(start: f64, end: Option<f64>, energy_joules: Option<f64>) -> AttemptS
         batch: Some("b1".into()),
         device: "GPU 0".into(),
         failed: false,
-        energy_joules,
         checkpoint: None,
+        energy_joules,
     }
 }
 
