@@ -59,7 +59,6 @@ mod tests {
             failed: start == 15.0,
             checkpoint: None,
             energy_joules: None,
-            checkpoint: None,
         };
         run.attempts = spans.map(span).to_vec();
         let attempts = run.attempts.iter().map(|attempt| (&run, attempt)).collect();
