@@ -255,7 +255,8 @@ mod tests {
         assert_eq!(clocks.0["step"], [1.0, 2.0, 4.0]);
         assert_eq!(clocks.0["time"], [10.0, 40.0, 60.0]);
         for few in ["", "step,time\n", "step,time\n1,10\n"] {
-            assert!(read(&table(few), &Metrics::default(), None).is_empty());
+            let none = read(&table(few), &Metrics::default(), None);
+            assert!(none.is_empty() && none.of_knots(6).is_empty());
         }
     }
 }
