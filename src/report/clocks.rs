@@ -35,6 +35,9 @@ impl Clocks {
 
     /// The same with no more knots than these and no more digits than are seen.
     pub fn of_knots(&self, most: usize) -> Clocks {
+        if self.is_empty() {
+            return Clocks::default();
+        }
         let names: Vec<&String> = self.0.keys().collect();
         // The step comes first: the others are read over it.
         let (first, others): (Vec<&String>, Vec<&String>) =
