@@ -24,7 +24,7 @@ const POINTS: usize = 40_000;
 /// The same for the values behind averages, which only the script draws.
 const BEHIND: usize = 12_000;
 /// Lines that a chart draws, the best ones; a table lists every run.
-const LINES: usize = 300;
+pub const LINES: usize = 300;
 /// Lines that have a legend; of more, the table shows each run's color.
 const LEGEND: usize = 16;
 

@@ -7,7 +7,7 @@ use super::chart::night::{self, Night};
 use super::chart::number::measured;
 use super::chart::{Size, meeting};
 use super::clocks;
-use super::experiment_page::{self, comparison, waiting};
+use super::experiment_page::{self, LINES, comparison, waiting};
 use super::lanes;
 use super::model::*;
 use super::morning;
@@ -85,7 +85,7 @@ pub fn page(
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
         facts: facts(&of_batch, news.resumed, work, clock),
         say: sentences(work),
-        leads: leads(&by_time, work, verdicts),
+        leads: leads(&by_time, work, verdicts, clock),
         news,
         has_several: experiments.len() > 1,
         night: work.and_then(|work| night_figure(&all, work, clock)),
@@ -93,7 +93,7 @@ pub fn page(
             boards
                 .iter()
                 .filter_map(|board| experiments.get(board.experiment.as_str()))
-                .flatten()
+                .flat_map(|runs| rows::ranked(runs.iter().copied()).into_iter().take(LINES))
                 .map(|run| (run.key(), &run.clocks)),
         ),
         boards,
@@ -230,13 +230,13 @@ fn facts(runs: &[&RunSummary], resumed: usize, work: Option<&Work>, clock: &Cloc
     let mut facts: Vec<Fact> = shown
         .map(|(name, class)| Fact {
             name: (*name).into(),
-            value: count(name).to_string(),
+            value: crate::say::count(count(name) as u64),
             unit: String::new(),
             class,
         })
         .collect();
     if resumed > 0 {
-        let value = resumed.to_string();
+        let value = crate::say::count(resumed as u64);
         facts.push(Fact { name: "resumed".into(), value, unit: String::new(), class: "" });
     }
     let end = work.filter(|work| work.is_running).and_then(|work| work.queue.as_ref()?.end);
@@ -275,11 +275,19 @@ fn sentences(work: Option<&Work>) -> Vec<String> {
 }
 
 /// Who leads each experiment now, and whether that is decided.
-fn leads(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>, verdicts: &Verdicts) -> Vec<LeadRow> {
+fn leads(
+    experiments: &[(&str, &[&RunSummary])],
+    work: Option<&Work>,
+    verdicts: &Verdicts,
+    clock: &Clock,
+) -> Vec<LeadRow> {
     let lead = |(name, runs): &(&str, &[&RunSummary])| {
-        let latest = latest(runs);
+        let is_active = runs.iter().any(|run| run.is_active());
+        let latest = if is_active { clock.now } else { latest(runs) };
         Some(LeadRow {
-            text: format!("{name}: {}", verdicts.of(name, runs)?),
+            experiment: (*name).to_owned(),
+            href: rows::experiment_href("", name),
+            text: verdicts.of(name, runs)?,
             latest,
             is_of_batch: work.is_none_or(|work| latest >= work.batch.start),
         })

@@ -253,6 +253,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_run_at_work_has_an_end_and_only_a_waiting_one_a_start() {
+        let clock = Clock::ahead_of_utc(0, 1000.0);
+        let known = WaitingRun {
+            experiment: "x".into(),
+            run: "y".into(),
+            reason: "for a free slot".into(),
+            start: Some(1600.0),
+            end: None,
+        };
+        let when = |class: &str, known: Option<&WaitingRun>| {
+            let mut run = super::super::summary::sample("x", "y");
+            run.state.class = class.into();
+            run.remaining_seconds = Some(600.0);
+            next(&run, known, "", &clock).unwrap().when
+        };
+        assert_eq!(when("running", None), "ends 00:26");
+        assert_eq!(when("waiting", Some(&known)), "about 00:26");
+        // It hangs: what it said of its end is void.
+        assert_eq!(when("held", None), "");
+        assert_eq!(when("held", Some(&known)), "");
+    }
+
+    #[test]
     fn rates_have_three_digits() {
         assert_eq!([412_110.4, 37.26, 0.0, 9_999.0].map(rounded), [412_000.0, 37.3, 0.0, 10_000.0]);
         assert!(rounded(f64::NAN).is_nan());

@@ -487,6 +487,17 @@ fn last_words(files: &RunFiles) -> String {
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
+/// A run that nobody has started, for tests.
+#[cfg(test)]
+pub fn sample(experiment: &str, run: &str) -> RunSummary {
+    use crate::run_dir::scan::sample_record;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(folder.path().join(experiment).join(run));
+    std::fs::create_dir_all(dir.path()).unwrap();
+    std::fs::write(dir.run_json(), serde_json::to_vec(&sample_record(experiment, run)).unwrap()).unwrap();
+    RunSummary::of(&RunFiles::read(&dir, "host", 1000.0, Default::default()), "fingerprint".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -112,7 +112,7 @@ impl Report {
                 serde_json::to_vec(&told).unwrap_or_default()
             };
             let with_models = all.iter().filter(|run| !run.stock.checkpoints.is_empty());
-            if self.is_new(pages, theme, "models", with_models.map(|run| shown(run))) {
+            if self.is_new(pages, theme, "models", with_models.map(shown)) {
                 let page = models_page::page(&all, frame("Models", "", "models"), clock);
                 self.publish_files(theme, "models.html", "models", &page, written)?;
             }

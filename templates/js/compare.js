@@ -82,10 +82,10 @@
     if (column === base || !Number.isFinite(value) || !Number.isFinite(from)) return null;
     const by = value - from;
     const chance = noise(spreadOf(column, row.name), spreadOf(base, row.name));
-    if (!chance) return { by, text: `${signed(by)}, no noise known`, verdict: "unknown" };
+    if (!chance) return { by, text: signed(by), verdict: "no noise known" };
     const isSeed = column.run.group === base.run.group;
     const verdict = isSeed ? "only the seed differs" : Math.abs(by) <= chance.reach ? "within noise" : by * row.direction > 0 ? "better" : "worse";
-    return { by, text: `${signed(by)} ± ${measured(chance.deviation, 2)}, ${verdict}`, verdict };
+    return { by, text: `${signed(by)} ± ${measured(chance.deviation, 2)}`, verdict };
   };
 
   /// Rows of values, the one that decides first. Runs that have not come to the same step are compared at
@@ -117,12 +117,12 @@
     const { by, verdict } = difference(row, first, second);
     if (by === 0) return [`${first.name} and ${second.name} have the same ${row.name}: ${measured(row.value(first))}.`];
     const means = {
-      unknown: "Whether that is more than chance, nobody can tell: no other seeds of both have finished.",
+      "no noise known": "Whether that is more than chance, nobody can tell: no other seeds of both have finished.",
       "within noise": "That is within what seeds alone make of such a difference.",
       "only the seed differs": "Only the seed differs between these two.",
     };
     return [
-      `${first.name} leads with a ${row.name}, of ${measured(row.value(first))}, ahead of ${second.name} by ${measured(Math.abs(by), 2)}.`,
+      `${first.name} leads with ${measured(row.value(first))} (${row.name}), ahead of ${second.name} by ${measured(Math.abs(by), 2)}.`,
       means[verdict] ?? "That is more than what seeds alone make of such a difference.",
     ];
   };
@@ -166,7 +166,9 @@
   // ---- the table ------------------------------------------------------------------------------------
 
   const small = (text) => make("small", { class: "soft" }, text);
-  const line = (name, cells) => make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((parts) => make("td", {}, ...[parts].flat())));
+  /// A long name may be broken behind the signs that divide it.
+  const breakable = (name) => name.split(/(?<=[./_])/).flatMap((part) => [part, make("wbr")]);
+  const line = (name, cells) => make("tr", {}, make("th", { scope: "row" }, ...breakable(name)), ...cells.map((parts) => make("td", {}, ...[parts].flat())));
   const group = (title, rows, columns) => (rows.length ? [make("tbody", {}, make("tr", { class: "group" }, make("th", { scope: "rowgroup", colspan: columns.length + 1 }, make("span", {}, title))), ...rows)] : []);
   const differing = (columns, base, rowsOf) => {
     const paths = [...new Set(columns.flatMap(({ run }) => rowsOf(run).map(([path]) => path)))];
@@ -180,15 +182,15 @@
 
   const head = ({ key, run, name, class: color, page }, isSeveral) => make("th", { scope: "col" },
     make("span", { class: `swatch ${color}` }), make("a", { href: page, title: key }, name),
-    make("button", { type: "button", class: "more", "data-without": key, "aria-label": `without ${name}` }, "✕"),
-    ...(isSeveral ? [make("br"), run.experiment] : []), make("br"), make("span", { class: `st ${run.state.class}` }, run.state.word));
+    ...(isSeveral ? [make("br"), run.experiment] : []), make("br"), make("span", { class: `st ${run.state.class}` }, run.state.word),
+    make("button", { type: "button", class: "without", "data-without": key, "aria-label": `without ${name}` }, "✕"));
 
   const table = (columns, rows, base) => {
     const isSeveral = columns.some(({ run }) => run.experiment !== columns[0].run.experiment);
     const values = rows.map((row) => line(row.name, columns.map((column) => {
       const value = row.value(column);
       const told = difference(row, column, base);
-      return value === undefined ? "" : [make("b", {}, measured(value)), ...(told ? [make("br"), small(told.text)] : [])];
+      return value === undefined ? "" : [make("b", {}, measured(value)), ...(told ? [make("br"), small(told.text), make("br"), small(told.verdict)] : [])];
     })));
     const seeds = rows.find(({ name }) => columns.some((column) => spreadOf(column, name)));
     if (seeds) values.push(line(`${seeds.name}, mean of seeds`, columns.map((column) => {
@@ -201,7 +203,8 @@
       const [own, from] = [column.run.cost, base.run.cost];
       if (own[field] === null || (rate && own.rate_name !== rate)) return "";
       const part = column !== base && from[field] > 0 && (!rate || from.rate_name === rate) ? (own[field] / from[field] - 1) * 100 : null;
-      return [text(own), ...(part === null ? [] : [" ", small(`${part > 0 ? "+" : part < 0 ? "−" : ""}${Math.abs(part).toFixed(0)} %`)])];
+      const percent = Math.round(part);
+      return [text(own), ...(part === null ? [] : [" ", small(`${percent > 0 ? "+" : percent < 0 ? "−" : ""}${Math.abs(percent)} %`)])];
     })));
     const radio = (column) => make("input", { type: "radio", name: "base", value: column.key, checked: column === base, "aria-label": `differences to ${column.name}` });
     return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The runs side by side" },

@@ -47,13 +47,6 @@
     view.hidden = new Set(said.getAll("hide"));
   };
 
-  const writeWords = (said) => {
-    const text = said.toString();
-    if (!text && !location.hash.startsWith("#?")) return;
-    // An address without a hash would keep the old one's scroll; the path must not change from a file.
-    history.replaceState(history.state, "", text ? `#?${text}` : location.pathname + location.search);
-  };
-
   const writeAddress = () => {
     const said = words();
     for (const name of OURS) said.delete(name);

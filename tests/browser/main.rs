@@ -5,12 +5,15 @@
 mod access;
 mod charts;
 mod chrome;
+mod compare;
 mod files;
+mod finding;
 mod hands;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
 mod made_up;
+mod morning;
 mod place;
 mod plain;
 mod run_page;

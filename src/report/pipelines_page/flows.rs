@@ -115,6 +115,9 @@ fn lines_of(
     }
 }
 
+/// What a run takes of which experiments, and what it gives to which.
+type Part<'a> = BTreeSet<(bool, &'a str, Flow)>;
+
 /// Makes one box of runs of one experiment that take the same of the same and give the same to the same.
 fn folded<'a>(all: &[&'a RunSummary], lines: &[Line], nobody: Vec<(usize, String)>) -> Flows<'a> {
     let mut parts: BTreeMap<usize, BTreeSet<(bool, usize, Flow)>> = BTreeMap::new();
@@ -128,7 +131,7 @@ fn folded<'a>(all: &[&'a RunSummary], lines: &[Line], nobody: Vec<(usize, String
     // By experiment rather than by run: the runs on the other side may be folded as well.
     let side =
         |(is_taken, other, what): &(bool, usize, Flow)| (*is_taken, all[*other].experiment.as_str(), *what);
-    let mut groups: BTreeMap<(&str, BTreeSet<(bool, &str, Flow)>), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, Part), Vec<usize>> = BTreeMap::new();
     for (place, part) in &parts {
         let key = (all[*place].experiment.as_str(), part.iter().map(side).collect());
         groups.entry(key).or_default().push(*place);
