@@ -198,7 +198,15 @@ mod tests {
     }
 
     fn attempt(start: f64, end: f64, checkpoint: Option<u64>) -> AttemptSpan {
-        AttemptSpan { start, end: Some(end), batch: None, device: "CPU".into(), failed: false, checkpoint }
+        AttemptSpan {
+            start,
+            end: Some(end),
+            batch: None,
+            device: "CPU".into(),
+            failed: false,
+            checkpoint,
+            energy_joules: None,
+        }
     }
 
     #[test]

@@ -260,6 +260,7 @@ mod tests {
             run: "y".into(),
             reason: "for a free slot".into(),
             start: Some(1600.0),
+            passed: None,
             end: None,
         };
         let when = |class: &str, known: Option<&WaitingRun>| {
