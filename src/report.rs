@@ -4,6 +4,7 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
+mod attached;
 mod beside;
 pub mod chart;
 mod clocks;
@@ -50,7 +51,7 @@ use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
 use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
+use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan};
 
 use beside::Beside;
 pub use copying::Copying;
@@ -356,29 +357,7 @@ impl Report {
         let title = format!("{} · {}", summary.label, summary.experiment);
         let frame = self.frame(theme, title, "../../../", "runs", is_open, clock);
         let page = run_page::page(&files, &summary, sibling, frame, clock);
-        let mut written = Vec::new();
-        for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
-            let below = format!("{folder}/{name}");
-            if self.site.follow(&original, &below)? {
-                written.push(below);
-            }
-        }
-        if run_page::log::has_more(&files) && !log_is_copied {
-            for (name, bytes) in run_page::log::beside(&dir) {
-                let below = format!("{folder}/{name}");
-                if self.site.publish(&below, &bytes)? {
-                    written.push(below);
-                }
-            }
-        }
-        for sample in &files.samples {
-            let below = format!("{folder}/samples/{}.png", step_name(sample.step));
-            if let Ok(bytes) = read::bytes(&dir.sample_png(sample.step))
-                && self.site.publish(&below, &bytes)?
-            {
-                written.push(below);
-            }
-        }
+        let mut written = attached::publish(&self.site, &files, &folder, log_is_copied)?;
         // Before the page: whoever goes from it to others that show the run finds it there.
         let below = run_data(&summary.experiment, &summary.run);
         if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {

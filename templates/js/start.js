@@ -35,5 +35,10 @@ window.overnight = window.overnight || {};
     };
   };
 
-  Object.assign(overnight, { make, framed });
+  // Scripts that only some pages have come after the one of all pages; they name here what they add to a
+  // page: as the first, because charts are made there, or after the others.
+  const preparers = { first: [], last: [] };
+  const onPage = (prepare, when = "last") => preparers[when].push(prepare);
+
+  Object.assign(overnight, { make, framed, preparers, onPage });
 })();
