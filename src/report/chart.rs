@@ -29,6 +29,7 @@ use plotters::element::{PathElement, Pixel, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 pub use axis::Spread;
@@ -151,7 +152,7 @@ impl Size {
 /// A series put in order, with the line that stands for it.
 struct Prepared<'a> {
     series: &'a Series,
-    values: Vec<Point>,
+    values: Cow<'a, [Point]>,
     smoothed: Option<Vec<Point>>,
 }
 
@@ -173,7 +174,7 @@ pub struct Drawing {
 pub fn draw(chart: &Chart) -> Drawing {
     let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
     let edges: Vec<Vec<Point>> = chart.bands.iter().flat_map(|band| [band.lower(), band.upper()]).collect();
-    let values = prepared.iter().map(|series| series.values.as_slice());
+    let values = prepared.iter().map(|series| &*series.values);
     let values: Vec<&[Point]> = values.chain(edges.iter().map(Vec::as_slice)).collect();
     let (width_px, height_px) = chart.size.plot_px();
     let (left, right) = match chart.x.range {
@@ -299,8 +300,8 @@ fn draw_series(area: &Area, one: &Prepared, x: &Scale, y: &Scale, width_px: f64)
         Weight::Plain => Role::Line,
         Weight::Lead => Role::Lead,
     };
-    let raw = one.smoothed.as_ref().map(|_| (&one.values, Role::Faint));
-    let line = (one.smoothed.as_ref().unwrap_or(&one.values), weight);
+    let raw = one.smoothed.as_ref().map(|_| (&*one.values, Role::Faint));
+    let line = (one.smoothed.as_deref().unwrap_or(&one.values), weight);
     for (values, role) in raw.into_iter().chain([line]) {
         for segment in series::split(values).segments {
             match series::reaching(segment, x.low(), x.high()) {

@@ -258,12 +258,31 @@ pub fn brief(value: f64, digits: i32) -> f64 {
     if value == 0.0 || !value.is_finite() || value.fract() == 0.0 && value.abs() < 1e9 {
         return value;
     }
-    let power = digits - 1 - value.abs().log10().floor() as i32;
+    let power = digits - 1 - decimal_exponent(value.abs());
     match power {
         // Powers of ten up to here are exact, so the quotient is the nearest number to the digits.
-        0..=22 => (value * 10f64.powi(power)).round() / 10f64.powi(power),
-        -22..0 => (value / 10f64.powi(-power)).round() * 10f64.powi(-power),
+        0..=22 => (value * POWERS[power as usize]).round() / POWERS[power as usize],
+        -22..0 => (value / POWERS[-power as usize]).round() * POWERS[-power as usize],
         _ => format!("{value:.*e}", digits.max(1) as usize - 1).parse().unwrap_or(value),
+    }
+}
+
+/// The powers of ten that floats hold exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// The whole part of the decimal logarithm; pages hold tens of thousands of numbers, so by a look at the
+/// binary exponent where that is enough.
+fn decimal_exponent(value: f64) -> i32 {
+    let binary = (value.to_bits() >> 52) as i32 - 1023;
+    // 1233 / 4096 is the decimal logarithm of two, a little too small: by one at the most in this range.
+    let low = (binary * 1233) >> 12;
+    match usize::try_from(low + 1).ok().and_then(|next| POWERS.get(next)) {
+        Some(&next) if value >= next => low + 1,
+        Some(_) => low,
+        None => value.log10().floor() as i32,
     }
 }
 
