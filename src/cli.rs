@@ -358,6 +358,9 @@ pub struct ExportArgs {
     /// The file to write, replaced whole; - is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// How it looks: default, contrast, paper, or a folder below themes/; by default what overnight.toml says.
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
     /// Also the host, paths as they are, and the changes that were not committed.
     #[arg(long)]
     pub with_environment: bool,

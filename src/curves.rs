@@ -18,6 +18,8 @@ mod made;
 #[cfg(test)]
 mod tests;
 
+pub use robust::{median, noise};
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};

@@ -236,7 +236,8 @@ pub fn submit(workspace: &Workspace, entries: &[Entry]) -> Result<(), QueueError
     for entry in entries.iter().filter(|entry| !entry.is_known) {
         // Only a hint, which costs a reading of the data where it is missing.
         let base = workspace.root().join(&entry.record.base);
-        let stamps = data_files::stamps(&entry.record.settings, &base).unwrap_or_default();
+        let stamps =
+            data_files::stamps(&entry.record.settings, &base, &data_files::unheard).unwrap_or_default();
         let environment = Environment { data: entry.data.clone(), stamps, ..environment.clone() };
         create(entry, &environment)?;
     }

@@ -4,6 +4,7 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
+mod beside;
 pub mod chart;
 mod clocks;
 mod copying;
@@ -13,13 +14,18 @@ mod files;
 mod index_page;
 mod lead;
 pub mod model;
+mod morning;
 mod rows;
 mod run_page;
+mod runs_data;
+mod runs_page;
 pub mod say;
 mod seeds;
+mod siblings;
 mod site;
 mod summary;
 mod theme;
+mod verdicts;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +43,7 @@ use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
 
+use beside::Beside;
 pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
@@ -47,6 +54,7 @@ use site::{Site, experiment_folder, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use verdicts::Verdicts;
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -66,6 +74,8 @@ pub struct Built {
     pub changed_runs: usize,
     /// Files that were written, relative to `reports/`.
     pub written: Vec<String>,
+    /// What is wrong with the theme, if it was left out.
+    pub warning: Option<String>,
 }
 
 /// Why the report could not be built. The last good pages stay where they are.
@@ -100,7 +110,9 @@ pub struct Report {
     /// there are runs, so a live run does not make it again for each of its rows.
     listed: Option<Instant>,
     list_is_stale: bool,
+    scripts: runs_data::Scripts,
     weighed: Weighed,
+    verdicts: Verdicts,
 }
 
 /// For so long the list of all runs may lag behind a live run's rows.
@@ -120,6 +132,8 @@ struct Job {
     fingerprint: String,
     /// The need that did not finish, as far as is known.
     failed_need: Option<String>,
+    /// Whether what lies beside the page is the log as it is.
+    log_is_copied: bool,
 }
 
 /// A run that was read and rendered again.
@@ -145,8 +159,19 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, listed, list_is_stale, weighed }
+        let (listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        Report {
+            site,
+            workspace,
+            host: scan::host(),
+            runs,
+            shared,
+            listed,
+            list_is_stale,
+            scripts,
+            weighed,
+            verdicts,
+        }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -154,8 +179,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, weighed) = Default::default();
-        Report { site, workspace, host, runs, shared, listed, list_is_stale, weighed }
+        let (shared, listed, list_is_stale, scripts, weighed, verdicts) = Default::default();
+        Report { site, workspace, host, runs, shared, listed, list_is_stale, scripts, weighed, verdicts }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -167,8 +192,8 @@ impl Report {
         fs::create_dir_all(self.site.root()).map_err(|error| at(self.site.root(), error))?;
         let _lock = lock::wait_lock(&self.site.lock())?;
         let clock = Clock::here(scan::now());
-        let theme = Theme::load(&self.workspace)?;
-        let mut built = Built::default();
+        let theme = Theme::load(&self.workspace, None)?;
+        let mut built = Built { warning: theme.warning().map(str::to_owned), ..Built::default() };
         for (path, bytes) in theme.assets() {
             if self.site.publish(path, bytes)? {
                 built.written.push((*path).to_owned());
@@ -188,11 +213,12 @@ impl Report {
             let failed_need = self.runs.get(&dir).and_then(|known| known.summary.failed_need.clone());
             jobs.push(self.job(dir, fingerprint, failed_need));
         }
+        let beside = self.compared(&mut jobs);
         let mut first_error = None;
-        self.render_runs(jobs, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &theme, &clock, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &beside, &theme, &clock, &mut changed, &mut built, &mut first_error);
         self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
@@ -200,8 +226,13 @@ impl Report {
 
     /// A run to be read and rendered, going on from the rows that are known.
     fn job(&mut self, dir: RunDir, fingerprint: String, failed_need: Option<String>) -> Job {
-        let metrics = self.runs.get_mut(&dir).and_then(|known| known.metrics.take()).unwrap_or_default();
-        Job { dir, metrics, fingerprint, failed_need }
+        let known = self.runs.get_mut(&dir);
+        let log_is_copied = known.as_ref().is_some_and(|known| {
+            files::log_mark(&known.summary.fingerprint) == files::log_mark(&fingerprint)
+                && self.site.root().join(run_folder(&dir.experiment(), &dir.name())).join("log.js").is_file()
+        });
+        let metrics = known.and_then(|known| known.metrics.take()).unwrap_or_default();
+        Job { dir, metrics, fingerprint, failed_need, log_is_copied }
     }
 
     /// Runs that are shown as waiting and are skipped, or the other way round.
@@ -229,6 +260,7 @@ impl Report {
     fn render_runs(
         &mut self,
         jobs: Vec<Job>,
+        beside: &Beside,
         theme: &Theme,
         clock: &Clock,
         changed: &mut BTreeSet<String>,
@@ -236,7 +268,7 @@ impl Report {
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, theme, clock)).collect();
+            jobs.into_par_iter().map(|job| self.render_run(job, beside, theme, clock)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -277,23 +309,39 @@ impl Report {
         })
     }
 
-    fn render_run(&self, job: Job, theme: &Theme, clock: &Clock) -> Result<Fresh, ReportError> {
-        let Job { dir, metrics, fingerprint, failed_need } = job;
+    fn render_run(
+        &self,
+        job: Job,
+        beside: &Beside,
+        theme: &Theme,
+        clock: &Clock,
+    ) -> Result<Fresh, ReportError> {
+        let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
             files.seen.status = needs::without(need, &files.seen);
         }
-        let summary = RunSummary::of(&files, fingerprint);
+        let mut summary = RunSummary::of(&files, fingerprint);
+        let sibling = beside.of(&summary);
+        summary.beside = beside.name(&summary);
         let folder = run_folder(&summary.experiment, &summary.run);
         let is_open = matches!(summary.state.class.as_str(), "running" | "waiting");
         let title = format!("{} · {}", summary.label, summary.experiment);
-        let frame = self.frame(title, "../../../", "runs", is_open, clock);
-        let page = run_page::page(&files, &summary, frame, clock);
+        let frame = self.frame(theme, title, "../../../", "runs", is_open, clock);
+        let page = run_page::page(&files, &summary, sibling, frame, clock);
         let mut written = Vec::new();
         for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
             let below = format!("{folder}/{name}");
             if self.site.follow(&original, &below)? {
                 written.push(below);
+            }
+        }
+        if run_page::log::has_more(&files) && !log_is_copied {
+            for (name, bytes) in run_page::log::beside(&dir) {
+                let below = format!("{folder}/{name}");
+                if self.site.publish(&below, &bytes)? {
+                    written.push(below);
+                }
             }
         }
         for sample in &files.samples {
@@ -345,7 +393,7 @@ impl Report {
         let pages: Vec<Result<Vec<String>, ReportError>> = stale
             .into_par_iter()
             .map(|(name, runs)| {
-                let frame = self.frame(name.to_owned(), "../../", "experiments", is_open(runs), clock);
+                let frame = self.frame(theme, name.to_owned(), "../../", "experiments", is_open(runs), clock);
                 let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
@@ -360,15 +408,29 @@ impl Report {
         }
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
-        let frame = |title: &str, root, here| self.frame(title.to_owned(), root, here, open, clock);
-        let index = index_page::page(&experiments, work.as_ref(), frame("Morning", "", "morning"), clock);
+        let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
+        let index = index_page::page(
+            &experiments,
+            work.as_ref(),
+            &self.verdicts,
+            frame("Morning", "", "morning"),
+            clock,
+        );
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
-            let list = index_page::runs_page(&experiments, frame("Runs", "../", "runs"), clock);
+            let mut scripts = std::mem::take(&mut self.scripts);
+            let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
+            let list = runs_page::page(
+                &experiments,
+                &versions,
+                self.frame(theme, "Runs".into(), "../", "runs", open, clock),
+                clock,
+            );
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            self.scripts = scripts;
             self.listed = Some(Instant::now());
             self.list_is_stale = false;
         } else {
@@ -404,7 +466,15 @@ impl Report {
         Ok(())
     }
 
-    fn frame(&self, title: String, root: &str, here: &'static str, active: bool, clock: &Clock) -> Frame {
+    fn frame(
+        &self,
+        theme: &Theme,
+        title: String,
+        root: &str,
+        here: &'static str,
+        active: bool,
+        clock: &Clock,
+    ) -> Frame {
         let path =
             fs::canonicalize(self.workspace.root()).unwrap_or_else(|_| self.workspace.root().to_owned());
         let name =
@@ -417,6 +487,8 @@ impl Report {
             workspace: name,
             host: self.host.clone(),
             workspace_id: id.to_hex()[..16].to_owned(),
+            logo: theme.logo().path,
+            warning: theme.warning().map(str::to_owned),
             active,
             built: clock.now(),
         }

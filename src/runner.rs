@@ -41,6 +41,7 @@ pub mod tell;
 pub mod terminal;
 pub mod tracked;
 pub mod view;
+pub mod whose;
 pub mod work;
 
 use std::io;

@@ -225,6 +225,7 @@ fn why(
 
 fn changed_data(run: &RunDir, record: &RunRecord) -> Option<String> {
     let environment: Environment = read::json_if_there(&run.env_json()).ok().flatten()?;
-    let now = data_files::fingerprints(&record.settings, &run.workspace().root().join(&record.base)).ok()?;
+    let base = run.workspace().root().join(&record.base);
+    let now = data_files::fingerprints(&record.settings, &base, &data_files::unheard).ok()?;
     environment.data.into_iter().find(|before| !now.contains(before)).map(|before| before.path)
 }

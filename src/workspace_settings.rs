@@ -4,6 +4,7 @@
 
 pub mod devices;
 pub mod hooks;
+pub mod pages;
 pub mod retention;
 pub mod runner;
 pub mod schema;
@@ -24,6 +25,7 @@ use crate::run_dir::Workspace;
 
 pub use devices::DeviceSettings;
 pub use hooks::HookSettings;
+pub use pages::ReportSettings;
 pub use retention::RetentionSettings;
 pub use runner::RunnerSettings;
 pub use server::ServerSettings;
@@ -45,6 +47,8 @@ pub struct WorkspaceSettings {
     /// about a metric that a run does not log is left out for that run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
+    /// How the pages of the report look.
+    pub report: ReportSettings,
     /// Where `overnight serve` shows the report.
     pub server: ServerSettings,
 }
@@ -111,6 +115,7 @@ impl WorkspaceSettings {
         let mut problems = self.runner.problems();
         problems.extend(self.devices.problems());
         problems.extend(self.retention.problems());
+        problems.extend(self.report.problems());
         problems.extend(self.server.problems());
         problems
     }

@@ -1,4 +1,5 @@
-//! How many pages a second the server gives on one core, one connection each as it demands.
+//! How many pages a second the server gives on one core, one connection each as it demands, and what
+//! Lighthouse says of how fast a browser shows them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,7 +34,46 @@ pub fn measure(workspace: &Workspace) -> anyhow::Result<()> {
         let what = format!("{name}, {} KiB compressed, served on {}", bytes >> 10, served.place);
         println!("{what:<58} {rate:.0} a second");
     }
+    let experiments = format!("/experiments/{}/", run.experiment());
+    for (name, path) in [
+        ("index.html", "/".to_owned()),
+        ("an experiment's page", experiments),
+        ("all runs", "/runs/".to_owned()),
+        ("a run's page", format!("/runs/{}/{}/", run.experiment(), run.name())),
+    ] {
+        match lighthouse(&format!("http://{}{path}", served.address)) {
+            Ok(score) => println!("{:<58} {score:.0} of 100", format!("Lighthouse's performance, {name}")),
+            Err(reason) => {
+                println!("skipped: Lighthouse's performance: {reason:#}");
+                break;
+            }
+        }
+    }
     Ok(())
+}
+
+/// Lighthouse's score of performance for a page, from 0 to 100, with its own throttling of a phone.
+fn lighthouse(address: &str) -> anyhow::Result<f64> {
+    let home = std::env::var_os("HOME").context("HOME is not set")?;
+    let cache =
+        std::env::var_os("XDG_CACHE_HOME").map_or_else(|| Path::new(&home).join(".cache"), Into::into);
+    let program = cache.join("overnight/node/node_modules/lighthouse/cli/index.js");
+    anyhow::ensure!(
+        program.is_file(),
+        "{} is missing (npm install --prefix ~/.cache/overnight/node lighthouse@12)",
+        program.display()
+    );
+    let output = Command::new("node")
+        .arg(program)
+        .arg(address)
+        .args(["--quiet", "--no-enable-error-reporting", "--output=json", "--only-categories=performance"])
+        .arg("--chrome-flags=--headless=new --no-sandbox --disable-gpu")
+        .output()
+        .context("node does not start")?;
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let score = found["categories"]["performance"]["score"].as_f64().context("Lighthouse gives no score")?;
+    Ok(score * 100.0)
 }
 
 /// Serves until its standard input ends; says its address first.

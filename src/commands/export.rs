@@ -24,7 +24,9 @@ pub fn export(workspace: &Workspace, args: &ExportArgs) -> anyhow::Result<Exit> 
     }
     let dirs: Vec<RunDir> = dirs.into_iter().collect();
     let surroundings = if args.with_environment { Surroundings::Shown } else { Surroundings::LeftOut };
-    let html = exported(workspace, &dirs, surroundings)?;
+    let exported = exported(workspace, &dirs, surroundings, args.theme.as_deref())?;
+    exported.warning.iter().for_each(text::talk);
+    let html = exported.html;
     if args.output.as_os_str() == "-" {
         io::stdout().lock().write_all(html.as_bytes())?;
         return Ok(Exit::Success);

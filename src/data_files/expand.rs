@@ -1,6 +1,7 @@
 //! From what an experiment file names to a list of files, in an order that is the same everywhere.
 
 use super::DataError;
+use super::named::{At, unheard};
 use globset::GlobBuilder;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,18 @@ use walkdir::WalkDir;
 ///
 /// A pattern that names nothing, a file that is missing, a pattern that cannot be read.
 pub fn expand(patterns: &[String], base: &Path) -> Result<Vec<PathBuf>, DataError> {
+    expand_heard(patterns, base, &unheard)
+}
+
+/// The same, where `at` hears of each pattern before it is followed.
+pub(super) fn expand_heard(patterns: &[String], base: &Path, at: At) -> Result<Vec<PathBuf>, DataError> {
     if patterns.is_empty() {
         return Err(DataError::NothingNamed);
     }
     let mut files = Vec::new();
     let mut seen = HashSet::new();
     for pattern in patterns {
+        at(&base.join(pattern));
         let found = expand_one(pattern, base)?;
         files.extend(found.into_iter().filter(|path| seen.insert(path.clone())));
     }

@@ -1,10 +1,9 @@
 //! What `check`, `plan` and a new run's environment want to know of an experiment's data.
 
+use super::expand::expand_heard;
 use super::images::VALIDATION;
-use super::{
-    ClassFolder, DataError, SHAPE_NAMES, Text, Vocabulary, expand, fingerprint, fingerprint_together,
-    split_by_class,
-};
+use super::named::{At, unheard};
+use super::{ClassFolder, DataError, SHAPE_NAMES, Text, Vocabulary, expand, fingerprints, split_by_class};
 use crate::experiment::settings::{self, Data, Every, Folder, Idx, Model, Settings, Tokenizer};
 use crate::run_dir::records::Fingerprint;
 use std::path::{Path, PathBuf};
@@ -69,45 +68,15 @@ pub fn inspect(settings: &Settings, base: &Path) -> Result<DataFacts, DataError>
     Ok(facts)
 }
 
-/// Fingerprints of all that `settings` name below `base`, without a look at what is in it.
-///
-/// # Errors
-///
-/// A file that is missing or cannot be read.
-pub fn fingerprints(settings: &Settings, base: &Path) -> Result<Vec<Fingerprint>, DataError> {
-    match &settings.data {
-        Data::Text(text) => own_text(text, base)?.iter().map(|file| fingerprint(file, base)).collect(),
-        Data::Idx(idx) => {
-            let named = [
-                Some(&idx.images),
-                Some(&idx.labels),
-                idx.validation_images.as_ref(),
-                idx.validation_labels.as_ref(),
-            ];
-            named.into_iter().flatten().map(|file| fingerprint(&base.join(file), base)).collect()
-        }
-        Data::Folder(folder) => {
-            let all = ClassFolder::list(&base.join(&folder.path))?;
-            let mut found = vec![fingerprint_together(&all.path, &all.files, base)?];
-            if let Some(path) = &folder.validation_path {
-                let validation = ClassFolder::list_like(&base.join(path), &all)?;
-                found.push(fingerprint_together(&validation.path, &validation.files, base)?);
-            }
-            Ok(found)
-        }
-        Data::Shapes(_) => Ok(Vec::new()),
-    }
-}
-
 /// The text files that are there before any other run has written some.
 ///
 /// # Errors
 ///
 /// As [`expand`].
-pub fn own_text(text: &settings::Text, base: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn own_text(text: &settings::Text, base: &Path, at: At) -> Result<Vec<PathBuf>, DataError> {
     let own = text.own();
     let takes_others = own.len() < text.files.len();
-    if own.is_empty() && takes_others { Ok(Vec::new()) } else { expand(&own, base) }
+    if own.is_empty() && takes_others { Ok(Vec::new()) } else { expand_heard(&own, base, at) }
 }
 
 /// What is known of text that another run is to write: nothing, so the whole run counts as one epoch.
@@ -122,7 +91,7 @@ fn not_written_yet(settings: &Settings, pattern: &str, base: &Path) -> Result<Da
     }
     Ok(DataFacts {
         examples_per_epoch: settings.total_steps(1) * settings.examples_per_step(),
-        fingerprints: fingerprints(settings, base)?,
+        fingerprints: fingerprints(settings, base, &unheard)?,
         learned: Learned::Text {
             vocabulary: Vocabulary::of("", Tokenizer::Char),
             training_tokens: 0,
@@ -152,7 +121,7 @@ fn inspect_text(settings: &Settings, base: &Path) -> Result<DataFacts, DataError
     }
     Ok(DataFacts {
         examples_per_epoch: text.examples_per_epoch(context),
-        fingerprints: fingerprints(settings, base)?,
+        fingerprints: fingerprints(settings, base, &unheard)?,
         learned: Learned::Text {
             training_tokens: text.training_tokens as u64,
             validation_tokens: text.validation().len() as u64,
@@ -167,7 +136,7 @@ fn inspect_idx(settings: &Settings, idx: &Idx, base: &Path) -> Result<DataFacts,
     let splits = super::ImageSplits::from_idx(idx, base)?;
     Ok(DataFacts {
         examples_per_epoch: splits.training.images as u64,
-        fingerprints: fingerprints(settings, base)?,
+        fingerprints: fingerprints(settings, base, &unheard)?,
         learned: Learned::Images {
             training: splits.training.images as u64,
             validation: splits.validation.images as u64,
@@ -193,7 +162,7 @@ fn inspect_folder(settings: &Settings, folder: &Folder, base: &Path) -> Result<D
     };
     Ok(DataFacts {
         examples_per_epoch: training as u64,
-        fingerprints: fingerprints(settings, base)?,
+        fingerprints: fingerprints(settings, base, &unheard)?,
         learned: Learned::Images {
             training: training as u64,
             validation: validation as u64,

@@ -7,6 +7,7 @@
 //!
 //! Colors are classes (`c1` to `c8`, dashes `d1` to `d3`) that a theme fills in from its variables.
 
+pub mod architecture;
 pub mod axis;
 pub mod backend;
 pub mod band;

@@ -41,7 +41,14 @@ struct ExportPage {
     runs: Vec<Value>,
 }
 
-/// These runs as one HTML file.
+/// One file to send.
+pub struct Exported {
+    pub html: String,
+    /// What is wrong with the theme, if it was left out.
+    pub warning: Option<String>,
+}
+
+/// These runs as one HTML file, in the theme of this name or the workspace's own.
 ///
 /// # Errors
 /// A template or the style of the workspace does not work.
@@ -49,8 +56,9 @@ pub fn export(
     workspace: &Workspace,
     dirs: &[RunDir],
     surroundings: Surroundings,
-) -> Result<String, ReportError> {
-    let theme = Theme::load(workspace)?;
+    theme: Option<&str>,
+) -> Result<Exported, ReportError> {
+    let theme = Theme::load(workspace, theme)?;
     let host = scan::host();
     let clock = Clock::here(scan::now());
     let mut by_experiment: BTreeMap<String, Vec<RunSummary>> = BTreeMap::new();
@@ -58,7 +66,7 @@ pub fn export(
     for dir in dirs {
         let files = RunFiles::read(dir, &host, clock.now, Metrics::default());
         let summary = RunSummary::of(&files, String::new());
-        let page = run_page::page(&files, &summary, frame(&clock), &clock);
+        let page = run_page::page(&files, &summary, None, frame(&clock), &clock);
         let id = format!("run-{}/{}", summary.experiment, summary.run);
         let figure = page.figures.first();
         let last: BTreeMap<&String, _> = summary.last.iter().collect();
@@ -90,9 +98,12 @@ pub fn export(
     // Otherwise a `</script>` in a name would end the block.
     let facts = json!({ "format": 1, "program": env!("CARGO_PKG_VERSION"), "runs": facts });
     let facts = facts.to_string().replace('<', "\\u003c");
+    let logo = theme.logo();
+    let logo = format!("data:{};base64,{}", logo.media_type, STANDARD.encode(&logo.bytes));
     let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
-    let whole = json!({ "page": page, "style": style, "style_hash": hash, "facts": facts });
-    Ok(theme.render("export.html", &whole)?)
+    let whole = json!({ "page": page, "logo": logo, "style": style, "style_hash": hash, "facts": facts });
+    let html = theme.render("export.html", &whole)?;
+    Ok(Exported { html, warning: theme.warning().map(str::to_owned) })
 }
 
 /// Settings, seed, fingerprints and versions of a run, for programs.
@@ -125,6 +136,8 @@ fn frame(clock: &Clock) -> Frame {
         workspace: nothing(),
         host: nothing(),
         workspace_id: nothing(),
+        logo: "",
+        warning: None,
         active: false,
         built: clock.now(),
     }

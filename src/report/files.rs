@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::curves::{Curve, Point, of_run};
 use crate::run_dir::metrics::Metrics;
-use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
+use crate::run_dir::records::{Ask, Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::standing::standing;
 use crate::run_dir::verdict::Verdict;
@@ -40,13 +40,15 @@ pub struct RunFiles {
     /// The last lines of `train.log` and of `stderr.log`.
     pub log: String,
     pub stderr: String,
+    /// Bytes of `train.log`.
+    pub log_bytes: u64,
     pub warnings: Vec<String>,
 }
 
 /// What is shown of a log: its last lines, and no more bytes than this.
 const LOG_LINES: usize = 24;
 const LOG_BYTES: u64 = 6_000;
-/// The newest samples that are shown.
+/// Samples that are shown, spread over the whole of training.
 const SAMPLES: usize = 40;
 
 impl RunFiles {
@@ -79,6 +81,7 @@ impl RunFiles {
             verdicts: lines(dir.verify(), &mut warnings),
             samples: samples(dir, &mut warnings),
             checkpoints: checkpoints(dir),
+            log_bytes: fs::metadata(dir.train_log()).map_or(0, |metadata| metadata.len()),
             log: last_lines(&read::tail(&dir.train_log(), LOG_BYTES)),
             stderr: last_lines(&read::tail(&dir.stderr_log(), LOG_BYTES)),
             seen,
@@ -93,6 +96,33 @@ impl RunFiles {
     /// A metric over the steps; empty where it has no values.
     pub fn curve(&self, metric: &str) -> &[Point] {
         self.curves.iter().find(|curve| curve.name == metric).map_or(&[], |curve| &curve.points)
+    }
+
+    /// The tags of its file and those that were added, each once.
+    pub fn tags(&self) -> Vec<String> {
+        let own = self.seen.record.iter().flat_map(|record| record.tags.iter().cloned());
+        let added = self.seen.requests.iter().filter_map(|request| match &request.ask {
+            Ask::Tag { tag } => Some(tag.clone()),
+            _ => None,
+        });
+        let mut tags: Vec<String> = Vec::new();
+        for tag in own.chain(added) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        tags
+    }
+
+    /// Its own note and those that were added, oldest first.
+    pub fn notes(&self) -> Vec<String> {
+        let own = self.seen.record.iter().map(|record| record.notes.clone());
+        let own = own.filter(|notes| !notes.trim().is_empty());
+        let added = self.seen.requests.iter().filter_map(|request| match &request.ask {
+            Ask::Note { text } => Some(text.clone()),
+            _ => None,
+        });
+        own.chain(added).collect()
     }
 
     /// Events of steps that still count: what a later attempt overtook by going on from an earlier
@@ -125,8 +155,17 @@ fn samples(dir: &RunDir, warnings: &mut Vec<String>) -> Vec<Sample> {
     let mut steps: Vec<u64> =
         names.filter(|name| name.ends_with(".json")).filter_map(|name| step_of(&name)).collect();
     steps.sort_unstable();
-    let newest = steps.split_off(steps.len().saturating_sub(SAMPLES));
-    newest.into_iter().filter_map(|step| there(dir.sample_json(step), warnings)).collect()
+    spread(&steps, SAMPLES).into_iter().filter_map(|step| there(dir.sample_json(step), warnings)).collect()
+}
+
+/// So many at the most: every second, fourth, eighth ... and the newest, so that a further one moves few.
+fn spread(steps: &[u64], most: usize) -> Vec<u64> {
+    let mut every = 1;
+    while steps.len().div_ceil(every) > most - 1 && steps.len() > most {
+        every *= 2;
+    }
+    let last = steps.len().saturating_sub(1);
+    steps.iter().enumerate().filter(|(at, _)| at % every == 0 || *at == last).map(|(_, step)| *step).collect()
 }
 
 fn last_lines(text: &str) -> String {
@@ -175,4 +214,41 @@ pub fn fingerprint(dir: &RunDir) -> String {
     }
     text.push(if lock::is_held(&dir.alive_lock()) { 'a' } else { '-' });
     text
+}
+
+/// The part of a fingerprint that is the log's.
+pub fn log_mark(fingerprint: &str) -> &str {
+    fingerprint.split(';').nth(LOG_PLACE).unwrap_or_default()
+}
+
+/// The place of `train.log` among the files of a fingerprint.
+const LOG_PLACE: usize = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread_over_training_with_the_first_and_the_newest() {
+        let steps = |count: u64| (1..=count).collect::<Vec<u64>>();
+        assert_eq!(spread(&steps(40), 40), steps(40));
+        assert_eq!(spread(&[], 40), [0; 0]);
+        for count in [41, 79, 80, 81, 1000, 12_345] {
+            let kept = spread(&steps(count), 40);
+            assert!((20..=40).contains(&kept.len()), "{count}: {}", kept.len());
+            assert_eq!((kept[0], *kept.last().unwrap()), (1, count));
+        }
+    }
+
+    #[test]
+    fn the_mark_of_the_log_is_that_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(folder.path());
+        assert_eq!(log_mark(&fingerprint(&dir)), "");
+        fs::write(dir.stderr_log(), "other").unwrap();
+        fs::write(dir.progress(), "other").unwrap();
+        assert_eq!(log_mark(&fingerprint(&dir)), "");
+        fs::write(dir.train_log(), "0123456789").unwrap();
+        assert!(log_mark(&fingerprint(&dir)).starts_with("a."));
+    }
 }

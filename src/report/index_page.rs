@@ -1,4 +1,4 @@
-//! The first page: what happened, what needs somebody, what comes next; and the two lists.
+//! The first page: what happened, what needs somebody, what comes next; and the list of experiments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,12 @@ use super::chart::number::measured;
 use super::chart::{Size, meeting};
 use super::clocks;
 use super::experiment_page::{self, comparison, waiting};
-use super::lead;
 use super::model::*;
+use super::morning;
 use super::rows::{self, Table};
 use super::say::{self, Clock};
 use super::summary::RunSummary;
+use super::verdicts::Verdicts;
 use super::watched;
 use crate::run_dir::records::{Batch, QueueState};
 
@@ -39,7 +40,13 @@ const NEXT: usize = 40;
 pub type Experiments<'a> = BTreeMap<&'a str, Vec<&'a RunSummary>>;
 
 /// Everything the first page shows.
-pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock: &Clock) -> IndexPage {
+pub fn page(
+    experiments: &Experiments,
+    work: Option<&Work>,
+    verdicts: &Verdicts,
+    frame: Frame,
+    clock: &Clock,
+) -> IndexPage {
     let all: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
     let of_batch = of_batch(&all, work);
     let queue =
@@ -58,14 +65,28 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
     next.sort_by_key(rows::next_place);
     let next_more = next.len().saturating_sub(NEXT);
     next.truncate(NEXT);
-    let needs_a_person = |run: &&&RunSummary| waiting(queue, run).is_none();
-    let failures: Vec<FailureRow> =
-        all.iter().filter(needs_a_person).filter_map(|run| rows::failure(run, &root)).collect();
+    let needs_a_person = |run: &&RunSummary| waiting(queue, run).is_none();
+    let is_of_batch: BTreeSet<(&str, &str)> =
+        of_batch.iter().map(|run| (run.experiment.as_str(), run.run.as_str())).collect();
+    let (now, older): (Vec<&RunSummary>, Vec<&RunSummary>) = all
+        .iter()
+        .copied()
+        .filter(|run| run.failure.is_some() && needs_a_person(run))
+        .partition(|run| is_of_batch.contains(&(run.experiment.as_str(), run.run.as_str())));
+    let failures = |runs: &[&RunSummary]| -> Vec<FailureRow> {
+        runs.iter().filter_map(|run| rows::failure(run, &root)).take(FAILURES).collect()
+    };
+    let need = Need { now: now.len(), older: older.len(), missing: watched::missing(&of_batch) };
+    let news = morning::news(&all, work.map(|work| &work.batch), &root, clock);
     IndexPage {
-        headline: headline(&of_batch, failures.len(), watched::missing(&of_batch), work),
+        headline: headline(&of_batch, &need, work),
+        need: need.sentence().trim_start().to_owned(),
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
-        facts: facts(&of_batch, work, clock),
-        say: sentences(&by_time, work),
+        facts: facts(&of_batch, news.resumed, work, clock),
+        say: sentences(work),
+        leads: leads(&by_time, work, verdicts),
+        news,
+        has_several: experiments.len() > 1,
         night: work.and_then(|work| night_figure(&all, work, clock)),
         clocks: clocks::json(
             boards
@@ -77,7 +98,8 @@ pub fn page(experiments: &Experiments, work: Option<&Work>, frame: Frame, clock:
         boards,
         alerts: watched::alerts_of_batch(&all, work, &root, clock),
         missed: watched::missed(&of_batch, &root),
-        failures: failures.into_iter().take(FAILURES).collect(),
+        failures: failures(&now),
+        older_failures: failures(&older),
         next,
         next_more,
         others,
@@ -91,14 +113,6 @@ pub fn experiments_page(experiments: &Experiments, frame: Frame, clock: &Clock) 
         experiments.iter().map(|(name, runs)| experiment_row(name, runs, &frame.root, clock)).collect();
     rows.sort_by(|one, other| other.latest_sort.total_cmp(&one.latest_sort));
     ExperimentsPage { rows, frame }
-}
-
-/// `runs/index.html`.
-pub fn runs_page(experiments: &Experiments, frame: Frame, clock: &Clock) -> RunsPage {
-    let mut runs: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
-    runs.sort_by(|one, other| other.latest().total_cmp(&one.latest()).then_with(|| one.run.cmp(&other.run)));
-    let rows = runs.iter().map(|run| rows::common_row(run, &frame.root, clock)).collect();
-    RunsPage { columns: rows::common_columns(), rows, frame }
 }
 
 /// The runs of the newest batch, or all where there is none.
@@ -115,20 +129,43 @@ fn of_batch<'a>(all: &[&'a RunSummary], work: Option<&Work>) -> Vec<&'a RunSumma
     all.iter().filter(is_planned).copied().collect()
 }
 
-/// `missing` counts the runs that missed a budget.
-fn headline(runs: &[&RunSummary], failures: usize, missing: usize, work: Option<&Work>) -> String {
+/// How many runs need somebody.
+struct Need {
+    /// Of the newest batch.
+    now: usize,
+    /// All others.
+    older: usize,
+    /// Of the newest batch, that missed a budget.
+    missing: usize,
+}
+
+impl Need {
+    /// With a space before it where there is anything to say.
+    fn sentence(&self) -> String {
+        let need = match (self.now, self.older) {
+            (0, 0) => String::new(),
+            (1, 0) => " One needs you.".into(),
+            (many, 0) => format!(" {} need you.", in_words(many)),
+            (0, 1) => " One from before needs you.".into(),
+            (0, older) => format!(" {} from before need you.", in_words(older)),
+            (now, older) => {
+                let verb = if now == 1 { "needs" } else { "need" };
+                format!(" {} {verb} you, and {} from before.", in_words(now), in_words(older).to_lowercase())
+            }
+        };
+        match self.missing {
+            0 => need,
+            1 => format!("{need} One missed its budget."),
+            many => format!("{need} {} missed their budgets.", in_words(many)),
+        }
+    }
+}
+
+fn headline(runs: &[&RunSummary], need: &Need, work: Option<&Work>) -> String {
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let (finished, running) = (count("finished"), count("running"));
-    let need = match failures {
-        0 => String::new(),
-        1 => " One needs you.".into(),
-        many => format!(" {} need you.", in_words(many)),
-    };
-    let need = match missing {
-        0 => need,
-        1 => format!("{need} One missed its budget."),
-        many => format!("{need} {} missed their budgets.", in_words(many)),
-    };
+    let is_well = need.now + need.older + need.missing == 0;
+    let need = need.sentence();
     if runs.is_empty() {
         return "No runs yet.".into();
     }
@@ -141,16 +178,12 @@ fn headline(runs: &[&RunSummary], failures: usize, missing: usize, work: Option<
         return format!("{finished} of {} done, {running}.{need}", say::counted(runs.len(), "run", "runs"));
     }
     match finished {
-        0 if failures == 0 && missing == 0 => {
-            format!("{} waiting.", sentence_case(&say::counted(runs.len(), "run is", "runs are")))
+        0 if is_well => {
+            format!("{} waiting.", say::counted(runs.len(), "run is", "runs are"))
         }
         0 => format!("No run finished.{need}"),
         _ => format!("{} finished.{need}", say::counted(finished, "run", "runs")),
     }
-}
-
-fn sentence_case(text: &str) -> String {
-    text.to_owned()
 }
 
 /// Small numbers as words, at the beginning of a sentence.
@@ -162,6 +195,8 @@ fn in_words(number: usize) -> String {
 
 fn batch_sentence(work: &Work, clock: &Clock) -> String {
     let batch = &work.batch;
+    let ends = batch.end.or_else(|| work.queue.as_ref().filter(|_| work.is_running)?.end);
+    let plan = morning::against_plan(batch, ends, clock).map_or_else(String::new, |plan| format!(" {plan}"));
     let start = clock.moment(batch.start).text;
     let slots = say::counted(batch.slots as usize, "slot", "slots");
     match (batch.end, work.is_running) {
@@ -172,13 +207,13 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
                 start.rsplit_once(' ').zip(until.rsplit_once(' ')).filter(|(one, other)| one.0 == other.0);
             let until = same_day.map_or(until.as_str(), |(_, (_, hour))| hour);
             format!(
-                "The batch ran on {} from {start} to {until}, {}.",
+                "The batch ran on {} from {start} to {until}, {}.{plan}",
                 batch.host,
                 say::duration(batch.took_seconds().unwrap_or_default())
             )
         }
         (None, true) => {
-            format!("The batch runs on {} since {start}, with {slots}.", batch.host)
+            format!("The batch runs on {} since {start}, with {slots}.{plan}", batch.host)
         }
         (None, false) => format!(
             "The batch that began at {start} on {} broke off; overnight run goes on with it.",
@@ -187,7 +222,7 @@ fn batch_sentence(work: &Work, clock: &Clock) -> String {
     }
 }
 
-fn facts(runs: &[&RunSummary], work: Option<&Work>, clock: &Clock) -> Vec<Fact> {
+fn facts(runs: &[&RunSummary], resumed: usize, work: Option<&Work>, clock: &Clock) -> Vec<Fact> {
     let count = |class: &str| runs.iter().filter(|run| run.state.class == class).count();
     let classes = [("finished", ""), ("failed", "bad"), ("running", ""), ("waiting", ""), ("held", "")];
     let shown = classes.iter().filter(|(class, _)| count(class) > 0);
@@ -199,6 +234,10 @@ fn facts(runs: &[&RunSummary], work: Option<&Work>, clock: &Clock) -> Vec<Fact> 
             class,
         })
         .collect();
+    if resumed > 0 {
+        let value = resumed.to_string();
+        facts.push(Fact { name: "resumed".into(), value, unit: String::new(), class: "" });
+    }
     let end = work.filter(|work| work.is_running).and_then(|work| work.queue.as_ref()?.end);
     if let Some(end) = end {
         let value = clock.moment(end).text;
@@ -223,7 +262,7 @@ fn facts(runs: &[&RunSummary], work: Option<&Work>, clock: &Clock) -> Vec<Fact> 
     facts
 }
 
-fn sentences(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>) -> Vec<String> {
+fn sentences(work: Option<&Work>) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(reason) = work.and_then(|work| work.queue.as_ref()).and_then(|queue| queue.breaker.as_ref()) {
         said.push(format!("The batch stopped itself: {reason}."));
@@ -231,13 +270,20 @@ fn sentences(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>) -> Vec
     if work.is_some_and(|work| work.is_running && work.queue.as_ref().is_some_and(|queue| queue.drain)) {
         said.push("Nothing new is started; the batch ends after its current runs.".into());
     }
-    for (name, runs) in experiments.iter().take(BOARDS) {
-        let ranked = rows::ranked(runs.iter().copied());
-        let Some(best) = lead::best(&ranked) else { continue };
-        let apart = lead::leader(&ranked).map_or_else(String::new, |sentence| format!(" {sentence}"));
-        said.push(format!("{name}: {best}{apart}"));
-    }
     said
+}
+
+/// Who leads each experiment now, and whether that is decided.
+fn leads(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>, verdicts: &Verdicts) -> Vec<LeadRow> {
+    let lead = |(name, runs): &(&str, &[&RunSummary])| {
+        let latest = latest(runs);
+        Some(LeadRow {
+            text: format!("{name}: {}", verdicts.of(name, runs)?),
+            latest,
+            is_of_batch: work.is_none_or(|work| latest >= work.batch.start),
+        })
+    };
+    experiments.iter().take(BOARDS).filter_map(lead).collect()
 }
 
 fn board(name: &str, runs: &[&RunSummary], root: &str) -> Option<Board> {

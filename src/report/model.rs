@@ -10,8 +10,17 @@ use super::chart::Drawing;
 use super::say::Moment;
 use super::summary::State;
 
+mod listed;
+mod news;
+mod of_run;
 mod together;
 
+pub use listed::{Elsewhere, RunsPage};
+pub use news::{LeadRow, News, NewsRow};
+pub use of_run::{
+    AnalyticsRow, CheckpointRow, CheckpointsBlock, LayerRow, LogBlock, ModelBlock, NoteRow, SettingRow,
+    SiblingBlock, TensorRow,
+};
 pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock};
 
 /// The part of every page around its content.
@@ -28,6 +37,10 @@ pub struct Frame {
     pub host: String,
     /// Identifies the workspace to what a browser keeps.
     pub workspace_id: String,
+    /// Path of the logo below the top of the report.
+    pub logo: &'static str,
+    /// What is wrong with the theme, if it was left out.
+    pub warning: Option<String>,
     /// Whether anything shown may still change: without JavaScript the page then reloads itself.
     pub active: bool,
     pub built: Moment,
@@ -107,6 +120,7 @@ pub struct FailureRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub state: State,
     /// What kind of failure it is, where the message does not begin with it.
@@ -125,6 +139,7 @@ pub struct NextRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub state: State,
     /// Steps done and planned while it runs.
@@ -148,6 +163,7 @@ pub struct AlertRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub when: Moment,
     /// Unix seconds.
@@ -166,6 +182,7 @@ pub struct BudgetRow {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     pub budget: String,
     pub met: bool,
@@ -177,15 +194,24 @@ pub struct BudgetRow {
 pub struct IndexPage {
     pub frame: Frame,
     pub headline: String,
+    /// The part of it that asks for somebody.
+    pub need: String,
     /// When the batch began and how it went.
     pub batch: String,
     pub facts: Vec<Fact>,
+    /// What is to be said of the batch itself.
     pub say: Vec<String>,
+    pub leads: Vec<LeadRow>,
+    pub news: News,
+    /// Whether the runs shown are of more than one experiment, so that their names need its name.
+    pub has_several: bool,
     pub night: Option<Figure>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
     pub boards: Vec<Board>,
+    /// Runs of the newest batch that need somebody, and the others that do.
     pub failures: Vec<FailureRow>,
+    pub older_failures: Vec<FailureRow>,
     /// Since the newest batch began, newest first.
     pub alerts: Vec<AlertRow>,
     /// Budgets that runs of the newest batch have missed.
@@ -236,14 +262,6 @@ pub struct ExperimentRow {
     pub latest_sort: f64,
 }
 
-/// `runs/index.html`.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunsPage {
-    pub frame: Frame,
-    pub columns: Vec<Column>,
-    pub rows: Vec<RunRow>,
-}
-
 /// `experiments/<experiment>/index.html`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExperimentPage {
@@ -278,7 +296,7 @@ pub struct RunPage {
     pub experiment_href: String,
     pub description: String,
     pub tags: Vec<String>,
-    pub notes: Vec<String>,
+    pub notes: Vec<NoteRow>,
     pub state: State,
     /// When and where it ran, in a sentence.
     pub when: String,
@@ -302,8 +320,12 @@ pub struct RunPage {
     pub energy_joules: Option<f64>,
     pub samples: Vec<SampleBlock>,
     pub evaluation: Option<EvaluationBlock>,
-    pub layers: Vec<LayerRow>,
-    pub parameters: String,
+    /// Rate, trend, average, end, time lost.
+    pub analytics: Vec<AnalyticsRow>,
+    pub model: Option<ModelBlock>,
+    /// The best other run of the experiment that finished.
+    pub sibling: Option<SiblingBlock>,
+    /// Settings that differ from the default or from the sibling's.
     pub differing: Vec<SettingRow>,
     pub settings: Vec<SettingRow>,
     pub environment: Vec<(String, String)>,
@@ -311,8 +333,8 @@ pub struct RunPage {
     pub data: Option<DataFiles>,
     pub certificate: Option<CertificateBlock>,
     pub attempts: Vec<AttemptRow>,
-    pub checkpoints: Vec<CheckpointRow>,
-    pub log: String,
+    pub checkpoints: Option<CheckpointsBlock>,
+    pub log: Option<LogBlock>,
     pub stderr: String,
     /// The last row of `metrics.csv` that the page was made from.
     pub held: Option<HeldRow>,
@@ -332,6 +354,8 @@ pub struct HeldRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct SampleBlock {
     pub step: String,
+    /// Unique on the page.
+    pub id: String,
     /// Whether it is open from the start: the newest.
     pub open: bool,
     pub texts: Vec<TextSample>,
@@ -371,24 +395,6 @@ pub struct ClassRow {
     pub examples: String,
     pub accuracy: String,
     pub sort: f64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct LayerRow {
-    pub name: String,
-    pub kind: String,
-    pub output: String,
-    pub parameters: String,
-    pub share: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct SettingRow {
-    pub path: String,
-    pub value: String,
-    pub default: String,
-    /// Where the value came from: "line 12", "sweep", "command line".
-    pub origin: String,
 }
 
 /// Many data files, said in a line.
@@ -432,14 +438,6 @@ pub struct AttemptRow {
     pub device: String,
     pub from: String,
     pub outcome: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckpointRow {
-    pub step: String,
-    pub size: String,
-    /// "best", "last" or empty.
-    pub note: String,
 }
 
 /// Counts by state in words: "34 finished, 2 failed, 1 running".

@@ -187,6 +187,7 @@ pub fn failure(run: &RunSummary, root: &str) -> Option<FailureRow> {
         id: row_id("failure", run),
         name: run.label.clone(),
         full_name: format!("{}/{}", run.experiment, run.run),
+        experiment: run.experiment.clone(),
         href: run_href(root, run),
         state: run.state.clone(),
         cause: failure.cause.clone(),
@@ -208,14 +209,15 @@ pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Cl
     let said =
         known.map(|known| known.reason.clone()).filter(|reason| !reason.is_empty() && !run.is_active());
     let when = match (run.remaining_seconds, known.and_then(|known| known.start)) {
-        (Some(left), _) => format!("ends {}", clock.moment(clock.now + left).text),
-        (None, Some(start)) if !run.is_active() => format!("about {}", clock.moment(start).text),
+        (Some(left), _) if run.is_active() => format!("ends {}", clock.moment(clock.now + left).text),
+        (_, Some(start)) if run.state.class == "waiting" => format!("about {}", clock.moment(start).text),
         _ => String::new(),
     };
     Some(NextRow {
         id: row_id("next", run),
         name: run.label.clone(),
         full_name: format!("{}/{}", run.experiment, run.run),
+        experiment: run.experiment.clone(),
         href: run_href(root, run),
         state,
         progress: progress(run),

@@ -1,11 +1,18 @@
 //! The page of one run.
 
+mod analytics;
 mod certificate;
+mod checkpoints;
 mod curves;
-mod settings;
+mod events;
+pub mod log;
+mod model;
+mod restarts;
+mod samples;
+pub mod settings;
 mod splits;
 mod stages;
-mod telemetry;
+pub mod telemetry;
 
 use super::chart::confusion::{self, Confusion};
 use super::chart::number::{count, measured};
@@ -18,20 +25,26 @@ use super::summary::RunSummary;
 use super::watched;
 use crate::curves::paragraph;
 use crate::run_dir::certificate::trail;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, SampleItem, Start, What, exit};
+use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, Start, What, exit};
+pub use settings::Sibling;
 
-/// Layers and checkpoints beyond these are not listed.
-const MOST_LAYERS: usize = 400;
 /// Sentences about the curves and the batch beyond these would be a list that nobody reads.
 const SENTENCES: usize = 9;
 /// Data files beyond these are folded into one line.
 const NAMED_FILES: usize = 5;
 
 /// Everything the page of a run shows.
-pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock) -> RunPage {
+///
+/// Settings are compared with those of `sibling`, the best other run of its experiment that finished.
+pub fn page(
+    files: &RunFiles,
+    summary: &RunSummary,
+    sibling: Option<&Sibling>,
+    frame: Frame,
+    clock: &Clock,
+) -> RunPage {
     let record = files.seen.record.as_ref().ok();
-    let settings = record.map(settings::rows).unwrap_or_default();
-    let model = files.model.as_ref();
+    let settings = record.map(|record| settings::rows(record, sibling)).unwrap_or_default();
     RunPage {
         name: summary.label.clone(),
         full_name: format!("{}/{}", summary.experiment, summary.run),
@@ -39,7 +52,7 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         experiment_href: rows::experiment_href(&frame.root, &summary.experiment),
         description: summary.description.clone(),
         tags: tags(files, summary),
-        notes: notes(files),
+        notes: notes(files, clock),
         state: summary.state.clone(),
         when: when(files, summary, clock),
         progress: rows::progress(summary),
@@ -55,18 +68,19 @@ pub fn page(files: &RunFiles, summary: &RunSummary, frame: Frame, clock: &Clock)
         telemetry: telemetry::figures(files, summary),
         telemetry_notes: telemetry::notes(&files.telemetry, clock),
         energy_joules: telemetry::energy_joules(&files.telemetry),
-        samples: samples(files),
+        samples: samples::blocks(files),
         evaluation: evaluation(files),
-        layers: model.map(|model| layers(&model.layers, model.parameters)).unwrap_or_default(),
-        parameters: model.map_or_else(String::new, |model| measured(model.parameters as f64)),
-        differing: settings.iter().filter(|row| row.value != row.default).cloned().collect(),
+        analytics: analytics::rows(files, summary, clock),
+        model: files.model.as_ref().map(model::block),
+        sibling: sibling.map(|sibling| sibling.block(&frame.root)),
+        differing: settings.iter().filter(|row| settings::is_told(row)).cloned().collect(),
         settings,
         environment: environment(files),
         data: many_data_files(files),
         certificate: certificate::block(files, clock),
         attempts: attempts(files, clock),
-        checkpoints: checkpoints(files, summary),
-        log: files.log.clone(),
+        checkpoints: checkpoints::block(files, summary),
+        log: log::block(files),
         stderr: files.stderr.clone(),
         held: held(files),
         warnings: files.warnings.clone(),
@@ -95,11 +109,14 @@ fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     tags
 }
 
-fn notes(files: &RunFiles) -> Vec<String> {
-    let own =
-        files.seen.record.iter().map(|record| record.notes.clone()).filter(|notes| !notes.trim().is_empty());
+fn notes(files: &RunFiles, clock: &Clock) -> Vec<NoteRow> {
+    let own = files.seen.record.iter().map(|record| &record.notes).filter(|notes| !notes.trim().is_empty());
+    let own = own.map(|text| NoteRow { text: text.clone(), who: String::new(), when: None });
     let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Note { text } => Some(text.clone()),
+        Ask::Note { text } => {
+            let when = Some(clock.moment(request.time));
+            Some(NoteRow { text: text.clone(), who: request.who.clone(), when })
+        }
         _ => None,
     });
     own.chain(added).collect()
@@ -198,52 +215,6 @@ fn quiet_rules(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     rules.filter(|rule| !has_seen(rule)).collect()
 }
 
-fn samples(files: &RunFiles) -> Vec<SampleBlock> {
-    let newest = files.samples.last().map(|sample| sample.step);
-    let block = |sample: &crate::run_dir::records::Sample| {
-        let mut block = SampleBlock {
-            step: count(sample.step),
-            open: Some(sample.step) == newest,
-            texts: Vec::new(),
-            image: None,
-            predictions: Vec::new(),
-            summary: String::new(),
-        };
-        for item in &sample.items {
-            match item {
-                SampleItem::Text { prompt, text, temperature, top_k, top_p } => {
-                    let mut how = format!("temperature {temperature}");
-                    if *top_k > 0 {
-                        how += &format!(", top-k {top_k}");
-                    }
-                    if *top_p < 1.0 {
-                        how += &format!(", top-p {top_p}");
-                    }
-                    block.texts.push(TextSample { how, prompt: prompt.clone(), text: text.clone() });
-                }
-                SampleItem::Prediction { tile, actual, predicted, probability } => {
-                    block.predictions.push(PredictionRow {
-                        tile: *tile + 1,
-                        actual: actual.clone(),
-                        predicted: predicted.clone(),
-                        probability: format!("{:.0} %", probability * 100.0),
-                        right: actual == predicted,
-                    });
-                }
-            }
-        }
-        if !block.predictions.is_empty() {
-            let right = block.predictions.iter().filter(|row| row.right).count();
-            block.summary = format!("{right} of {} right", block.predictions.len());
-        }
-        if files.dir().sample_png(sample.step).is_file() {
-            block.image = Some(format!("samples/{}.png", crate::run_dir::step_name(sample.step)));
-        }
-        block
-    };
-    files.samples.iter().rev().map(block).collect()
-}
-
 fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
     let evaluation = files.evaluation.as_ref().filter(|evaluation| !evaluation.classes.is_empty())?;
     let classes = evaluation.classes.iter().map(|class| ClassRow {
@@ -266,17 +237,6 @@ fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
         }
     });
     Some(EvaluationBlock { step: count(evaluation.step), classes: classes.collect(), confusion })
-}
-
-fn layers(layers: &[crate::run_dir::records::Layer], parameters: u64) -> Vec<LayerRow> {
-    let row = |layer: &crate::run_dir::records::Layer| LayerRow {
-        name: layer.name.clone(),
-        kind: layer.kind.clone(),
-        output: layer.output.iter().map(i64::to_string).collect::<Vec<_>>().join(" × "),
-        parameters: count(layer.parameters),
-        share: format!("{:.1} %", layer.parameters as f64 / parameters.max(1) as f64 * 100.0),
-    };
-    layers.iter().take(MOST_LAYERS).map(row).collect()
 }
 
 fn environment(files: &RunFiles) -> Vec<(String, String)> {
@@ -380,19 +340,4 @@ fn outcome(end: &End) -> String {
         Some(why) if !why.trim().is_empty() && why.trim() != word => format!("{word}: {}", why.trim()),
         _ => word,
     }
-}
-
-fn checkpoints(files: &RunFiles, summary: &RunSummary) -> Vec<CheckpointRow> {
-    let last = files.checkpoints.last().map(|(step, _)| *step);
-    let best = files
-        .result
-        .as_ref()
-        .and_then(|result| result.best_checkpoint)
-        .or(summary.best.map(|best| best.step));
-    let row = |&(step, bytes): &(u64, u64)| {
-        let marks = [(Some(step) == best, "best"), (Some(step) == last, "last")];
-        let note: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect();
-        CheckpointRow { step: count(step), size: say::bytes(bytes), note: note.join(", ") }
-    };
-    files.checkpoints.iter().rev().map(row).collect()
 }

@@ -11,6 +11,8 @@ use super::chart::series::{Mean, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::files::RunFiles;
+use super::run_page::telemetry;
+use super::siblings;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
@@ -81,9 +83,24 @@ pub struct RunSummary {
     /// What a step is on other axes.
     #[serde(default)]
     pub clocks: Clocks,
+    /// Metric and best value that its result tells, of a run that finished.
+    #[serde(default)]
+    pub result: Option<(String, f64)>,
+    /// The run that its page compares settings with.
+    #[serde(default)]
+    pub beside: Option<String>,
     /// The header of `metrics.csv`.
     #[serde(default)]
     pub header: String,
+    /// The run's own note and those that were added.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Every setting by its dotted path.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Value>,
+    /// What it took over all attempts, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// The values that a moving average was made of, in reduced form.
@@ -119,6 +136,9 @@ pub struct AttemptSpan {
     pub batch: Option<String>,
     pub device: String,
     pub failed: bool,
+    /// Step of the checkpoint it went on from.
+    #[serde(default)]
+    pub checkpoint: Option<u64>,
 }
 
 /// Why a run ended badly and what a person can do.
@@ -167,7 +187,11 @@ impl RunSummary {
             label: label(files.dir(), record),
             number: record.map_or(0, |record| (record.number % 0x8000) as u16),
             description: record.map_or_else(String::new, |record| record.description.clone()),
-            tags: record.map_or_else(Vec::new, |record| record.tags.clone()),
+            tags: files.tags(),
+            notes: files.notes(),
+            settings: record
+                .map_or_else(BTreeMap::new, |record| identity::flat(&record.settings).into_iter().collect()),
+            energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
             state: state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
@@ -198,6 +222,8 @@ impl RunSummary {
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
             clocks: Clocks::of(files),
+            result: result.and_then(siblings::best_of),
+            beside: None,
             header: files
                 .metrics
                 .columns
@@ -285,7 +311,7 @@ pub fn is_better(one: &RunSummary, other: &RunSummary) -> bool {
 
 /// The directory's name without the hash that makes it unique, and with what the command line changed:
 /// nothing else tells such a run from that of the file.
-fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
+pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     let name = dir.name();
     let hash = record.and_then(|record| record.hash.get(..8));
     let short = hash.and_then(|hash| name.strip_suffix(&format!("-{hash}")));
@@ -380,7 +406,14 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                 let (start_time, batch) = (start.time, start.batch.clone());
                 spans.push((
                     start.attempt,
-                    AttemptSpan { start: start_time, end: None, batch, device, failed: false },
+                    AttemptSpan {
+                        start: start_time,
+                        end: None,
+                        batch,
+                        device,
+                        failed: false,
+                        checkpoint: start.checkpoint,
+                    },
                 ));
             }
             Attempt::End(end) => {

@@ -1,9 +1,11 @@
 //! Templates and style: embedded in the program, each replaced by a file of the same name in the
-//! workspace's `templates/` or `themes/default/`.
+//! workspace's `templates/` or `themes/`.
+
+mod look;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -12,12 +14,17 @@ use serde::Serialize;
 use super::chart::backend::Escaped;
 use crate::run_dir::Workspace;
 use crate::run_dir::write::at;
+use crate::workspace_settings::WorkspaceSettings;
+
+use look::{Logo, Look};
 
 /// The templates of all pages, parsed once, and the files beside them.
 pub struct Theme {
     environment: Environment<'static>,
     /// Path below `reports/` and bytes.
     assets: Vec<(&'static str, Vec<u8>)>,
+    logo: Logo,
+    warning: Option<String>,
     /// Changes whenever any page could look different: hash of the sources and the version.
     generation: String,
 }
@@ -31,7 +38,7 @@ pub enum ThemeError {
     Template { template: String, message: String },
 }
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: &[(&str, &str)] = &[
     ("layout.html", include_str!("../../templates/layout.html")),
     ("parts.html", include_str!("../../templates/parts.html")),
     ("index.html", include_str!("../../templates/index.html")),
@@ -44,7 +51,7 @@ const TEMPLATES: [(&str, &str); 8] = [
 
 /// The script of all pages in the order in which its parts build on each other. Each is a classic script
 /// of its own, so that their plain sum works from a file as well.
-const SCRIPTS: [(&str, &str); 18] = [
+const SCRIPTS: &[(&str, &str)] = &[
     ("start.js", include_str!("../../templates/js/start.js")),
     ("numbers.js", include_str!("../../templates/js/numbers.js")),
     ("tables.js", include_str!("../../templates/js/tables.js")),
@@ -61,19 +68,28 @@ const SCRIPTS: [(&str, &str); 18] = [
     ("hands.js", include_str!("../../templates/js/hands.js")),
     ("rows.js", include_str!("../../templates/js/rows.js")),
     ("grow.js", include_str!("../../templates/js/grow.js")),
+    ("log.js", include_str!("../../templates/js/log.js")),
+    ("run.js", include_str!("../../templates/js/run.js")),
     ("patch.js", include_str!("../../templates/js/patch.js")),
+    ("morning.js", include_str!("../../templates/js/morning.js")),
+    ("find.js", include_str!("../../templates/js/find.js")),
+    ("runs.js", include_str!("../../templates/js/runs.js")),
     ("follow.js", include_str!("../../templates/js/follow.js")),
 ];
 
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
 
 impl Theme {
-    /// The built-in theme with what the workspace replaces of it.
+    /// The theme of this name, or the one that `overnight.toml` names, with what the workspace replaces
+    /// of the templates and the common style.
     ///
     /// # Errors
     /// A replacing file cannot be read, or is no template.
-    pub fn load(workspace: &Workspace) -> Result<Theme, ThemeError> {
-        let (templates, themes) = theme_folders(workspace);
+    pub fn load(workspace: &Workspace, name: Option<&str>) -> Result<Theme, ThemeError> {
+        let (templates, themes) = (workspace.root().join("templates"), workspace.root().join("themes"));
+        // Whoever runs or serves is told what is wrong with the settings; pages can be made without.
+        let settings = WorkspaceSettings::read(workspace).unwrap_or_default();
+        let look = Look::of(&themes, name.unwrap_or(&settings.report.theme));
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -84,22 +100,28 @@ impl Theme {
         });
         let mut hasher = blake3::Hasher::new();
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-        for (name, built_in) in TEMPLATES {
+        for (name, built_in) in TEMPLATES.iter().copied() {
             let source = replaced(&templates.join(name), built_in)?;
             hasher.update(source.as_bytes());
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
         let mut script = String::new();
-        for (name, built_in) in SCRIPTS {
-            script += &replaced(&templates.join("js").join(name), built_in)?;
+        for (name, built_in) in SCRIPTS.iter().copied() {
+            script += &replaced(&templates.join("js").join(name), &slim(built_in))?;
         }
-        let style = replaced(&themes.join("style.css"), STYLE_CSS)?;
+        let style = replaced(&themes.join("default/style.css"), STYLE_CSS)? + &look.style;
+        // They stand in every page.
+        hasher.update(look.logo.path.as_bytes());
+        hasher.update(look.warning.as_deref().unwrap_or_default().as_bytes());
         Ok(Theme {
             environment,
             assets: vec![
                 ("assets/overnight.js", script.into_bytes()),
                 ("assets/style.css", style.into_bytes()),
+                (look.logo.path, look.logo.bytes.to_vec()),
             ],
+            logo: look.logo,
+            warning: look.warning,
             generation: hasher.finalize().to_hex().to_string(),
         })
     }
@@ -117,13 +139,25 @@ impl Theme {
         &self.assets
     }
 
+    pub fn logo(&self) -> &Logo {
+        &self.logo
+    }
+
+    /// What is wrong with the theme that was asked for, and left out.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
     pub fn generation(&self) -> &str {
         &self.generation
     }
 }
 
-fn theme_folders(workspace: &Workspace) -> (PathBuf, PathBuf) {
-    (workspace.root().join("templates"), workspace.root().join("themes/default"))
+/// A part of our own script without its indentation and the lines that are comments: a fifth of what is sent.
+fn slim(source: &str) -> String {
+    let lines =
+        source.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.fold(String::with_capacity(source.len()), |text, line| text + line + "\n")
 }
 
 fn replaced(path: &Path, built_in: &str) -> io::Result<String> {
@@ -153,11 +187,24 @@ mod tests {
 
     #[test]
     fn the_script_of_all_pages_is_small() {
-        let script: String = SCRIPTS.iter().map(|(_, source)| *source).collect();
+        let script: String = SCRIPTS.iter().map(|(_, source)| slim(source)).collect();
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(script.as_bytes()).unwrap();
         let bytes = packed.finish().unwrap().len();
         assert!(bytes < 40_000, "{bytes} bytes");
+    }
+
+    /// Within a text of several lines the indentation and what looks like a comment would matter.
+    #[test]
+    fn no_text_of_the_script_is_longer_than_its_line() {
+        for (name, source) in SCRIPTS.iter() {
+            for (at, line) in
+                source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+            {
+                assert_eq!(line.matches('`').count() % 2, 0, "{name}:{}", at + 1);
+                assert!(!line.contains("/*"), "{name}:{}", at + 1);
+            }
+        }
     }
 
     #[test]
@@ -166,7 +213,7 @@ mod tests {
         let parts = folder.path().join("templates/js");
         fs::create_dir_all(&parts).unwrap();
         fs::write(parts.join("menu.js"), "/* ours */").unwrap();
-        let theme = Theme::load(&Workspace::new(folder.path())).unwrap();
+        let theme = Theme::load(&Workspace::new(folder.path()), None).unwrap();
         let (_, script) = theme.assets().iter().find(|(path, _)| path.ends_with(".js")).unwrap();
         let script = String::from_utf8_lossy(script);
         assert!(script.contains("/* ours */") && script.contains("prepareTables"));

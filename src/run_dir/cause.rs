@@ -181,7 +181,7 @@ const LOST: [&str; 8] = [
 const LOST_XIDS: [u32; 8] = [48, 62, 64, 74, 79, 95, 119, 120];
 
 fn of_device(message: &str, seen: &Evidence) -> Cause {
-    let of_kernel = seen.kernel.iter().filter_map(|line| xid(line));
+    let of_kernel = seen.kernel.iter().filter_map(|line| Xid::parse(line)).map(|xid| xid.code);
     let xids: Vec<u32> = of_kernel.chain(seen.xids.iter().copied()).collect();
     let lost = xids.iter().rev().find(|xid| LOST_XIDS.contains(xid));
     let is_gone = LOST.iter().any(|words| message.contains(words));
@@ -193,10 +193,27 @@ fn of_device(message: &str, seen: &Evidence) -> Cause {
     lost.or(xids.last()).map_or(cause.clone(), |xid| cause.with_xid(*xid))
 }
 
-/// `NVRM: Xid (PCI:0000:3b:00): 79, pid=...`
-fn xid(line: &str) -> Option<u32> {
-    let after = line.split_once("NVRM: Xid (")?.1.split_once("): ")?.1;
-    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// An error that NVIDIA's driver wrote into the kernel's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Xid {
+    pub code: u32,
+    /// Of the program that met it, as the kernel numbers processes.
+    pub process: Option<u32>,
+}
+
+impl Xid {
+    /// `NVRM: Xid (PCI:0000:3b:00): 79, pid=77, name=...`, or `pid='<unknown>'`.
+    pub fn parse(line: &str) -> Option<Xid> {
+        let after = line.split_once("NVRM: Xid (")?.1.split_once("): ")?.1;
+        let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+        let process = after.split_once("pid=").and_then(|(_, process)| number(process));
+        Some(Xid { code: number(after)?, process })
+    }
+
+    /// Whether the GPU itself went wrong, for all that use it.
+    pub fn is_of_device(self) -> bool {
+        LOST_XIDS.contains(&self.code)
+    }
 }
 
 /// `worker[77]: segfault at 0 ip ... error 4 in libtorch_cpu.so[7f...]`; also

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::run_dir::cause::Xid;
 use crate::run_dir::read::NOT_WAITING;
 
 /// A large process takes a while to end after the kernel has decided.
@@ -93,6 +94,30 @@ pub fn log_of(process: u32, seconds: f64) -> Vec<String> {
     lines
 }
 
+/// The processes that the driver named in the kernel's log, within the last `seconds`, with an error of this
+/// number; none where it names none, where the log may not be read, or where processes have other numbers
+/// here than in the log.
+pub fn processes_of_xid(code: u64, seconds: f64) -> Vec<u32> {
+    if !has_the_kernels_numbers() {
+        return Vec::new();
+    }
+    let since = clock_gettime(ClockId::Monotonic).tv_sec as f64 - seconds;
+    let mut processes = Vec::new();
+    let named = |record: &str| {
+        let message = message_since(record, since)?;
+        Xid::parse(message).filter(|xid| u64::from(xid.code) == code)?.process
+    };
+    drop(each_record(|record| processes.extend(named(record))));
+    processes
+}
+
+/// The namespace of process numbers that the kernel itself uses (PROC_PID_INIT_INO in its `proc_ns.h`).
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+fn has_the_kernels_numbers() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name == Path::new(FIRST_NAMESPACE))
+}
+
 fn each_record(mut take: impl FnMut(&str)) -> io::Result<()> {
     let mut log = fs::OpenOptions::new().read(true).custom_flags(NOT_WAITING).open("/dev/kmsg")?;
     let mut record = [0; 8192];
@@ -109,15 +134,21 @@ fn each_record(mut take: impl FnMut(&str)) -> io::Result<()> {
     Ok(())
 }
 
-/// The message of a record, `priority,number,microseconds,flags;message`, if it is about that process.
-fn line_about(record: &str, process: u32, since: f64) -> Option<String> {
+/// The message of a record, `priority,number,microseconds,flags;message`, if it is as new.
+fn message_since(record: &str, since: f64) -> Option<&str> {
     let (head, text) = record.split_once(';')?;
     let microseconds: f64 = head.split(',').nth(2)?.parse().ok()?;
-    let message = text.lines().next()?;
+    text.lines().next().filter(|_| microseconds / 1e6 >= since)
+}
+
+/// The message of a record if it is about that process, or about a GPU and no other process.
+fn line_about(record: &str, process: u32, since: f64) -> Option<String> {
+    let message = message_since(record, since)?;
+    let is_its_xid = |xid: &Xid| xid.is_of_device() || xid.process.is_none_or(|named| named == process);
     let is_about = message.contains(&format!("[{process}]"))
         || message.contains(&format!("Killed process {process} "))
-        || message.contains("NVRM: Xid (");
-    (is_about && microseconds / 1e6 >= since).then(|| message.to_owned())
+        || Xid::parse(message).is_some_and(|xid| is_its_xid(&xid));
+    is_about.then(|| message.to_owned())
 }
 
 #[cfg(test)]
@@ -153,13 +184,17 @@ mod tests {
 
     #[test]
     fn records_of_others_and_older_ones_are_left_out() {
-        let line = |record| line_about(record, 77, 10.0);
+        let line = |record: &str| line_about(record, 77, 10.0);
         assert_eq!(
             line("6,1,20000000,-;w[77]: segfault at 0\n A=b\n").as_deref(),
             Some("w[77]: segfault at 0")
         );
         assert_eq!(line("6,1,9000000,-;w[77]: segfault at 0"), None);
         assert_eq!(line("6,1,20000000,-;w[778]: segfault at 0"), None);
+        let xid = |rest: &str| line(&format!("3,1,20000000,-;NVRM: Xid (PCI:0000:3b:00): {rest}")).is_some();
+        assert!(xid("31, pid=77, name=w, MMU Fault") && xid("31, pid='<unknown>', MMU Fault"));
+        assert!(!xid("31, pid=78, name=v, MMU Fault"), "its neighbor's on the GPU");
+        assert!(xid("79, pid=78, GPU has fallen off the bus."), "which both have met");
         assert!(line("3,1,20000000,-;Out of memory: Killed process 77 (w) total").is_some());
         assert_eq!(line("no record"), None);
     }

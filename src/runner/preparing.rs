@@ -1,12 +1,12 @@
 //! What comes before an attempt and may take its time: a look at the run's data files, which must be those
 //! it was queued with, and the weights that it begins with. A thread does it; the loop goes on meanwhile.
 
+mod known;
+mod looking;
 pub mod text;
 
-use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::data_files;
@@ -17,7 +17,11 @@ use crate::run_dir::records::{
 use crate::run_dir::stage::{self, TakeError, TakenFile, TakenWeights};
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, read};
+use crate::runner::schedule::Preparing;
 use crate::runner::starting::newest;
+
+pub use known::KnownData;
+pub use looking::Looking;
 
 /// What was found is taken for true so long.
 const FRESH: Duration = Duration::from_secs(5);
@@ -60,20 +64,47 @@ impl From<io::Error> for Unready {
 pub enum Preparation {
     #[default]
     None,
-    /// A thread is at it; the slot is kept.
-    Begun {
-        slot: usize,
-    },
+    /// A thread is at it.
+    Begun(Begun),
     Done(Box<Prepared>, Instant),
 }
 
+/// A preparation that a thread is at.
+#[derive(Debug)]
+pub struct Begun {
+    /// Kept for the run; none any more once its data have not answered for long.
+    pub slot: Option<usize>,
+    pub looking: Looking,
+}
+
+impl Begun {
+    /// What the schedule must know of it.
+    pub fn standing(&self, now: Instant) -> Preparing {
+        Preparing { slot: self.slot, unanswered: self.looking.unanswered(now) }
+    }
+
+    /// Gives its slot up where its data do not answer, and says why when it does.
+    pub fn give_up_slot(&mut self, now: Instant) -> Option<String> {
+        let why = self.looking.unanswered(now)?;
+        self.slot.take().map(|_| why)
+    }
+}
+
 impl Preparation {
+    /// The slot that is kept meanwhile.
+    pub fn slot(&self) -> Option<usize> {
+        match self {
+            Preparation::Begun(begun) => begun.slot,
+            Preparation::None | Preparation::Done(..) => None,
+        }
+    }
+
     /// What was found, while it is fresh; then it is used up.
     pub fn take(&mut self, now: Instant) -> Option<Prepared> {
         match std::mem::take(self) {
             Preparation::Done(prepared, since) if now.duration_since(since) <= FRESH => Some(*prepared),
             Preparation::Done(..) | Preparation::None => None,
-            begun @ Preparation::Begun { .. } => {
+            begun @ Preparation::Begun(_) => {
                 *self = begun;
                 None
             }
@@ -86,21 +117,20 @@ pub fn is_idle(record: &RunRecord) -> bool {
     matches!(record.settings.data, Data::Shapes(_)) && record.settings.weights.is_none()
 }
 
-/// Contents of data by what the file system said of it: many runs share what has changed once.
-#[derive(Clone, Debug, Default)]
-pub struct KnownData(Arc<Mutex<Contents>>);
-
-type Contents = HashMap<(PathBuf, Vec<Stamp>), Vec<Fingerprint>>;
-
 /// Prepares the run's next attempt.
 ///
 /// # Errors
 /// It cannot be started now.
-pub fn prepare(dir: &RunDir, record: &RunRecord, known: &KnownData) -> Result<Prepared, Unready> {
+pub fn prepare(
+    dir: &RunDir,
+    record: &RunRecord,
+    known: &KnownData,
+    looking: &Looking,
+) -> Result<Prepared, Unready> {
     let attempts = lines::<Attempt>(&dir.attempts())?;
     let requests = lines::<Request>(&dir.requests())?;
     let before = last_start(&attempts);
-    let data = data(dir, record, before, &requests, known).map_err(Unready::Held)?;
+    let data = data(dir, record, before, &requests, known, looking).map_err(Unready::Held)?;
     let newest = newest(dir, &requests, &lines::<Event>(&dir.events())?);
     let taken = before.and_then(|start| start.weights.as_deref());
     let weights = stage::take(dir, record, taken, newest.is_none())?;
@@ -108,7 +138,7 @@ pub fn prepare(dir: &RunDir, record: &RunRecord, known: &KnownData) -> Result<Pr
     Ok(Prepared { weights, text, data })
 }
 
-fn lines<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Result<Vec<T>, Unready> {
+fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>, Unready> {
     let lines = read::lines(path).map_err(|error| Unready::Io(io::Error::other(error)))?;
     Ok(lines.records)
 }
@@ -120,6 +150,7 @@ fn data(
     before: Option<&Start>,
     requests: &[Request],
     known: &KnownData,
+    looking: &Looking,
 ) -> Result<Option<DataSeen>, String> {
     let environment = read::json_if_there::<Environment>(&dir.env_json()).ok().flatten();
     let Some(environment) = environment.filter(|_| !matches!(record.settings.data, Data::Shapes(_))) else {
@@ -130,12 +161,14 @@ fn data(
     let missing = |error: data_files::DataError| {
         format!("{error} (give it back, or queue it anew: overnight run FILE --again)")
     };
-    let now = data_files::stamps(&record.settings, &base).map_err(missing)?;
+    let at = |path: &Path| looking.at(path);
+    let now = data_files::stamps(&record.settings, &base, &at).map_err(missing)?;
     let accepted = before.and_then(|start| start.data.as_deref());
     if now == accepted.map_or(&environment.stamps[..], |seen| &seen.stamps) {
         return Ok(accepted.cloned());
     }
-    let contents = known.contents(record, base, &now).map_err(missing)?;
+    let read = || data_files::fingerprints(&record.settings, &base, &at);
+    let contents = known.contents((base.clone(), now.clone()), looking, read).map_err(missing)?;
     let last = accepted.map_or(&environment.data[..], |seen| &seen.contents);
     // What was queued is right at any time.
     let changed = (contents != environment.data).then(|| changed(last, &contents)).flatten();
@@ -162,30 +195,10 @@ fn is_accepted(now: &[Stamp], before: Option<&Start>, requests: &[Request]) -> b
     is_unused && now.iter().all(|file| file.changed < resume.time)
 }
 
-impl KnownData {
-    fn contents(
-        &self,
-        record: &RunRecord,
-        base: PathBuf,
-        stamps: &[Stamp],
-    ) -> Result<Vec<Fingerprint>, data_files::DataError> {
-        let key = (base, stamps.to_vec());
-        let known = |known: &Self| known.0.lock().ok().and_then(|known| known.get(&key).cloned());
-        if let Some(contents) = known(self) {
-            return Ok(contents);
-        }
-        let contents = data_files::fingerprints(&record.settings, &key.0)?;
-        if let Ok(mut known) = self.0.lock() {
-            known.insert(key, contents.clone());
-        }
-        Ok(contents)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::experiment::settings::Text;
@@ -208,8 +221,8 @@ mod tests {
         record.settings.data = Data::Text(Text { files: vec!["a.txt".to_owned()], ..Text::default() });
         fs::write(folder.path().join("a.txt"), "one").unwrap();
         let environment = Environment {
-            data: data_files::fingerprints(&record.settings, folder.path()).unwrap(),
-            stamps: data_files::stamps(&record.settings, folder.path()).unwrap(),
+            data: data_files::fingerprints(&record.settings, folder.path(), &data_files::unheard).unwrap(),
+            stamps: data_files::stamps(&record.settings, folder.path(), &data_files::unheard).unwrap(),
             ..Environment::default()
         };
         replace_json(&dir.env_json(), &environment, Durability::Rebuildable).unwrap();
@@ -222,7 +235,7 @@ mod tests {
         }
 
         fn ready(&self) -> Result<Option<DataSeen>, String> {
-            match prepare(&self.dir, &self.record, &KnownData::default()) {
+            match prepare(&self.dir, &self.record, &KnownData::default(), &looking()) {
                 Ok(prepared) => Ok(prepared.data),
                 Err(Unready::Held(why)) => Err(why),
                 Err(Unready::Io(error)) => panic!("{error}"),
@@ -263,12 +276,32 @@ mod tests {
         }
     }
 
+    fn looking() -> Looking {
+        Looking::begin(Duration::from_secs(120), Path::new("a.txt"), Instant::now())
+    }
+
     fn replace(path: &Path, text: &str) {
         let aside = path.with_extension("new");
         fs::write(&aside, text).unwrap();
         let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         fs::File::options().append(true).open(&aside).unwrap().set_modified(long_ago).unwrap();
         fs::rename(&aside, path).unwrap();
+    }
+
+    #[test]
+    fn a_place_is_given_up_once_where_data_do_not_answer_and_never_taken_back() {
+        let begun = Instant::now();
+        let looking = Looking::begin(Duration::from_secs(120), Path::new("a.txt"), begun);
+        let mut preparing = Begun { slot: Some(3), looking: looking.clone() };
+        let later = begun + Duration::from_secs(120);
+        assert_eq!(preparing.give_up_slot(begun), None);
+        assert_eq!(preparing.standing(begun), Preparing { slot: Some(3), unanswered: None });
+        let why = preparing.give_up_slot(later).unwrap();
+        assert_eq!(why, "its data have not answered for 2 min: a.txt");
+        assert_eq!(preparing.give_up_slot(later), None, "told once");
+        assert_eq!(preparing.standing(later), Preparing { slot: None, unanswered: Some(why) });
+        looking.at(Path::new("a.txt"));
+        assert_eq!(preparing.standing(begun), Preparing { slot: None, unanswered: None });
     }
 
     #[test]

@@ -92,8 +92,8 @@ impl Threads {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     Waiting,
-    /// Somebody looks at what it needs, and this slot is kept for it.
-    Preparing(usize),
+    /// Somebody looks at what it needs.
+    Preparing(Preparing),
     Live(Live),
     /// It waits for a person, as its files say.
     Held(String),
@@ -104,6 +104,15 @@ pub enum Standing {
     Finished,
     /// Failed, stopped, paused, unreadable or at work elsewhere: not ours to touch.
     Left,
+}
+
+/// A run whose data and weights are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preparing {
+    /// Kept for it, and what it takes of it; none once its data have not answered for long.
+    pub slot: Option<usize>,
+    /// What does not answer, as a sentence.
+    pub unanswered: Option<String>,
 }
 
 /// A worker at work.
@@ -262,7 +271,7 @@ pub fn decide(seen: &Observation) -> Decision {
     let mut decision = Decision::default();
     let mut live: Vec<&str> = Vec::new();
     for run in seen.runs {
-        if let Standing::Live(_) | Standing::Preparing(_) = &run.standing {
+        if let Standing::Live(_) | Standing::Preparing(Preparing { slot: Some(_), .. }) = &run.standing {
             live.push(&run.experiment);
         }
     }
@@ -270,9 +279,9 @@ pub fn decide(seen: &Observation) -> Decision {
     for (index, run) in seen.runs.iter().enumerate() {
         match &run.standing {
             Standing::Live(worker) => decision.actions.extend(ending_of(index, run, worker, seen)),
-            Standing::Preparing(_) => {
-                let reason = "until its data and weights are looked at".to_owned();
-                decision.waiting.push((index, Reason::Waits(reason)));
+            Standing::Preparing(Preparing { unanswered, .. }) => {
+                let reason = || "until its data and weights are looked at".to_owned();
+                decision.waiting.push((index, Reason::Waits(unanswered.clone().unwrap_or_else(reason))));
             }
             Standing::Held(reason) => decision.waiting.push((index, Reason::Held(reason.clone()))),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
@@ -299,7 +308,8 @@ pub fn decide(seen: &Observation) -> Decision {
     let is_waited_for = |run: &Run| match &run.standing {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
         // The next runner finds it lost, which is better than to keep a person waiting.
-        Standing::PutOff | Standing::Preparing(_) => seen.ending.is_open(),
+        Standing::PutOff => seen.ending.is_open(),
+        Standing::Preparing(_) => may_open(seen),
         _ => false,
     };
     let is_asked = seen.gpu_states.contains(&GpuState::Unsure);
@@ -308,6 +318,12 @@ pub fn decide(seen: &Observation) -> Decision {
         && decision.actions.is_empty()
         && !((opens_later || places.wait_for_others) && seen.ending.is_open());
     decision
+}
+
+/// Whether anything can still be started in this batch.
+fn may_open(seen: &Observation) -> bool {
+    let is_late = seen.deadline.as_ref().is_some_and(|deadline| deadline.seconds_left <= 0.0);
+    seen.ending.is_open() && !matches!(seen.gate, Gate::Shut(_)) && !is_late
 }
 
 /// The device a run must have: that of its last attempt, so that it ends at the same bits, else what

@@ -15,9 +15,9 @@ use super::program::Program;
 use super::tracked::Killed;
 use crate::run_dir::records::{Attempt, End, Event, Request, Start};
 use crate::run_dir::scan::Seen;
-use crate::run_dir::status::{Observation, Status, asked_from, last_start, status};
+use crate::run_dir::status::{self, Observation, Status, asked_from, end_of, last_start};
 use crate::run_dir::write::{Durability, append_line, at};
-use crate::run_dir::{RunDir, checkpoint, lock, machine, read, reason, scan};
+use crate::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
 
 /// Readers hold the lock for moments; a worker holds it for longer than this.
 const LOCK_LIMIT: Duration = Duration::from_secs(1);
@@ -115,20 +115,29 @@ pub fn write_end(dir: &RunDir, end: &End) -> io::Result<()> {
     append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)
 }
 
-/// Writes the end that nobody saw, unless somebody is at the run or wrote it by now.
+/// Writes the end that nobody saw, of a lost run and of one that finished alone, unless somebody is at the run
+/// or wrote it by now.
 ///
 /// # Errors
 /// The run directory cannot be written to.
 pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Result<Option<End>> {
     let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
     let seen = look_under_lock(dir, host);
-    match (&seen.status, last_start(&seen.attempts)) {
-        (Status::Lost, Some(start)) if reason::elsewhere(&seen).is_none() => {
+    match last_start(&seen.attempts) {
+        Some(start) if has_unseen_end(&seen) => {
             let end = end(dir, start.attempt, None, killed, &Witness::default());
             write_end(dir, &end).map(|()| Some(end))
         }
         _ => Ok(None),
     }
+}
+
+/// Whether the last attempt at a run has ended, on this machine, and nobody saw how.
+pub fn has_unseen_end(seen: &Seen) -> bool {
+    let is_over = matches!(seen.status, Status::Lost | Status::Finished);
+    is_over
+        && last_start(&seen.attempts).is_some_and(|start| end_of(&seen.attempts, start.attempt).is_none())
+        && status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id()).is_none()
 }
 
 /// The newest checkpoint that counts: those after the step that a person went back to are overtaken, also
@@ -163,7 +172,7 @@ fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
     if matches!(seen.status, Status::Unreadable { .. }) {
         return seen;
     }
-    seen.status = status(&Observation {
+    seen.status = status::status(&Observation {
         record: seen.record.as_ref(),
         has_result: dir.result().is_file(),
         is_alive: false,

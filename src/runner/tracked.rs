@@ -20,7 +20,7 @@ use crate::run_dir::status::{Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, read, reason, split};
 
 pub use holder::{has_open, holder};
-pub use worker::{Killed, Kinship, PutOff, Worker};
+pub use worker::{Killed, Kinship, PutOff, Worker, XidSeen};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
 const SETTLING_STEPS: u64 = 10;
@@ -155,7 +155,7 @@ impl Tracked {
             return Standing::Left;
         }
         match (standing(&self.seen, batch, failed), &self.preparation) {
-            (Standing::Waiting, Preparation::Begun { slot }) => Standing::Preparing(*slot),
+            (Standing::Waiting, Preparation::Begun(begun)) => Standing::Preparing(begun.standing(now)),
             (standing, _) => standing,
         }
     }

@@ -7,6 +7,7 @@ mod deciding;
 mod ends;
 mod gauging;
 mod keeping;
+mod late;
 mod measure;
 mod outside;
 mod preparing;
@@ -286,6 +287,7 @@ impl<'a> Work<'a> {
             // Those that live are caught up with when they are adopted.
             if !self.runs[index].seen.status.is_running() {
                 self.catch_up(index);
+                self.catch_up_end(index).await;
             }
         }
         let decision = loop {
@@ -359,6 +361,7 @@ impl<'a> Work<'a> {
         }
         self.follow_adopted();
         self.skip();
+        self.tend_preparations(now);
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
     }

@@ -20,13 +20,17 @@ pub struct RunnerSettings {
     /// 1 to 86,400. Default: 60.
     #[schemars(range(min = 1, max = 86_400))]
     pub patience_seconds: u32,
+    /// Seconds that a run's data may give no sign before its place goes to others, 1 to 86,400; it starts
+    /// when they answer. Default: 120.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub data_seconds: u32,
     /// Whether the report is kept fresh meanwhile; `--no-report` leaves it out. Default: true.
     pub report: bool,
 }
 
 impl Default for RunnerSettings {
     fn default() -> Self {
-        RunnerSettings { slots: 0, breaker: 5, patience_seconds: 60, report: true }
+        RunnerSettings { slots: 0, breaker: 5, patience_seconds: 60, data_seconds: 120, report: true }
     }
 }
 
@@ -36,8 +40,9 @@ impl RunnerSettings {
         if self.slots > 1024 {
             problems.push(out_of_range("runner.slots", self.slots, "1 to 1024, or 0 to let it be found"));
         }
-        if !(1..=86_400).contains(&self.patience_seconds) {
-            problems.push(out_of_range("runner.patience_seconds", self.patience_seconds, "1 to 86400"));
+        let seconds = [("patience_seconds", self.patience_seconds), ("data_seconds", self.data_seconds)];
+        for (name, value) in seconds.into_iter().filter(|(_, value)| !(1..=86_400).contains(value)) {
+            problems.push(out_of_range(&format!("runner.{name}"), value, "1 to 86400"));
         }
         problems
     }

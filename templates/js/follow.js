@@ -2,7 +2,8 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { patch, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { patch, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
@@ -13,6 +14,11 @@
     grow(root);
     prepareLegends(root);
     drawAll(root);
+    prepareLog(root);
+    prepareSamples(root);
+    prepareCopies(root);
+    prepareMorning(root);
+    prepareRuns(root);
   };
 
   let original = null; // the page as the server last gave it, as text
@@ -28,6 +34,7 @@
     if (built && nextBuilt) patch(built, nextBuilt);
     document.title = next.title;
     showCursor();
+    showSample();
   };
 
   const connection = document.getElementById("connection");

@@ -38,6 +38,13 @@
     view.hidden = new Set(said.getAll("hide"));
   };
 
+  const writeWords = (said) => {
+    const text = said.toString();
+    if (!text && !location.hash.startsWith("#?")) return;
+    // An address without a hash would keep the old one's scroll; the path must not change from a file.
+    history.replaceState(history.state, "", text ? `#?${text}` : location.pathname + location.search);
+  };
+
   const writeAddress = () => {
     const said = words();
     for (const name of OURS) said.delete(name);
@@ -50,10 +57,7 @@
     if (view.zoom) said.set("zoom", told(view.zoom));
     if (view.timeZoom) said.set("time", told(view.timeZoom));
     for (const key of view.hidden) said.append("hide", key);
-    const text = said.toString();
-    if (!text && !location.hash.startsWith("#?")) return;
-    // An address without a hash would keep the old one's scroll; the path must not change from a file.
-    history.replaceState(history.state, "", text ? `#?${text}` : location.pathname + location.search);
+    writeWords(said);
   };
 
   /// Whether a figure's y is logarithmic.
@@ -75,5 +79,5 @@
     tell();
   });
   readAddress();
-  Object.assign(overnight, { view, hasLogY, setView, onView, AXES });
+  Object.assign(overnight, { words, writeWords, view, hasLogY, setView, onView, AXES });
 })();

@@ -2,6 +2,7 @@
 //!
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
+mod access;
 mod charts;
 mod chrome;
 mod files;
@@ -12,6 +13,7 @@ mod look;
 mod made_up;
 mod place;
 mod plain;
+mod run_page;
 mod storm;
 mod tables;
 mod tabs;

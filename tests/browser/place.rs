@@ -43,6 +43,7 @@ impl Place {
         for step in [1500, 3000] {
             fs::write(images.sample_png(step), sheet()).unwrap();
         }
+        crate::run_page::furnish(&place.runs[0]);
         place
     }
 

@@ -24,7 +24,9 @@ fn an_exported_file_holds_curves_values_and_facts_and_asks_for_nothing() {
         assert!(html.contains(&format!("id=\"{id}\"")), "{id}: {html}");
         assert!(html.contains(&format!("href=\"#{id}\"")), "{id}: {html}");
     }
-    for asking in ["src=", "href=\"http", "href=\"..", "url(http", "@import"] {
+    for asking in
+        ["src=\"http", "src=\"assets", "src=\"..", "href=\"http", "href=\"..", "url(http", "@import"]
+    {
         assert!(!html.contains(asking), "{asking}: {html}");
     }
     let (_, facts) = html.split_once("id=\"facts\">").unwrap();

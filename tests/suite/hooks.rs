@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::workspace::{Workspace, is_alive, step, wait_until};
+use crate::workspace::{Workspace, is_alive, look, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -357,4 +357,65 @@ fn what_is_queued_while_a_hook_of_the_end_is_waited_for_is_worked_too() {
     runner.wait().code(100);
     assert_eq!((workspace.words("x"), workspace.words("y")), (vec!["finished"], vec!["failed"]));
     assert_eq!(workspace.batches(), 2);
+}
+
+#[test]
+fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
+    let hooks = "[[hooks]]\non = [\"run-finished\", \"run-failed\"]\n\
+                 command = 'cat >> told.json; echo >> told.json'\n";
+    let workspace = with_hooks(Workspace::new().experiment("x", 6, &[1, 2], "await@2 s2:fail@4"), hooks);
+    let told = || -> Vec<Value> {
+        let text = fs::read_to_string(workspace.path("told.json")).unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let runner = workspace.start(&[X, "--slots", "2"]);
+    wait_until("both wait for a word", || {
+        workspace.runs("x").len() == 2 && workspace.runs("x").iter().all(|run| step(run) == 2)
+    });
+    runner.kill();
+    let [first, second] = [1, 2].map(|seed| workspace.seed("x", seed));
+    for run in [&first, &second] {
+        fs::write(run.path().join("go-on"), "").unwrap();
+    }
+    wait_until("one finishes and one fails alone", || {
+        [&first, &second].map(|run| look(run).status.word()) == ["finished", "lost"]
+    });
+    assert_eq!(told(), Vec::<Value>::new(), "nobody was there to tell");
+
+    workspace.run(&[]).code(100).says(&format!("finished x/{}", first.name()));
+    let facts = |name: &str| {
+        let about = |fact: &Value| fact["run"] == format!("x/{name}");
+        told().into_iter().filter(about).collect::<Vec<_>>()
+    };
+    let of_first = facts(&first.name());
+    assert_eq!(of_first.len(), 1, "{of_first:?}");
+    assert_eq!((&of_first[0]["event"], &of_first[0]["status"]), (&"run-finished".into(), &"finished".into()));
+    let of_second = facts(&second.name());
+    assert_eq!(of_second.len(), 1, "{of_second:?}");
+    assert_eq!(of_second[0]["event"], "run-failed");
+    assert!(of_second[0]["why"].as_str().unwrap().contains("told to fail at step 4"), "{of_second:?}");
+    workspace.run(&[]);
+    assert_eq!(told().len(), 2, "once is enough");
+    let text = fs::read_to_string(first.attempts()).unwrap();
+    assert!(text.contains("nobody watched"), "{text}");
+}
+
+#[test]
+fn a_run_that_finished_alone_is_told_of_by_a_runner_that_finds_no_work() {
+    let hooks = "[[hooks]]\non = [\"run-finished\"]\ncommand = 'cat >> told.json; echo >> told.json'\n";
+    let workspace = with_hooks(Workspace::new().experiment("x", 6, &[1], "await@2"), hooks);
+    let runner = workspace.start(&[X]);
+    wait_until("it waits for a word", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    runner.kill();
+    let run = workspace.seed("x", 1);
+    fs::write(run.path().join("go-on"), "").unwrap();
+    wait_until("it finishes alone", || look(&run).status.word() == "finished");
+    let told = || fs::read_to_string(workspace.path("told.json")).unwrap_or_default();
+    workspace.run(&[]).code(0).says(&format!("finished x/{}", run.name()));
+    let fact: Value = serde_json::from_str(&told()).unwrap();
+    assert_eq!((&fact["event"], &fact["status"]), (&"run-finished".into(), &"finished".into()));
+    assert_eq!(workspace.batches(), 1, "there was nothing to begin one for");
+    let before = told();
+    workspace.run(&[]).code(0);
+    assert_eq!(told(), before, "once is enough");
 }

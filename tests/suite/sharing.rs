@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use overnight::run_dir::cause::Cause;
 use overnight::run_dir::records::{Ask, MeasuredMemory};
 use rustix::process::Signal;
 
@@ -265,4 +266,30 @@ fn a_run_too_large_beside_other_people_starts_all_the_same_and_is_split() {
     let splits: Vec<u32> = starts(run).iter().map(|start| start.micro_batch).collect();
     assert_eq!(splits, [64, 32], "{}", ended.stdout);
     ended.code(0);
+}
+
+#[test]
+fn an_error_of_a_gpu_that_two_runs_share_blames_neither_where_the_driver_names_no_process() {
+    let Some(folder) = stand_in() else { return };
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:hold@3 s2:await@2 s2:xid31@3");
+    let workspace = on_a_gpu_of(14, folder, workspace);
+    let runner = workspace.start(&[X]);
+    wait_until("both are on it", || {
+        workspace.runs("x").len() == 2 && workspace.runs("x").iter().all(|run| step(run) >= 2)
+    });
+    let [first, second] = [1, 2].map(|seed| workspace.seed("x", seed));
+    fs::write(second.path().join("go-on"), "").unwrap();
+    wait_until("the end of the second is written", || !ends(&second).is_empty());
+    let end = &ends(&second)[0];
+    assert_eq!(end.cause, Some(Cause::CudaError { xid: None }), "the number may be another's");
+    let doubt = "it may be of x/";
+    assert!(end.why.contains("XID 31") && end.why.contains(doubt), "{}", end.why);
+    let both = [first.name(), second.name()];
+    let told = || {
+        let events = workspace.events().into_iter().filter(|event| event.event == "xid");
+        events.filter(|event| event.message.contains(doubt)).filter_map(|event| event.run).collect::<Vec<_>>()
+    };
+    wait_to_see("both are told of it", told, |told| both.iter().all(|name| told.contains(name)));
+    runner.signal(Signal::INT);
+    runner.wait();
 }

@@ -22,6 +22,9 @@ const LETTERED: usize = 20;
 const MOST: usize = 200;
 /// The plot's width on a phone, in CSS pixels.
 const NARROW_PX: f64 = 300.0;
+/// Classes of which a phone shows all at once, and the plot's width for more of them.
+const MOST_NARROW: usize = 11;
+const WIDE_PX: f64 = 560.0;
 
 /// The matrix in words and as a table as well.
 pub fn drawing(confusion: &Confusion) -> Drawing {
@@ -49,12 +52,13 @@ fn draw(confusion: &Confusion) -> String {
     let cell = if lettered { CELL_PX } else { (560 / classes.max(1)).clamp(3, CELL_PX) };
     let height = classes * cell;
     let mut svg = format!(
-        r#"<svg class="chart confusion y{}" role="img" height="{height}"><title>{}</title><desc>{}</desc>"#,
+        r#"<svg class="chart confusion y{}{}" role="img" height="{height}"><title>{}</title><desc>{}</desc>"#,
         label_room(confusion, lettered),
+        if lettered && classes > MOST_NARROW { " scrolls" } else { "" },
         Escaped(&confusion.title),
         Escaped(&in_words(confusion))
     );
-    let share_px = NARROW_PX / classes.max(1) as f64;
+    let share_px = narrow_px(classes) / classes.max(1) as f64;
     for row in 0..classes {
         let total: u64 = row_of(confusion, row).iter().fold(0, |sum, &count| sum.saturating_add(count));
         if lettered {
@@ -112,15 +116,39 @@ fn draw_cell(svg: &mut String, cell: Cell) {
     );
     if cell.lettered {
         let text = count(cell.value);
-        let fits = text_width(&text, TEXT_PX) < NARROW_PX / cell.classes as f64;
-        let class = if fits { "cell" } else { "cell roomy" };
-        let _ = write!(
-            svg,
-            r#"<text class="{class}" x="{:.2}%" y="{}" text-anchor="middle">{text}</text>"#,
-            x + width / 2.0,
-            y + cell.height / 2 + 4
-        );
+        let fits = text_width(&text, TEXT_PX) < narrow_px(cell.classes) / cell.classes as f64;
+        let (x, y) = (x + width / 2.0, y + cell.height / 2 + 4);
+        let mut write = |class: &str, text: &str| {
+            let _ = write!(
+                svg,
+                r#"<text class="cell{class}" x="{x:.2}%" y="{y}" text-anchor="middle">{text}</text>"#
+            );
+        };
+        if fits {
+            write("", &text);
+        } else {
+            write(" roomy", &text);
+            write(" scant", &rounded(cell.value));
+        }
     }
+}
+
+/// The plot's width on a phone: of many classes it is wider than the page, and scrolls.
+fn narrow_px(classes: usize) -> f64 {
+    if classes > MOST_NARROW { WIDE_PX } else { NARROW_PX }
+}
+
+/// A count in four characters, to be read exactly where there is more room.
+fn rounded(value: u64) -> String {
+    const UNITS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+    let mut scaled = value as f64;
+    let mut unit = 0;
+    while scaled >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1000.0;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0 && scaled < 9.95);
+    format!("{scaled:.decimals$}{}", UNITS[unit])
 }
 
 fn row_of(confusion: &Confusion, row: usize) -> &[u64] {
@@ -177,6 +205,22 @@ mod tests {
         assert!(draw(&digits(vec![])).contains("No mistakes."));
         let none = Confusion { title: String::new(), classes: vec![], counts: vec![] };
         assert!(draw(&none).ends_with("</svg>"));
+    }
+
+    #[test]
+    fn a_large_count_is_rounded_where_its_room_is_small_and_never_left_out() {
+        let values = [0, 999, 1_000, 1_049, 9_949, 9_950, 99_499, 999_499, 999_500, u64::MAX];
+        let expected = ["0", "999", "1.0k", "1.0k", "9.9k", "10k", "99k", "999k", "1.0M", "18E"];
+        assert_eq!(values.map(rounded), expected);
+        for classes in [2, 10, 11, 12, 20] {
+            let names = (0..classes).map(|class| class.to_string()).collect();
+            let counts = vec![vec![12_345; classes]; classes];
+            let svg = draw(&Confusion { title: String::new(), classes: names, counts });
+            let (all, roomy) = (svg.matches(">12,345<").count(), svg.matches("cell roomy").count());
+            assert_eq!((all, svg.matches("cell scant").count()), (classes * classes, roomy), "{classes}");
+            assert!(text_width("12k", TEXT_PX) < narrow_px(classes) / classes as f64 || roomy == 0);
+            assert_eq!(svg.contains(" scrolls"), classes > MOST_NARROW);
+        }
     }
 
     #[test]

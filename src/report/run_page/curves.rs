@@ -8,10 +8,10 @@ use super::super::chart::{
 use super::super::files::RunFiles;
 use super::super::model::{Figure, Key};
 use super::super::summary::RunSummary;
+use super::events;
 use crate::curves::of_chart;
 use crate::experiment::metric::Metric;
 use crate::experiment::settings::ScheduleKind;
-use crate::run_dir::records::What;
 
 /// Charts of the first row have the whole width; then three in a row.
 struct Plan {
@@ -26,7 +26,7 @@ struct Plan {
 
 /// All charts of the run, in the order of the page. Those without a value are left out.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
-    let events = events(files);
+    let events = events::over_steps(files, summary);
     let x_range = steps_shown(files);
     let mut planned: Vec<&str> = vec!["step", "epoch", "time", "elapsed"];
     let mut figures = Vec::new();
@@ -245,14 +245,4 @@ fn steps_shown(files: &RunFiles) -> Range {
         () if low < high * 0.05 => Range::Fixed(0.0, high),
         () => Range::Fixed(low, high),
     }
-}
-
-fn events(files: &RunFiles) -> Vec<Event> {
-    let event = |event: &&crate::run_dir::records::Event| match &event.what {
-        What::Resumed { checkpoint } => Some(Event { x: *checkpoint as f64, word: "resumed".into() }),
-        What::Alert { .. } => Some(Event { x: event.step as f64, word: "alert".into() }),
-        What::Failed { .. } => Some(Event { x: event.step as f64, word: "failed".into() }),
-        _ => None,
-    };
-    files.standing_events().iter().filter_map(event).collect()
 }

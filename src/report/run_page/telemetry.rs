@@ -12,6 +12,7 @@ use super::super::chart::{
 use super::super::files::RunFiles;
 use super::super::model::Figure;
 use super::super::summary::RunSummary;
+use super::events;
 use crate::run_dir::metrics::{Column, Metrics};
 use crate::run_dir::telemetry::{self, Energy, LOST, XID};
 
@@ -32,17 +33,24 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
     let end = table.column("time").and_then(|time| time.last()).unwrap_or(start);
     let span = Span::of(start, end);
     let marks = words::marks(table);
+    // Times that were moved fit no event.
+    let happened = if has_rows { events::over_time(files, summary) } else { Vec::new() };
+    let happened: Vec<Event> =
+        happened.into_iter().map(|event| Event { x: span.place(event.x), ..event }).collect();
     let mut columns: Vec<&Column> = table.columns.iter().filter(|column| column.name != "time").collect();
     columns.sort_by_key(|column| !column.name.starts_with("gpu"));
     let figure = |column: &Column| {
-        let shown = Shown::of(&column.name)?;
-        let points = points(table, column, &shown, &span);
-        if points.is_empty() {
+        let mut shown = Shown::of(&column.name)?;
+        let raw = points(table, column, &shown, &span);
+        if raw.is_empty() || shown.is_amount && raw.iter().all(|(_, value)| *value == 0.0) {
             return None;
         }
+        shown.choose_unit(raw.iter().map(|(_, value)| *value));
+        let points = raw.into_iter().map(|(time, value)| (time, value / shown.divisor)).collect();
         let of_gpu = column.name.starts_with("gpu");
         let events = marks.iter().filter(|mark| of_gpu && mark.is_on(&column.name));
         let events = events.map(|mark| Event { x: span.place(mark.time), word: mark.word.clone() });
+        let events = events.chain(happened.iter().cloned());
         let mut origin = origin(table, column, &shown, &span, summary);
         origin.csv = origin.csv.filter(|_| has_rows);
         Some(drawn(shown, points, events.collect(), &span, origin))
@@ -112,6 +120,7 @@ impl Span {
     }
 }
 
+/// Values as they stand in the table, rates of counters.
 fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<Point> {
     let values = table.points("time", &column.name);
     let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
@@ -122,7 +131,7 @@ fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<P
             Box::new(stretches(&counts).into_iter().flat_map(rates).collect::<Vec<_>>().into_iter())
         }
     };
-    values.map(|(time, value)| (span.place(time), value / shown.divisor)).collect()
+    values.map(|(time, value)| (span.place(time), value)).collect()
 }
 
 /// Samples that lie further apart than so many usual intervals have a pause between them.
@@ -219,6 +228,8 @@ struct Shown {
     divisor: f64,
     range: Range,
     kind: Kind,
+    /// Bytes, whose unit follows from how many there are; none at all are not worth a chart.
+    is_amount: bool,
 }
 
 /// Whether a column says how much there is, or how much there was in all.
@@ -239,19 +250,21 @@ impl Shown {
         if counters.iter().any(|counter| column.strip_suffix("_bytes") == Some(counter)) {
             let title = title(column.strip_suffix("_bytes").unwrap_or(column));
             let range = Range::FromZero;
-            return Some(Shown { title, unit: "MiB/s", divisor: MIB, range, kind: Kind::Counter });
+            let kind = Kind::Counter;
+            return Some(Shown { title, unit: "B/s", divisor: 1.0, range, kind, is_amount: true });
         }
         let units = [
             ("_percent", "%", 1.0, Range::Fixed(0.0, 100.0)),
-            ("_bytes", "GiB", 1024.0 * MIB, Range::FromZero),
-            ("_mib", "GiB", 1024.0, Range::FromZero),
+            ("_bytes", "B", 1.0, Range::FromZero),
+            ("_mib", "MiB", 1.0, Range::FromZero),
             ("_celsius", "°C", 1.0, Range::All),
             ("_watts", "W", 1.0, Range::FromZero),
             ("_mhz", "MHz", 1.0, Range::FromZero),
         ];
         let found = units.into_iter().find_map(|(end, unit, divisor, range)| {
             let title = title(column.strip_suffix(end)?);
-            Some(Shown { title, unit, divisor, range, kind: Kind::Gauge })
+            let is_amount = ["B", "MiB"].contains(&unit);
+            Some(Shown { title, unit, divisor, range, kind: Kind::Gauge, is_amount })
         });
         Some(found.unwrap_or_else(|| Shown {
             title: title(column),
@@ -259,12 +272,33 @@ impl Shown {
             divisor: 1.0,
             range: Range::All,
             kind: Kind::Gauge,
+            is_amount: false,
         }))
+    }
+
+    /// The unit in which the largest of these bytes has one to four digits before the point.
+    fn choose_unit(&mut self, values: impl Iterator<Item = f64>) {
+        if !self.is_amount {
+            return;
+        }
+        let largest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let (mut place, form) = AMOUNTS
+            .iter()
+            .enumerate()
+            .find_map(|(place, forms)| Some((place, forms.iter().position(|unit| *unit == self.unit)?)))
+            .unwrap_or_default();
+        while largest / self.divisor >= EACH && place + 1 < AMOUNTS.len() {
+            place += 1;
+            self.divisor *= EACH;
+        }
+        self.unit = AMOUNTS[place][form];
     }
 }
 
-/// Bytes.
-const MIB: f64 = 1024.0 * 1024.0;
+/// Units of bytes, each so many times the one before.
+const AMOUNTS: [[&str; 2]; 5] =
+    [["B", "B/s"], ["KiB", "KiB/s"], ["MiB", "MiB/s"], ["GiB", "GiB/s"], ["TiB", "TiB/s"]];
+const EACH: f64 = 1024.0;
 
 /// "gpu0_use" is "GPU 0 use".
 fn title(name: &str) -> String {
@@ -288,7 +322,7 @@ mod tests {
     #[test]
     fn a_column_is_titled_by_its_name_and_measured_by_its_end() {
         let shown = Shown::of("gpu0_memory_bytes").unwrap();
-        assert_eq!((shown.title.as_str(), shown.unit), ("GPU 0 memory", "GiB"));
+        assert_eq!((shown.title.as_str(), shown.unit), ("GPU 0 memory", "B"));
         assert_eq!(Shown::of("cpu_percent").unwrap().title, "CPU");
         assert_eq!(Shown::of("process_memory_bytes").unwrap().title, "Process memory");
         assert_eq!(Shown::of("gpu_memory_clock_mhz").unwrap().title, "GPU memory clock");
@@ -296,6 +330,27 @@ mod tests {
             ["gpu0_energy_joules", "gpu_xid_code", "gpu_lost", "gpu_processes", "gpu_throttle_reasons"]
         {
             assert!(Shown::of(words).is_none(), "{words}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits_them() {
+        let told = |column: &str, largest: f64| {
+            let mut shown = Shown::of(column).unwrap();
+            shown.choose_unit([0.0, f64::NAN, largest].into_iter());
+            format!("{} {}", largest / shown.divisor, shown.unit)
+        };
+        let gib = 1024f64.powi(3);
+        for (column, largest, expected) in [
+            ("network_sent_bytes", 512.0, "512 B/s"),
+            ("network_sent_bytes", 4096.0, "4 KiB/s"),
+            ("process_memory_bytes", 1.5 * gib, "1.5 GiB"),
+            ("process_memory_bytes", 4e-3 * gib, "4.096 MiB"),
+            ("gpu0_memory_mib", 512.0, "512 MiB"),
+            ("gpu0_memory_mib", 81_920.0, "80 GiB"),
+            ("cpu_percent", 4096.0, "4096 %"),
+        ] {
+            assert_eq!(told(column, largest), expected);
         }
     }
 
@@ -327,7 +382,7 @@ mod tests {
         let shown = Shown::of("network_received_bytes").unwrap();
         assert_eq!(
             (shown.title.as_str(), shown.unit, shown.kind),
-            ("Network received", "MiB/s", Kind::Counter)
+            ("Network received", "B/s", Kind::Counter)
         );
         let counts = vec![(0.0, 100.0), (2.0, 300.0), (4.0, 10.0), (6.0, 10.0)];
         assert_eq!(rates(&counts), [(2.0, 100.0), (6.0, 0.0)]);

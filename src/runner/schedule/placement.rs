@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::passing::Kept;
-use super::{Action, GpuState, Observation, Reason, Run, Slot, Standing, Threads, Wish, waiting_for};
+use super::{
+    Action, GpuState, Observation, Preparing, Reason, Run, Slot, Standing, Threads, Wish, waiting_for,
+};
 use crate::runner::admission::{self, GpuMemory, Tenant, Verdict};
 use crate::runner::division::Processor;
 
@@ -72,11 +74,18 @@ impl<'a> Places<'a> {
     /// `may_start` says whether a waiting run would start if it had a place.
     pub(super) fn new(seen: &'a Observation, may_start: impl Fn(&Run) -> bool) -> Places<'a> {
         let mut taken = vec![false; seen.slots.len()];
+        let mut gpus = seen.vacancies.gpus.to_vec();
         let mut busy_threads = 0;
         for run in seen.runs {
             let slot = match &run.standing {
                 Standing::Live(worker) => worker.slot,
-                Standing::Preparing(slot) => Some(*slot),
+                Standing::Preparing(Preparing { slot: Some(slot), .. }) => {
+                    // The driver tells only of those that live.
+                    if run.wish != Wish::Cpu {
+                        promise(&mut gpus, seen.slots.get(*slot).and_then(|slot| slot.gpu), run);
+                    }
+                    Some(*slot)
+                }
                 _ => continue,
             };
             if let Some(slot) = slot.filter(|slot| *slot < taken.len()) {
@@ -92,7 +101,6 @@ impl<'a> Places<'a> {
             .enumerate()
             .filter(|(_, run)| run.standing == Standing::Waiting && may_start(run))
             .collect();
-        let gpus = seen.vacancies.gpus.to_vec();
         let empty = gpus.iter().flatten().filter(|gpu| gpu.tenants.is_empty()).count();
         let places = seen.slots.iter().filter(|slot| slot.gpu.is_some()).count();
         let may_share = places > seen.gpus.len();
@@ -245,17 +253,22 @@ impl<'a> Places<'a> {
         let position = self.seen.slots[slot].gpu;
         let passed = self.waits_at.iter().filter(|(_, gpu)| Some(*gpu) == position);
         self.passed.extend(passed.map(|(waiting, _)| (*waiting, index)));
-        let gpu = position.and_then(|gpu| self.gpus.get_mut(gpu));
-        if let Some(gpu) = gpu.and_then(Option::as_mut) {
-            let need = admission::expected(run.need);
-            gpu.tenants.push(Tenant { name: format!("{}/{}", run.experiment, run.name), need, used: None });
-        }
+        promise(&mut self.gpus, position, run);
         Action::Start { run: index, slot }
     }
 
     fn free_slot(&self, wish: &Wish) -> Option<usize> {
         let slots = &self.seen.slots;
         (0..slots.len()).find(|&slot| !self.taken[slot] && fits(wish, &slots[slot], self.seen))
+    }
+}
+
+/// Counts in what a run will take of the GPU at this position, of which it holds nothing yet.
+fn promise(gpus: &mut [Option<GpuMemory>], position: Option<usize>, run: &Run) {
+    let gpu = position.and_then(|gpu| gpus.get_mut(gpu));
+    if let Some(gpu) = gpu.and_then(Option::as_mut) {
+        let need = admission::expected(run.need);
+        gpu.tenants.push(Tenant { name: format!("{}/{}", run.experiment, run.name), need, used: None });
     }
 }
 

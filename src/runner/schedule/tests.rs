@@ -1,5 +1,7 @@
 mod memory;
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::runner::admission::{GpuMemory, Probing, Source, Tenant};
 use crate::runner::division::Processor;
@@ -40,18 +42,28 @@ fn live(slot: usize) -> Live {
 fn decided(runs: &[Run], slots: &[Slot], ending: Ending) -> Decision {
     let gpus = ["A100".to_string(), "H100".to_string()];
     let gpus = if slots.iter().any(|slot| slot.gpu.is_some()) { &gpus[..] } else { &[] };
-    decide(&Observation {
+    decide(&Observation { gpus, ending, ..observation(runs, slots) })
+}
+
+/// Nothing hinders anything, and of devices nothing is known.
+fn observation<'a>(runs: &'a [Run], slots: &'a [Slot]) -> Observation<'a> {
+    static NOTHING_KNOWN: LazyLock<Vacancies> = LazyLock::new(Vacancies::default);
+    Observation {
         runs,
         slots,
-        gpus,
+        gpus: &[],
         gpu_states: &[],
-        ending,
+        ending: Ending::Open,
         patience: PATIENCE,
         gate: Gate::Open,
         deadline: None,
-        vacancies: &Vacancies::default(),
+        vacancies: &NOTHING_KNOWN,
         others: &[],
-    })
+    }
+}
+
+fn preparing(slot: Option<usize>) -> Standing {
+    Standing::Preparing(Preparing { slot, unanswered: None })
 }
 
 fn waits(reason: &str) -> Reason {
@@ -180,21 +192,7 @@ fn a_need_outside_of_the_batch_counts_as_what_it_is() {
     needy.needs = vec!["y".into()];
     let runs = [needy];
     let other = |name: &str, is_finished| Other { experiment: "y".into(), name: name.into(), is_finished };
-    let decided = |others: &[Other]| {
-        let seen = Observation {
-            runs: &runs,
-            slots: &cpu(1),
-            gpus: &[],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            deadline: None,
-            others,
-            vacancies: &Vacancies::default(),
-        };
-        decide(&seen)
-    };
+    let decided = |others: &[Other]| decide(&Observation { others, ..observation(&runs, &cpu(1)) });
     assert_eq!(decided(&[other("s1", true), other("s2", false)]).waiting, [(0, waits("after y"))]);
     let both = decided(&[other("s1", true), other("s2", true)]);
     assert_eq!(both.actions, [Action::Start { run: 0, slot: 0 }]);
@@ -249,18 +247,7 @@ fn a_gate_holds_back_what_is_new_and_decides_whether_the_batch_ends() {
     let runs = [run("a", Standing::Waiting)];
     let slots = cpu(1);
     let with = |gate| {
-        let seen = Observation {
-            runs: &runs,
-            slots: &slots,
-            gpus: &[],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate,
-            deadline: None,
-            vacancies: &Vacancies::default(),
-            others: &[],
-        };
+        let seen = Observation { gate, ..observation(&runs, &slots) };
         decide(&seen)
     };
     let later = with(Gate::NotYet("until 23:00".into()));
@@ -275,16 +262,8 @@ fn a_run_that_would_not_end_in_time_or_is_held_does_not_start() {
     let decision = |run: Run, seconds_left: f64| {
         let runs = [run];
         decide(&Observation {
-            runs: &runs,
-            slots: &slots,
-            gpus: &[],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
             deadline: Some(Deadline { seconds_left, clock: "07:00".to_owned() }),
-            vacancies: &Vacancies::default(),
-            others: &[],
+            ..observation(&runs, &slots)
         })
     };
     let reason = |run, left| decision(run, left).waiting.first().map(|(_, reason)| reason.to_string());
@@ -307,18 +286,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
     let on = |wish| Run { wish, ..run("a", Standing::Waiting) };
     let runs = [on(Wish::Gpu(1)), on(Wish::AnyGpu), on(Wish::Model("H100".to_owned())), on(Wish::Cpu)];
     let decide_with = |states: &[GpuState]| {
-        decide(&Observation {
-            runs: &runs,
-            others: &[],
-            slots: &slots,
-            gpus: &gpus,
-            gpu_states: states,
-            vacancies: &Vacancies::default(),
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            deadline: None,
-        })
+        decide(&Observation { gpus: &gpus, gpu_states: states, ..observation(&runs, &slots) })
     };
     let words = "GPU 1 was lost (XID 79: it has fallen off the bus); reset it or reboot";
     let lost = decide_with(&[GpuState::Fine, GpuState::Lost(words.to_owned())]);
@@ -328,16 +296,9 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
     let unsure = decide_with(&[GpuState::Fine, GpuState::Unsure]);
     assert_eq!(unsure.waiting[0], (0, waits("for GPU 1")));
     let alone = decide(&Observation {
-        runs: &runs[..1],
-        others: &[],
-        slots: &slots,
         gpus: &gpus,
         gpu_states: &[GpuState::Fine, GpuState::Unsure],
-        vacancies: &Vacancies::default(),
-        ending: Ending::Open,
-        patience: PATIENCE,
-        gate: Gate::Open,
-        deadline: None,
+        ..observation(&runs[..1], &slots)
     });
     assert_eq!((alone.actions.len(), alone.done), (0, false), "it is asked how it is first");
 }
@@ -346,18 +307,7 @@ fn runs_wait_for_a_lost_gpu_and_others_go_on() {
 fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_than_cores() {
     let with = |runs: &[Run], slots: &[Slot], processor| {
         let vacancies = Vacancies { processor, cores: Some(4), ..Vacancies::default() };
-        decide(&Observation {
-            runs,
-            slots,
-            gpus: &[],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            deadline: None,
-            vacancies: &vacancies,
-            others: &[],
-        })
+        decide(&Observation { vacancies: &vacancies, ..observation(runs, slots) })
     };
     let begun =
         |name: &str, threads| Run { threads: Threads::Begun(threads), ..run(name, Standing::Waiting) };
@@ -383,7 +333,7 @@ fn runs_on_the_processor_wait_until_it_is_divided_and_never_take_more_threads_th
 
 #[test]
 fn a_run_that_is_prepared_keeps_its_slot_and_holds_up_nobody_else() {
-    let runs = [run("a", Standing::Preparing(0)), run("b", Standing::Waiting), run("c", Standing::Waiting)];
+    let runs = [run("a", preparing(Some(0))), run("b", Standing::Waiting), run("c", Standing::Waiting)];
     let decision = decided(&runs, &cpu(2), Ending::Open);
     assert_eq!(decision.actions, [Action::Start { run: 1, slot: 1 }]);
     assert_eq!(decision.waiting[0], (0, waits("until its data and weights are looked at")));
@@ -392,4 +342,23 @@ fn a_run_that_is_prepared_keeps_its_slot_and_holds_up_nobody_else() {
     let mut limited = runs.clone();
     limited[1].limit = Some(1);
     assert!(decided(&limited[..2], &cpu(2), Ending::Open).actions.is_empty(), "it counts to the limit");
+}
+
+#[test]
+fn a_run_whose_data_do_not_answer_is_named_and_gives_its_place_and_its_number_to_others() {
+    let why = "its data have not answered for 2 min: /mnt/a.txt";
+    let unanswered = Standing::Preparing(Preparing { slot: None, unanswered: Some(why.to_owned()) });
+    let next = Run { limit: Some(1), ..run("b", Standing::Waiting) };
+    let runs = [run("a", unanswered), next];
+    let decision = decided(&runs, &cpu(1), Ending::Open);
+    assert_eq!(decision.actions, [Action::Start { run: 1, slot: 0 }]);
+    assert_eq!(decision.waiting, [(0, waits(why))]);
+    let alone = |gate, deadline| {
+        let slots = cpu(1);
+        decide(&Observation { gate, deadline, ..observation(&runs[..1], &slots) }).done
+    };
+    assert!(!alone(Gate::Open, None), "they may answer");
+    assert!(alone(Gate::Shut("the batch ends".to_owned()), None), "it would not be started any more");
+    let late = Deadline { seconds_left: 0.0, clock: "07:00".to_owned() };
+    assert!(alone(Gate::Open, Some(late)), "nor after the time that was given");
 }

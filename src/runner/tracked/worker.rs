@@ -33,13 +33,21 @@ pub struct Worker {
     /// What it holds of its GPU.
     pub takings: Takings,
     /// Errors of its GPU, as the driver told them.
-    pub xids: Vec<(Instant, u32)>,
+    pub xids: Vec<(Instant, XidSeen)>,
     /// When this runner started it, or first saw it.
     pub since: Instant,
     pub(super) last_step: u64,
     pub(super) moved: Instant,
     pub(super) last_sign: f64,
     pub(super) stirred: Instant,
+}
+
+/// An error of a worker's GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XidSeen {
+    Its(u32),
+    /// One of several runs there has met it, as this sentence says.
+    Perhaps(String),
 }
 
 /// An end that is not written yet.
@@ -98,8 +106,25 @@ impl Worker {
 
     /// The errors of its GPU that can have to do with an end at this moment.
     pub fn xids_just_now(&self, now: Instant) -> Vec<u32> {
-        let is_just_now = |at: &Instant| now.saturating_duration_since(*at) < JUST_NOW;
-        self.xids.iter().filter(|(at, _)| is_just_now(at)).map(|(_, code)| *code).collect()
+        let codes = self.just_now(now).filter_map(|xid| match xid {
+            XidSeen::Its(code) => Some(*code),
+            XidSeen::Perhaps(_) => None,
+        });
+        codes.collect()
+    }
+
+    /// The last of them that may have been another's, as a sentence.
+    pub fn doubtful_xid(&self, now: Instant) -> Option<&str> {
+        let words = self.just_now(now).filter_map(|xid| match xid {
+            XidSeen::Its(_) => None,
+            XidSeen::Perhaps(words) => Some(words.as_str()),
+        });
+        words.last()
+    }
+
+    fn just_now(&self, now: Instant) -> impl Iterator<Item = &XidSeen> {
+        let is_just_now = move |at: &Instant| now.saturating_duration_since(*at) < JUST_NOW;
+        self.xids.iter().filter(move |(at, _)| is_just_now(at)).map(|(_, xid)| xid)
     }
 
     /// Since its last sign of life.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::process::Child;
 
-use super::{Ended, Work};
+use super::{Ended, Work, late};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
 use crate::runner::admission::Rules;
-use crate::runner::attempt::Place;
+use crate::runner::attempt::{Place, Witness};
 use crate::runner::gauges::RunTelemetry;
 use crate::runner::hooks::Occasion;
 use crate::runner::room::is_full;
@@ -159,7 +159,11 @@ impl Work<'_> {
     pub(super) async fn close(&mut self, index: usize) -> bool {
         let dir = self.runs[index].dir.clone();
         match starting::close(&dir, &self.host, None).await {
-            Ok(Some(end)) => self.batch.event("lost", Some(&dir), &end.why),
+            Ok(Some(end)) => {
+                self.batch.event("lost", Some(&dir), &end.why);
+                self.runs[index].look(&self.host, Instant::now());
+                self.tell_hooks_of_end(index, &end.why);
+            }
             Ok(None) => {}
             // The disk may have room later; nobody waits for that once the end was asked for.
             Err(error) if is_full(&error) && self.ending.is_open() => {
@@ -213,8 +217,13 @@ impl Work<'_> {
             let end = starting::end(&dir, worker.attempt, None, worker.killed.as_ref(), &witness);
             // Nobody knows its exit status: what it counts for stays open.
             let put_off = PutOff { end, from: worker.checkpoint, is_forgiven: true, awaits_xid: None };
-            self.take_new_end(index, worker.gpu, put_off);
+            self.take_new_end(index, &worker, put_off);
         } else {
+            if starting::has_unseen_end(&run.seen) {
+                let end = starting::end(&dir, worker.attempt, None, None, &Witness::default());
+                // It has finished: where the disk takes no line, the next runner tells of it once more.
+                drop(starting::write_end(&dir, &end));
+            }
             self.told_end(index, "its worker is gone");
         }
     }
@@ -236,7 +245,7 @@ impl Work<'_> {
         self.doubt_device(worker.gpu, end.code);
         let is_forgiven = killed.is_some_and(|killed| !killed.counts);
         let put_off = PutOff { end, from: worker.checkpoint, is_forgiven, awaits_xid: None };
-        self.take_new_end(index, worker.gpu, put_off);
+        self.take_new_end(index, &worker, put_off);
     }
 
     /// Says how an attempt ended, by what the run is now.
@@ -277,18 +286,13 @@ impl Work<'_> {
             other => format!("{:8} {name}: {why}", other.word()),
         };
         let word = self.runs[index].seen.status.word();
-        self.batch.event("run-ended", Some(&dir), &format!("{word}: {why}"));
+        self.batch.event(late::EVENT, Some(&dir), &format!("{word}: {why}"));
         self.retention.run_ended(&dir);
         self.view.say(&line);
         for sentence in tell::curves(&self.runs[index]) {
             self.view.say(&format!("         {sentence}"));
         }
-        let word = match &self.runs[index].seen.status {
-            Status::Finished | Status::Failed { .. } | Status::Killed { .. } => word,
-            Status::Waiting { .. } if self.runs[index].has_no_retries_left() => "held",
-            _ => return,
-        };
-        self.hooks.tell(&Occasion::run_ended(&dir, word, why, result.as_ref()));
+        self.tell_hooks_of_end(index, why);
     }
 
     /// Leaves a run alone for the rest of the batch.

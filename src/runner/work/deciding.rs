@@ -69,7 +69,9 @@ impl Work<'_> {
             let waits = *standing == Standing::Waiting;
             let seconds = waits.then(|| tell::seconds_left(run, &self.rates)).flatten();
             let need = match standing {
-                Standing::Waiting if !self.gpus.is_empty() => self.memories.need(run),
+                Standing::Waiting | Standing::Preparing(_) if !self.gpus.is_empty() => {
+                    self.memories.need(run)
+                }
                 _ => Need::Unknown(Probing::Possible),
             };
             schedule::Run { need, ..run.scheduled(standing.clone(), self.gpus.len(), seconds, now) }
@@ -148,7 +150,11 @@ impl Work<'_> {
     pub(super) fn places(&self, decision: &Decision) -> tell::Places<'_> {
         let vacancies = self.vacancies();
         let mut taken = vec![false; self.slots.len()];
-        for slot in self.runs.iter().filter_map(|run| run.worker.as_ref()?.slot) {
+        let slots = self.runs.iter().filter_map(|run| match &run.worker {
+            Some(worker) => worker.slot,
+            None => run.preparation.slot(),
+        });
+        for slot in slots {
             if let Some(taken) = taken.get_mut(slot) {
                 *taken = true;
             }

@@ -70,8 +70,13 @@ impl Work<'_> {
 
     /// The same for an attempt that has just ended: where its GPU went wrong and the driver has not said
     /// why, its word is waited for, so that the cause on disk is the whole one.
-    pub(super) fn take_new_end(&mut self, index: usize, gpu: Option<usize>, put_off: PutOff) {
-        let may_be_told = gpu.is_some() && put_off.end.cause.as_ref().is_some_and(Cause::lacks_xid);
+    pub(super) fn take_new_end(&mut self, index: usize, worker: &Worker, mut put_off: PutOff) {
+        let lacks_xid = put_off.end.cause.as_ref().is_some_and(Cause::lacks_xid);
+        if let Some(words) = worker.doubtful_xid(Instant::now()).filter(|_| lacks_xid) {
+            put_off.end.why += &format!("; {words}");
+            return self.take_end(index, put_off);
+        }
+        let may_be_told = worker.gpu.is_some() && lacks_xid;
         if may_be_told && self.ending.is_open() {
             self.runs[index].put_off = Some(PutOff { awaits_xid: Some(Instant::now()), ..put_off });
         } else {
@@ -89,12 +94,23 @@ impl Work<'_> {
     }
 
     /// The driver told an error of the GPU of a run that has just ended there.
-    pub(super) fn take_late_xid(&mut self, dir: &RunDir, code: u64) {
-        let run = self.runs.iter_mut().find(|run| run.dir == *dir);
-        let Some(put_off) = run.and_then(|run| run.put_off.as_mut()) else { return };
-        if let (Some(_), Ok(code)) = (put_off.awaits_xid.take(), u32::try_from(code)) {
-            put_off.end.cause = put_off.end.cause.take().map(|cause| cause.with_xid(code));
+    pub(super) fn take_late_xid(&mut self, dir: &RunDir, code: u32) {
+        if let Some(end) = self.end_without_xid(dir) {
+            end.cause = end.cause.take().map(|cause| cause.with_xid(code));
         }
+    }
+
+    /// The same of an error that may be another's: its cause stays as it is, and its end tells of both.
+    pub(super) fn take_doubtful_xid(&mut self, dir: &RunDir, words: &str) {
+        if let Some(end) = self.end_without_xid(dir) {
+            end.why += &format!("; {words}");
+        }
+    }
+
+    /// An end that the driver was waited for to explain; it is not waited for any more.
+    fn end_without_xid(&mut self, dir: &RunDir) -> Option<&mut End> {
+        let put_off = self.runs.iter_mut().find(|run| run.dir == *dir)?.put_off.as_mut()?;
+        put_off.awaits_xid.take().map(|_| &mut put_off.end)
     }
 
     /// Looks at the disk, and says when the queue is held for want of room and when it goes on.

@@ -14,7 +14,7 @@ use crate::runner::attempt::{self, Place};
 use crate::runner::devices;
 use crate::runner::division::{self, Like, Processor, Refusal};
 use crate::runner::gpu_memory::{self, Probed};
-use crate::runner::preparing::{Prepared, Unready};
+use crate::runner::preparing::{Looking, Prepared, Unready};
 use crate::runner::probing::{self, Found, ProbeFailure};
 use crate::runner::program::Program;
 use crate::runner::schedule::Slot;
@@ -34,8 +34,8 @@ pub enum Findings {
     /// Of the probe on a GPU.
     Probed(Result<Found, ProbeFailure>),
     Divided(Division),
-    /// A run is prepared, or cannot be.
-    Prepared(RunDir, Result<Prepared, Unready>),
+    /// A run is prepared, or cannot be; with who found that out.
+    Prepared(RunDir, Looking, Result<Prepared, Unready>),
 }
 
 /// What the probe on a GPU found, and when it said so.
@@ -157,7 +157,7 @@ impl Work<'_> {
                 self.found_of_gpu = Some(Answered { found, at: Instant::now() });
             }
             Findings::Probed(failed) => self.probed(failed),
-            Findings::Prepared(dir, result) => self.prepared(&dir, result),
+            Findings::Prepared(dir, looking, result) => self.prepared(&dir, &looking, result),
             Findings::Divided(Division { of, rates, others, failure }) => {
                 self.processor = Processor::Settled;
                 match failure {

@@ -1,9 +1,10 @@
-//! What a runner does that finds no work: it tells of the alerts that came while no runner lived. They belong
-//! to the batch that was there last, so they stand in its events, and nobody tells of them again.
+//! What a runner does that finds no work: it tells of the alerts and ends that came while no runner lived. They
+//! belong to the batch that was there last, so they stand in its events, and nobody tells of them again.
 
 use std::time::Instant;
 
 use super::alerts::unheard;
+use super::late;
 use crate::experiment::alert::Action;
 use crate::run_dir::records::{BatchEvent, What};
 use crate::run_dir::write::{Durability, append_line};
@@ -23,8 +24,14 @@ pub(super) async fn tell(
 ) {
     let untold = runs.iter().filter_map(|run| Some((run, unheard(workspace, run)?.1)));
     let untold: Vec<_> = untold.filter(|(_, events)| !events.is_empty()).collect();
-    let Some(batch) = scan::batches(workspace).pop().filter(|_| !untold.is_empty()) else { return };
-    let place = Place { workspace: workspace.clone(), host: scan::host(), batch: batch.name() };
+    let host = scan::host();
+    let mut ended = Vec::new();
+    for run in runs {
+        ended.extend(late::untold(workspace, run, &host).await.map(|end| (run, end)));
+    }
+    let is_news = !untold.is_empty() || !ended.is_empty();
+    let Some(batch) = scan::batches(workspace).pop().filter(|_| is_news) else { return };
+    let place = Place { workspace: workspace.clone(), host, batch: batch.name() };
     let hooks = Hooks::new(&options.settings.hooks, place);
     let mut teller = Teller { batch, hooks, view: View::open(options.style) };
     for (run, events) in untold {
@@ -32,6 +39,13 @@ pub(super) async fn tell(
             if let What::Alert { message, rule, action } = &event.what {
                 teller.alert(&run.dir, rule.as_deref(), event.step, message, *action);
             }
+        }
+    }
+    for (run, end) in ended {
+        teller.event(late::EVENT, Some(&run.dir), &late::message(&end));
+        teller.view.say(&late::line(run, &end));
+        if let Some(occasion) = late::occasion(run, &end.why) {
+            teller.hooks.tell(&occasion);
         }
     }
     teller.finish(interrupts).await;

@@ -2,43 +2,45 @@
 
 use super::*;
 
-#[test]
-fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
-    const GIB: u64 = 1 << 30;
-    let known = |name: &str, gib: u64| Run {
+const GIB: u64 = 1 << 30;
+
+fn takes(name: &str, gib: u64) -> Run {
+    Run {
         wish: Wish::AnyGpu,
         need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
         ..run(name, Standing::Waiting)
-    };
-    let with = |runs: &[Run], free: u64| {
-        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, ..GpuMemory::default() };
-        let vacancies = Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() };
-        decide(&Observation {
-            runs,
-            slots: &slots(None, 1, 8, 4),
-            gpus: &["A100".to_owned()],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            deadline: None,
-            vacancies: &vacancies,
-            others: &[],
-        })
-    };
-    let runs = [known("a", 10), known("b", 10), known("c", 10), known("d", 2)];
+    }
+}
+
+/// Of 24 GiB; `ours` is what a run of ours holds there, at its peak.
+fn gpu(free: u64, ours: Option<u64>) -> GpuMemory {
+    let tenant = |of| Tenant { name: "x/a".into(), need: Some(of * GIB), used: Some(of * GIB) };
+    GpuMemory {
+        total: 24 * GIB,
+        free: free * GIB,
+        tenants: ours.map(tenant).into_iter().collect(),
+        ..GpuMemory::default()
+    }
+}
+
+/// Up to four runs on each of these.
+fn decided_on(runs: &[Run], gpus: Vec<GpuMemory>) -> Decision {
+    let slots = slots(None, gpus.len(), 8, 4);
+    let names = vec!["A100".to_owned(); gpus.len()];
+    let vacancies = Vacancies { gpus: gpus.into_iter().map(Some).collect(), ..Vacancies::default() };
+    decide(&Observation { gpus: &names, vacancies: &vacancies, ..observation(runs, &slots) })
+}
+
+#[test]
+fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
+    let with = |runs: &[Run], free: u64| decided_on(runs, vec![gpu(free, None)]);
+    let runs = [takes("a", 10), takes("b", 10), takes("c", 10), takes("d", 2)];
     let decision = with(&runs, 24);
     let start = |run, slot| Action::Start { run, slot };
     assert_eq!(decision.actions, [start(0, 0), start(1, 1), start(3, 2)], "a smaller one passes");
-    assert_eq!(
-        decision.waiting,
-        [(
-            2,
-            waits(
-                "GPU 0 has 4.0 GiB free beside the 20.0 GiB promised to its runs, this run took 10.0 GiB last time"
-            )
-        )]
-    );
+    let left =
+        "GPU 0 has 4.0 GiB free beside the 20.0 GiB promised to its runs, this run took 10.0 GiB last time";
+    assert_eq!(decision.waiting, [(2, waits(left))]);
     let full = with(&runs[..1], 3);
     assert_eq!((full.actions.len(), full.done), (0, false), "other people's memory is waited for");
     let unknown = |name: &str| Run { wish: Wish::AnyGpu, ..run(name, Standing::Waiting) };
@@ -49,35 +51,24 @@ fn several_runs_are_placed_on_a_gpu_one_after_the_other_by_what_is_left() {
 }
 
 #[test]
+fn a_run_that_is_prepared_has_its_memory_promised_like_one_that_lives() {
+    let prepared = |slot| Run { standing: preparing(slot), ..takes("a", 20) };
+    let beside = |slot| decided_on(&[prepared(slot), takes("b", 10)], vec![gpu(24, None)]);
+    let held = beside(Some(0));
+    assert_eq!(held.actions, [], "both together are too large");
+    let left =
+        "GPU 0 has 4.0 GiB free beside the 20.0 GiB promised to its runs, this run took 10.0 GiB last time";
+    assert_eq!(held.waiting[1], (1, waits(left)));
+    assert_eq!(beside(None).actions.len(), 1, "one whose data do not answer keeps nothing");
+    let on_processor = Run { wish: Wish::Cpu, ..prepared(Some(4)) };
+    assert_eq!(decided_on(&[on_processor, takes("b", 10)], vec![gpu(24, None)]).actions.len(), 1);
+}
+
+#[test]
 fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people() {
-    const GIB: u64 = 1 << 30;
-    let large = Run { wish: Wish::AnyGpu, need: Need::MoreThan(18 * GIB), ..run("large", Standing::Waiting) };
-    let gpu = |free: u64, ours: Option<u64>| GpuMemory {
-        total: 24 * GIB,
-        free: free * GIB,
-        tenants: ours
-            .map(|of| Tenant { name: "x/a".into(), need: Some(of * GIB), used: Some(of * GIB) })
-            .into_iter()
-            .collect(),
-        ..GpuMemory::default()
-    };
-    let placed = |second: GpuMemory| {
-        // Others hold six of the first.
-        let vacancies = Vacancies { gpus: vec![Some(gpu(18, None)), Some(second)], ..Vacancies::default() };
-        decide(&Observation {
-            runs: std::slice::from_ref(&large),
-            slots: &slots(None, 2, 8, 4),
-            gpus: &["A100".to_owned(), "A100".to_owned()],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            deadline: None,
-            vacancies: &vacancies,
-            others: &[],
-        })
-        .actions
-    };
+    let large = Run { need: Need::MoreThan(18 * GIB), ..takes("large", 0) };
+    // Others hold six of the first.
+    let placed = |second| decided_on(std::slice::from_ref(&large), vec![gpu(18, None), second]).actions;
     let start = |slot| vec![Action::Start { run: 0, slot }];
     assert_eq!(placed(gpu(24, None)), start(1), "a whole one is free");
     assert_eq!(placed(gpu(20, Some(4))), [], "one becomes free when ours ends");
@@ -86,28 +77,10 @@ fn a_run_that_may_be_too_large_waits_for_a_gpu_of_ours_and_not_for_other_people(
 
 #[test]
 fn a_gpu_is_kept_for_a_large_run_that_was_passed_often_enough_where_only_ours_are_in_its_way() {
-    const GIB: u64 = 1 << 30;
-    let needs = |name: &str, gib: u64, runs| Run {
-        wish: Wish::AnyGpu,
-        need: Need::Known { bytes: gib * GIB, source: Source::LastTime },
-        passed: Passed { runs, since: Duration::ZERO },
-        ..run(name, Standing::Waiting)
-    };
-    let decided = |large: u64, passed, free: u64| {
-        let tenants = vec![Tenant { name: "x/a".into(), need: Some(6 * GIB), used: Some(6 * GIB) }];
-        let gpu = GpuMemory { total: 24 * GIB, free: free * GIB, tenants, ..GpuMemory::default() };
-        decide(&Observation {
-            runs: &[needs("large", large, passed), needs("small", 5, 0)],
-            slots: &slots(None, 1, 8, 4),
-            gpus: &["A100".to_owned()],
-            gpu_states: &[],
-            ending: Ending::Open,
-            patience: PATIENCE,
-            gate: Gate::Open,
-            deadline: None,
-            vacancies: &Vacancies { gpus: vec![Some(gpu)], ..Vacancies::default() },
-            others: &[],
-        })
+    let decided = |large: u64, runs, free: u64| {
+        let passed = Passed { runs, since: Duration::ZERO };
+        let large = Run { passed, ..takes("large", large) };
+        decided_on(&[large, takes("small", 5)], vec![gpu(free, Some(6))])
     };
     let passing = decided(20, 2, 18);
     assert_eq!(passing.actions, [Action::Start { run: 1, slot: 0 }]);

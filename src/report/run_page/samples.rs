@@ -1,0 +1,55 @@
+//! What the model produced through training, step by step.
+
+use super::super::chart::number::count;
+use super::super::files::RunFiles;
+use super::super::model::{PredictionRow, SampleBlock, TextSample};
+use crate::run_dir::records::{Sample, SampleItem};
+use crate::run_dir::step_name;
+
+/// Newest first.
+pub fn blocks(files: &RunFiles) -> Vec<SampleBlock> {
+    let newest = files.samples.last().map(|sample| sample.step);
+    let block = |sample: &Sample| {
+        let mut block = SampleBlock {
+            step: count(sample.step),
+            id: format!("sample-{}", sample.step),
+            open: Some(sample.step) == newest,
+            texts: Vec::new(),
+            image: None,
+            predictions: Vec::new(),
+            summary: String::new(),
+        };
+        for item in &sample.items {
+            match item {
+                SampleItem::Text { prompt, text, temperature, top_k, top_p } => {
+                    let mut how = format!("temperature {temperature}");
+                    if *top_k > 0 {
+                        how += &format!(", top-k {top_k}");
+                    }
+                    if *top_p < 1.0 {
+                        how += &format!(", top-p {top_p}");
+                    }
+                    block.texts.push(TextSample { how, prompt: prompt.clone(), text: text.clone() });
+                }
+                SampleItem::Prediction { tile, actual, predicted, probability } => {
+                    block.predictions.push(PredictionRow {
+                        tile: *tile + 1,
+                        actual: actual.clone(),
+                        predicted: predicted.clone(),
+                        probability: format!("{:.0} %", probability * 100.0),
+                        right: actual == predicted,
+                    });
+                }
+            }
+        }
+        if !block.predictions.is_empty() {
+            let right = block.predictions.iter().filter(|row| row.right).count();
+            block.summary = format!("{right} of {} right", block.predictions.len());
+        }
+        if files.dir().sample_png(sample.step).is_file() {
+            block.image = Some(format!("samples/{}.png", step_name(sample.step)));
+        }
+        block
+    };
+    files.samples.iter().rev().map(block).collect()
+}
