@@ -132,7 +132,8 @@ pub struct Column {
     pub values: Vec<f64>,
     /// Row and text of each cell, in a column of words, which has no values.
     pub words: Vec<(u32, String)>,
-    holds_words: bool,
+    /// Whether it is such a column.
+    pub holds_words: bool,
 }
 
 impl Column {
