@@ -282,7 +282,10 @@ impl Report {
             self.runs.remove(dir);
             self.site.forget(&dir.experiment(), &dir.name());
         }
-        Changes { is_more_than_rows: !gone.is_empty(), experiments: gone.iter().map(RunDir::experiment).collect() }
+        Changes {
+            is_more_than_rows: !gone.is_empty(),
+            experiments: gone.iter().map(RunDir::experiment).collect(),
+        }
     }
 
     /// Whether a run's page is what its files say. A run on another host is seen alive by the age of

@@ -189,6 +189,7 @@ pub fn draw(chart: &Chart) -> Drawing {
         _ => Scale::rounded(low, high, chart.y.spread, (height_px / 42).max(2) as usize),
     };
 
+    let cuts = cut::of(&prepared, &x, &y);
     let mut layers = Layers::default();
     let surface = Surface { layers: &mut layers, width: width_px * FINENESS, height: height_px * FINENESS };
     let plot = surface.plot();
@@ -207,10 +208,11 @@ pub fn draw(chart: &Chart) -> Drawing {
         draw_series(&area, one, &x, &y, f64::from(width_px));
     }
     if chart.size != Size::Spark {
-        cut::draw(&area, &prepared, &x, &y, f64::from(width_px));
+        cut::draw(&area, &cuts, &x, &y, f64::from(width_px));
     }
     drop(area);
-    let svg = assemble(chart, &prepared, &x, &y, layers);
+    let words = describe::in_words(chart, &prepared, &x) + &cut::in_words(&cuts, &chart.x.label);
+    let svg = assemble(chart, &words, (&x, &y), prepared.len(), layers);
     if chart.size == Size::Spark {
         return Drawing { svg, ..Drawing::default() };
     }
@@ -342,7 +344,8 @@ fn lettering(role: Role, side: HPos) -> TextStyle<'static> {
 }
 
 /// The layers in their order, inside an element that says in words what they show.
-fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: Layers) -> String {
+fn assemble(chart: &Chart, words: &str, (x, y): (&Scale, &Scale), lines: usize, layers: Layers) -> String {
+    let many = if lines > MANY_LINES { " many" } else { "" };
     let (width, height) = chart.size.plot_px();
     let (width, height) = (width * FINENESS, height * FINENESS);
     let Layers { under, lines, over } = layers;
@@ -352,9 +355,9 @@ fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: 
         r#"<svg class="chart {} y{}{}" role="img"><title>{}</title><desc>{}</desc>"#,
         chart.size.class(),
         label_room(y),
-        if prepared.len() > MANY_LINES { " many" } else { "" },
+        many,
         Escaped(&chart.title),
-        Escaped(&(describe::in_words(chart, prepared, x) + &cut::in_words(prepared, x, y, &chart.x.label))),
+        Escaped(words),
     );
     let _ = write!(svg, r#"<g class="scale">{under}</g>"#);
     let _ = write!(

@@ -47,6 +47,13 @@ pub struct Lag {
     experiments: BTreeSet<String>,
 }
 
+impl Lag {
+    /// Whether the pages may wait a little longer with these changes in a workspace of so many runs.
+    fn may_grow(&self, changes: &Changes, runs: usize) -> bool {
+        runs > FEW_RUNS && !changes.is_more_than_rows && self.shared.is_some_and(is_lately)
+    }
+}
+
 /// For so long the list of all runs may lag behind rows, and among more than a few runs the other pages.
 /// A scan makes all of them.
 const LAG: Duration = Duration::from_secs(2);
@@ -75,10 +82,10 @@ impl Report {
         let shared = format!("{}{}", theme.generation(), self.work_fingerprint());
         let index_exists = self.site.root().join("index.html").is_file();
         let is_as_it_was = shared == self.shared && index_exists;
-        let may_lag = is_as_it_was && !is_scan && !changes.is_more_than_rows;
+        let may_wait = is_as_it_was && !is_scan && self.lag.may_grow(&changes, self.runs.len());
         let was_behind = !self.lag.experiments.is_empty();
         self.lag.experiments.extend(changes.experiments);
-        if may_lag && self.runs.len() > FEW_RUNS && self.lag.shared.is_some_and(is_lately) {
+        if may_wait {
             return if was_behind { Ok(()) } else { self.remember_shared(BEHIND) };
         }
         let is_listed = is_scan || !self.lag.listed.is_some_and(is_lately);
@@ -177,5 +184,26 @@ impl Report {
         let marks = files
             .map(|file| fs::metadata(file).ok().map(|metadata| (metadata.len(), metadata.modified().ok())));
         format!("{:?}{}", marks.collect::<Vec<_>>(), lock::is_held(&self.workspace.runner_lock()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rows_of_one_among_many_wait_and_not_for_long() {
+        let made = |ago: Duration| Lag { shared: Instant::now().checked_sub(ago), ..Lag::default() };
+        let (lately, long_ago) = (Duration::ZERO, LAG + Duration::from_secs(1));
+        for (lag, is_more_than_rows, runs, expected) in [
+            (made(lately), false, FEW_RUNS + 1, true),
+            (made(lately), false, FEW_RUNS, false),
+            (made(lately), true, FEW_RUNS + 1, false),
+            (made(long_ago), false, FEW_RUNS + 1, false),
+            (Lag::default(), false, FEW_RUNS + 1, false),
+        ] {
+            let changes = Changes { is_more_than_rows, ..Changes::default() };
+            assert_eq!(lag.may_grow(&changes, runs), expected, "{runs} runs, {lag:?}, {changes:?}");
+        }
     }
 }

@@ -151,6 +151,9 @@ impl Column {
     }
 }
 
+/// Bytes that are read at once, so that a file of any length takes no more memory than its numbers.
+const PIECE: u64 = 1 << 18;
+
 /// What reading on found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
@@ -185,20 +188,35 @@ impl Metrics {
             }
             Err(other) => return Err(error(other)),
         };
-        let length = file.metadata().map_err(error)?.len();
         let from = self.consumed - self.last_line.len() as u64;
-        let mut bytes = Vec::with_capacity(usize::try_from(length.saturating_sub(from)).unwrap_or_default());
         file.seek(SeekFrom::Start(from)).map_err(error)?;
-        file.read_to_end(&mut bytes).map_err(error)?;
-        if let Some(added) = bytes.strip_prefix(self.last_line.as_slice()) {
-            return Ok(if self.extend(added) { Growth::Rows } else { Growth::Nothing });
+        let mut known = Vec::with_capacity(self.last_line.len());
+        Read::by_ref(&mut file)
+            .take(self.last_line.len() as u64)
+            .read_to_end(&mut known)
+            .map_err(error)?;
+        if known == self.last_line {
+            let has_grown = self.read_rest(&mut file).map_err(error)?;
+            return Ok(if has_grown { Growth::Rows } else { Growth::Nothing });
         }
         *self = Metrics::default();
-        bytes.clear();
         file.seek(SeekFrom::Start(0)).map_err(error)?;
-        file.read_to_end(&mut bytes).map_err(error)?;
-        self.extend(&bytes);
+        self.read_rest(&mut file).map_err(error)?;
         Ok(Growth::Anew)
+    }
+
+    /// Reads on from where the file stands, piece by piece; whether there was anything.
+    fn read_rest(&mut self, file: &mut File) -> io::Result<bool> {
+        let left = file.metadata()?.len().saturating_sub(file.stream_position()?);
+        let piece = left.min(PIECE) + 1;
+        let mut bytes = Vec::with_capacity(piece as usize);
+        let mut has_grown = false;
+        while Read::by_ref(file).take(piece).read_to_end(&mut bytes)? > 0 {
+            let rows = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
+            has_grown |= self.extend(&bytes[..rows]);
+            bytes.drain(..rows);
+        }
+        Ok(has_grown)
     }
 
     /// Takes in more bytes of the file, up to their last newline; whether that was anything.
@@ -262,9 +280,8 @@ impl Metrics {
                 }
                 Cell::Words(cell) => {
                     let cell = String::from_utf8_lossy(cell);
-                    wrong.get_or_insert_with(|| {
-                        format!("{cell:?} in column {} is not a number", column.name)
-                    });
+                    wrong
+                        .get_or_insert_with(|| format!("{cell:?} in column {} is not a number", column.name));
                 }
             }
         }

@@ -84,12 +84,10 @@ mod tests {
         assert_eq!(all(b"1,"), [Number(1.0), Empty]);
         assert_eq!(all(b""), [Empty]);
         assert_eq!(all(b"a b,1.2.3,-,."), [Words(b"a b"), Words(b"1.2.3"), Words(b"-"), Words(b".")]);
-        assert_eq!(all(b"inf,-inf, 7 ,+1"), [
-            Number(f64::INFINITY),
-            Number(f64::NEG_INFINITY),
-            Number(7.0),
-            Number(1.0)
-        ]);
+        assert_eq!(
+            all(b"inf,-inf, 7 ,+1"),
+            [Number(f64::INFINITY), Number(f64::NEG_INFINITY), Number(7.0), Number(1.0)]
+        );
         assert!(matches!(all(b"nan")[..], [Number(nan)] if nan.is_nan()));
         assert_eq!(all(b"5.,.5,1e-3,\xff"), [Number(5.0), Number(0.5), Number(1e-3), Words(b"\xff")]);
     }
