@@ -39,6 +39,7 @@ pub mod data_files;
 pub mod doctor;
 pub mod exit;
 pub mod experiment;
+pub mod file_size;
 pub mod libtorch;
 pub mod queue;
 pub mod report;

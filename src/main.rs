@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use overnight::cli::{Cli, When};
-use overnight::commands;
+use overnight::{commands, file_size};
 
 fn main() -> ExitCode {
+    file_size::survive();
     let cli = Cli::parse();
     match cli.color {
         When::Auto => {}

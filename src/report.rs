@@ -4,17 +4,23 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
+mod attached;
 mod beside;
 pub mod chart;
 mod clocks;
+mod compared;
 mod copying;
+mod energy;
 mod experiment_page;
 pub mod export;
 mod files;
 mod index_page;
+mod lanes;
 mod lead;
 pub mod model;
+mod models_page;
 mod morning;
+mod pipelines_page;
 mod rows;
 mod run_page;
 mod runs_data;
@@ -24,10 +30,14 @@ mod seeds;
 mod shared;
 mod siblings;
 mod site;
+mod stock;
 mod summary;
+mod system_page;
 mod theme;
+mod twin;
 mod verdicts;
 mod watched;
+mod workspace_pages;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +50,7 @@ use serde::Serialize;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
+use crate::run_dir::{RunDir, Status, Workspace, lock, scan};
 
 use beside::Beside;
 pub use copying::Copying;
@@ -49,11 +59,20 @@ use files::RunFiles;
 use model::Frame;
 use say::Clock;
 use shared::{Changes, Lag};
-use site::{Site, run_folder};
+use site::{Site, run_data, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
+use twin::twin;
 use verdicts::Verdicts;
+use workspace_pages::WorkspacePages;
+
+/// What pages of runs are made with.
+struct With<'a> {
+    theme: &'a Theme,
+    clock: &'a Clock,
+    beside: &'a Beside,
+}
 
 /// Which runs a build looks at.
 #[derive(Clone, Debug)]
@@ -109,6 +128,7 @@ pub struct Report {
     scripts: runs_data::Scripts,
     weighed: Weighed,
     verdicts: Verdicts,
+    pages: WorkspacePages,
 }
 
 /// A run as it was last seen.
@@ -152,8 +172,8 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (lag, scripts, weighed, verdicts) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, lag, scripts, weighed, verdicts }
+        let (lag, scripts, weighed, verdicts, pages) = Default::default();
+        Report { site, workspace, host: scan::host(), runs, shared, lag, scripts, weighed, verdicts, pages }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -161,8 +181,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, lag, scripts, weighed, verdicts) = Default::default();
-        Report { site, workspace, host, runs, shared, lag, scripts, weighed, verdicts }
+        let (shared, lag, scripts, weighed, verdicts, pages) = Default::default();
+        Report { site, workspace, host, runs, shared, lag, scripts, weighed, verdicts, pages }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -201,11 +221,14 @@ impl Report {
         }
         let beside = self.compared(&mut jobs);
         let mut first_error = None;
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changes, &mut built, &mut first_error);
+        let with = With { theme: &theme, clock: &clock, beside: &beside };
+        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &beside, &theme, &clock, &mut changes, &mut built, &mut first_error);
-        self.render_shared(&theme, &clock, changes, matches!(scope, Scope::All), &mut built)?;
+        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
+        let is_scan = matches!(scope, Scope::All);
+        self.render_workspace(&theme, &clock, &changes.experiments, is_scan, &mut built)?;
+        self.render_shared(&theme, &clock, changes, is_scan, &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }
@@ -246,15 +269,13 @@ impl Report {
     fn render_runs(
         &mut self,
         jobs: Vec<Job>,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
+        with: &With,
         changes: &mut Changes,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, beside, theme, clock)).collect();
+            jobs.into_par_iter().map(|job| self.render_run(job, with)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -299,13 +320,8 @@ impl Report {
         })
     }
 
-    fn render_run(
-        &self,
-        job: Job,
-        beside: &Beside,
-        theme: &Theme,
-        clock: &Clock,
-    ) -> Result<Fresh, ReportError> {
+    fn render_run(&self, job: Job, with: &With) -> Result<Fresh, ReportError> {
+        let With { theme, clock, beside } = with;
         let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
@@ -319,28 +335,11 @@ impl Report {
         let title = format!("{} · {}", summary.label, summary.experiment);
         let frame = self.frame(theme, title, "../../../", "runs", is_open, clock);
         let page = run_page::page(&files, &summary, sibling, frame, clock);
-        let mut written = Vec::new();
-        for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
-            let below = format!("{folder}/{name}");
-            if self.site.follow(&original, &below)? {
-                written.push(below);
-            }
-        }
-        if run_page::log::has_more(&files) && !log_is_copied {
-            for (name, bytes) in run_page::log::beside(&dir) {
-                let below = format!("{folder}/{name}");
-                if self.site.publish(&below, &bytes)? {
-                    written.push(below);
-                }
-            }
-        }
-        for sample in &files.samples {
-            let below = format!("{folder}/samples/{}.png", step_name(sample.step));
-            if let Ok(bytes) = read::bytes(&dir.sample_png(sample.step))
-                && self.site.publish(&below, &bytes)?
-            {
-                written.push(below);
-            }
+        let mut written = attached::publish(&self.site, &files, &folder, log_is_copied)?;
+        // Before the page: whoever goes from it to others that show the run finds it there.
+        let below = run_data(&summary.experiment, &summary.run);
+        if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {
+            written.push(below);
         }
         self.publish_page(theme, "run.html", &folder, &page, &mut written)?;
         remember(&self.site, &summary)?;
@@ -348,7 +347,7 @@ impl Report {
         Ok(Fresh { dir, known: Known { summary, metrics }, written })
     }
 
-    /// A page and its JSON twin beside it.
+    /// The page of a folder and its JSON twin beside it.
     fn publish_page<T: Serialize>(
         &self,
         theme: &Theme,
@@ -357,13 +356,26 @@ impl Report {
         page: &T,
         written: &mut Vec<String>,
     ) -> Result<(), ReportError> {
+        let stem = if folder.is_empty() { "index".to_owned() } else { format!("{folder}/index") };
+        self.publish_files(theme, template, &stem, page, written)
+    }
+
+    /// A page and its JSON twin, by their name without its ending.
+    fn publish_files<T: Serialize>(
+        &self,
+        theme: &Theme,
+        template: &str,
+        stem: &str,
+        page: &T,
+        written: &mut Vec<String>,
+    ) -> Result<(), ReportError> {
         let html = theme.render(template, page)?;
-        let twin = twin(page).map_err(|error| ReportError::Twin { page: folder.to_owned(), error })?;
-        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let twin = twin(page).map_err(|error| ReportError::Twin { page: stem.to_owned(), error })?;
         // The twin first: whoever is told of the page finds both.
-        for (name, bytes) in [("index.json", twin.as_slice()), ("index.html", html.as_bytes())] {
-            if self.site.publish(&below(name), bytes)? {
-                written.push(below(name));
+        for (ending, bytes) in [("json", twin.as_slice()), ("html", html.as_bytes())] {
+            let below = format!("{stem}.{ending}");
+            if self.site.publish(&below, bytes)? {
+                written.push(below);
             }
         }
         Ok(())
@@ -410,22 +422,4 @@ fn remember(site: &Site, summary: &RunSummary) -> Result<(), ReportError> {
     let bytes = serde_json::to_vec(summary)
         .map_err(|error| ReportError::Twin { page: summary.run.clone(), error })?;
     Ok(replace(&path, &bytes, Durability::Rebuildable)?)
-}
-
-/// The page's struct as JSON, without the drawings: those are for eyes.
-fn twin<T: Serialize>(page: &T) -> Result<Vec<u8>, serde_json::Error> {
-    fn without_drawings(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                fields.remove("svg");
-                fields.remove("json");
-                fields.values_mut().for_each(without_drawings);
-            }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(without_drawings),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(page)?;
-    without_drawings(&mut value);
-    serde_json::to_vec(&value)
 }

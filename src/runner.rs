@@ -25,6 +25,7 @@ pub mod hold;
 pub mod hooks;
 pub mod interrupt;
 pub mod kernel;
+pub mod left_out;
 pub mod outcome;
 pub mod preparing;
 pub mod probing;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use overnight::experiment::alert::Action;
 use overnight::experiment::alert::watch::Watch;
+use overnight::file_size;
 use overnight::run_dir::checkpoint::{Best, State, Window};
 use overnight::run_dir::metrics::{self, Writer};
 use overnight::run_dir::number::Number;
@@ -83,6 +84,7 @@ enum Trick {
 }
 
 fn main() -> ExitCode {
+    file_size::survive();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--protocol"] => {
@@ -101,7 +103,7 @@ fn train(path: &str, until: Option<u64>) -> ExitCode {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
             eprintln!("fake-worker: {error}");
-            let is_full = error.kind() == io::ErrorKind::StorageFull;
+            let is_full = error.kind() == io::ErrorKind::StorageFull || file_size::is_reached(&error);
             ExitCode::from(if is_full { exit::CANNOT_WRITE } else { exit::FAILED } as u8)
         }
     }

@@ -31,7 +31,8 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 pub fn write(path: &Path, outcome: &Outcome) -> io::Result<()> {
     let (host, now) = (scan::host(), scan::now());
     let run = |dir: &RunDir, left: Option<&LeftRun>| Run::of(&scan::look(dir, &host, now), left);
-    let finished = |dir: &RunDir| match deleted::of(dir) {
+    let mut deleted = deleted::of(&outcome.finished);
+    let finished = |dir: &RunDir| match deleted.remove(dir) {
         Some(deleted) => Run::of_deleted(dir, deleted),
         None => run(dir, None),
     };

@@ -14,6 +14,7 @@ use toml::Value;
 use super::diagnostic::{Part, Problem};
 use super::mistakes::read_all;
 use super::parse::{self, FileKind, nearest};
+use super::sentence::Misread;
 use super::settings::Settings;
 use crate::run_dir::metrics::columns;
 use condition::{Condition, Subject};
@@ -102,20 +103,27 @@ struct Written {
     factor: Option<f64>,
 }
 
-/// Reads the rules at `path`, the value of `[[alerts]]`: None for one that does not fit. Everything wrong
-/// is added to `found`, with its path and its place within a sentence.
+/// Reads the rules at `path`, the value of `[[alerts]]`: None for one of which nobody knows what it watches.
+/// Everything wrong is added to `found`, with its path and its place within a sentence.
 pub fn read(path: &str, value: Value, found: &mut Vec<Problem>) -> Vec<Option<Alert>> {
     let rules = parse::sections(path, value, found);
     let understood = |(path, rule): (String, Value)| {
         let before = found.len();
         let written: Written = read_all(FileKind::Experiment, &path, rule, found)?;
+        // Whatever else is wrong, what it watches can be looked at.
+        let watches = Condition::parse(&written.when);
+        let only_watching = |when| Alert { name: None, when, action: Action::Warn, factor: None };
         if found.len() > before {
-            // Of what else is said nothing is sure.
-            let misread = Condition::parse(&written.when).err();
-            found.extend(misread.map(|misread| misread.problem(format!("{path}.when"))));
-            return None;
+            let misread = |misread: Misread| found.push(misread.problem(format!("{path}.when")));
+            return watches.map_err(misread).ok().map(only_watching);
         }
-        written.understood(&path).map_err(|problem| found.push(problem)).ok()
+        match written.understood(&path) {
+            Ok(alert) => Some(alert),
+            Err(problem) => {
+                found.push(problem);
+                watches.ok().map(only_watching)
+            }
+        }
     };
     rules.map(understood).collect()
 }
@@ -223,6 +231,20 @@ mod tests {
             let problem = rule(when, more).expect_err(when);
             assert_eq!(problem.path, path, "{problem:?}");
             assert!(problem.reason.contains(reason), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_rule_watches_is_held_against_the_settings_though_another_key_of_it_is_wrong() {
+        for (wrong, path) in [("facto = 1", "alerts[0].facto"), ("factor = 0.5", "alerts[0].factor")] {
+            let text = format!("[[alerts]]\nwhen = \"val/perplexity > 5\"\n{wrong}");
+            let mut table: toml::Table = toml::from_str(&text).unwrap();
+            let mut found = Vec::new();
+            let rules = read("alerts", table.remove("alerts").unwrap(), &mut found);
+            assert_eq!(found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [path]);
+            let problems = problems(&rules, &sample_record("x", "y").settings);
+            assert_eq!(problems.len(), 1, "{wrong}");
+            assert!(problems[0].reason.contains("give no `val/perplexity`"), "{problems:?}");
         }
     }
 

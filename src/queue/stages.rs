@@ -63,7 +63,7 @@ pub fn problems(
             .filter(|(_, need)| known.meant(experiment, need).is_empty())
             // To have finished is all that is asked of it.
             .filter(|(_, need)| deleted::meant(workspace, need, &experiment.name).is_empty())
-            .filter_map(|(index, need)| known.nothing(&format!("queue.needs[{index}]"), need))
+            .filter_map(|(index, need)| known.nothing(experiment, &format!("queue.needs[{index}]"), need))
             .collect();
         problems.extend(
             (experiment.queue.needs.contains(&experiment.name))
@@ -75,7 +75,7 @@ pub fn problems(
             } else if let Some(problem) = known.gone(experiment, "data.files", &need) {
                 problems.push(problem);
             } else if known.meant(experiment, &need).is_empty() {
-                problems.extend(known.nothing("data.files", &need));
+                problems.extend(known.nothing(experiment, "data.files", &need));
             }
         }
         let mut looked: Vec<(&Weights, Vec<Other>)> = Vec::new();
@@ -91,7 +91,7 @@ pub fn problems(
             } else if let Some(problem) = known.gone(experiment, "weights.from", &weights.from) {
                 problems.push(problem);
             } else if others.is_empty() {
-                problems.extend(known.nothing("weights.from", &weights.from));
+                problems.extend(known.nothing(experiment, "weights.from", &weights.from));
             } else {
                 problems
                     .extend(others.iter().flat_map(|other| other.problems(&run.settings, facts, weights)));
@@ -117,9 +117,13 @@ fn itself(path: &str, experiment: &str) -> Problem {
 
 /// The experiment file of that name in the same folder. What is wrong with it is said when it is queued.
 fn file_beside(experiment: &Experiment, name: &str) -> Option<Experiment> {
+    read_beside(experiment, name)?.ok()
+}
+
+fn read_beside(experiment: &Experiment, name: &str) -> Option<Result<Experiment, Rejected>> {
     let file = experiment.base().join(format!("{name}.toml"));
     let is_another = is_plain_name(name) && name != experiment.name && file.is_file();
-    if is_another { Experiment::read(&file, &[]).ok() } else { None }
+    is_another.then(|| Experiment::read(&file, &[]))
 }
 
 /// Where needs are looked up.
@@ -143,10 +147,19 @@ struct Other {
 
 impl Known<'_> {
     /// That the need names nothing, if that is known.
-    fn nothing(&self, path: &str, need: &str) -> Option<Problem> {
+    fn nothing(&self, experiment: &Experiment, path: &str, need: &str) -> Option<Problem> {
         let name = need.split('/').next().unwrap_or(need);
         if self.rejected.iter().any(|wrong| wrong.file.file_stem().is_some_and(|stem| stem == name)) {
             return None;
+        }
+        if let Some(Err(Rejected(wrong))) = read_beside(experiment, name) {
+            let first = wrong.first()?;
+            let reason = format!(
+                "\"{need}\" means {name}.toml beside this file, which is wrong itself: {}",
+                first.reason
+            );
+            let way_out = format!("see all that is wrong there: overnight check {}", first.file.display());
+            return Some(Problem::new(path, reason, way_out));
         }
         let reason = format!(
             "\"{need}\" names no experiment and no run: neither among these files, nor in runs/, nor a file beside this one"

@@ -116,6 +116,8 @@ pub enum Size {
     TwoThirds,
     Half,
     Third,
+    /// As wide as the page and low: many of them stand above each other over one time line.
+    Strip,
     /// Without axes and words, beside a name in a table.
     Spark,
 }
@@ -135,6 +137,7 @@ impl Size {
             Size::TwoThirds => (760, 260),
             Size::Half => (556, 180),
             Size::Third => (346, 120),
+            Size::Strip => (1176, 110),
             Size::Spark => (120, 28),
         }
     }
@@ -145,6 +148,7 @@ impl Size {
             Size::TwoThirds => "two-thirds",
             Size::Half => "half",
             Size::Third => "third",
+            Size::Strip => "strip",
             Size::Spark => "spark",
         }
     }

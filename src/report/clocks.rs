@@ -34,7 +34,10 @@ impl Clocks {
     }
 
     /// The same with no more knots than these and no more digits than are seen.
-    fn of_knots(&self, most: usize) -> Clocks {
+    pub fn of_knots(&self, most: usize) -> Clocks {
+        if self.is_empty() {
+            return Clocks::default();
+        }
         let names: Vec<&String> = self.0.keys().collect();
         // The step comes first: the others are read over it.
         let (first, others): (Vec<&String>, Vec<&String>) =
@@ -194,6 +197,12 @@ mod tests {
     }
 
     #[test]
+    fn a_run_without_rows_has_no_clocks_and_no_knots() {
+        let none = read(&table("step,epoch\n"), &Metrics::default(), None);
+        assert!(none.is_empty() && none.of_knots(8).is_empty());
+    }
+
+    #[test]
     fn an_even_run_has_two_knots_and_a_pause_is_seen() {
         let mut text = "step,epoch,time,elapsed,train/loss\n".to_owned();
         for step in 1..=1000 {
@@ -246,7 +255,8 @@ mod tests {
         assert_eq!(clocks.0["step"], [1.0, 2.0, 4.0]);
         assert_eq!(clocks.0["time"], [10.0, 40.0, 60.0]);
         for few in ["", "step,time\n", "step,time\n1,10\n"] {
-            assert!(read(&table(few), &Metrics::default(), None).is_empty());
+            let none = read(&table(few), &Metrics::default(), None);
+            assert!(none.is_empty() && none.of_knots(6).is_empty());
         }
     }
 }

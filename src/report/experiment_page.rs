@@ -24,7 +24,7 @@ const POINTS: usize = 40_000;
 /// The same for the values behind averages, which only the script draws.
 const BEHIND: usize = 12_000;
 /// Lines that a chart draws, the best ones; a table lists every run.
-const LINES: usize = 300;
+pub const LINES: usize = 300;
 /// Lines that have a legend; of more, the table shows each run's color.
 const LEGEND: usize = 16;
 
@@ -187,6 +187,7 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
         Size::TwoThirds => "w8",
         Size::Half => "w6",
         Size::Third | Size::Spark => "w4",
+        Size::Strip => "w12",
     };
     let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     Some(Figure { id, title, note, width, legend, drawing: chart::draw(&chart) })

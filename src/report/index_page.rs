@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::backend::series_class;
-use super::chart::night::{self, Bar, Kind, Lane, Night};
+use super::chart::night::{self, Night};
 use super::chart::number::measured;
 use super::chart::{Size, meeting};
 use super::clocks;
-use super::experiment_page::{self, comparison, waiting};
+use super::experiment_page::{self, LINES, comparison, waiting};
+use super::lanes;
 use super::model::*;
 use super::morning;
 use super::rows::{self, Table};
@@ -84,7 +85,7 @@ pub fn page(
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
         facts: facts(&of_batch, news.resumed, work, clock),
         say: sentences(work),
-        leads: leads(&by_time, work, verdicts),
+        leads: leads(&by_time, work, verdicts, clock),
         news,
         has_several: experiments.len() > 1,
         night: work.and_then(|work| night_figure(&all, work, clock)),
@@ -92,7 +93,7 @@ pub fn page(
             boards
                 .iter()
                 .filter_map(|board| experiments.get(board.experiment.as_str()))
-                .flatten()
+                .flat_map(|runs| rows::ranked(runs.iter().copied()).into_iter().take(LINES))
                 .map(|run| (run.key(), &run.clocks)),
         ),
         boards,
@@ -193,7 +194,7 @@ fn in_words(number: usize) -> String {
     WORDS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_owned())
 }
 
-fn batch_sentence(work: &Work, clock: &Clock) -> String {
+pub(super) fn batch_sentence(work: &Work, clock: &Clock) -> String {
     let batch = &work.batch;
     let ends = batch.end.or_else(|| work.queue.as_ref().filter(|_| work.is_running)?.end);
     let plan = morning::against_plan(batch, ends, clock).map_or_else(String::new, |plan| format!(" {plan}"));
@@ -229,13 +230,13 @@ fn facts(runs: &[&RunSummary], resumed: usize, work: Option<&Work>, clock: &Cloc
     let mut facts: Vec<Fact> = shown
         .map(|(name, class)| Fact {
             name: (*name).into(),
-            value: count(name).to_string(),
+            value: crate::say::count(count(name) as u64),
             unit: String::new(),
             class,
         })
         .collect();
     if resumed > 0 {
-        let value = resumed.to_string();
+        let value = crate::say::count(resumed as u64);
         facts.push(Fact { name: "resumed".into(), value, unit: String::new(), class: "" });
     }
     let end = work.filter(|work| work.is_running).and_then(|work| work.queue.as_ref()?.end);
@@ -274,11 +275,19 @@ fn sentences(work: Option<&Work>) -> Vec<String> {
 }
 
 /// Who leads each experiment now, and whether that is decided.
-fn leads(experiments: &[(&str, &[&RunSummary])], work: Option<&Work>, verdicts: &Verdicts) -> Vec<LeadRow> {
+fn leads(
+    experiments: &[(&str, &[&RunSummary])],
+    work: Option<&Work>,
+    verdicts: &Verdicts,
+    clock: &Clock,
+) -> Vec<LeadRow> {
     let lead = |(name, runs): &(&str, &[&RunSummary])| {
-        let latest = latest(runs);
+        let is_active = runs.iter().any(|run| run.is_active());
+        let latest = if is_active { clock.now } else { latest(runs) };
         Some(LeadRow {
-            text: format!("{name}: {}", verdicts.of(name, runs)?),
+            experiment: (*name).to_owned(),
+            href: rows::experiment_href("", name),
+            text: verdicts.of(name, runs)?,
             latest,
             is_of_batch: work.is_none_or(|work| latest >= work.batch.start),
         })
@@ -345,10 +354,9 @@ fn experiment_row(name: &str, runs: &[&RunSummary], root: &str, clock: &Clock) -
     }
 }
 
-/// Which run used which device, lane by lane; overlapping attempts of one device get lanes of their own.
 /// The number that stands for each run where several experiments meet, and a legend of those that have
 /// another color than elsewhere.
-fn numbers_here<'a>(
+pub(super) fn numbers_here<'a>(
     runs: impl Iterator<Item = &'a RunSummary>,
     root: &str,
 ) -> (BTreeMap<(&'a str, &'a str), u16>, Vec<Key>) {
@@ -367,9 +375,9 @@ fn numbers_here<'a>(
     (known.iter().map(|run| (run.experiment.as_str(), run.run.as_str())).zip(here).collect(), legend)
 }
 
+/// Which run used which device.
 fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figure> {
-    let mut lanes: BTreeMap<String, Vec<Vec<Bar>>> = BTreeMap::new();
-    let mut attempts: Vec<(&RunSummary, &super::summary::AttemptSpan)> = all
+    let attempts: Vec<(&RunSummary, &super::summary::AttemptSpan)> = all
         .iter()
         .flat_map(|run| run.attempts.iter().map(|attempt| (*run, attempt)))
         .filter(|(_, attempt)| attempt.batch.as_deref() == Some(work.name.as_str()))
@@ -377,36 +385,17 @@ fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figur
     if attempts.is_empty() {
         return None;
     }
-    attempts.sort_by(|one, other| one.1.start.total_cmp(&other.1.start));
     let (numbers, legend) = numbers_here(attempts.iter().map(|(run, _)| *run), "");
     let until = work.batch.end.unwrap_or(if work.is_running { clock.now } else { work.batch.start });
-    let mut last = until;
-    for (run, attempt) in attempts {
-        let end = attempt.end.unwrap_or(if run.is_active() { clock.now } else { attempt.start });
-        last = last.max(end);
-        let here = numbers.get(&(run.experiment.as_str(), run.run.as_str())).copied().unwrap_or(run.number);
-        let kind = if attempt.failed { Kind::Failed } else { Kind::Series(here) };
-        let bar = Bar { start: attempt.start, end, label: run.label.clone(), kind };
-        let of_device = lanes.entry(attempt.device.clone()).or_default();
-        let free =
-            of_device.iter_mut().find(|lane| lane.last().is_none_or(|before| before.end <= bar.start + 0.5));
-        match free {
-            Some(lane) => lane.push(bar),
-            None => of_device.push(vec![bar]),
-        }
-    }
-    let lanes = lanes.into_iter().flat_map(|(device, lanes)| {
-        lanes.into_iter().enumerate().map(move |(slot, bars)| {
-            let label = if slot == 0 { device.clone() } else { String::new() };
-            Lane { label, bars }
-        })
-    });
+    let lanes = lanes::lanes(attempts, &numbers, clock.now);
+    let bars = lanes.iter().flat_map(|lane| &lane.bars);
+    let last = bars.map(|bar| bar.end).fold(until, f64::max);
     let night = Night {
         title: "The night".into(),
         start: work.batch.start,
         end: last,
         offset_seconds: clock.offset_seconds(work.batch.start),
-        lanes: lanes.collect(),
+        lanes,
     };
     Some(Figure {
         id: "night".into(),

@@ -78,3 +78,28 @@ fn compared(at: &str, first: &RunSummary, value: f64, second: &RunSummary, facin
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::{BestValue, sample};
+    use super::*;
+
+    #[test]
+    fn equal_runs_are_said_to_be_equal() {
+        let with = |name: &str, value: f64| {
+            let mut run = sample("x", name);
+            run.label = name.to_owned();
+            run.best = Some(BestValue { value, step: 100 });
+            run.state.class = "finished".into();
+            run
+        };
+        let runs = [with("a", 1.5), with("b", 1.5), with("c", 1.5), with("d", 1.6)];
+        let said = |runs: &[&RunSummary]| best(runs).unwrap();
+        assert_eq!(said(&[&runs[0], &runs[3]]), "a is best: validation loss 1.500 at step 100.");
+        assert_eq!(said(&[&runs[0], &runs[1], &runs[3]]), "a and b are best, equal: validation loss 1.500.");
+        assert_eq!(
+            said(&[&runs[0], &runs[1], &runs[2]]),
+            "a and 2 others are best, equal: validation loss 1.500."
+        );
+    }
+}

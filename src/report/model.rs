@@ -262,6 +262,12 @@ pub struct ExperimentRow {
     pub latest_sort: f64,
 }
 
+/// `compare.html`: its script makes the rest, from the runs in its address.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComparePage {
+    pub frame: Frame,
+}
+
 /// `experiments/<experiment>/index.html`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExperimentPage {
@@ -294,6 +300,8 @@ pub struct RunPage {
     pub full_name: String,
     pub experiment: String,
     pub experiment_href: String,
+    /// The page that compares it with others.
+    pub compare_href: String,
     pub description: String,
     pub tags: Vec<String>,
     pub notes: Vec<NoteRow>,

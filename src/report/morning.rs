@@ -12,7 +12,7 @@ use super::summary::{RunSummary, State};
 use crate::run_dir::records::Batch;
 
 /// Rows of the page; the script shows as many.
-const ROWS: usize = 40;
+const ROWS: usize = 12;
 /// Events that the script is given, the newest; what is older than these it does not tell of.
 const EVENTS: usize = 1000;
 /// Nor of what is older than this.
@@ -167,6 +167,7 @@ pub fn against_plan(batch: &Batch, ends: Option<f64>, clock: &Clock) -> Option<S
 
 #[cfg(test)]
 mod tests {
+    use super::super::summary::{AttemptSpan, Failure, sample};
     use super::*;
     use crate::run_dir::PROTOCOL;
     use crate::run_dir::records::PlanEntry;
@@ -194,6 +195,63 @@ mod tests {
             divisions: Vec::new(),
             device_memory: Vec::new(),
         }
+    }
+
+    fn attempt(start: f64, end: f64, checkpoint: Option<u64>) -> AttemptSpan {
+        AttemptSpan {
+            start,
+            end: Some(end),
+            batch: None,
+            device: "CPU".into(),
+            failed: false,
+            checkpoint,
+            energy_joules: None,
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_run_is_told_with_its_cause_and_checkpoint() {
+        let mut run = sample("x", "y");
+        run.attempts = vec![
+            attempt(100.0, 200.0, None),
+            attempt(300.0, 400.0, None),
+            attempt(500.0, 1100.0, Some(2000)),
+        ];
+        run.state = State { word: "killed".into(), class: "failed".into(), detail: None };
+        run.failure = Some(Failure {
+            message: "the loss was not finite\nand more".into(),
+            hint: String::new(),
+            command: String::new(),
+            cause: "not finite".into(),
+            log: String::new(),
+        });
+        let told: Vec<_> = of_run(&run).into_iter().map(|one| (one.time, one.state.word, one.text)).collect();
+        let expected = [
+            (300.0, "restarted", "from the beginning, attempt 2"),
+            (500.0, "resumed", "from step 2,000, attempt 3"),
+            (1100.0, "killed", "not finite: the loss was not finite"),
+        ];
+        assert_eq!(told, expected.map(|(time, word, text)| (time, word.to_owned(), text.to_owned())));
+        let clock = Clock::ahead_of_utc(0, 1200.0);
+        let since = Batch { start: 400.0, ..batch(1, &[], None) };
+        let news = news(&[&run], Some(&since), "", &clock);
+        assert_eq!((news.rows.len(), news.more, news.resumed), (2, 0, 1));
+        let told: Value = serde_json::from_str(&news.told).unwrap();
+        assert_eq!(told["events"].as_array().unwrap().len(), 3, "the script tells of other times too");
+        assert_eq!((&told["events"][0][2], &told["energy"]), (&json!("killed"), &json!([])));
+    }
+
+    #[test]
+    fn energy_is_counted_where_it_was_used() {
+        let mut run = sample("x", "y");
+        let now = 2.0 * SECONDS;
+        let hour = SECONDS / ENERGY_PARTS as f64;
+        run.attempts = vec![attempt(now - 2.0 * hour, now, None), attempt(10.0, 10.0 + 2.0 * hour, None)];
+        run.energy_joules = Some(4000.0);
+        let parts = energy(&[&run], now);
+        assert_eq!(parts.len(), ENERGY_PARTS);
+        assert_eq!(parts[ENERGY_PARTS - 3..], [0.0, 1000.0, 1000.0]);
+        assert_eq!(parts.iter().sum::<f64>(), 2000.0, "what lies before is not told of");
     }
 
     #[test]

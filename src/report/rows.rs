@@ -20,6 +20,13 @@ pub fn experiment_href(root: &str, experiment: &str) -> String {
     format!("{root}{}/index.html", address_of(&experiment_folder(experiment)))
 }
 
+/// The page that compares a run with others. What stands behind the hash is decoded once as words of an
+/// address, and then as names.
+pub fn compare_href(root: &str, summary: &RunSummary) -> String {
+    let run = format!("{}/{}", address(&summary.experiment), address(&summary.run));
+    format!("{root}compare.html#runs={}", run.replace('%', "%25"))
+}
+
 /// Unique on a page, whatever the names.
 pub fn row_id(kind: &str, summary: &RunSummary) -> String {
     format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))
@@ -244,6 +251,30 @@ pub fn rounded(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_run_at_work_has_an_end_and_only_a_waiting_one_a_start() {
+        let clock = Clock::ahead_of_utc(0, 1000.0);
+        let known = WaitingRun {
+            experiment: "x".into(),
+            run: "y".into(),
+            reason: "for a free slot".into(),
+            start: Some(1600.0),
+            passed: None,
+            end: None,
+        };
+        let when = |class: &str, known: Option<&WaitingRun>| {
+            let mut run = super::super::summary::sample("x", "y");
+            run.state.class = class.into();
+            run.remaining_seconds = Some(600.0);
+            next(&run, known, "", &clock).unwrap().when
+        };
+        assert_eq!(when("running", None), "ends 00:26");
+        assert_eq!(when("waiting", Some(&known)), "about 00:26");
+        // It hangs: what it said of its end is void.
+        assert_eq!(when("held", None), "");
+        assert_eq!(when("held", Some(&known)), "");
+    }
 
     #[test]
     fn rates_have_three_digits() {

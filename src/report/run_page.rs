@@ -50,6 +50,7 @@ pub fn page(
         full_name: format!("{}/{}", summary.experiment, summary.run),
         experiment: summary.experiment.clone(),
         experiment_href: rows::experiment_href(&frame.root, &summary.experiment),
+        compare_href: rows::compare_href(&frame.root, summary),
         description: summary.description.clone(),
         tags: tags(files, summary),
         notes: notes(files, clock),

@@ -202,7 +202,38 @@ fn number(value: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::summary::sample;
     use super::*;
+    use crate::run_dir::Workspace;
+
+    #[test]
+    fn a_changed_run_makes_only_its_own_script_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::new(&Workspace::new(folder.path()));
+        let clock = Clock::ahead_of_utc(0, 1000.0);
+        let one = sample("x", "y");
+        let mut runs: Vec<RunSummary> = (0..RUNS + 1)
+            .map(|number| RunSummary { run: format!("y-{number:04}"), number: number as u16, ..one.clone() })
+            .collect();
+        let mut scripts = Scripts::default();
+        let mut publish = |runs: &[RunSummary]| {
+            let mut written = Vec::new();
+            let versions =
+                scripts.publish(&site, &runs.iter().collect::<Vec<_>>(), &clock, &mut written).unwrap();
+            (versions, written)
+        };
+        let (before, written) = publish(&runs);
+        assert_eq!(written, ["data/runs-0.js", "data/runs-1.js"]);
+        assert_eq!(publish(&runs), (before.clone(), Vec::new()));
+        runs[RUNS].step = 7;
+        runs[RUNS].fingerprint = "another".into();
+        let (after, written) = publish(&runs);
+        assert_eq!(written, ["data/runs-1.js"]);
+        assert!(before[0] == after[0] && before[1] != after[1]);
+        runs.truncate(3);
+        assert_eq!(publish(&runs).0.len(), 1);
+        assert!(!site.root().join("data/runs-1.js").exists(), "nobody asks for it any more");
+    }
 
     #[test]
     fn a_column_is_as_short_as_its_values_allow() {

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::index_page::{self, Experiments, Work};
+use super::model::ComparePage;
 use super::say::Clock;
-use super::site::experiment_folder;
+use super::site::{experiment_folder, seeds_data};
 use super::summary::RunSummary;
 use super::theme::Theme;
-use super::{Built, Report, ReportError, experiment_page, runs_page};
+use super::{Built, Report, ReportError, compared, experiment_page, runs_page};
 use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{lock, read, scan};
@@ -118,6 +119,10 @@ impl Report {
                 let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
                 self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
+                let below = seeds_data(name);
+                if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
+                    written.push(below);
+                }
                 Ok(written)
             })
             .collect();
@@ -142,16 +147,14 @@ impl Report {
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
         self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
         if is_listed {
+            let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
             let mut scripts = std::mem::take(&mut self.scripts);
             let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(
-                &experiments,
-                &versions,
-                self.frame(theme, "Runs".into(), "../", "runs", open, clock),
-                clock,
-            );
+            let list = runs_page::page(&experiments, &versions, of_list, clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
+            let compare = ComparePage { frame: of_compare };
             self.scripts = scripts;
+            self.publish_files(theme, "compare.html", "compare", &compare, &mut built.written)?;
             self.lag = Lag { listed: Some(Instant::now()), ..Lag::default() };
         }
         self.lag.shared = Some(Instant::now());
@@ -170,7 +173,7 @@ impl Report {
     }
 
     /// The newest batch, as far as it can be read.
-    fn work(&self) -> Option<Work> {
+    pub(super) fn work(&self) -> Option<Work> {
         let newest = scan::batches(&self.workspace).into_iter().next_back()?;
         let batch: Batch = read::json(&newest.batch_json()).ok()?;
         let queue: Option<QueueState> = read::json_if_there(&newest.queue_json()).unwrap_or_default();

@@ -102,16 +102,31 @@ impl Site {
         Ok(true)
     }
 
+    /// Writes a script named by what it is about, like [`Site::publish`]. A name that with its ending is
+    /// longer than names can be has none: the page that asks for it says so.
+    ///
+    /// # Errors
+    /// Any other error of the file system, with the path.
+    pub fn publish_data(&self, below: &str, bytes: &[u8]) -> io::Result<bool> {
+        match self.publish(below, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Ok(false),
+            result => result,
+        }
+    }
+
     /// Removes the pages of a run that is gone.
     pub fn forget(&self, experiment: &str, run: &str) {
         let _ = fs::remove_dir_all(self.root.join(run_folder(experiment, run)));
         let _ = fs::remove_file(self.remembered(experiment, run));
+        let _ = fs::remove_file(self.root.join(run_data(experiment, run)));
     }
 
     /// Removes the page of an experiment without runs.
     pub fn forget_experiment(&self, experiment: &str) {
         let _ = fs::remove_dir_all(self.root.join(experiment_folder(experiment)));
         let _ = fs::remove_dir_all(self.root.join(".state").join(experiment));
+        let _ = fs::remove_dir_all(self.root.join("data/runs").join(experiment));
+        let _ = fs::remove_file(self.root.join(seeds_data(experiment)));
     }
 }
 
@@ -182,6 +197,16 @@ pub fn experiment_folder(experiment: &str) -> String {
 fn beside_lists(experiment: &str) -> String {
     let is_taken = experiment.starts_with("index.");
     if is_taken { format!("{experiment}~") } else { experiment.to_owned() }
+}
+
+/// The script with what other pages may want of a run.
+pub fn run_data(experiment: &str, run: &str) -> String {
+    format!("data/runs/{experiment}/{run}.js")
+}
+
+/// The script with what the seeds of an experiment say together.
+pub fn seeds_data(experiment: &str) -> String {
+    format!("data/seeds/{experiment}.js")
 }
 
 /// A path below `reports/` as an address.

@@ -10,9 +10,11 @@ use super::chart::data::reduced;
 use super::chart::series::{Mean, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
+use super::energy;
 use super::files::RunFiles;
 use super::run_page::telemetry;
 use super::siblings;
+use super::stock::Stock;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
@@ -101,6 +103,9 @@ pub struct RunSummary {
     /// What it took over all attempts, where that was measured.
     #[serde(default)]
     pub energy_joules: Option<f64>,
+    /// Its models, and what it takes of others.
+    #[serde(default)]
+    pub stock: Stock,
 }
 
 /// The values that a moving average was made of, in reduced form.
@@ -139,6 +144,9 @@ pub struct AttemptSpan {
     /// Step of the checkpoint it went on from.
     #[serde(default)]
     pub checkpoint: Option<u64>,
+    /// What the run took during it, where that was measured.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// Why a run ended badly and what a person can do.
@@ -164,7 +172,7 @@ const COLUMNS: u32 = 300;
 /// The same for the values behind an average.
 const BEHIND: u32 = 200;
 /// Metrics whose curves an experiment's page draws, beside the one that counts.
-const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
+pub const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
 
 impl RunSummary {
     pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {
@@ -219,6 +227,7 @@ impl RunSummary {
             failure: failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
+            stock: Stock::default(),
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
             clocks: Clocks::of(files),
@@ -233,6 +242,12 @@ impl RunSummary {
                 .join(","),
         }
         .with_curves(files)
+        .with_stock(files)
+    }
+
+    fn with_stock(mut self, files: &RunFiles) -> RunSummary {
+        self.stock = Stock::of(files, self.best.map(|best| best.step));
+        self
     }
 
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
@@ -413,6 +428,7 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
                         device,
                         failed: false,
                         checkpoint: start.checkpoint,
+                        energy_joules: None,
                     },
                 ));
             }
@@ -426,7 +442,9 @@ fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
             }
         }
     }
-    spans.into_iter().map(|(_, span)| span).collect()
+    let mut spans: Vec<AttemptSpan> = spans.into_iter().map(|(_, span)| span).collect();
+    energy::share_out(&mut spans, &files.telemetry);
+    spans
 }
 
 fn failure(files: &RunFiles) -> Option<Failure> {
@@ -469,6 +487,17 @@ fn last_words(files: &RunFiles) -> String {
     let text = if files.stderr.trim().is_empty() { &files.log } else { &files.stderr };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+/// A run that nobody has started, for tests.
+#[cfg(test)]
+pub fn sample(experiment: &str, run: &str) -> RunSummary {
+    use crate::run_dir::scan::sample_record;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(folder.path().join(experiment).join(run));
+    std::fs::create_dir_all(dir.path()).unwrap();
+    std::fs::write(dir.run_json(), serde_json::to_vec(&sample_record(experiment, run)).unwrap()).unwrap();
+    RunSummary::of(&RunFiles::read(&dir, "host", 1000.0, Default::default()), "fingerprint".into())
 }
 
 #[cfg(test)]

@@ -44,37 +44,62 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("index.html", include_str!("../../templates/index.html")),
     ("experiments.html", include_str!("../../templates/experiments.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
+    ("models.html", include_str!("../../templates/models.html")),
+    ("pipelines.html", include_str!("../../templates/pipelines.html")),
+    ("system.html", include_str!("../../templates/system.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
+    ("compare.html", include_str!("../../templates/compare.html")),
     ("export.html", include_str!("../../templates/export.html")),
     ("run.html", include_str!("../../templates/run.html")),
 ];
 
-/// The script of all pages in the order in which its parts build on each other. Each is a classic script
-/// of its own, so that their plain sum works from a file as well.
-const SCRIPTS: &[(&str, &str)] = &[
-    ("start.js", include_str!("../../templates/js/start.js")),
-    ("numbers.js", include_str!("../../templates/js/numbers.js")),
-    ("tables.js", include_str!("../../templates/js/tables.js")),
-    ("scale.js", include_str!("../../templates/js/scale.js")),
-    ("lines.js", include_str!("../../templates/js/lines.js")),
-    ("state.js", include_str!("../../templates/js/state.js")),
-    ("data.js", include_str!("../../templates/js/data.js")),
-    ("draw.js", include_str!("../../templates/js/draw.js")),
-    ("cursor.js", include_str!("../../templates/js/cursor.js")),
-    ("legend.js", include_str!("../../templates/js/legend.js")),
-    ("tools.js", include_str!("../../templates/js/tools.js")),
-    ("save.js", include_str!("../../templates/js/save.js")),
-    ("menu.js", include_str!("../../templates/js/menu.js")),
-    ("hands.js", include_str!("../../templates/js/hands.js")),
-    ("rows.js", include_str!("../../templates/js/rows.js")),
-    ("grow.js", include_str!("../../templates/js/grow.js")),
-    ("log.js", include_str!("../../templates/js/log.js")),
-    ("run.js", include_str!("../../templates/js/run.js")),
-    ("patch.js", include_str!("../../templates/js/patch.js")),
-    ("morning.js", include_str!("../../templates/js/morning.js")),
-    ("find.js", include_str!("../../templates/js/find.js")),
-    ("runs.js", include_str!("../../templates/js/runs.js")),
-    ("follow.js", include_str!("../../templates/js/follow.js")),
+/// Scripts by their name below `assets/`: the one of all pages first, then those of single pages, which come
+/// after it. Each is the sum of its parts in the order in which these build on each other; a part is a
+/// classic script of its own, so that the plain sum works from a file as well.
+const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "assets/overnight.js",
+        &[
+            ("start.js", include_str!("../../templates/js/start.js")),
+            ("numbers.js", include_str!("../../templates/js/numbers.js")),
+            ("tables.js", include_str!("../../templates/js/tables.js")),
+            ("scale.js", include_str!("../../templates/js/scale.js")),
+            ("lines.js", include_str!("../../templates/js/lines.js")),
+            ("state.js", include_str!("../../templates/js/state.js")),
+            ("data.js", include_str!("../../templates/js/data.js")),
+            ("draw.js", include_str!("../../templates/js/draw.js")),
+            ("cursor.js", include_str!("../../templates/js/cursor.js")),
+            ("legend.js", include_str!("../../templates/js/legend.js")),
+            ("tools.js", include_str!("../../templates/js/tools.js")),
+            ("save.js", include_str!("../../templates/js/save.js")),
+            ("menu.js", include_str!("../../templates/js/menu.js")),
+            ("hands.js", include_str!("../../templates/js/hands.js")),
+            ("rows.js", include_str!("../../templates/js/rows.js")),
+            ("grow.js", include_str!("../../templates/js/grow.js")),
+            ("log.js", include_str!("../../templates/js/log.js")),
+            ("run.js", include_str!("../../templates/js/run.js")),
+            ("night.js", include_str!("../../templates/js/night.js")),
+            ("patch.js", include_str!("../../templates/js/patch.js")),
+            ("ticks.js", include_str!("../../templates/js/ticks.js")),
+            ("follow.js", include_str!("../../templates/js/follow.js")),
+        ],
+    ),
+    ("assets/morning.js", &[("morning.js", include_str!("../../templates/js/morning.js"))]),
+    (
+        "assets/runs.js",
+        &[
+            ("find.js", include_str!("../../templates/js/find.js")),
+            ("runs.js", include_str!("../../templates/js/runs.js")),
+        ],
+    ),
+    (
+        "assets/compare.js",
+        &[
+            ("beside.js", include_str!("../../templates/js/beside.js")),
+            ("compare.js", include_str!("../../templates/js/compare.js")),
+        ],
+    ),
+    ("assets/models.js", &[("models.js", include_str!("../../templates/js/models.js"))]),
 ];
 
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
@@ -105,21 +130,23 @@ impl Theme {
             hasher.update(source.as_bytes());
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
-        let mut script = String::new();
-        for (name, built_in) in SCRIPTS.iter().copied() {
-            script += &replaced(&templates.join("js").join(name), &slim(built_in))?;
+        let mut assets = Vec::new();
+        for (path, parts) in SCRIPTS {
+            let mut script = String::new();
+            for (name, built_in) in *parts {
+                script += &replaced(&templates.join("js").join(name), &slim(built_in))?;
+            }
+            assets.push((*path, script.into_bytes()));
         }
         let style = replaced(&themes.join("default/style.css"), STYLE_CSS)? + &look.style;
         // They stand in every page.
         hasher.update(look.logo.path.as_bytes());
         hasher.update(look.warning.as_deref().unwrap_or_default().as_bytes());
+        assets.push(("assets/style.css", style.into_bytes()));
+        assets.push((look.logo.path, look.logo.bytes.to_vec()));
         Ok(Theme {
             environment,
-            assets: vec![
-                ("assets/overnight.js", script.into_bytes()),
-                ("assets/style.css", style.into_bytes()),
-                (look.logo.path, look.logo.bytes.to_vec()),
-            ],
+            assets,
             logo: look.logo,
             warning: look.warning,
             generation: hasher.finalize().to_hex().to_string(),
@@ -186,18 +213,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_of_all_pages_is_small() {
-        let script: String = SCRIPTS.iter().map(|(_, source)| slim(source)).collect();
-        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-        packed.write_all(script.as_bytes()).unwrap();
-        let bytes = packed.finish().unwrap().len();
-        assert!(bytes < 40_000, "{bytes} bytes");
+    fn the_scripts_of_every_page_are_small() {
+        let packed = |parts: &[(&str, &str)]| {
+            let script: String = parts.iter().map(|(_, source)| slim(source)).collect();
+            let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+            packed.write_all(script.as_bytes()).unwrap();
+            packed.finish().unwrap().len()
+        };
+        let common = packed(SCRIPTS[0].1);
+        for (path, parts) in &SCRIPTS[1..] {
+            let bytes = common + packed(parts);
+            assert!(bytes < 40_000, "assets/overnight.js and {path}: {bytes} bytes");
+        }
     }
 
     /// Within a text of several lines the indentation and what looks like a comment would matter.
     #[test]
     fn no_text_of_the_script_is_longer_than_its_line() {
-        for (name, source) in SCRIPTS.iter() {
+        for (name, source) in SCRIPTS.iter().flat_map(|(_, parts)| *parts) {
             for (at, line) in
                 source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
             {

@@ -37,7 +37,9 @@ pub enum Cause {
         xid: Option<u32>,
     },
     DiskFull,
-    /// Could not write for another reason than a full disk.
+    /// A file reached the limit that was set on the size of files.
+    FileSizeLimit,
+    /// Could not write for another reason than these.
     CannotWrite,
     NotFinite,
     Data,
@@ -97,7 +99,7 @@ pub fn cause(seen: &Evidence) -> Option<Cause> {
         // A disk that is full has no room for the reason either.
         (Some(exit::CANNOT_WRITE), None) if says_full(message) => Some(Cause::DiskFull),
         (Some(exit::CANNOT_WRITE), None) if seen.failed.is_none() && seen.disk_full => Some(Cause::DiskFull),
-        (Some(exit::CANNOT_WRITE), None) => Some(Cause::CannotWrite),
+        (Some(exit::CANNOT_WRITE), None) => Some(of_writing(message)),
         (Some(_), None) => Some(of_failure(seen.failed, message, seen)),
         // Nobody saw it end; what it or the kernel wrote says why all the same.
         (None, None) => match seen.failed {
@@ -157,7 +159,7 @@ fn of_failure(failed: Option<(FailureKind, &str)>, message: &str, seen: &Evidenc
         Some(FailureKind::Checkpoint) => Cause::Checkpoint,
         Some(FailureKind::OutOfDeviceMemory) => Cause::OutOfDeviceMemory,
         Some(FailureKind::DeviceLost) => of_device(message, seen),
-        Some(FailureKind::CannotWrite) => Cause::CannotWrite,
+        Some(FailureKind::CannotWrite) => of_writing(message),
         _ if message.contains("CUDA error") => of_device(message, seen),
         _ => Cause::Failed,
     }
@@ -226,6 +228,11 @@ fn library(kernel: &[String]) -> Option<String> {
     })
 }
 
+/// Why a file could not be written, on a disk that has room.
+fn of_writing(message: &str) -> Cause {
+    if message.contains("File too large") { Cause::FileSizeLimit } else { Cause::CannotWrite }
+}
+
 fn says_full(message: &str) -> bool {
     ["No space left on device", "Disk quota exceeded"].iter().any(|words| message.contains(words))
 }
@@ -241,6 +248,7 @@ impl Cause {
                 | Cause::Checkpoint
                 | Cause::NotFinite
                 | Cause::CannotWrite
+                | Cause::FileSizeLimit
                 | Cause::DiskFull
         )
     }
@@ -276,6 +284,7 @@ impl Cause {
             Cause::CudaError { xid } => "CUDA error".to_owned() + &driver_words(*xid),
             Cause::DeviceLost { xid } => "GPU lost".to_owned() + &driver_words(*xid),
             Cause::DiskFull => "disk full".into(),
+            Cause::FileSizeLimit => "limit on the size of files".into(),
             Cause::CannotWrite => "could not write".into(),
             Cause::NotFinite => "not finite".into(),
             Cause::Data => "data".into(),
@@ -323,6 +332,10 @@ impl Cause {
                  goes on by itself"
                     .into()
             }
+            Cause::FileSizeLimit => format!(
+                "raise the limit where overnight is started (ulimit -f unlimited, LimitFSIZE of a systemd unit), \
+                 start it again, then overnight retry {run}"
+            ),
             Cause::CannotWrite => "see to the folder and the disk that the message names".into(),
             Cause::NotFinite => "lower the learning rate, or clip to a smaller norm".into(),
             Cause::Data => "overnight check names the file".into(),
@@ -461,6 +474,7 @@ mod tests {
         assert_eq!(wrote("x/y: No space left on device (os error 28)"), Some(Cause::DiskFull));
         assert_eq!(wrote("x/y: Disk quota exceeded (os error 122)"), Some(Cause::DiskFull));
         assert_eq!(wrote("x/y: Read-only file system (os error 30)"), Some(Cause::CannotWrite));
+        assert_eq!(wrote("x/y: File too large (os error 27)"), Some(Cause::FileSizeLimit));
         assert_eq!(cause(&of(Some(74), None)), Some(Cause::CannotWrite));
         assert_eq!(cause(&Evidence { disk_full: true, ..of(Some(74), None) }), Some(Cause::DiskFull));
     }

@@ -127,9 +127,20 @@ fn recorded(workspace: &Workspace, experiment: &str) -> Vec<Deleted> {
     known.into_values().collect()
 }
 
-/// What is left of this run, if a rule let it go.
-pub fn of(dir: &RunDir) -> Option<Deleted> {
-    known(&dir.workspace(), &dir.experiment()).into_iter().find(|known| known.run == dir.name())
+/// What is left of these runs, where rules let them go; the lines of each experiment are read once.
+pub fn of(dirs: &[RunDir]) -> HashMap<RunDir, Deleted> {
+    let mut asked: BTreeMap<String, Vec<&RunDir>> = BTreeMap::new();
+    for dir in dirs {
+        asked.entry(dir.experiment()).or_default().push(dir);
+    }
+    let mut found = HashMap::new();
+    for (experiment, dirs) in asked {
+        let known = known(&dirs[0].workspace(), &experiment).into_iter();
+        let known: HashMap<String, Deleted> = known.map(|known| (known.run.clone(), known)).collect();
+        let of = |dir: &RunDir| Some((dir.clone(), known.get(&dir.name())?.clone()));
+        found.extend(dirs.into_iter().filter_map(of));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -163,7 +174,9 @@ mod tests {
             fs::remove_dir_all(dir.path()).unwrap();
         }
         assert_eq!(names(), ["a", "b"]);
-        assert_eq!(of(&a).map(|known| (known.number, known.why)), Some((7, "untouched for 30 days".into())));
+        let found = of(&[a.clone(), run(&workspace, "d", "4f")]);
+        assert_eq!(found.len(), 1, "one of them is there");
+        assert_eq!((found[&a].number, found[&a].why.as_str()), (7, "untouched for 30 days"));
         let again = run(&workspace, "a-2", "1f");
         assert_eq!(names(), ["a", "b"]);
         forget(&again).unwrap();

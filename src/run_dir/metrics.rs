@@ -191,10 +191,7 @@ impl Metrics {
         let from = self.consumed - self.last_line.len() as u64;
         file.seek(SeekFrom::Start(from)).map_err(error)?;
         let mut known = Vec::with_capacity(self.last_line.len());
-        Read::by_ref(&mut file)
-            .take(self.last_line.len() as u64)
-            .read_to_end(&mut known)
-            .map_err(error)?;
+        Read::by_ref(&mut file).take(self.last_line.len() as u64).read_to_end(&mut known).map_err(error)?;
         if known == self.last_line {
             let has_grown = self.read_rest(&mut file).map_err(error)?;
             return Ok(if has_grown { Growth::Rows } else { Growth::Nothing });
@@ -213,7 +210,8 @@ impl Metrics {
         let mut has_grown = false;
         while Read::by_ref(file).take(piece).read_to_end(&mut bytes)? > 0 {
             let rows = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
-            has_grown |= self.extend(&bytes[..rows]);
+            let ahead = file.metadata()?.len().saturating_sub(file.stream_position()?);
+            has_grown |= self.take(&bytes[..rows], ahead);
             bytes.drain(..rows);
         }
         Ok(has_grown)
@@ -221,9 +219,15 @@ impl Metrics {
 
     /// Takes in more bytes of the file, up to their last newline; whether that was anything.
     pub fn extend(&mut self, bytes: &[u8]) -> bool {
+        self.take(bytes, 0)
+    }
+
+    /// The same, with so many bytes to come.
+    fn take(&mut self, bytes: &[u8], ahead: u64) -> bool {
         let Some(last) = memchr::memrchr(b'\n', bytes) else { return false };
         let whole = &bytes[..=last];
         let lines = memchr::memchr_iter(b'\n', whole).count();
+        let later = (ahead as f64 / whole.len() as f64 * lines as f64) as usize;
         let mut start = 0;
         for (index, end) in memchr::memchr_iter(b'\n', whole).enumerate() {
             // No cell of ours is quoted: a quotation mark is damage of its own row and must not take
@@ -236,7 +240,7 @@ impl Metrics {
             if self.columns.is_empty() {
                 let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
                 self.columns = line.split(|byte| *byte == b',').map(column_named).collect();
-            } else if let Err(reason) = self.take_row(line, lines - index) {
+            } else if let Err(reason) = self.take_row(line, lines - index + later) {
                 self.bad.push((self.lines + index as u64 + 1, reason));
             }
         }

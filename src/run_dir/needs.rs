@@ -12,8 +12,11 @@ use crate::experiment::settings::NeedsFailed;
 /// Whether `need`, of a run of the experiment `of`, means this run: by its experiment, by both names, or
 /// by its own name among those of one experiment. Nobody else decides that.
 pub fn means(need: &str, of: &str, experiment: &str, run: &str) -> bool {
-    let asked = asked(need, of);
-    names(experiment, run).iter().any(|name| asked.contains(name))
+    // Asked for each pair of runs: nothing is put together only to be compared.
+    let is_path = |text: &str, folder: &str, name: &str| {
+        text.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(name)
+    };
+    need == experiment || is_path(need, experiment, run) || (of == experiment && need == run)
 }
 
 /// The names under which a run can be needed.
@@ -126,6 +129,19 @@ fn needs(seen: &Seen) -> &[String] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_need_means_is_what_its_names_say() {
+        for need in ["x", "y", "s1", "x/s1", "y/s1", "x/", "/s1", "x/s1/", "s", ""] {
+            for (of, experiment, run) in
+                [("x", "x", "s1"), ("x", "y", "s1"), ("y", "x", "s1"), ("x", "s1", "s1"), ("x", "s", "1")]
+            {
+                let asked = asked(need, of);
+                let by_names = names(experiment, run).iter().any(|name| asked.contains(name));
+                assert_eq!(means(need, of, experiment, run), by_names, "{need}, {of}, {experiment}/{run}");
+            }
+        }
+    }
 
     fn failed(members: &[(&str, &str, &[&str], Fate)]) -> Vec<Option<String>> {
         let needs: Vec<Vec<String>> =

@@ -1,12 +1,15 @@
 //! The directory of one batch: what the runner was asked, what it planned, what happened.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::telemetry::table::{self, TelemetryFile};
 use crate::exit::Exit;
-use crate::run_dir::records::{Batch as Record, BatchEvent, MeasuredDivision, MeasuredMemory, QueueState};
+use crate::run_dir::records::{
+    Batch as Record, BatchEvent, MeasuredDivision, MeasuredMemory, PassedBy, QueueState,
+};
 use crate::run_dir::write::{Durability, append_line, at, replace_json};
 use crate::run_dir::{BatchDir, RunDir, Workspace, read, scan};
 use crate::say;
@@ -118,6 +121,8 @@ impl Batch {
 pub struct FoundBefore {
     pub divisions: Vec<MeasuredDivision>,
     pub device_memory: Vec<MeasuredMemory>,
+    /// Waiting runs that later ones passed, by `experiment` and `run`.
+    pub passed: HashMap<(String, String), PassedBy>,
 }
 
 impl FoundBefore {
@@ -126,6 +131,15 @@ impl FoundBefore {
         let mut found = FoundBefore::default();
         let batches = scan::batches(workspace);
         for dir in &batches[batches.len().saturating_sub(REMEMBERED_BATCHES)..] {
+            let queue = read::json::<QueueState>(&dir.queue_json()).ok().into_iter();
+            for run in queue.flat_map(|queue| queue.waiting) {
+                let name = (run.experiment, run.run);
+                // The newest word counts, also that nothing passed it.
+                match run.passed {
+                    Some(passed) => drop(found.passed.insert(name, passed)),
+                    None => drop(found.passed.remove(&name)),
+                }
+            }
             let Ok(record) = read::json::<Record>(&dir.batch_json()) else { continue };
             found.divisions.extend(record.divisions);
             found.device_memory.extend(record.device_memory);

@@ -109,8 +109,9 @@ impl Outcome {
     /// With runs that were done before a rule deleted them: asked about them again, a batch says of them
     /// what it said then.
     pub fn with_deleted(mut self, gone: &[RunDir]) -> Outcome {
+        let mut known = deleted::of(gone);
         for dir in gone {
-            let verdicts = deleted::of(dir).map(|deleted| deleted.budgets).unwrap_or_default();
+            let verdicts = known.remove(dir).map(|deleted| deleted.budgets).unwrap_or_default();
             let missed = verdicts.into_iter().filter(|verdict| !verdict.met);
             self.missed.extend(missed.map(|verdict| (dir.clone(), verdict)));
             self.finished.push(dir.clone());

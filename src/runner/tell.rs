@@ -66,6 +66,7 @@ pub fn queue_state(
             reason: reason.to_string(),
             start: start.map(|start| now + start),
             end: end.map(|end| now + end),
+            passed: runs[*run].passed_by(now),
         }
     });
     let waiting: Vec<WaitingRun> = waiting.collect();
@@ -243,6 +244,35 @@ mod tests {
         let times: Vec<_> = state.waiting.iter().map(|run| (run.start, run.end)).collect();
         assert_eq!(times, [(None, None), (Some(1000.0), Some(1100.0))]);
         assert_eq!(state.end, Some(1100.0));
+    }
+
+    #[test]
+    fn how_often_a_run_was_passed_is_known_to_the_next_runner_until_it_has_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let dir = workspace.run("x", "a");
+        std::fs::create_dir_all(dir.path()).unwrap();
+        replace_json(&dir.run_json(), &sample_record("x", "a"), Durability::Rebuildable).unwrap();
+        let mut run = Tracked::new(dir.clone(), "here");
+        (0..3).for_each(|_| run.is_passed(std::time::Instant::now()));
+        let waiting = vec![(0, Reason::Waits("for a free GPU".to_owned()))];
+        let decision = Decision { waiting, ..Decision::default() };
+        let places = Places { slots: &[], usable: Vec::new(), gpus: 1 };
+        let now = crate::run_dir::scan::now();
+        let state = queue_state(&[run], &[Standing::Waiting], &places, &decision, &Rates::default(), now);
+        let batch = workspace.batches().join("20260101-000000-here-0000");
+        std::fs::create_dir_all(&batch).unwrap();
+        replace_json(&batch.join("queue.json"), &state, Durability::Rebuildable).unwrap();
+
+        let found = crate::runner::batch::FoundBefore::read(&workspace).passed;
+        let passed = found[&("x".to_owned(), "a".to_owned())];
+        let mut next = Tracked::new(dir, "here");
+        next.recall_passed(passed, now + 60.0);
+        let again = next.passed_by(now + 60.0).unwrap();
+        assert_eq!(again.runs, 3);
+        assert!((again.since - passed.since).abs() < 5.0, "{again:?} {passed:?}");
+        let scheduled = next.scheduled(Standing::Waiting, 1, None, std::time::Instant::now());
+        assert!(scheduled.passed.is_enough());
     }
 
     #[test]

@@ -4,20 +4,22 @@ mod holder;
 mod worker;
 
 use std::cell::OnceCell;
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::FailedRuns;
 use super::admission::{Need, Probing};
 use super::alerts::Listener;
+use super::left_out::{self, LeftOut, Looks};
 use super::preparing::Preparation;
 use super::schedule::{self, Live, Passed, Standing, Threads};
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
-use crate::run_dir::records::{Ask, Device, RunResult, Start};
+use crate::run_dir::records::{Ask, Device, PassedBy, RunResult, Start};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Stage, Status, Waiting, last_start};
-use crate::run_dir::{RunDir, read, reason, split};
+use crate::run_dir::{RunDir, deleted, read, reason, split};
 
 pub use holder::{has_open, holder};
 pub use worker::{Killed, Kinship, PutOff, Worker, XidSeen};
@@ -175,6 +177,21 @@ impl Tracked {
     pub fn is_passed(&mut self, now: Instant) {
         let (runs, first) = self.passed.unwrap_or((0, now));
         self.passed = Some((runs + 1, first));
+    }
+
+    /// The same for those who come after this runner; `now` is Unix seconds.
+    pub fn passed_by(&self, now: f64) -> Option<PassedBy> {
+        self.passed.map(|(runs, first)| PassedBy { runs, since: now - first.elapsed().as_secs_f64() })
+    }
+
+    /// Takes in what an earlier runner wrote of that, unless the run has begun since.
+    pub fn recall_passed(&mut self, by: PassedBy, now: f64) {
+        if last_start(&self.seen.attempts).is_some_and(|start| start.time > by.since) {
+            return;
+        }
+        let ago = Duration::try_from_secs_f64(now - by.since).unwrap_or_default();
+        let first = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
+        self.passed = Some((by.runs, first));
     }
 
     /// An attempt at it has begun.
@@ -345,20 +362,37 @@ pub fn in_order_of_age(runs: &mut [Tracked]) {
     runs.sort_by(|a, b| a.age().partial_cmp(&b.age()).unwrap_or(std::cmp::Ordering::Equal));
 }
 
-/// Makes skipped those of `runs` that wait for one that did not finish; `others` are the runs that this
-/// batch leaves out. A failed one that this batch tries again is not lost yet.
+/// Makes skipped those of `runs` that wait for one that did not finish; of `others`, which this batch leaves
+/// out, those are looked at that are needed. A failed one that this batch tries again is not lost yet.
 pub fn skip(
     runs: &mut [Tracked],
-    others: impl FnOnce() -> Vec<RunDir>,
+    others: &mut LeftOut,
+    is_hinted: bool,
     host: &str,
     batch: Option<&str>,
     failed: FailedRuns,
 ) {
-    if !needs::any(runs.iter().map(|run| &run.seen)) {
+    // One that failed and is tried again needs what it needed before.
+    let waits = |seen: &Seen| {
+        Fate::of(&seen.status) == Fate::Waiting || standing(seen, batch, failed) == Standing::Waiting
+    };
+    let waiting = runs.iter().filter(|run| waits(&run.seen));
+    let needs: BTreeSet<left_out::Need> =
+        waiting.flat_map(|run| run.needs().iter().map(|need| (run.dir.experiment(), need.clone()))).collect();
+    let is_needed = !needs.is_empty();
+    let workspace = runs.first().map(|run| run.dir.workspace());
+    let looks = Looks {
+        at: &mut |dir| scan::look(dir, host, scan::now()),
+        gone: &mut |(of, need)| {
+            let gone = workspace.iter().flat_map(|workspace| deleted::meant(workspace, need, of));
+            gone.map(|(experiment, gone)| (experiment, gone.run)).collect()
+        },
+    };
+    others.look(needs, is_hinted, Instant::now(), looks);
+    if !is_needed {
         return;
     }
-    let others: Vec<Seen> = others().iter().map(|dir| scan::look(dir, host, scan::now())).collect();
-    needs::skip(runs.iter_mut().map(|run| &mut run.seen).collect(), &others, |seen| {
+    needs::skip(runs.iter_mut().map(|run| &mut run.seen).collect(), others.seen(), |seen| {
         let fate = Fate::of(&seen.status);
         let is_tried_again = fate == Fate::Bad && standing(seen, batch, failed) == Standing::Waiting;
         if is_tried_again { Fate::Other } else { fate }

@@ -5,6 +5,7 @@ mod acts;
 mod alerts;
 mod deciding;
 mod ends;
+mod farewell;
 mod gauging;
 mod keeping;
 mod late;
@@ -37,6 +38,7 @@ use super::hold::Hold;
 use super::hooks::{self, Hooks};
 use super::interrupt::{Ending, Interrupt, Interrupts};
 use super::kernel::MemoryWatch;
+use super::left_out::LeftOut;
 use super::outcome::{LeftRun, Outcome};
 use super::preparing::KnownData;
 use super::program::Program;
@@ -50,6 +52,7 @@ use super::view::{Facts, View};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
 use crate::run_dir::records::{Batch as BatchRecord, RunnerLock};
 use crate::run_dir::{PROTOCOL, RunDir, Workspace, machine, scan};
+use farewell::Farewells;
 use measure::Findings;
 
 /// Time between two looks at the run directories.
@@ -66,7 +69,8 @@ pub async fn work(
 ) -> Result<Outcome, RunnerError> {
     let mut interrupts = Interrupts::listen()?;
     let mut terminal = Terminal::listen(options.terminal)?;
-    let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal).await?;
+    let mut farewells = Farewells::default();
+    let mut outcome = batch(workspace, options, hold, &mut interrupts, &mut terminal, &mut farewells).await?;
     // Whoever queued something while hooks and the report were waited for was told that a runner is at work.
     while options.afterwards == Afterwards::End && outcome.batch.is_some() && outcome.goes_on() {
         let come = waiting::come_since(workspace, &outcome.known);
@@ -74,7 +78,7 @@ pub async fn work(
             break;
         }
         let late = RunnerOptions { selection: Selection::Runs(come), ..options.clone() };
-        let next = batch(workspace, &late, hold, &mut interrupts, &mut terminal).await?;
+        let next = batch(workspace, &late, hold, &mut interrupts, &mut terminal, &mut farewells).await?;
         let has_begun = next.batch.is_some();
         outcome = outcome.followed_by(next);
         if !has_begun {
@@ -87,10 +91,12 @@ pub async fn work(
         waiting::say_what_is_held(options, &outcome);
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
         if !waiting::found_work(workspace, &all, &outcome.left, &mut interrupts, &mut terminal).await {
-            break;
+            farewells.abandon().await;
+            return Ok(outcome);
         }
-        outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal).await?;
+        outcome = batch(workspace, &all, hold, &mut interrupts, &mut terminal, &mut farewells).await?;
     }
+    farewells.finish(&mut interrupts).await;
     Ok(outcome)
 }
 
@@ -101,6 +107,7 @@ async fn batch(
     hold: &mut Hold,
     interrupts: &mut Interrupts,
     terminal: &mut Terminal,
+    farewells: &mut Farewells,
 ) -> Result<Outcome, RunnerError> {
     let host = scan::host();
     let runs = waiting::selected(workspace, options, &host);
@@ -122,7 +129,7 @@ async fn batch(
     // A courtesy to those who ask; a disk that takes no name takes no runs either, and says so.
     drop(hold.name(&work.batch.name()));
     terminal.begun(work.batch.dir());
-    work.go(interrupts, terminal).await
+    work.go(interrupts, terminal, farewells).await
 }
 
 struct Work<'a> {
@@ -147,7 +154,7 @@ struct Work<'a> {
     /// A person asked for the end after the current runs.
     draining: bool,
     /// Runs that were there before and are not this batch's.
-    left_out: HashSet<RunDir>,
+    left_out: LeftOut,
     comings: scan::Comings,
     rota: Rota,
     batch: Batch,
@@ -188,7 +195,7 @@ impl<'a> Work<'a> {
         workspace: &'a Workspace,
         options: &'a RunnerOptions,
         host: String,
-        runs: Vec<Tracked>,
+        mut runs: Vec<Tracked>,
         program: Program,
         devices: Devices,
     ) -> Result<Work<'a>, RunnerError> {
@@ -197,6 +204,11 @@ impl<'a> Work<'a> {
         let cores = devices::cpu_count();
         let slots = schedule::slots(options.slots, devices.gpus().len(), cores, per_gpu);
         let found = FoundBefore::read(workspace);
+        for run in &mut runs {
+            if let Some(passed) = found.passed.get(&(run.dir.experiment(), run.dir.name())) {
+                run.recall_passed(*passed, scan::now());
+            }
+        }
         let mut memories = GpuMemories::new(devices.gpus().len());
         memories.recall(devices.gpus(), found.device_memory.iter().cloned());
         runs.iter().for_each(|run| memories.learn(run));
@@ -250,7 +262,7 @@ impl<'a> Work<'a> {
             ending: Ending::Open,
             breaker: Breaker::new(options.breaker),
             draining: false,
-            left_out,
+            left_out: LeftOut::new(left_out),
             comings: scan::Comings::default(),
             rota: Rota::default(),
             batch,
@@ -279,6 +291,7 @@ impl<'a> Work<'a> {
         mut self,
         interrupts: &mut Interrupts,
         terminal: &mut Terminal,
+        farewells: &mut Farewells,
     ) -> Result<Outcome, RunnerError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -320,7 +333,7 @@ impl<'a> Work<'a> {
                 _ = tick.tick() => {}
             }
         };
-        self.finish(&decision, interrupts).await
+        self.finish(&decision, interrupts, farewells).await
     }
 
     fn observe(&mut self) {
@@ -333,7 +346,7 @@ impl<'a> Work<'a> {
             // belongs to this batch.
             let all = scan::runs(self.workspace).into_iter();
             let known: HashSet<&RunDir> = self.runs.iter().map(|run| &run.dir).collect();
-            let new = all.filter(|dir| !known.contains(dir) && !self.left_out.contains(dir));
+            let new = all.filter(|dir| !known.contains(dir) && !self.left_out.dirs.contains(dir));
             let mut new: Vec<Tracked> = new.map(|dir| Tracked::new(dir, &self.host)).collect();
             tracked::in_order_of_age(&mut new);
             new.iter().for_each(|run| self.memories.learn(run));
@@ -360,7 +373,7 @@ impl<'a> Work<'a> {
             }
         }
         self.follow_adopted();
-        self.skip();
+        self.skip(hinted);
         self.tend_preparations(now);
         // Stable: runs of one priority keep their order.
         self.runs.sort_by_key(|run| std::cmp::Reverse(run.priority()));
@@ -447,13 +460,14 @@ impl<'a> Work<'a> {
         mut self,
         decision: &Decision,
         interrupts: &mut Interrupts,
+        farewells: &mut Farewells,
     ) -> Result<Outcome, RunnerError> {
         let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
         let mut outcome = outcome.judged(&self.runs, &self.options.selection);
         outcome.energy_joules = self.gauges.joules();
         outcome.is_drained = self.draining;
         outcome.known =
-            self.runs.iter().map(|run| run.dir.clone()).chain(self.left_out.iter().cloned()).collect();
+            self.runs.iter().map(|run| run.dir.clone()).chain(self.left_out.dirs.iter().cloned()).collect();
         let is_put_off = |(_, reason): &(usize, Reason)| matches!(reason, Reason::Waits(_));
         outcome.has_stopped_itself = self.breaker.tripped().is_some()
             || (self.options.until.is_some() && decision.waiting.iter().any(is_put_off));
@@ -472,7 +486,7 @@ impl<'a> Work<'a> {
             },
             None => {}
         }
-        self.tell_of_the_end(&outcome, interrupts).await;
+        self.tell_of_the_end(&outcome, interrupts, farewells).await;
         Ok(outcome)
     }
 }

@@ -1,6 +1,6 @@
 //! Passes a short request on to the private server and its answer back, and binds a new private
-//! server when the old one is dead. A reader that dawdles over a long answer loses it when others
-//! wait for its place.
+//! server when the old one is dead. A reader that takes nothing of a long answer loses it when others
+//! wait for its place; one that only reads slowly gets it whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +33,11 @@ pub(super) struct Relay {
 /// An answer up to this size is taken from the private server at once, so that a slow reader
 /// holds only memory.
 const AT_ONCE_BYTES: usize = 128 << 10;
-/// How long an answer may take before it must make room for others.
+/// How long a short answer may take before it must make room for others.
 const SPARED: Duration = Duration::from_secs(2);
+/// How long the reader of a long answer may take nothing of it before that makes room for others. A system's
+/// buffers hold megabytes, which a slow reader takes at once before there is room for more.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// What passes through; everything else stays with the guard.
 const PASSED_ON: [&str; 4] = ["range", "if-range", "if-none-match", "accept-encoding"];
@@ -71,15 +74,16 @@ impl Relay {
         drop(begun);
         let _place = self.place_for_long(limits).await?;
         let mut begun = self.begin(&request, limits).await?;
-        let sending = send_long(&mut begun, stream, limits.write_deadline);
-        let _ = self.sending.join().unless_ended(sending).await;
+        let member = self.sending.join();
+        let sending = send_long(&mut begun, stream, limits.write_deadline, || member.came_forward());
+        let _ = member.unless_ended(sending).await;
         Ok(())
     }
 
-    /// Ends the answer that has been on its way longest, if that is long; its connection is needed.
+    /// Ends the answer whose reader dawdles longest, if that is long; its connection is needed.
     pub fn end_slowest(&self) {
         if !self.parting.end_oldest(SPARED) {
-            self.sending.end_oldest(SPARED);
+            self.sending.end_idlest(IDLE);
         }
     }
 
@@ -88,7 +92,7 @@ impl Relay {
             loop {
                 match timeout(limits.room_patience, self.long_places.acquire()).await {
                     Ok(place) => return place.map_err(|_| Refusal::Unavailable),
-                    Err(_) => self.sending.end_oldest(SPARED),
+                    Err(_) => self.sending.end_idlest(IDLE),
                 };
             }
         };
@@ -147,12 +151,13 @@ struct Begun {
     is_whole: bool,
 }
 
-async fn send_long(begun: &mut Begun, stream: &mut TcpStream, deadline: Duration) {
+async fn send_long(begun: &mut Begun, stream: &mut TcpStream, deadline: Duration, taken: impl Fn()) {
     loop {
         match timeout(deadline, stream.write_all(&begun.bytes)).await {
             Ok(Ok(())) => begun.bytes.clear(),
             _ => return,
         }
+        taken();
         match timeout(deadline, begun.private.read_buf(&mut begun.bytes)).await {
             Ok(Ok(count)) if count > 0 => {}
             _ => return,

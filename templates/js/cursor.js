@@ -117,6 +117,7 @@
       const value = other === figure ? cursor.value : converted(cursor.value, model, there);
       mark(there, value, Number.isFinite(value) ? points(there, value) : []);
     }
+    if (model.chart.isTime) overnight.pointNights(cursor.value * model.chart.x.unit + model.chart.x.from);
     const list = points(model, cursor.value);
     fill(model, cursor.value, list, cursor.height);
     placeTip(model, cursor.value, cursor.height);

@@ -2,23 +2,24 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { patch, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { preparers, patch, prepareTables, prepareFigures, prepareLegends, prepareTools, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
   const prepare = (root) => {
+    for (const add of preparers.first) add(root);
     prepareTables(root);
     prepareTools(root);
     prepareFigures(root);
     grow(root);
     prepareLegends(root);
     drawAll(root);
+    followNights(root);
     prepareLog(root);
     prepareSamples(root);
     prepareCopies(root);
-    prepareMorning(root);
-    prepareRuns(root);
+    for (const add of preparers.last) add(root);
   };
 
   let original = null; // the page as the server last gave it, as text
@@ -35,6 +36,12 @@
     document.title = next.title;
     showCursor();
     showSample();
+  };
+
+  /// The page again from what the server last gave, where what the script adds has changed.
+  const redraw = () => {
+    apply(original);
+    drawAll();
   };
 
   const connection = document.getElementById("connection");
@@ -121,6 +128,7 @@
     // A connection that is gone is the stream's to tell.
     if (isTold(own().replace(/index\.html$/, "metrics.csv"))) rows()?.look().catch(() => {});
     if (isTold(own())) refresh();
+    overnight.compared?.told(isTold);
   };
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
@@ -189,7 +197,7 @@
     const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
     const start = () => {
       const growing = { look: async () => rows()?.look(), pause: () => rows()?.pause() ?? PAUSE };
-      stops = stops || [followFile("index.json", refresh), growing].map((file) => keepLooking(file, onEnd));
+      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing, overnight.compared].filter(Boolean).map((file) => keepLooking(file, onEnd));
     };
     const stop = () => {
       for (const end of stops || []) end();
@@ -215,12 +223,16 @@
     if (!document.hidden) start();
   };
 
-  // The page as it came, before anything here changes it.
-  original = document.documentElement.outerHTML;
-  prepare(main());
-  onView(() => drawAll());
-  window.addEventListener("resize", framed(() => {
-    if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
-  }));
-  if (location.protocol.startsWith("http")) follow();
+  Object.assign(overnight, { redraw });
+  // When the scripts of single pages are there too.
+  document.addEventListener("DOMContentLoaded", () => {
+    // The page as it came, before anything here changes it.
+    original = document.documentElement.outerHTML;
+    prepare(main());
+    onView(() => drawAll());
+    window.addEventListener("resize", framed(() => {
+      if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
+    }));
+    if (location.protocol.startsWith("http")) follow();
+  });
 })();

@@ -65,10 +65,7 @@
     asked = wanted;
     const script = make("script", { src: wanted });
     script.onload = () => script.remove();
-    script.onerror = () => {
-      asked = null;
-      block().querySelector("output").textContent = "only the end of the log could be read";
-    };
+    script.onerror = () => (asked = null);
     document.head.append(script);
   };
 
@@ -77,7 +74,7 @@
     renew();
   };
 
-  const button = (name, id, sign) => make("button", { type: "button", id, "aria-label": name, title: name }, sign);
+  const button = (title, id, sign) => make("button", { type: "button", id, title, "aria-label": title }, sign);
 
   const prepareLog = (root) => {
     const box = root.querySelector("#log-block");
@@ -98,7 +95,6 @@
     renew();
   };
 
-  document.addEventListener("focusin", ({ target }) => target.id === "log-search" && load());
   document.addEventListener("input", ({ target }) => {
     if (target.id === "log-filter") isFilter = target.checked;
     else if (target.id === "log-search") [query, at] = [target.value, 0];

@@ -51,7 +51,8 @@
     make("td", {}, make("span", { class: `swatch ${color}` }), make("a", { href, title: experiment }, several ? `${experiment} · ` : "", label)),
     make("td", { class: "wrap" }, text));
 
-  const counted = (count, [one, many]) => `${count} ${count === 1 ? one : many}`;
+  const said = (count) => count.toLocaleString("en-US");
+  const counted = (count, [one, many]) => `${said(count)} ${count === 1 ? one : many}`;
 
   /// Makes the section tell of the time from `from` on.
   const retell = (section, from, isLook) => {
@@ -59,13 +60,13 @@
     const events = told.events.filter(([time]) => time > begin);
     const count = (word) => events.filter((event) => event[1] === word || event[2] === word).length;
     const counts = { finished: count("finished"), failed: count("failed"), resumed: count("resumed") };
-    const said = [
+    const parts = [
       counts.finished && `${counted(counts.finished, ["run", "runs"])} finished`,
-      counts.failed && `${counts.failed} failed`,
+      counts.failed && `${said(counts.failed)} failed`,
       counts.resumed && `${counted(counts.resumed, ["was", "were"])} resumed`,
     ].filter(Boolean);
-    const when = isLook ? "since you last looked" : "in the last 24 hours";
-    const what = said.length > 1 ? `${said.slice(0, -1).join(", ")} and ${said.at(-1)}` : said[0] || "No run ended";
+    const when = begin > from ? `since ${clock(begin)}` : isLook ? "since you last looked" : "in the last 24 hours";
+    const what = parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts[0] || "No run ended";
     section.querySelector("h1").textContent = `${what} ${when}. ${section.dataset.need}`.trim();
     let line = section.querySelector("h1 + p");
     if (!line) section.querySelector("h1").after((line = make("p", { class: "soft" })));
@@ -75,7 +76,7 @@
     const facts = section.querySelector(".keys");
     const fact = (name, value, unit) => make("li", { class: "key", "data-fact": name }, make("span", {}, name), make("b", { class: name === "failed" && "bad" }, value), unit ? " " : "", unit ? make("small", {}, unit) : "");
     for (const name of [...Object.keys(counts), "training", "energy"]) facts.querySelector(`[data-fact="${name}"]`)?.remove();
-    facts.prepend(...Object.entries(counts).filter(([, count]) => count).map(([name, count]) => fact(name, String(count))));
+    facts.prepend(...Object.entries(counts).filter(([, count]) => count).map(([name, count]) => fact(name, said(count))));
     const used = told.energy.length ? joules(begin) / 3.6e6 : 0;
     if (used > 0.0005) facts.append(fact("energy, about", measured(used, 2), "kWh"));
     for (const lead of section.querySelectorAll("[data-latest]")) lead.hidden = Number(lead.dataset.latest) <= begin;
@@ -87,7 +88,7 @@
     news.querySelector("tbody").replaceChildren(...events.slice(0, told.rows).map((event, at) => row(event, at, several)));
     const more = news.querySelector(".more");
     more.hidden = events.length <= told.rows;
-    more.textContent = `And ${events.length - told.rows} more.`;
+    more.firstChild.data = `And ${events.length - told.rows} more: see `;
   };
 
   const show = (root) => {
@@ -120,5 +121,5 @@
     show(document);
   });
   window.addEventListener("hashchange", () => show(document));
-  Object.assign(overnight, { prepareMorning });
+  overnight.onPage(prepareMorning);
 })();

@@ -44,5 +44,11 @@
     }
   };
 
-  Object.assign(overnight, { patch });
+  /// Makes `old` like `next`, and tells parts that keep something of their own in rows.
+  const patchAll = (old, next) => {
+    patch(old, next);
+    document.dispatchEvent(new CustomEvent("overnight:rows"));
+  };
+
+  Object.assign(overnight, { patch: patchAll });
 })();

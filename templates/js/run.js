@@ -54,9 +54,8 @@
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Without a secure connection there is no clipboard: what is selected can be copied by hand.
-      getSelection().selectAllChildren(button.parentNode.querySelector("code.copy"));
-      if (!document.execCommand("copy")) return;
+      // Without a secure connection there is no clipboard: what is selected is copied by hand.
+      return getSelection().selectAllChildren(button.parentNode.querySelector("code.copy"));
     }
     button.textContent = "copied";
     setTimeout(() => (button.textContent = "copy"), 2000);

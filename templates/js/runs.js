@@ -74,7 +74,9 @@
   const find = () => {
     const unknown = [];
     const tests = terms(asked.find).map(({ isNot, name, way, wanted }) => {
-      const columns = name ? meant(name) : [...TEXTS, ...known.set];
+      const columns = name ? [...meant(name)] : [...TEXTS, ...known.set];
+      // One that starts or is about to stop has a word of its own, and is at work all the same.
+      if (columns[0] === "state" && wanted === "running") columns.push("class");
       if (!columns.length) unknown.push(name);
       // Not to differ in any is to be equal in one: said of several columns, all must differ.
       const [test, all] = name ? [(value) => stands(value, way, wanted), way === "!="] : [(value) => isFound(value, wanted), false];
@@ -262,5 +264,5 @@
     show(document);
   });
   readAddress();
-  Object.assign(overnight, { prepareRuns });
+  overnight.onPage(prepareRuns);
 })();

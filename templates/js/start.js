@@ -9,7 +9,7 @@ window.overnight = window.overnight || {};
 
   /// An element with attributes and children; the document is the live one unless `root` is of another.
   const make = (name, attributes = {}, ...children) => {
-    const element = ["svg", "g", "path", "line", "circle", "text", "rect"].includes(name)
+    const element = ["svg", "g", "path", "line", "circle", "text", "rect", "title", "desc"].includes(name)
       ? document.createElementNS(SVG, name)
       : document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) {
@@ -35,5 +35,10 @@ window.overnight = window.overnight || {};
     };
   };
 
-  Object.assign(overnight, { make, framed });
+  // Scripts that only some pages have come after the one of all pages; they name here what they add to a
+  // page: as the first, because charts are made there, or after the others.
+  const preparers = { first: [], last: [] };
+  const onPage = (prepare, when = "last") => preparers[when].push(prepare);
+
+  Object.assign(overnight, { make, framed, preparers, onPage });
 })();

@@ -1,6 +1,7 @@
 
-// How the reader looks at the charts of a page. It is kept in the address (after #?), so it survives a
-// reload and can be sent to somebody. Words there that are not ours stay: other parts keep theirs too.
+// How the reader looks at the charts of a page. It is kept in the address (after #?, or after #runs= where
+// it says which runs are shown), so it survives a reload and can be sent to somebody. Words there that are
+// not ours stay: other parts keep theirs too.
 (() => {
   const AXES = ["step", "epoch", "elapsed", "time", "tokens", "energy"];
   const fresh = () => ({
@@ -16,7 +17,15 @@
   const view = fresh();
   const OURS = ["x", "logx", "logy", "smooth", "outliers", "zoom", "time", "hide"];
 
-  const words = () => new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
+  const words = () => new URLSearchParams(/^#(\?|runs=)/.test(location.hash) ? location.hash.slice(1).replace(/^\?/, "") : "");
+
+  const writeWords = (said) => {
+    const text = said.toString().replace(/%2F/g, "/").replace(/%2C/g, ",");
+    if (!text && !words().size) return;
+    const hash = text.startsWith("runs=") ? `#${text}` : `#?${text}`;
+    // An address without a hash would keep the old one's scroll; the path must not change from a file.
+    history.replaceState(history.state, "", text ? hash : location.pathname + location.search);
+  };
 
   const range = (text) => {
     const ends = (text || "").split(",").map(Number);
@@ -36,13 +45,6 @@
     view.zoom = range(said.get("zoom"));
     view.timeZoom = range(said.get("time"));
     view.hidden = new Set(said.getAll("hide"));
-  };
-
-  const writeWords = (said) => {
-    const text = said.toString();
-    if (!text && !location.hash.startsWith("#?")) return;
-    // An address without a hash would keep the old one's scroll; the path must not change from a file.
-    history.replaceState(history.state, "", text ? `#?${text}` : location.pathname + location.search);
   };
 
   const writeAddress = () => {

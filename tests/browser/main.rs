@@ -5,18 +5,22 @@
 mod access;
 mod charts;
 mod chrome;
+mod compare;
 mod files;
+mod finding;
 mod hands;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
 mod made_up;
+mod morning;
 mod place;
 mod plain;
 mod run_page;
 mod storm;
 mod tables;
 mod tabs;
+mod workspace_pages;
 
 use std::process::Command;
 

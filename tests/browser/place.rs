@@ -75,6 +75,7 @@ impl Place {
             reason: reason.into(),
             start: Some(now + 300.0 * number as f64),
             end: None,
+            passed: None,
         };
         let waiting = vec![waits(7, "for a free slot"), waits(8, "for a free slot")];
         let batch = &scan::batches(&workspace)[0];

@@ -115,3 +115,34 @@ fn a_batch_that_finds_a_full_disk_waits_and_can_be_ended() {
         assert_eq!(workspace.words("x"), ["finished"]);
     });
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_ends_neither_runner_nor_worker_without_a_word() {
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2, 3], "");
+    workspace.overnight(&["queue", X]).code(0);
+    // What the first one's worker and the second one's runner have to write into is beyond it already.
+    for file in [workspace.seed("x", 1).events(), workspace.seed("x", 2).attempts()] {
+        fs::write(file, "\n".repeat(2 << 20)).unwrap();
+    }
+    let output = workspace.run_by(&["sh", "-c", "ulimit -f 2048 && exec \"$@\"", "sh"], &["--slots", "1"]);
+    let output = output.code(100).says("raise it (ulimit -f unlimited)");
+    assert_eq!(workspace.words("x"), ["failed", "waiting", "finished"]);
+    let end = &ends(&workspace.seed("x", 1))[0];
+    assert_eq!((end.code, end.cause.clone()), (Some(74), Some(Cause::FileSizeLimit)));
+    let left = format!("left     x/{}: ", workspace.seed("x", 2).name());
+    assert!(output.stderr.contains(&left), "{}", output.stderr);
+    let status = workspace.overnight(&["status"]).stdout;
+    assert!(status.contains("LimitFSIZE"), "{status}");
+}
+
+#[test]
+fn what_is_started_finds_the_limit_on_the_size_of_files_as_it_was() {
+    let hook = "[[hooks]]\non = [\"batch-finished\"]\ncommand = 'grep ^Sig /proc/self/status > signals'\n";
+    let workspace = Workspace::new().experiment("x", 2, &[1], "").file("overnight.toml", hook);
+    workspace.run(&[X]).code(0);
+    let signals = fs::read_to_string(workspace.path("signals")).unwrap();
+    let line = signals.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(line.trim(), 16).unwrap();
+    // SIGXFSZ is number 25 on all that this program runs on.
+    assert_eq!(ignored & (1 << 24), 0, "{signals}");
+}

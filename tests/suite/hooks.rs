@@ -419,3 +419,25 @@ fn a_run_that_finished_alone_is_told_of_by_a_runner_that_finds_no_work() {
     workspace.run(&[]).code(0);
     assert_eq!(told(), before, "once is enough");
 }
+
+#[test]
+fn a_runner_that_waits_for_work_begins_it_while_a_hook_of_the_end_hangs() {
+    let hook = "[[hooks]]\non = [\"batch-finished\"]\ncommand = 'echo $$ > asleep; exec sleep 600'\n\
+                timeout_seconds = 500\n";
+    let workspace =
+        with_hooks(Workspace::new().experiment("x", 2, &[1], ""), hook).experiment("y", 2, &[1], "");
+    let runner = workspace.start(&[X, "--forever"]);
+    let process = || fs::read_to_string(workspace.path("asleep")).unwrap_or_default().trim().to_owned();
+    wait_until("the hook hangs", || !process().is_empty());
+    let first = process();
+    workspace.overnight(&["queue", "experiments/y.toml"]).code(0);
+    wait_until("what was queued meanwhile is done", || workspace.words("y") == ["finished"]);
+    assert!(is_alive(&first), "and the hook is not given up for it");
+    let second = || {
+        process() != first && workspace.batches() == 2 && names(&workspace).contains(&"batch-ended".into())
+    };
+    wait_until("the second batch is over, too", second);
+    runner.signal(Signal::INT);
+    runner.wait();
+    wait_until("no hook is left behind", || !is_alive(&first) && !is_alive(process()));
+}

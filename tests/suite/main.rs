@@ -40,3 +40,4 @@ mod together;
 mod unwatched;
 mod verify;
 mod workspace;
+mod workspace_pages;

@@ -100,7 +100,7 @@ fn a_run_page_shows_what_a_person_asks_for() {
         "cosine, warm-up 12",
         "ROMEO:",
         "train.batch_size",
-        "default 32",
+        ">32</td>",
         "line 12",
         "NVIDIA H100",
         "2.11.0+cu130",
@@ -299,7 +299,7 @@ fn runs_that_cannot_be_read_are_shown_with_the_reason() {
     place.build();
     assert!(place.page("runs/depth/empty/index.html").contains("unreadable"));
     assert!(place.page("runs/depth/newer/index.html").contains("has protocol 99"));
-    assert!(place.page("index.html").contains("Two need you."));
+    assert!(place.page("index.html").contains("4 runs finished. Two from before need you."));
 }
 
 #[test]
@@ -468,4 +468,27 @@ fn show_pages() {
     }
     made_up::batch(&root, "20261119T211000-ada-01-0001", &all, Some(made_up::EVENING + 9e3)).unwrap();
     build(&root).unwrap();
+}
+
+#[test]
+fn each_run_leaves_a_script_for_pages_that_compare_it_until_it_is_gone() {
+    let place = Place::new(Task::LanguageModel, 14, 60, Ending::Mixed);
+    let longest = Workspace::new(place.path()).run("depth", &"x".repeat(255));
+    fs::create_dir(longest.path()).unwrap();
+    place.build();
+    let script = |number: usize| format!("data/runs/depth/{}.js", place.names[number]);
+    for (number, name) in place.names.iter().enumerate() {
+        let text = place.page(&script(number));
+        assert!(
+            text.starts_with(&format!("(window.overnightData ||= {{}})[\"run:depth/{name}\"] = {{")),
+            "{text}"
+        );
+        assert!(text.ends_with(";\n") && text.lines().count() == 1);
+    }
+    // Only the first setting has a second seed, and that one waits.
+    assert_eq!(place.page("data/seeds/depth.js"), "(window.overnightData ||= {})[\"seeds:depth\"] = [];\n");
+    fs::remove_dir_all(place.run(0).path()).unwrap();
+    place.build();
+    assert!(!place.path().join("reports").join(script(0)).exists());
+    assert!(place.path().join("reports").join(script(1)).exists());
 }

@@ -170,3 +170,70 @@ fn a_model_of_any_kind_is_drawn_and_a_damaged_one_is_a_warning() {
     assert!(!place.page(1).contains("svg class=\"chart architecture"));
     assert!(place.page(2).contains("model.json") && place.twin(2)["model"].is_null());
 }
+
+/// Words beside the marks on a chart.
+fn marks(page: &str, chart: &str) -> Vec<String> {
+    let figure = page.split(&format!(r#"id="{chart}""#)).nth(1).unwrap_or_else(|| panic!("no {chart}"));
+    let figure = figure.split("</figure>").next().unwrap();
+    let known = ["resumed", "alert", "best"];
+    known
+        .iter()
+        .filter(|word| figure.contains(&format!(">{word}</text>")))
+        .map(|word| (*word).into())
+        .collect()
+}
+
+#[test]
+fn what_happened_stands_on_the_time_line_of_every_chart_and_zeros_have_none() {
+    let place = Place::new(Task::LanguageModel, 1);
+    let run = &place.runs[0];
+    let begin = made_up::EVENING;
+    let event = |time: f64, step: u64, what: Value| {
+        let mut event = serde_json::json!({ "time": begin + time, "attempt": 1, "step": step });
+        event.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+        event.to_string() + "\n"
+    };
+    let events = [
+        event(0.0, 0, serde_json::json!({ "event": "started" })),
+        event(200.0, 100, serde_json::json!({ "event": "resumed", "checkpoint": 100 })),
+        event(500.0, 250, serde_json::json!({ "event": "alert", "message": "odd" })),
+        event(900.0, 450, serde_json::json!({ "event": "checkpointed", "bytes": 1, "seconds": 0.1 })),
+    ];
+    fs::write(run.events(), events.concat()).unwrap();
+    let mut result: Value = serde_json::from_slice(&fs::read(run.result()).unwrap()).unwrap();
+    result["best_checkpoint"] = 450.into();
+    fs::write(run.result(), result.to_string()).unwrap();
+    let mut telemetry =
+        "time,gpu_use_percent,process_memory_bytes,network_sent_bytes,network_received_bytes\n".to_owned();
+    for row in 0..60 {
+        telemetry += &format!("{},0,{},7,{}\n", begin + 20.0 * f64::from(row), 4_000_000 + row, 2048 * row);
+    }
+    fs::write(run.telemetry(), telemetry).unwrap();
+    let note = serde_json::json!({ "time": begin, "who": "ada", "ask": "note", "text": "<b>watch this" });
+    fs::write(run.requests(), note.to_string() + "\n").unwrap();
+    build(place.path()).unwrap();
+    let page = place.page(0);
+    for chart in ["chart-loss", "chart-lr", "telemetry-gpu-use-percent", "telemetry-process-memory-bytes"] {
+        assert_eq!(marks(&page, chart), ["resumed", "alert", "best"], "{chart}");
+    }
+    let twin = place.twin(0);
+    let shown: Vec<(&str, &str)> = twin["telemetry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|figure| (figure["title"].as_str().unwrap(), figure["note"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("GPU use", "% over minutes"),
+        ("Process memory", "MiB over minutes"),
+        ("Network received", "B/s over minutes"),
+    ];
+    assert_eq!(shown, expected, "nothing was sent");
+    assert!(
+        page.contains("<h2>Note</h2>") && page.contains("ada, <time") && page.contains("&lt;b&gt;watch this")
+    );
+    assert_eq!(
+        (&twin["notes"][0]["who"], &twin["notes"][0]["text"]),
+        (&"ada".into(), &"<b>watch this".into())
+    );
+}

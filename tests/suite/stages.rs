@@ -108,6 +108,11 @@ fn a_need_that_names_nothing_is_refused_with_its_place_and_the_way_out() {
     // A file beside it that may be queued later is something.
     let workspace = workspace.experiment("pre", 4, &[1], "");
     workspace.overnight(&["check", TUNE]).code(0);
+    let workspace = workspace.file(PRE, &small("stepz = 3\n"));
+    let said = refused(&workspace, &[TUNE]);
+    assert!(said.contains("means pre.toml beside this file, which is wrong itself: "), "{said}");
+    assert!(said.contains("`stepz`") && said.contains("overnight check experiments/pre.toml"), "{said}");
+    assert!(!said.contains("names no experiment"), "{said}");
     let own = small("[queue]\nneeds = [\"own\"]\n");
     let said = refused(&workspace.file("experiments/own.toml", &own), &["experiments/own.toml"]);
     assert!(said.contains("own would wait for itself"), "{said}");

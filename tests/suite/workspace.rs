@@ -87,9 +87,15 @@ impl Workspace {
 
     /// [`Workspace::run`] in a control group, by its file of process numbers.
     pub fn run_in(&self, group: &Path, arguments: &[&str]) -> Output {
+        let group = group.to_string_lossy();
+        self.run_by(&["sh", "-c", "echo $$ >\"$0\" && exec \"$@\"", &group], arguments)
+    }
+
+    /// [`Workspace::run`] by a program that is given it as its last arguments.
+    pub fn run_by(&self, program: &[&str], arguments: &[&str]) -> Output {
         let inner = self.command(&[&["run", "--plain", "--no-report"], arguments].concat());
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(group);
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]);
         command.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
         for (name, value) in inner.get_envs() {
             match value {

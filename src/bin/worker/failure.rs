@@ -86,6 +86,9 @@ fn way_out(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull => " (free some space; the run then goes on)",
         io::ErrorKind::QuotaExceeded => " (free some of your share of the disk; the run then goes on)",
+        io::ErrorKind::FileTooLarge => {
+            " (a limit on the size of files is reached: raise it (ulimit -f unlimited), then start overnight again)"
+        }
         io::ErrorKind::PermissionDenied => " (make it writable for this user, then start the run again)",
         io::ErrorKind::ReadOnlyFilesystem => {
             " (the disk may have been damaged: see dmesg; mount it writable, then start the run again)"
@@ -140,9 +143,13 @@ mod tests {
         let says = |number| Failure::from(io::Error::from_raw_os_error(number)).to_string();
         assert!(says(28).contains("free some space"), "{}", says(28));
         assert!(says(122).contains("your share"));
-        for (number, words) in
-            [(13, "make it writable"), (30, "see dmesg"), (2, "give the folder back"), (21, "move it away")]
-        {
+        for (number, words) in [
+            (13, "make it writable"),
+            (30, "see dmesg"),
+            (2, "give the folder back"),
+            (21, "move it away"),
+            (27, "ulimit -f"),
+        ] {
             assert!(says(number).contains(words) && !says(number).contains("free some"), "{}", says(number));
         }
         assert_eq!(says(5), "Input/output error (os error 5)");

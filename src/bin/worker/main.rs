@@ -46,6 +46,7 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     device::set_environment();
+    overnight::file_size::survive();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
         [flag] if flag == "--protocol" => {

@@ -31,7 +31,7 @@
 //! Numbers that are not finite are "nan", "inf" and "-inf". What a step is on other axes (epoch,
 //! seconds, tokens) stands once a page: see `clocks`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::axis::Scale;
 use super::backend::series_class;
@@ -135,16 +135,28 @@ struct SeriesData<'a> {
     metric: &'a str,
     class: String,
     lead: bool,
-    points: Vec<Number>,
+    points: Vec<Drawn>,
     rows: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    means: Vec<Number>,
+    means: Vec<Drawn>,
     smoothing: f64,
     faint: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     csv: Option<&'a Csv>,
+}
+
+/// A number without a point where it needs none: half of those on a page are steps.
+pub struct Drawn(pub f64);
+
+impl Serialize for Drawn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            whole if whole.fract() == 0.0 && whole.abs() < 1e15 => serializer.serialize_i64(whole as i64),
+            other => Number(other).serialize(serializer),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -216,7 +228,7 @@ fn series_data<'a>(size: Size, one: &'a Prepared) -> SeriesData<'a> {
         metric: &origin.metric,
         class: series_class(*number),
         lead: one.series.weight == Weight::Lead,
-        points: points.iter().flat_map(|&(x, y)| [Number(brief(x, 9)), Number(brief(y, 6))]).collect(),
+        points: points.iter().flat_map(|&(x, y)| [Drawn(brief(x, 9)), Drawn(brief(y, 6))]).collect(),
         rows,
         means: means.iter().flat_map(in_turn).collect(),
         smoothing: brief(smoothing, 6),
@@ -236,8 +248,9 @@ pub fn reduced(values: &[Point], columns: u32, form: Form) -> (Vec<Point>, Vec<M
     (thinned(values, columns), means, rows)
 }
 
-fn in_turn(mean: &Mean) -> [Number; 3] {
-    [Number(brief(mean.x, 9)), Number(brief(mean.mean, 6)), Number(f64::from(mean.rows))]
+/// A mean as scripts read it: where it ends, its value, its rows.
+pub fn in_turn(mean: &Mean) -> [Drawn; 3] {
+    [Drawn(brief(mean.x, 9)), Drawn(brief(mean.mean, 6)), Drawn(f64::from(mean.rows))]
 }
 
 fn event_data(event: &Event) -> EventData<'_> {

@@ -17,14 +17,14 @@ pub struct Night {
     pub lanes: Vec<Lane>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lane {
     pub label: String,
     pub bars: Vec<Bar>,
 }
 
 /// One attempt of one run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
     pub start: f64,
     pub end: f64,
@@ -38,10 +38,16 @@ pub enum Kind {
     /// The number of the run or of its experiment, as in every chart.
     Series(u16),
     Failed,
+    /// A stretch in which a device was held down.
+    Slow,
+    /// An error of a device, at a moment.
+    Error,
 }
 
 const LANE_PX: u32 = 32;
 const BAR_PX: u32 = 26;
+/// Below the lanes, for the times.
+const AXIS_PX: u32 = 20;
 /// The plot on a wide page and on a phone, for deciding which words fit.
 const WIDE_PX: f64 = 1176.0;
 const NARROW_PX: f64 = 300.0;
@@ -69,7 +75,7 @@ fn table(night: &Night) -> DataTable {
                 continue;
             }
             let name = match bar.kind {
-                Kind::Series(_) => bar.label.clone(),
+                Kind::Series(_) | Kind::Slow | Kind::Error => bar.label.clone(),
                 Kind::Failed => format!("{}, failed", bar.label),
             };
             rows.push(vec![name, device.to_owned(), clock(bar.start), clock(bar.end)]);
@@ -85,10 +91,22 @@ fn draw(night: &Night) -> String {
     let across = |time: f64| ((time - start) / (end - start)).clamp(0.0, 1.0) * 100.0;
     let height = night.lanes.len() as u32 * LANE_PX;
     let mut svg = format!(
-        r#"<svg class="chart night y{}" role="img" height="{height}"><title>{}</title><desc>{}</desc><g class="scale">"#,
+        r#"<svg class="chart night y{}" role="img" height="{height}" data-from="{start:.1}" data-to="{end:.1}"><title>{}</title><desc>{}</desc>"#,
         label_room(night),
         Escaped(&night.title),
         Escaped(&in_words(night))
+    );
+    for (index, lane) in night.lanes.iter().enumerate() {
+        let y = index as u32 * LANE_PX + BAR_PX / 2 + 4;
+        let label = Escaped(&lane.label);
+        let _ = write!(svg, r#"<text x="0" dx="-8" y="{y}" text-anchor="end">{label}</text>"#);
+    }
+    // The outer one cuts off what zooming moves out of sight, the inner one is moved; words of the time
+    // stand below both.
+    let whole = height + AXIS_PX;
+    let _ = write!(
+        svg,
+        r#"<svg class="window" width="100%" height="{whole}"><svg class="lanes" x="0%" width="100%" height="{whole}" overflow="visible"><g class="scale">"#
     );
     let ticks = time_ticks(start, end, night.offset_seconds);
     let every_narrow = ticks.len().div_ceil(5).max(1);
@@ -104,18 +122,12 @@ fn draw(night: &Night) -> String {
     let mut left = MOST_BARS;
     for (index, lane) in night.lanes.iter().enumerate() {
         let y = index as u32 * LANE_PX;
-        let _ = write!(
-            svg,
-            r#"<text x="0" dx="-8" y="{}" text-anchor="end">{}</text>"#,
-            y + BAR_PX / 2 + 4,
-            Escaped(&lane.label)
-        );
         for bar in lane.bars.iter().filter(|bar| bar.start.is_finite() && bar.end.is_finite()).take(left) {
             draw_bar(&mut svg, bar, across(bar.start), across(bar.end), y);
         }
         left = left.saturating_sub(lane.bars.len());
     }
-    svg.push_str("</svg>");
+    svg.push_str("</svg></svg></svg>");
     svg
 }
 
@@ -128,6 +140,8 @@ fn draw_bar(svg: &mut String, bar: &Bar, from: f64, to: f64, y: u32) {
             (format!("bar {}", series_class(number)), bar.label.clone(), "", bar.label.clone())
         }
         Kind::Failed => ("bar bad".into(), format!("✕ {}", bar.label), "✕", format!("failed: {}", bar.label)),
+        Kind::Slow => ("bar hold".into(), bar.label.clone(), "", bar.label.clone()),
+        Kind::Error => return draw_error(svg, bar, from, y),
     };
     let _ = write!(
         svg,
@@ -147,6 +161,18 @@ fn draw_bar(svg: &mut String, bar: &Bar, from: f64, to: f64, y: u32) {
         () => {}
     }
     svg.push_str("</svg>");
+}
+
+/// A line at its moment, with its words beside it: to the left where the right edge is near.
+fn draw_error(svg: &mut String, bar: &Bar, at: f64, y: u32) {
+    let (x, label) = (rounded(at), Escaped(&bar.label));
+    let (side, offset) = if at > 75.0 { ("end", -6) } else { ("start", 6) };
+    let _ = write!(
+        svg,
+        r#"<g class="error"><title>{label}</title><line x1="{x}%" x2="{x}%" y1="{y}" y2="{}"/><text x="{x}%" dx="{offset}" y="{}" text-anchor="{side}">✕ {label}</text></g>"#,
+        y + BAR_PX,
+        y + 17
+    );
 }
 
 /// The edges, made finite and at least a minute apart.

@@ -36,6 +36,8 @@ pub struct NewsRow {
 /// Who leads an experiment, and whether that is decided.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeadRow {
+    pub experiment: String,
+    pub href: String,
     pub text: String,
     /// Unix seconds at which the experiment was last heard of.
     pub latest: f64,

@@ -229,6 +229,7 @@ fn drawn(
         Size::TwoThirds => "w8",
         Size::Half => "w6",
         Size::Third | Size::Spark => "w4",
+        Size::Strip => "w12",
     };
     Some(Figure { id: format!("chart-{id}"), title, note, width, legend, drawing: chart::draw(&chart) })
 }

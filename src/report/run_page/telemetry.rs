@@ -60,7 +60,7 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
 
 /// The table with times that never go back: where somebody set the clock back, the rows after it follow the
 /// one before as the closest ones follow each other.
-fn in_order(table: &Metrics) -> Cow<'_, Metrics> {
+pub(in crate::report) fn in_order(table: &Metrics) -> Cow<'_, Metrics> {
     let times = table.column("time").map(|time| time.values.as_slice()).unwrap_or_default();
     let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
     if !steps.clone().any(|step| step < 0.0) {
@@ -98,15 +98,15 @@ pub fn energy_joules(table: &Metrics) -> Option<f64> {
 }
 
 /// The time that all charts show.
-struct Span {
-    start: f64,
-    unit: &'static str,
-    seconds: f64,
-    length: f64,
+pub(in crate::report) struct Span {
+    pub(in crate::report) start: f64,
+    pub(in crate::report) unit: &'static str,
+    pub(in crate::report) seconds: f64,
+    pub(in crate::report) length: f64,
 }
 
 impl Span {
-    fn of(start: f64, end: f64) -> Span {
+    pub(in crate::report) fn of(start: f64, end: f64) -> Span {
         let (unit, seconds) = match end - start {
             span if span > 6.0 * 3600.0 => ("hours", 3600.0),
             span if span > 300.0 => ("minutes", 60.0),
@@ -115,13 +115,13 @@ impl Span {
         Span { start, unit, seconds, length: (end - start) / seconds }
     }
 
-    fn place(&self, time: f64) -> f64 {
+    pub(in crate::report) fn place(&self, time: f64) -> f64 {
         (time - self.start) / self.seconds
     }
 }
 
 /// Values as they stand in the table, rates of counters.
-fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<Point> {
+pub(in crate::report) fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<Point> {
     let values = table.points("time", &column.name);
     let values: Box<dyn Iterator<Item = Point>> = match shown.kind {
         Kind::Gauge => Box::new(values),
@@ -138,7 +138,7 @@ fn points(table: &Metrics, column: &Column, shown: &Shown, span: &Span) -> Vec<P
 const PAUSE_INTERVALS: f64 = 4.0;
 
 /// The stretches in which samples came as usual. Nothing is known of a pause, so no line leads over it.
-fn stretches(points: &[Point]) -> Vec<&[Point]> {
+pub(in crate::report) fn stretches(points: &[Point]) -> Vec<&[Point]> {
     let mut apart: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     if apart.is_empty() {
         return vec![points];
@@ -222,11 +222,11 @@ fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, orig
 }
 
 /// How a column is shown: the unit stands at the end of its name.
-struct Shown {
-    title: String,
-    unit: &'static str,
-    divisor: f64,
-    range: Range,
+pub(in crate::report) struct Shown {
+    pub(in crate::report) title: String,
+    pub(in crate::report) unit: &'static str,
+    pub(in crate::report) divisor: f64,
+    pub(in crate::report) range: Range,
     kind: Kind,
     /// Bytes, whose unit follows from how many there are; none at all are not worth a chart.
     is_amount: bool,
@@ -240,7 +240,12 @@ enum Kind {
 }
 
 impl Shown {
-    fn of(column: &str) -> Option<Shown> {
+    /// Whether the file has the values as they are drawn.
+    pub(in crate::report) fn is_gauge(&self) -> bool {
+        self.kind == Kind::Gauge
+    }
+
+    pub(in crate::report) fn of(column: &str) -> Option<Shown> {
         // A counter of energy tells less than the power beside it; these are told in words.
         let untold = ["_joules", XID, LOST, "processes_count", "processes", telemetry::THROTTLE];
         if untold.iter().any(|end| column.ends_with(end)) {
@@ -277,7 +282,7 @@ impl Shown {
     }
 
     /// The unit in which the largest of these bytes has one to four digits before the point.
-    fn choose_unit(&mut self, values: impl Iterator<Item = f64>) {
+    pub(in crate::report) fn choose_unit(&mut self, values: impl Iterator<Item = f64>) {
         if !self.is_amount {
             return;
         }

@@ -111,6 +111,17 @@ pub struct WaitingRun {
     pub reason: String,
     pub start: Option<f64>,
     pub end: Option<f64>,
+    /// Later runs that took a GPU it waits for, which the next runner must know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<PassedBy>,
+}
+
+/// How a waiting run was passed by later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PassedBy {
+    pub runs: u32,
+    /// When the first of them did, in Unix seconds.
+    pub since: f64,
 }
 
 /// A line of a batch's `events.jsonl`.

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tokio::process::Child;
 
 use super::{Ended, Work, late};
+use crate::file_size;
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::{RunDir, Status, scan, split};
@@ -75,7 +76,7 @@ impl Work<'_> {
             }
             Err(error) if is_full(&error) => self.no_room_to_start(index, &error),
             Err(error) => {
-                self.trouble(index, &error.to_string());
+                self.trouble(index, &file_size::told(&error));
                 true
             }
         }
@@ -170,7 +171,7 @@ impl Work<'_> {
                 self.no_room(&dir);
                 return false;
             }
-            Err(error) => self.trouble(index, &error.to_string()),
+            Err(error) => self.trouble(index, &file_size::told(&error)),
         }
         true
     }

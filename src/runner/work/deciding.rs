@@ -1,25 +1,23 @@
 //! What the loop's decisions rest on: runs, devices and clocks as they are at this moment, in the schedule's
 //! words.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use super::Work;
-use crate::run_dir::needs::means;
 use crate::run_dir::records::{BatchAsk, BatchRequest};
-use crate::run_dir::{RunDir, Status, deleted, read, scan};
+use crate::run_dir::{Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
 use crate::runner::hooks::Occasion;
-use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Other, Reason, Standing, Wish};
+use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Reason, Standing, Wish};
 use crate::runner::tracked::{self, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
 
 impl Work<'_> {
     /// Takes out of the queue what waits for a run that did not finish.
-    pub(super) fn skip(&mut self) {
-        let others = || self.left_out.iter().cloned().collect();
+    pub(super) fn skip(&mut self, is_hinted: bool) {
         let batch = self.batch.name();
-        tracked::skip(&mut self.runs, others, &self.host, Some(&batch), self.options.failed);
+        let (others, failed) = (&mut self.left_out, self.options.failed);
+        tracked::skip(&mut self.runs, others, is_hinted, &self.host, Some(&batch), failed);
         for run in &mut self.runs {
             let need = match &run.seen.status {
                 Status::Skipped { need } | Status::NeedFailed { need } => Some(need.clone()),
@@ -87,7 +85,7 @@ impl Work<'_> {
             gate: self.gate(),
             deadline: self.deadline(),
             vacancies: &self.vacancies(),
-            others: &self.others(standings),
+            others: &self.left_out.others(),
         })
         .among(&positions)
     }
@@ -100,33 +98,6 @@ impl Work<'_> {
             processor: self.processor,
             cores: self.options.slots.is_none().then(|| u32::try_from(devices::cpu_count()).unwrap_or(1)),
         }
-    }
-
-    /// Runs that this batch leaves out and others need.
-    fn others(&self, standings: &[Standing]) -> Vec<Other> {
-        let waiting = self.runs.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Waiting);
-        let needs: HashSet<(String, &String)> = waiting
-            .flat_map(|(run, _)| run.needs().iter().map(|need| (run.dir.experiment(), need)))
-            .collect();
-        if needs.is_empty() {
-            return Vec::new();
-        }
-        let other = |dir: &RunDir| {
-            let (experiment, name) = (dir.experiment(), dir.name());
-            let is_needed = needs.iter().any(|(of, need)| means(need, of, &experiment, &name));
-            is_needed.then(|| Other { is_finished: dir.result().is_file(), experiment, name })
-        };
-        let mut others: Vec<Other> = self.left_out.iter().filter_map(other).collect();
-        // What a rule let go had finished.
-        for (of, need) in &needs {
-            let gone = deleted::meant(self.workspace, need, of).into_iter();
-            others.extend(gone.map(|(experiment, gone)| Other {
-                experiment,
-                name: gone.run,
-                is_finished: true,
-            }));
-        }
-        others
     }
 
     fn gate(&self) -> Gate {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Work;
+use crate::file_size;
 use crate::run_dir::cause::Cause;
 use crate::run_dir::records::{End, exit};
 use crate::run_dir::status::Waiting;
@@ -63,7 +64,7 @@ impl Work<'_> {
             }
             Err(error) => {
                 run.put_off = None;
-                self.trouble(index, &error.to_string());
+                self.trouble(index, &file_size::told(&error));
             }
         }
     }

@@ -1,16 +1,16 @@
 //! What is left to do at the end of a batch: deleting what the rules let go, telling hooks of it.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use super::Work;
+use super::farewell::{Farewell, Farewells};
 use crate::experiment::metric::direction_of;
 use crate::run_dir::records::RunResult;
 use crate::run_dir::{RunDir, Status};
 use crate::runner::hooks::Occasion;
 use crate::runner::interrupt::{Ending, Interrupts};
 use crate::runner::tracked::Tracked;
-use crate::runner::{Outcome, Report};
+use crate::runner::{Afterwards, Outcome, Report};
 
 impl Work<'_> {
     /// Waits until what the rules let go is deleted, so that the report shows what is left; a signal
@@ -24,10 +24,15 @@ impl Work<'_> {
         }
     }
 
-    /// Tells hooks that the batch is over and waits for those at work, no longer than their timeout;
-    /// a signal ends the waiting. The exit code stands by then: it speaks of the runs, and nothing of them
-    /// is lost with a hook.
-    pub(super) async fn tell_of_the_end(mut self, outcome: &Outcome, interrupts: &mut Interrupts) {
+    /// Tells hooks that the batch is over, and sees to it that those at work are waited for, no longer than
+    /// their timeout. The exit code stands by then: it speaks of the runs, and nothing of them is lost with a
+    /// hook.
+    pub(super) async fn tell_of_the_end(
+        mut self,
+        outcome: &Outcome,
+        interrupts: &mut Interrupts,
+        farewells: &mut Farewells,
+    ) {
         let is_in_a_hurry = matches!(self.ending, Ending::Now(_));
         if !is_in_a_hurry {
             let best = best(&self.runs);
@@ -38,21 +43,14 @@ impl Work<'_> {
             let seconds = self.begun.elapsed().as_secs_f64();
             self.hooks.tell(&Occasion::batch_finished(outcome, best, seconds, report.as_deref()));
         }
-        let latest = Instant::now() + self.hooks.longest();
-        while !self.hooks.is_done() && !is_in_a_hurry {
-            tokio::select! {
-                // A runner that was held up finds both: what a hook came to, and that its time is over.
-                biased;
-                news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
-                _ = interrupts.next() => break,
-                () = tokio::time::sleep_until(latest.into()) => break,
-            }
-        }
-        let left = self.hooks.abandon();
-        if left > 0 {
-            let words = format!("{left} of the hooks were not carried out to their end");
-            self.batch.event("hooks-left", None, &words);
-            self.view.say(&words);
+        let farewell = Farewell { hooks: self.hooks, batch: self.batch };
+        if is_in_a_hurry {
+            farewell.abandon();
+        } else if self.options.afterwards == Afterwards::Wait {
+            // What is queued meanwhile does not wait for them.
+            farewells.add(farewell);
+        } else {
+            farewell.wait(async { _ = interrupts.next().await }).await;
         }
     }
 }

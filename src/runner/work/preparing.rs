@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Work;
 use super::measure::Findings;
+use crate::file_size;
 use crate::run_dir::RunDir;
 use crate::runner::hooks::Occasion;
 use crate::runner::preparing::{self, Begun, Looking, Preparation, Prepared, Unready};
@@ -42,7 +43,7 @@ impl Work<'_> {
         let spawned = std::thread::Builder::new().name("preparing".to_owned()).spawn(prepare);
         if let Err(error) = spawned {
             self.runs[index].preparation = Preparation::None;
-            self.trouble(index, &error.to_string());
+            self.trouble(index, &file_size::told(&error));
         }
         None
     }
@@ -81,7 +82,7 @@ impl Work<'_> {
             Ok(_) => {}
             Err(Unready::Held(why)) => self.hold(index, why),
             Err(Unready::Io(error)) if is_full(&error) => drop(self.no_room_to_start(index, &error)),
-            Err(Unready::Io(error)) => self.trouble(index, &error.to_string()),
+            Err(Unready::Io(error)) => self.trouble(index, &file_size::told(&error)),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::run_dir::{RunDir, Workspace, scan};
 use crate::runner::interrupt::Interrupts;
+use crate::runner::left_out::LeftOut;
 use crate::runner::outcome::{LeftRun, Outcome};
 use crate::runner::room::{Room, Space};
 use crate::runner::schedule::Standing;
@@ -30,13 +31,13 @@ pub(super) fn selected(workspace: &Workspace, options: &RunnerOptions, host: &st
             runs
         }
     };
-    let others = || match &options.selection {
+    let mut others = LeftOut::new(match &options.selection {
         Selection::Runs(runs) => {
             scan::runs(workspace).into_iter().filter(|dir| !runs.contains(dir)).collect()
         }
-        Selection::All => Vec::new(),
-    };
-    tracked::skip(&mut runs, others, host, None, options.failed);
+        Selection::All => HashSet::new(),
+    });
+    tracked::skip(&mut runs, &mut others, true, host, None, options.failed);
     runs
 }
 

@@ -94,6 +94,40 @@ fn readers_that_do_not_read_cannot_take_all_places() {
 }
 
 #[test]
+fn a_slow_reader_gets_a_large_file_whole_while_others_ask_for_its_place() {
+    const BYTES: usize = 24 << 20;
+    let served = Served::with(Limits { room_patience: Duration::from_millis(20), ..Limits::default() });
+    std::fs::write(served.reports().join("large.csv"), vec![b'1'; BYTES]).unwrap();
+    let ask = |stream: &mut std::net::TcpStream| {
+        write!(stream, "GET /large.csv HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    };
+    let mut slow = served.connect();
+    ask(&mut slow);
+    let mut first = [0; 1];
+    slow.read_exact(&mut first).unwrap();
+    // They take nothing and wait for its place, which is the one that was had first.
+    let _lazy: Vec<_> = (0..40)
+        .map(|_| {
+            let mut stream = served.connect();
+            ask(&mut stream);
+            stream
+        })
+        .collect();
+    // As slow as a reader is who takes a piece now and then, and longer than answers were spared before.
+    let (mut taken, mut piece, begun) = (1, vec![0; 64 << 10], Instant::now());
+    while begun.elapsed() < Duration::from_secs(4) {
+        match slow.read(&mut piece).unwrap() {
+            0 => break,
+            count => taken += count,
+        }
+        served.assert_answers();
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    taken += std::io::copy(&mut slow, &mut std::io::sink()).unwrap() as usize;
+    assert!(taken > BYTES, "{taken} bytes with the head of the answer");
+}
+
+#[test]
 fn streams_have_a_share_of_the_places_and_pages_keep_theirs() {
     let served = Served::with(Limits { connections: 8, ..Limits::default() });
     let streams: Vec<_> = (0..6).map(|_| served.events(None)).collect();

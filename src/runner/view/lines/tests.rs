@@ -24,6 +24,7 @@ fn night() -> Facts {
         reason: if number == 3 { "after baseline".into() } else { "for a free slot".into() },
         start: (number < 5).then_some(NOW_SECONDS + 900.0 * number as f64),
         end: None,
+        passed: None,
     };
     let failed = |run: &str, cause: &str| FailedRun {
         experiment: "mnist".into(),
