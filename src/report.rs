@@ -227,8 +227,8 @@ impl Report {
         let jobs = self.misjudged();
         self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
         let is_scan = matches!(scope, Scope::All);
+        self.render_shared(&theme, &clock, &changes, is_scan, &mut built)?;
         self.render_workspace(&theme, &clock, &changes.experiments, is_scan, &mut built)?;
-        self.render_shared(&theme, &clock, changes, is_scan, &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }

@@ -35,7 +35,8 @@ pub fn measure(workspace: &Workspace) -> anyhow::Result<()> {
         processor.push(processor_time().saturating_sub(used));
     }
     std::fs::remove_dir_all(&aside)?;
-    (cold.sort(), processor.sort());
+    cold.sort();
+    processor.sort();
     say(&format!("report of {} runs ({} MiB of metrics), cold", runs.len(), bytes >> 20), cold[1]);
     say("processor time of that, user and system", processor[1]);
     let unchanged = median_of(5, || build(&mut Report::open(workspace.root()), &Scope::All))?;

@@ -68,7 +68,7 @@ fn has_all(port: u16, scalars: &Scalars) -> anyhow::Result<bool> {
         anyhow::Ok(last == Some(u64::from(scalars.last_step)))
     };
     // Runs are loaded side by side, so the last name alone says little; all of them would be work of its own.
-    let asked = tags.keys().step_by((tags.len() / 10).max(1)).chain(tags.keys().last());
+    let asked = tags.keys().step_by((tags.len() / 10).max(1)).chain(tags.keys().next_back());
     asked.map(reaches).try_fold(true, |all, one| Ok(all && one?))
 }
 

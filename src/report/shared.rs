@@ -76,16 +76,16 @@ impl Report {
         &mut self,
         theme: &Theme,
         clock: &Clock,
-        changes: Changes,
+        changes: &Changes,
         is_scan: bool,
         built: &mut Built,
     ) -> Result<(), ReportError> {
         let shared = format!("{}{}", theme.generation(), self.work_fingerprint());
         let index_exists = self.site.root().join("index.html").is_file();
         let is_as_it_was = shared == self.shared && index_exists;
-        let may_wait = is_as_it_was && !is_scan && self.lag.may_grow(&changes, self.runs.len());
+        let may_wait = is_as_it_was && !is_scan && self.lag.may_grow(changes, self.runs.len());
         let was_behind = !self.lag.experiments.is_empty();
-        self.lag.experiments.extend(changes.experiments);
+        self.lag.experiments.extend(changes.experiments.iter().cloned());
         if may_wait {
             return if was_behind { Ok(()) } else { self.remember_shared(BEHIND) };
         }
