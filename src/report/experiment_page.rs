@@ -2,6 +2,7 @@
 
 mod grouped;
 mod importance;
+mod sweep;
 mod words;
 
 pub use importance::Weighed;
@@ -45,6 +46,7 @@ pub fn page(
         runs.iter().filter_map(|run| rows::next(run, waiting(queue, run), &root, clock)).collect();
     next.sort_by_key(rows::next_place);
     let newest = runs.iter().max_by(|one, other| one.created.total_cmp(&other.created));
+    let importance = weighed.block(name, &ranked);
     ExperimentPage {
         name: name.to_owned(),
         description: newest.map_or_else(String::new, |run| run.description.clone()),
@@ -55,7 +57,8 @@ pub fn page(
         clocks: clocks::json(ranked.iter().take(LINES).map(|run| (run.key(), &run.clocks))),
         figures: figures(&ranked, &root),
         seeds: seeds.as_ref().and_then(grouped::block),
-        importance: weighed.block(name, &ranked),
+        sweep: sweep::block(&ranked, importance.as_ref(), &root),
+        importance,
         columns: table.columns(),
         rows: ranked
             .iter()

@@ -21,7 +21,7 @@ pub use of_run::{
     AnalyticsRow, CheckpointRow, CheckpointsBlock, LayerRow, LogBlock, ModelBlock, NoteRow, SettingRow,
     SiblingBlock, TensorRow,
 };
-pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock};
+pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock, SweepBlock};
 
 /// The part of every page around its content.
 #[derive(Clone, Debug, Serialize)]
@@ -286,6 +286,8 @@ pub struct ExperimentPage {
     pub seeds: Option<SeedsBlock>,
     /// Where enough runs have finished to tell.
     pub importance: Option<ImportanceBlock>,
+    /// Where several runs differ and have values.
+    pub sweep: Option<SweepBlock>,
     pub columns: Vec<Column>,
     pub rows: Vec<RunRow>,
     pub failures: Vec<FailureRow>,

@@ -99,6 +99,7 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
             ("compare.js", include_str!("../../templates/js/compare.js")),
         ],
     ),
+    ("assets/sweep.js", &[("sweep.js", include_str!("../../templates/js/sweep.js"))]),
     ("assets/models.js", &[("models.js", include_str!("../../templates/js/models.js"))]),
 ];
 

@@ -17,7 +17,7 @@
   /// Whether the server's own drawing shows just this.
   const isAsDrawn = (figure, chart) =>
     !chart.isGrown && !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !hasLogY(figure)
-      && view.smoothing === null && !view.outliers && !chart.series.some(({ key }) => view.hidden.has(key));
+      && view.smoothing === null && !view.outliers && !chart.series.some(({ key, runKey }) => view.hidden.has(key) || overnight.away?.has(runKey));
 
   /// Lines as they are drawn: the average with the values behind it, or the values themselves.
   const linesOf = (chart, zoom) => {
@@ -210,7 +210,7 @@
     const group = paintScale(model);
     paintEvents(model, group, over);
     for (const line of model.lines) {
-      const color = line.series.class;
+      const color = line.series.class + (overnight.away?.has(line.series.runKey) ? " away" : "");
       if (line.faint) paintLine(line.faint, model, { color, weight: " faint" }, place, paths, over);
       const gaps = paintLine(line, model, { color, weight: line.series.lead ? " lead" : "" }, place, paths, over);
       paintGaps(line.faint ? split(reaching(line.values, model.x.low, model.x.high)).gaps : gaps, model, color, over);

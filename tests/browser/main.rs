@@ -18,6 +18,7 @@ mod place;
 mod plain;
 mod run_page;
 mod storm;
+mod sweep;
 mod tables;
 mod tabs;
 mod workspace_pages;

@@ -35,8 +35,15 @@ pub fn block(seeds: &Seeds) -> Option<SeedsBlock> {
         },
         behind: seeds.behind(place),
     };
-    let rows = seeds.groups.iter().enumerate().map(row).collect();
-    Some(SeedsBlock { metric: seeds.metric.clone(), step: seeds.step, figure: figure(seeds), rows })
+    let rows: Vec<GroupRow> = seeds.groups.iter().enumerate().map(row).collect();
+    let has_behind = rows.iter().any(|row| !row.behind.is_empty());
+    Some(SeedsBlock {
+        metric: seeds.metric.clone(),
+        step: seeds.step,
+        figure: figure(seeds),
+        has_behind,
+        rows,
+    })
 }
 
 fn class(group: &Group) -> String {

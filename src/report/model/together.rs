@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::super::chart::table::DataTable;
 use super::Figure;
 use crate::statistics::importance::Method;
 
@@ -12,6 +13,8 @@ pub struct SeedsBlock {
     /// The step up to which values are compared.
     pub step: f64,
     pub figure: Option<Figure>,
+    /// Whether any setting is known to be behind the first.
+    pub has_behind: bool,
     /// Best first.
     pub rows: Vec<GroupRow>,
 }
@@ -50,4 +53,19 @@ pub struct ImportanceRow {
     /// What that means, in a few words.
     pub meaning: &'static str,
     pub svg: String,
+}
+
+/// Settings and metrics of all runs against each other.
+#[derive(Clone, Debug, Serialize)]
+pub struct SweepBlock {
+    /// Parallel coordinates.
+    pub parallel: String,
+    pub scatter: String,
+    /// What the scatter shows as it is drawn here.
+    pub title: String,
+    pub table: DataTable,
+    /// All fields with their values, as JSON for the script.
+    pub data: String,
+    /// Runs that are not drawn.
+    pub left_out: usize,
 }
