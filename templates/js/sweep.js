@@ -2,7 +2,7 @@
 // The page of an experiment: its table narrowed, axes brushed, points moved to other fields.
 (() => {
   const { make, words, writeWords, onPage, scale, setView } = overnight;
-  const get = (id, root = document) => root.getElementById(id);
+  const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
   let data = null;
