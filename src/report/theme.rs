@@ -81,8 +81,10 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("find.js", include_str!("../../templates/js/find.js")),
     ("runs.js", include_str!("../../templates/js/runs.js")),
     ("ticks.js", include_str!("../../templates/js/ticks.js")),
+    ("figure.js", include_str!("../../templates/js/figure.js")),
     ("beside.js", include_str!("../../templates/js/beside.js")),
     ("compare.js", include_str!("../../templates/js/compare.js")),
+    ("sent.js", include_str!("../../templates/js/sent.js")),
     ("follow.js", include_str!("../../templates/js/follow.js")),
 ];
 
@@ -146,6 +148,12 @@ impl Theme {
 
     pub fn assets(&self) -> &[(&'static str, Vec<u8>)] {
         &self.assets
+    }
+
+    /// The text of the asset whose name ends so.
+    pub fn text_of(&self, end: &str) -> String {
+        let found = self.assets.iter().find(|(path, _)| path.ends_with(end));
+        found.map_or_else(String::new, |(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
     }
 
     pub fn logo(&self) -> &Logo {

@@ -3,7 +3,7 @@
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { compared, patch, prepareCompare, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
-  const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
+  const { isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
@@ -52,7 +52,7 @@
     connection.className = className;
   };
 
-  const root = new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
+  const root = isSent ? "" : new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
   const own = () => {
     const path = decodeURIComponent(location.pathname.slice(root.length));
     return path === "" || path.endsWith("/") ? `${path}index.html` : path;
@@ -233,5 +233,5 @@
   window.addEventListener("resize", framed(() => {
     if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
   }));
-  if (location.protocol.startsWith("http")) follow();
+  if (!isSent && location.protocol.startsWith("http")) follow();
 })();

@@ -35,5 +35,8 @@ window.overnight = window.overnight || {};
     };
   };
 
-  Object.assign(overnight, { make, framed });
+  /// A file that was sent stands alone: nothing beside it may be asked for, wherever it lies.
+  const isSent = document.documentElement.dataset.sent !== undefined;
+
+  Object.assign(overnight, { make, framed, isSent });
 })();
