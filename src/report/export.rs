@@ -73,7 +73,7 @@ pub fn export(
         let told = page::run(&files, summary, place, share, surroundings, &mut packed);
         by_experiment.entry(dir.experiment()).or_default().push(told);
     }
-    let mut page = ExportPage { made: clock.now().text, experiments: Vec::new(), runs: Vec::new() };
+    let mut page = ExportPage { made: clock.now().exact, experiments: Vec::new(), runs: Vec::new() };
     for (place, (name, told)) in by_experiment.into_iter().enumerate() {
         page.experiments.push(page::experiment(&name, &told, place, share, &mut packed));
         page.runs.extend(told.into_iter().map(|told| told.block));

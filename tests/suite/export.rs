@@ -110,10 +110,15 @@ fn a_sweep_of_fifty_runs_fits_into_a_mail_and_holds_every_line_once() {
         .flat_map(|figure| figure["chart"]["series"].as_array().unwrap())
         .map(|series| (series["line"].as_u64().unwrap(), series))
         .collect();
-    assert!(named.iter().all(|(line, series)| lines.get(*line as usize).is_some() && series.get("points").is_none()));
+    assert!(
+        named
+            .iter()
+            .all(|(line, series)| lines.get(*line as usize).is_some() && series.get("points").is_none())
+    );
     // Charts of the experiment and of its runs have the same lines.
     assert!(lines.len() < named.len(), "{} lines for {}", lines.len(), named.len());
-    let losses = named.iter().filter(|(_, series)| series["metric"] == "train/loss" && series["run"] == names[0]);
+    let losses =
+        named.iter().filter(|(_, series)| series["metric"] == "train/loss" && series["run"] == names[0]);
     let places: Vec<u64> = losses.map(|(line, _)| *line).collect();
     assert!(places.len() == 2 && places[0] == places[1], "{places:?}");
     let steps = lines[places[0] as usize]["x"].as_array().unwrap();

@@ -29,7 +29,7 @@ const NAMED: usize = 4;
 
 #[derive(Serialize)]
 pub struct ExportPage {
-    /// `YYYY-MM-DD HH:MM`, as the clock here shows it.
+    /// With its day: it is opened on others.
     pub made: String,
     pub experiments: Vec<ExperimentBlock>,
     pub runs: Vec<RunBlock>,
