@@ -89,7 +89,7 @@ fn a_sent_file_prints_whole_charts_and_no_controls() {
         let sections = "[...document.querySelectorAll('section[data-charts^=r]')]";
         let drawn = ".filter((section) => section.querySelector('figure')).every((section) => section.querySelectorAll('.further figure path.line').length > 3)";
         chrome.until("every chart on paper", &format!("{sections}{drawn}")).await;
-        let shown = ["nav", "#tools", "#tools-of-all", ".more", "button"].map(|name| {
+        let shown = ["nav", "#tools", "#tools-of-all", ".more", ".legend button + a", "#tip"].map(|name| {
             format!("[...document.querySelectorAll('{name}')].some((one) => one.checkVisibility())")
         });
         for controls in shown {
