@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -63,10 +64,79 @@ fn an_exported_file_does_not_say_where_it_was_made_unless_asked() {
     workspace.run(&[X]).code(0);
     let html = exported(&workspace, &[]);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    // Letters of what is packed are any letters.
+    let names_host = |html: &str| {
+        let (_, body) = html.split_once("<body>").unwrap();
+        let (body, _) = body.split_once("<script").unwrap();
+        let all = format!("{body}{}{}", unpacked(html, "facts"), unpacked(html, "charts"));
+        all.split(|letter: char| !letter.is_alphanumeric() && letter != '-').any(|word| word == host.trim())
+    };
     assert!(html.contains("from ./secret"), "{html}");
-    assert!(!html.contains(&root) && !html.contains(host.trim()), "{html}");
+    assert!(!html.contains(&root) && !names_host(&html), "{html}");
     let html = exported(&workspace, &["--with-environment"]);
-    assert!(html.contains(host.trim()) && html.contains(&root), "{html}");
+    assert!(names_host(&html) && html.contains(&root), "{html}");
+}
+
+/// Changes a JSON record of a run.
+fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut record);
+    fs::write(path, record.to_string()).unwrap();
+}
+
+#[test]
+fn a_host_called_run_is_left_out_and_the_word_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let night =
+        MadeUp { experiment: "depth", task: Task::LanguageModel, runs: 4, rows: 60, end: Ending::Mixed };
+    let names = made_up::experiment(root, &night).unwrap();
+    fs::write(root.join("overnight.toml"), "[report]\ntheme = \"paper\"\n# TOP-SECRET\n").unwrap();
+    let workspace = run_dir::Workspace::new(root);
+    for name in &names {
+        edit(&workspace.run("depth", name).run_json(), |record| {
+            record["description"] = "the run of lr and run-in, as in /home/grace/plans/a.txt".into();
+        });
+    }
+    let failed = workspace.run("depth", &names[1]);
+    edit(&failed.run_json(), |record| {
+        record["notes"] = format!("see {}/notes/b.txt", root.display()).into();
+        record["settings"]["data"]["files"] =
+            serde_json::json!([root.join("data/x.txt"), "/srv/hidden/set.txt", "../data/y.txt"]);
+    });
+    edit(&failed.env_json(), |record| {
+        record["host"] = "run".into();
+        record["git_diff"] = "diff --git a/PRIVATE b/PRIVATE".into();
+        record["data"] = serde_json::json!([{ "path": "/srv/hidden/set.txt", "bytes": 1, "blake3": "ab" }]);
+    });
+    let attempts = fs::read_to_string(failed.attempts()).unwrap().replace("\"ada-01\"", "\"run\"");
+    fs::write(failed.attempts(), attempts).unwrap();
+    let ask = r#"{"time":1795123000.0,"who":"grace","ask":"note","text":"asked by a person"}"#;
+    fs::write(failed.requests(), format!("{ask}\n")).unwrap();
+    let words = "the run broke: cannot read /srv/hidden/set.txt\ngrace@run said so on host run\n";
+    fs::write(failed.stderr_log(), words).unwrap();
+
+    let sent = |surroundings| {
+        let html = export(&workspace, &scan::runs(&workspace), surroundings, None).unwrap().html;
+        let packed = ["charts", "facts"].map(|id| unpacked(&html, id).to_string());
+        (html.clone(), html + &packed.concat())
+    };
+    let (html, all) = sent(Surroundings::LeftOut);
+    let root = fs::canonicalize(root).unwrap().display().to_string();
+    for secret in
+        ["grace", "/srv", "/hidden", "/home/", "PRIVATE", "host run", "\"run\":\"run\"", "TOP-SECRET", &root]
+    {
+        assert!(!all.contains(secret), "{secret} in {}", all.split_once(secret).unwrap().0.len());
+    }
+    for word in ["the run of lr and run-in, as in a.txt", "./notes/b.txt", "./data/x.txt", "../data/y.txt"] {
+        assert!(html.contains(word), "{word}");
+    }
+    assert!(all.contains("asked by a person") && all.contains("the run broke"), "{html}");
+    let (_, all) = sent(Surroundings::Shown);
+    for shown in ["/home/grace", "/srv/hidden", "PRIVATE", "host run", &root] {
+        assert!(all.contains(shown), "{shown}");
+    }
+    assert!(!all.contains("TOP-SECRET"));
 }
 
 #[test]
