@@ -81,7 +81,7 @@ fn a_sent_file_is_alive_by_itself_at_every_width() {
 #[test]
 fn a_sent_file_prints_whole_charts_and_no_controls() {
     with_browser(Scripts::On, async |chrome| {
-        let place = Place::morning();
+        let place = Place::wordy();
         let address = sent(&place);
         open(chrome, &address).await;
         chrome.run("window.dispatchEvent(new Event('beforeprint'))").await;
@@ -95,6 +95,15 @@ fn a_sent_file_prints_whole_charts_and_no_controls() {
         for controls in shown {
             assert!(!chrome.is(&controls).await, "{controls}");
         }
+        // As wide as paper between its margins.
+        chrome
+            .devtools(
+                "Emulation.setDeviceMetricsOverride",
+                json!({ "width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": false }),
+            )
+            .await;
+        let wide = "[...document.querySelectorAll('table, figure, pre')].filter((one) => !one.closest('.heard') && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 200))";
+        assert_eq!(chrome.texts(wide).await, Vec::<String>::new());
         let split = "[...document.querySelectorAll('figure')].filter((one) => getComputedStyle(one).breakInside !== 'avoid').length";
         assert_eq!(chrome.number(split).await, 0.0);
         let pages = chrome.devtools("Page.printToPDF", json!({})).await;

@@ -71,7 +71,11 @@ struct Setting {
 pub struct RunBlock {
     id: String,
     charts: String,
+    label: String,
+    /// With its experiment and its hash.
     name: String,
+    /// Classes of its color.
+    class: String,
     state: State,
     facts: Vec<Fact>,
     say: Vec<String>,
@@ -132,6 +136,8 @@ pub fn run(
         id: section_id(&summary.experiment, &summary.run),
         charts,
         name: format!("{}/{}", summary.experiment, summary.run),
+        label: summary.label.clone(),
+        class: chart::backend::series_class(summary.number),
         state: summary.state.clone(),
         facts: run_page::facts(files, &summary),
         say: run_page::sentences(files, &summary),
