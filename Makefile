@@ -28,7 +28,7 @@ lint: ## formatting and clippy, with the worker and without
 
 bench: build ## how fast reports are built and models trained, on this machine
 	$(CARGO) build --release --example fake-worker
-	scripts/with-libtorch $(CARGO) bench --features torch
+	TENSORBOARD=$$(scripts/tensorboard || true) scripts/with-libtorch $(CARGO) bench --features torch
 
 # Another length, or the same storm again: make storm KILLS=50 SEED=1234 ROWS_SECONDS=60 FUZZ_SECONDS=10
 RUNS ?= 20

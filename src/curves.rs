@@ -20,6 +20,8 @@ mod tests;
 
 pub use robust::{median, noise};
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::metric::{Direction, Metric, direction_of};
@@ -66,10 +68,10 @@ pub enum Extent {
 
 /// All that is looked at of one run.
 #[derive(Clone, Debug)]
-pub struct Observed {
+pub struct Observed<'a> {
     /// The metric that counts.
     pub metric: String,
-    pub curves: Vec<Curve>,
+    pub curves: Cow<'a, [Curve]>,
     pub marks: Vec<Mark>,
     pub extent: Extent,
 }
@@ -105,7 +107,7 @@ pub enum Kind {
 }
 
 /// Everything worth saying about the curves of a run, most important first.
-pub fn said(run: &Observed) -> Vec<Said> {
+pub fn said(run: &Observed<'_>) -> Vec<Said> {
     let courses: Vec<Course> = run.curves.iter().map(|curve| Course::of(curve, run.extent)).collect();
     let course = |name: &str| courses.iter().find(|course| course.name == name);
     let mut said = Vec::new();

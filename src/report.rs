@@ -4,6 +4,7 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
+mod attached;
 mod beside;
 pub mod chart;
 mod clocks;
@@ -27,6 +28,7 @@ mod runs_data;
 mod runs_page;
 pub mod say;
 mod seeds;
+mod shared;
 mod siblings;
 mod site;
 mod stock;
@@ -38,29 +40,27 @@ mod verdicts;
 mod watched;
 mod workspace_pages;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
-use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan, step_name};
+use crate::run_dir::{RunDir, Status, Workspace, lock, scan};
 
 use beside::Beside;
 pub use copying::Copying;
 use experiment_page::Weighed;
 use files::RunFiles;
-use index_page::{Experiments, Work};
-use model::{ComparePage, Frame};
+use model::Frame;
 use say::Clock;
-use site::{Site, experiment_folder, run_data, run_folder, seeds_data};
+use shared::{Changes, Lag};
+use site::{Site, run_data, run_folder};
 use summary::RunSummary;
 use theme::Theme;
 pub use theme::ThemeError;
@@ -125,18 +125,12 @@ pub struct Report {
     runs: BTreeMap<RunDir, Known>,
     /// What the pages about all runs were last made from.
     shared: String,
-    /// When the list of all runs was last made, and whether a run changed since. It is as long as
-    /// there are runs, so a live run does not make it again for each of its rows.
-    listed: Option<Instant>,
-    list_is_stale: bool,
+    lag: Lag,
     scripts: runs_data::Scripts,
     weighed: Weighed,
     verdicts: Verdicts,
     pages: WorkspacePages,
 }
-
-/// For so long the list of all runs may lag behind a live run's rows.
-const LIST_LAG: Duration = Duration::from_secs(2);
 
 /// A run as it was last seen.
 struct Known {
@@ -179,20 +173,8 @@ impl Report {
             .collect();
         let runs = remembered.into_iter().collect();
         let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
-        let (listed, list_is_stale, scripts, weighed, verdicts, pages) = Default::default();
-        Report {
-            site,
-            workspace,
-            host: scan::host(),
-            runs,
-            shared,
-            listed,
-            list_is_stale,
-            scripts,
-            weighed,
-            verdicts,
-            pages,
-        }
+        let (lag, scripts, weighed, verdicts, pages) = Default::default();
+        Report { site, workspace, host: scan::host(), runs, shared, lag, scripts, weighed, verdicts, pages }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -200,20 +182,8 @@ impl Report {
         let workspace = Workspace::new(workspace);
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
-        let (shared, listed, list_is_stale, scripts, weighed, verdicts, pages) = Default::default();
-        Report {
-            site,
-            workspace,
-            host,
-            runs,
-            shared,
-            listed,
-            list_is_stale,
-            scripts,
-            weighed,
-            verdicts,
-            pages,
-        }
+        let (shared, lag, scripts, weighed, verdicts, pages) = Default::default();
+        Report { site, workspace, host, runs, shared, lag, scripts, weighed, verdicts, pages }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -232,29 +202,34 @@ impl Report {
                 built.written.push((*path).to_owned());
             }
         }
-        let mut changed = self.forget_missing(scope);
+        let mut changes = self.forget_missing(scope);
         let looked_at = match scope {
             Scope::All => scan::runs(&self.workspace),
             Scope::Runs(runs) => runs.iter().filter(|run| run.path().is_dir()).cloned().collect(),
         };
+        // The truth is in the files alone, so all of them are asked, by all cores.
+        let stale: Vec<(RunDir, String)> = looked_at
+            .into_par_iter()
+            .filter_map(|dir| {
+                let fingerprint = format!("{}{}", &theme.generation()[..16], files::fingerprint(&dir));
+                (!self.is_current(&dir, &fingerprint)).then_some((dir, fingerprint))
+            })
+            .collect();
         let mut jobs = Vec::new();
-        for dir in looked_at {
-            let fingerprint = format!("{}{}", &theme.generation()[..16], files::fingerprint(&dir));
-            if self.is_current(&dir, &fingerprint) {
-                continue;
-            }
+        for (dir, fingerprint) in stale {
             let failed_need = self.runs.get(&dir).and_then(|known| known.summary.failed_need.clone());
             jobs.push(self.job(dir, fingerprint, failed_need));
         }
         let beside = self.compared(&mut jobs);
         let mut first_error = None;
         let with = With { theme: &theme, clock: &clock, beside: &beside };
-        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
+        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
-        self.render_runs(jobs, &with, &mut changed, &mut built, &mut first_error);
-        self.render_shared(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
-        self.render_workspace(&theme, &clock, &changed, matches!(scope, Scope::All), &mut built)?;
+        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
+        let is_scan = matches!(scope, Scope::All);
+        self.render_shared(&theme, &clock, &changes, is_scan, &mut built)?;
+        self.render_workspace(&theme, &clock, &changes.experiments, is_scan, &mut built)?;
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }
@@ -296,7 +271,7 @@ impl Report {
         &mut self,
         jobs: Vec<Job>,
         with: &With,
-        changed: &mut BTreeSet<String>,
+        changes: &mut Changes,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
@@ -305,7 +280,8 @@ impl Report {
         for result in results {
             match result {
                 Ok(fresh) => {
-                    changed.insert(fresh.dir.experiment());
+                    let known = self.runs.get(&fresh.dir);
+                    changes.note(known.map(|known| &known.summary), &fresh.known.summary);
                     built.changed_runs += 1;
                     built.written.extend(fresh.written);
                     self.runs.insert(fresh.dir, fresh.known);
@@ -317,8 +293,8 @@ impl Report {
         }
     }
 
-    /// Leaves out runs whose directory is gone; returns their experiments.
-    fn forget_missing(&mut self, scope: &Scope) -> BTreeSet<String> {
+    /// Leaves out runs whose directory is gone.
+    fn forget_missing(&mut self, scope: &Scope) -> Changes {
         let is_gone = |dir: &&RunDir| match scope {
             Scope::All => !dir.path().is_dir(),
             Scope::Runs(runs) => runs.contains(dir) && !dir.path().is_dir(),
@@ -328,7 +304,10 @@ impl Report {
             self.runs.remove(dir);
             self.site.forget(&dir.experiment(), &dir.name());
         }
-        gone.iter().map(RunDir::experiment).collect()
+        Changes {
+            is_more_than_rows: !gone.is_empty(),
+            experiments: gone.iter().map(RunDir::experiment).collect(),
+        }
     }
 
     /// Whether a run's page is what its files say. A run on another host is seen alive by the age of
@@ -357,29 +336,7 @@ impl Report {
         let title = format!("{} · {}", summary.label, summary.experiment);
         let frame = self.frame(theme, title, "../../../", "runs", is_open, clock);
         let page = run_page::page(&files, &summary, sibling, frame, clock);
-        let mut written = Vec::new();
-        for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
-            let below = format!("{folder}/{name}");
-            if self.site.follow(&original, &below)? {
-                written.push(below);
-            }
-        }
-        if run_page::log::has_more(&files) && !log_is_copied {
-            for (name, bytes) in run_page::log::beside(&dir) {
-                let below = format!("{folder}/{name}");
-                if self.site.publish(&below, &bytes)? {
-                    written.push(below);
-                }
-            }
-        }
-        for sample in &files.samples {
-            let below = format!("{folder}/samples/{}.png", step_name(sample.step));
-            if let Ok(bytes) = read::bytes(&dir.sample_png(sample.step))
-                && self.site.publish(&below, &bytes)?
-            {
-                written.push(below);
-            }
-        }
+        let mut written = attached::publish(&self.site, &files, &folder, log_is_copied)?;
         // Before the page: whoever goes from it to others that show the run finds it there.
         let below = run_data(&summary.experiment, &summary.run);
         if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {
@@ -389,95 +346,6 @@ impl Report {
         remember(&self.site, &summary)?;
         let metrics = summary.is_active().then_some(files.metrics);
         Ok(Fresh { dir, known: Known { summary, metrics }, written })
-    }
-
-    /// The pages about several runs, as far as they can have changed.
-    fn render_shared(
-        &mut self,
-        theme: &Theme,
-        clock: &Clock,
-        changed: &BTreeSet<String>,
-        is_scan: bool,
-        built: &mut Built,
-    ) -> Result<(), ReportError> {
-        let shared = format!("{}{}", theme.generation(), self.work_fingerprint());
-        let index_exists = self.site.root().join("index.html").is_file();
-        if changed.is_empty() && shared == self.shared && index_exists && !(is_scan && self.list_is_stale) {
-            return Ok(());
-        }
-        let work = self.work();
-        let queue = work.as_ref().filter(|work| work.is_running).and_then(|work| work.queue.as_ref());
-        let mut experiments: Experiments = BTreeMap::new();
-        for known in self.runs.values() {
-            experiments.entry(known.summary.experiment.as_str()).or_default().push(&known.summary);
-        }
-        let is_open = |runs: &[&RunSummary]| {
-            runs.iter().any(|run| run.is_active()) || work.as_ref().is_some_and(|work| work.is_running)
-        };
-        let stale: Vec<(&str, &Vec<&RunSummary>)> = experiments
-            .iter()
-            .filter(|(name, _)| {
-                changed.contains(**name)
-                    || (shared != self.shared && !self.shared.is_empty())
-                    || !self.site.root().join(format!("{}/index.html", experiment_folder(name))).is_file()
-            })
-            .map(|(name, runs)| (*name, runs))
-            .collect();
-        let pages: Vec<Result<Vec<String>, ReportError>> = stale
-            .into_par_iter()
-            .map(|(name, runs)| {
-                let frame = self.frame(theme, name.to_owned(), "../../", "experiments", is_open(runs), clock);
-                let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
-                let mut written = Vec::new();
-                self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
-                let below = seeds_data(name);
-                if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
-                    written.push(below);
-                }
-                Ok(written)
-            })
-            .collect();
-        for page in pages {
-            built.written.extend(page?);
-        }
-        for name in changed.iter().filter(|name| !experiments.contains_key(name.as_str())) {
-            self.site.forget_experiment(name);
-        }
-        let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
-        let open = is_open(&all);
-        let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
-        let index = index_page::page(
-            &experiments,
-            work.as_ref(),
-            &self.verdicts,
-            frame("Morning", "", "morning"),
-            clock,
-        );
-        self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
-        let list =
-            index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
-        self.publish_page(theme, "experiments.html", "experiments", &list, &mut built.written)?;
-        if is_scan || self.listed.is_none_or(|listed| listed.elapsed() > LIST_LAG) {
-            let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
-            let mut scripts = std::mem::take(&mut self.scripts);
-            let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(&experiments, &versions, of_list, clock);
-            self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
-            let compare = ComparePage { frame: of_compare };
-            self.scripts = scripts;
-            self.publish_files(theme, "compare.html", "compare", &compare, &mut built.written)?;
-            self.listed = Some(Instant::now());
-            self.list_is_stale = false;
-        } else {
-            self.list_is_stale = true;
-        }
-        let remembered = self.site.remembered_shared();
-        if let Some(folder) = remembered.parent() {
-            fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
-        }
-        replace(&remembered, shared.as_bytes(), Durability::Rebuildable)?;
-        self.shared = shared;
-        Ok(())
     }
 
     /// The page of a folder and its JSON twin beside it.
@@ -540,23 +408,6 @@ impl Report {
             active,
             built: clock.now(),
         }
-    }
-
-    /// The newest batch, as far as it can be read.
-    fn work(&self) -> Option<Work> {
-        let newest = scan::batches(&self.workspace).into_iter().next_back()?;
-        let batch: Batch = read::json(&newest.batch_json()).ok()?;
-        let queue: Option<QueueState> = read::json_if_there(&newest.queue_json()).unwrap_or_default();
-        let is_running = batch.end.is_none() && lock::is_held(&self.workspace.runner_lock());
-        Some(Work { name: newest.name(), batch, queue, is_running })
-    }
-
-    fn work_fingerprint(&self) -> String {
-        let newest = scan::batches(&self.workspace).into_iter().next_back();
-        let files = newest.iter().flat_map(|batch| [batch.batch_json(), batch.queue_json()]);
-        let marks = files
-            .map(|file| fs::metadata(file).ok().map(|metadata| (metadata.len(), metadata.modified().ok())));
-        format!("{:?}{}", marks.collect::<Vec<_>>(), lock::is_held(&self.workspace.runner_lock()))
     }
 }
 

@@ -11,6 +11,7 @@ mod pages;
 mod report;
 mod runner;
 mod scalars;
+mod tensorboard;
 mod training;
 mod workspace;
 
@@ -35,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     if all || is_named("scalars") {
         let scalars = scalars::made(runs, rows)?;
         report::measure(&scalars.workspace)?;
+        tensorboard::measure(&scalars)?;
     }
     if all || is_named("report") || is_named("pages") {
         let workspace = workspace::generated(runs, rows)?;

@@ -43,8 +43,8 @@ pub fn power(t: f64) -> f64 {
     1.2 + 0.3 * (t + 0.001).powf(-0.4)
 }
 
-pub fn run(metric: &str, curves: Vec<Curve>, marks: Vec<Mark>) -> Observed {
-    Observed { metric: metric.to_owned(), curves, marks, extent: Extent::Whole }
+pub fn run(metric: &str, curves: Vec<Curve>, marks: Vec<Mark>) -> Observed<'static> {
+    Observed { metric: metric.to_owned(), curves: curves.into(), marks, extent: Extent::Whole }
 }
 
 pub fn said_of(metric: &str, curves: Vec<Curve>, marks: Vec<Mark>) -> Vec<Said> {

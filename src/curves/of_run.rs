@@ -24,21 +24,27 @@ pub fn read(dir: &RunDir, metric: &str, extent: Extent) -> Vec<Said> {
     let table = |path: &Path| Metrics::read(path).unwrap_or_default();
     let events: Vec<Event> = read::lines(&dir.events()).map(|lines| lines.records).unwrap_or_default();
     let (metrics, telemetry) = (table(&dir.metrics()), table(&dir.telemetry()));
-    said(&observed(metric, &metrics, &standing(&events), &telemetry, extent))
+    let curves = curves(&metrics);
+    said(&observed(metric, &curves, &metrics, &standing(&events), &telemetry, extent))
 }
 
-/// What the curves of a run are judged by. `events` are those that still stand.
-pub fn observed(
+/// The curves of all metrics that have values, over the steps.
+pub fn curves(metrics: &Metrics) -> Vec<Curve> {
+    let names = metrics.columns.iter().map(|column| column.name.as_str());
+    let names = names.filter(|name| !NO_METRIC.contains(name));
+    let curve = |name: &str| Curve { name: name.to_owned(), points: in_order(metrics.paired("step", name)) };
+    names.map(curve).filter(|curve| !curve.points.is_empty()).collect()
+}
+
+/// What the curves of a run are judged by. `curves` are those of `metrics`, `events` those that still stand.
+pub fn observed<'a>(
     metric: &str,
+    curves: &'a [Curve],
     metrics: &Metrics,
     events: &[&Event],
     telemetry: &Metrics,
     extent: Extent,
-) -> Observed {
-    let names = metrics.columns.iter().map(|column| column.name.as_str());
-    let names = names.filter(|name| !NO_METRIC.contains(name));
-    let curve = |name: &str| Curve { name: name.to_owned(), points: in_order(metrics.points("step", name)) };
-    let curves: Vec<Curve> = names.map(curve).filter(|curve| !curve.points.is_empty()).collect();
+) -> Observed<'a> {
     let resumed = events.iter().filter_map(|event| match event.what {
         What::Resumed { checkpoint } => {
             let step = checkpoint as f64;
@@ -49,14 +55,18 @@ pub fn observed(
     let mut marks: Vec<Mark> = resumed.take(MARKS).collect();
     marks.extend(curves.iter().filter(|curve| curve.name == "lr").flat_map(|lr| changes_of_lr(&lr.points)));
     marks.extend(throttled(metrics, telemetry));
-    Observed { metric: metric.to_owned(), curves, marks, extent }
+    Observed { metric: metric.to_owned(), curves: curves.into(), marks, extent }
 }
 
 /// The points in strictly rising order of steps; where steps go back, later points win, because a
 /// resumed run overtook what stood there.
-fn in_order(points: impl Iterator<Item = Point>) -> Vec<Point> {
-    let mut kept: Vec<Point> = Vec::new();
-    for (x, y) in points.filter(|(x, _)| x.is_finite()) {
+fn in_order(points: Vec<Point>) -> Vec<Point> {
+    let is_whole = points.iter().all(|(x, _)| x.is_finite());
+    if is_whole && points.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+        return points;
+    }
+    let mut kept: Vec<Point> = Vec::with_capacity(points.len());
+    for (x, y) in points.into_iter().filter(|(x, _)| x.is_finite()) {
         if kept.last().is_some_and(|&(last, _)| last >= x) {
             kept.truncate(kept.partition_point(|&(earlier, _)| earlier < x));
         }
@@ -86,7 +96,7 @@ fn changes_of_lr(points: &[Point]) -> Vec<Mark> {
 /// Stretches of steps in which a GPU's clocks were held down. Telemetry knows times, metrics know both.
 fn throttled(metrics: &Metrics, telemetry: &Metrics) -> Vec<Mark> {
     let Some(times) = telemetry.column("time") else { return Vec::new() };
-    let reached: Vec<Point> = in_order(metrics.points("time", "step"));
+    let reached: Vec<Point> = in_order(metrics.paired("time", "step"));
     let step_at = |time: f64| {
         let after = reached.partition_point(|(known, _)| *known <= time);
         after.checked_sub(1).map_or(0.0, |before| reached[before].1)
@@ -146,7 +156,8 @@ mod tests {
             "time,gpu_throttle_reasons\n90,none\n150,power-cap\n210,power-cap\n250,none\n290,thermal\n310,thermal\n",
         );
         let event = Event { time: 120.0, attempt: 2, step: 12, what: What::Resumed { checkpoint: 12 } };
-        let observed = observed("train/loss", &metrics, &[&event], &telemetry, Extent::Whole);
+        let curves = curves(&metrics);
+        let observed = observed("train/loss", &curves, &metrics, &[&event], &telemetry, Extent::Whole);
         let throttled = |from, to, why: &str| Mark { from, to, what: Happened::Throttled(why.to_owned()) };
         assert_eq!(
             observed.marks,
@@ -162,7 +173,8 @@ mod tests {
     #[test]
     fn rows_that_a_resume_overtook_do_not_count() {
         let metrics = table("step,train/loss\n10,3\n20,2\n30,9\n20,2.5\n30,2.25\n");
-        let observed = observed("train/loss", &metrics, &[], &Metrics::default(), Extent::SoFar);
+        let curves = curves(&metrics);
+        let observed = observed("train/loss", &curves, &metrics, &[], &Metrics::default(), Extent::SoFar);
         assert_eq!(observed.curves[0].points, [(10.0, 3.0), (20.0, 2.5), (30.0, 2.25)]);
     }
 

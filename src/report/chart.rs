@@ -30,6 +30,7 @@ use plotters::element::{PathElement, Pixel, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 pub use axis::Spread;
@@ -156,7 +157,7 @@ impl Size {
 /// A series put in order, with the line that stands for it.
 struct Prepared<'a> {
     series: &'a Series,
-    values: Vec<Point>,
+    values: Cow<'a, [Point]>,
     smoothed: Option<Vec<Point>>,
 }
 
@@ -205,7 +206,7 @@ pub fn data_at(chart: &Chart, kept: u32) -> String {
 
 fn scales(chart: &Chart, prepared: &[Prepared]) -> (Scale, Scale) {
     let edges: Vec<Vec<Point>> = chart.bands.iter().flat_map(|band| [band.lower(), band.upper()]).collect();
-    let values = prepared.iter().map(|series| series.values.as_slice());
+    let values = prepared.iter().map(|series| &*series.values);
     let values: Vec<&[Point]> = values.chain(edges.iter().map(Vec::as_slice)).collect();
     let (width_px, height_px) = chart.size.plot_px();
     let (left, right) = match chart.x.range {
@@ -226,6 +227,7 @@ pub fn draw_at(chart: &Chart, grain: Grain) -> Drawing {
     let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
     let (x, y) = scales(chart, &prepared);
     let (width_px, height_px) = chart.size.plot_px();
+    let cuts = cut::of(&prepared, &x, &y);
     let mut layers = Layers::default();
     let surface = Surface { layers: &mut layers, width: width_px * FINENESS, height: height_px * FINENESS };
     let plot = surface.plot();
@@ -244,10 +246,11 @@ pub fn draw_at(chart: &Chart, grain: Grain) -> Drawing {
         draw_series(&area, one, &x, &y, f64::from(grain.drawn));
     }
     if chart.size != Size::Spark {
-        cut::draw(&area, &prepared, &x, &y, f64::from(width_px));
+        cut::draw(&area, &cuts, &x, &y, f64::from(width_px));
     }
     drop(area);
-    let svg = assemble(chart, &prepared, &x, &y, layers);
+    let words = describe::in_words(chart, &prepared, &x) + &cut::in_words(&cuts, &chart.x.label);
+    let svg = assemble(chart, &words, (&x, &y), prepared.len(), layers);
     if chart.size == Size::Spark {
         return Drawing { svg, ..Drawing::default() };
     }
@@ -339,8 +342,8 @@ fn draw_series(area: &Area, one: &Prepared, x: &Scale, y: &Scale, columns: f64) 
         Weight::Plain => Role::Line,
         Weight::Lead => Role::Lead,
     };
-    let raw = one.smoothed.as_ref().map(|_| (&one.values, Role::Faint));
-    let line = (one.smoothed.as_ref().unwrap_or(&one.values), weight);
+    let raw = one.smoothed.as_ref().map(|_| (&*one.values, Role::Faint));
+    let line = (one.smoothed.as_deref().unwrap_or(&one.values), weight);
     for (values, role) in raw.into_iter().chain([line]) {
         for segment in series::split(values).segments {
             match series::reaching(segment, x.low(), x.high()) {
@@ -380,7 +383,8 @@ fn lettering(role: Role, side: HPos) -> TextStyle<'static> {
 }
 
 /// The layers in their order, inside an element that says in words what they show.
-fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: Layers) -> String {
+fn assemble(chart: &Chart, words: &str, (x, y): (&Scale, &Scale), lines: usize, layers: Layers) -> String {
+    let many = if lines > MANY_LINES { " many" } else { "" };
     let (width, height) = chart.size.plot_px();
     let (width, height) = (width * FINENESS, height * FINENESS);
     let Layers { under, lines, over } = layers;
@@ -390,9 +394,9 @@ fn assemble(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, layers: 
         r#"<svg class="chart {} y{}{}" role="img"><title>{}</title><desc>{}</desc>"#,
         chart.size.class(),
         label_room(y),
-        if prepared.len() > MANY_LINES { " many" } else { "" },
+        many,
         Escaped(&chart.title),
-        Escaped(&(describe::in_words(chart, prepared, x) + &cut::in_words(prepared, x, y, &chart.x.label))),
+        Escaped(words),
     );
     let _ = write!(svg, r#"<g class="scale">{under}</g>"#);
     let _ = write!(

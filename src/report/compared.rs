@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::chart::data::{brief, in_turn};
+use super::chart::data::{Drawn, brief, in_turn};
 use super::chart::series::{thinned, weight_kept};
 use super::chart::{Point, Values};
 use super::clocks::Clocks;
@@ -86,9 +86,9 @@ struct Text<'a> {
 struct Line<'a> {
     metric: &'a str,
     title: &'a str,
-    points: Vec<Number>,
+    points: Vec<Drawn>,
     rows: usize,
-    means: Vec<Number>,
+    means: Vec<Drawn>,
     smoothing: f64,
     /// Places of step and metric in the header of `metrics.csv`.
     columns: Option<(usize, usize)>,
@@ -235,7 +235,7 @@ fn lines(summary: &RunSummary) -> Vec<Line<'_>> {
     let place = |name: &str| summary.header.split(',').position(|column| column == name);
     let line = |metric| {
         let (Values { points, means, rows }, smoothing) = reduced(summary, metric);
-        let pair = |&(x, y): &Point| [Number(brief(x, 9)), Number(brief(y, 6))];
+        let pair = |&(x, y): &Point| [Drawn(brief(x, 9)), Drawn(brief(y, 6))];
         Line {
             metric,
             title: metric_title(metric),

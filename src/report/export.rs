@@ -81,7 +81,10 @@ pub fn export(
     let in_page = |error| ReportError::Twin { page: "the exported file".into(), error };
     let facts = json!({ "format": 1, "program": env!("CARGO_PKG_VERSION"), "runs": facts });
     let logo = theme.logo();
-    let (style, script) = (theme.text_of(".css"), theme.text_of(".js").replace("</script", "<\\/script"));
+    let (style, script) = (
+        theme.text_of(&["style.css"]),
+        theme.text_of(&["overnight.js", "sent.js"]).replace("</script", "<\\/script"),
+    );
     let whole = json!({
         "page": page,
         "logo": format!("data:{};base64,{}", logo.media_type, STANDARD.encode(&logo.bytes)),

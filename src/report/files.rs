@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
+use crate::curves::{Curve, Point, of_run};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Ask, Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
 use crate::run_dir::scan::{self, Seen};
@@ -18,6 +19,8 @@ use crate::run_dir::{RunDir, checkpoint, lock, read, step_of};
 pub struct RunFiles {
     pub seen: Seen,
     pub metrics: Metrics,
+    /// Its metrics over the steps, in order, for all who judge and draw them.
+    pub curves: Vec<Curve>,
     pub telemetry: Metrics,
     pub events: Vec<Event>,
     /// Alerts by rules over numbers of the machine.
@@ -65,6 +68,7 @@ impl RunFiles {
         let events = lines::<Event>(dir.events(), &mut warnings);
         let machine_alerts = lines::<Event>(dir.alerts(), &mut warnings);
         RunFiles {
+            curves: of_run::curves(&metrics),
             metrics,
             telemetry,
             events,
@@ -87,6 +91,11 @@ impl RunFiles {
 
     pub fn dir(&self) -> &RunDir {
         &self.seen.dir
+    }
+
+    /// A metric over the steps; empty where it has no values.
+    pub fn curve(&self, metric: &str) -> &[Point] {
+        self.curves.iter().find(|curve| curve.name == metric).map_or(&[], |curve| &curve.points)
     }
 
     /// The tags of its file and those that were added, each once.

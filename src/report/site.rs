@@ -1,7 +1,7 @@
 //! The names below `reports/`, and how files get there: whole, by rename, only when they changed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::run_dir::write::{Durability, at, replace};
@@ -87,14 +87,17 @@ impl Site {
             bytes.truncate(whole_rows(&bytes));
             return self.publish(below, &bytes);
         }
-        let mut added = Vec::new();
-        source.seek(SeekFrom::Start(held)).map_err(|error| at(original, error))?;
-        source.read_to_end(&mut added).map_err(|error| at(original, error))?;
-        added.truncate(whole_rows(&added));
-        if added.is_empty() {
+        let end = end_of_rows(&mut source, held).map_err(|error| at(original, error))?;
+        if end <= held {
             return Ok(false);
         }
-        let append = || OpenOptions::new().append(true).create(true).open(&copy)?.write_all(&added);
+        source.seek(SeekFrom::Start(held)).map_err(|error| at(original, error))?;
+        // Between files the kernel copies by itself.
+        let append = || -> io::Result<u64> {
+            let mut copy = OpenOptions::new().write(true).create(true).truncate(false).open(&copy)?;
+            copy.seek(SeekFrom::Start(held))?;
+            io::copy(&mut source.take(end - held), &mut copy)
+        };
         append().map_err(|error| at(&copy, error))?;
         Ok(true)
     }
@@ -147,6 +150,23 @@ fn begins_alike(source: &mut File, copy: &Path, held: u64) -> io::Result<bool> {
         Ok(bytes)
     };
     Ok(end_of(source)? == end_of(&mut read::open(copy)?)?)
+}
+
+/// Where the last whole row of a file ends, if that is beyond `held`: looked for from the file's end.
+fn end_of_rows(source: &mut File, held: u64) -> io::Result<u64> {
+    let mut end = source.metadata()?.len();
+    let mut block = Vec::new();
+    while end > held {
+        let from = held.max(end.saturating_sub(COMPARED));
+        source.seek(SeekFrom::Start(from))?;
+        block.clear();
+        source.by_ref().take(end - from).read_to_end(&mut block)?;
+        match whole_rows(&block) {
+            0 => end = from,
+            rows => return Ok(from + rows as u64),
+        }
+    }
+    Ok(held)
 }
 
 /// Length up to and with the last newline.

@@ -1,12 +1,13 @@
 //! What other pages need to know of a run: a fold over its files, small enough to remember.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chart::data::reduced;
-use super::chart::series::{Mean, in_order, smoothed, thinned};
+use super::chart::series::{Mean, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::energy;
@@ -252,17 +253,18 @@ impl RunSummary {
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
         let wanted = CURVES.iter().copied().chain([self.metric.as_str()]);
         for name in wanted {
-            let points = in_order(&files.metrics.points("step", name).collect::<Vec<Point>>());
+            let points = files.curve(name);
+            if points.is_empty() || self.curves.contains_key(name) {
+                continue;
+            }
             // What is logged at every row is noise without an average; evaluations are means already.
             let is_noisy = points.len() > 60 && !name.starts_with("val/");
             if is_noisy {
-                self.behind.insert(name.to_owned(), Behind::of(&points));
+                self.behind.insert(name.to_owned(), Behind::of(points));
             }
-            let line = if is_noisy { smoothed(&points) } else { points };
-            if !line.is_empty() {
-                let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
-                self.curves.insert(name.to_owned(), kept.collect());
-            }
+            let line = if is_noisy { Cow::Owned(smoothed(points)) } else { Cow::Borrowed(points) };
+            let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
+            self.curves.insert(name.to_owned(), kept.collect());
         }
         self
     }
@@ -369,7 +371,7 @@ fn group(record: &RunRecord) -> String {
 fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
     let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
     let events = files.standing_events();
-    curves::said(&of_run::observed(metric, &files.metrics, &events, &files.telemetry, extent))
+    curves::said(&of_run::observed(metric, &files.curves, &files.metrics, &events, &files.telemetry, extent))
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {

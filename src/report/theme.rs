@@ -53,39 +53,55 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("run.html", include_str!("../../templates/run.html")),
 ];
 
-/// The script of all pages in the order in which its parts build on each other. Each is a classic script
-/// of its own, so that their plain sum works from a file as well.
-const SCRIPTS: &[(&str, &str)] = &[
-    ("start.js", include_str!("../../templates/js/start.js")),
-    ("numbers.js", include_str!("../../templates/js/numbers.js")),
-    ("tables.js", include_str!("../../templates/js/tables.js")),
-    ("scale.js", include_str!("../../templates/js/scale.js")),
-    ("lines.js", include_str!("../../templates/js/lines.js")),
-    ("state.js", include_str!("../../templates/js/state.js")),
-    ("data.js", include_str!("../../templates/js/data.js")),
-    ("draw.js", include_str!("../../templates/js/draw.js")),
-    ("cursor.js", include_str!("../../templates/js/cursor.js")),
-    ("legend.js", include_str!("../../templates/js/legend.js")),
-    ("tools.js", include_str!("../../templates/js/tools.js")),
-    ("save.js", include_str!("../../templates/js/save.js")),
-    ("menu.js", include_str!("../../templates/js/menu.js")),
-    ("hands.js", include_str!("../../templates/js/hands.js")),
-    ("rows.js", include_str!("../../templates/js/rows.js")),
-    ("grow.js", include_str!("../../templates/js/grow.js")),
-    ("log.js", include_str!("../../templates/js/log.js")),
-    ("run.js", include_str!("../../templates/js/run.js")),
-    ("models.js", include_str!("../../templates/js/models.js")),
-    ("night.js", include_str!("../../templates/js/night.js")),
-    ("patch.js", include_str!("../../templates/js/patch.js")),
-    ("morning.js", include_str!("../../templates/js/morning.js")),
-    ("find.js", include_str!("../../templates/js/find.js")),
-    ("runs.js", include_str!("../../templates/js/runs.js")),
-    ("ticks.js", include_str!("../../templates/js/ticks.js")),
-    ("figure.js", include_str!("../../templates/js/figure.js")),
-    ("beside.js", include_str!("../../templates/js/beside.js")),
-    ("compare.js", include_str!("../../templates/js/compare.js")),
-    ("sent.js", include_str!("../../templates/js/sent.js")),
-    ("follow.js", include_str!("../../templates/js/follow.js")),
+/// Scripts by their name below `assets/`: the one of all pages first, then those of single pages, which come
+/// after it. Each is the sum of its parts in the order in which these build on each other; a part is a
+/// classic script of its own, so that the plain sum works from a file as well.
+const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "assets/overnight.js",
+        &[
+            ("start.js", include_str!("../../templates/js/start.js")),
+            ("numbers.js", include_str!("../../templates/js/numbers.js")),
+            ("tables.js", include_str!("../../templates/js/tables.js")),
+            ("scale.js", include_str!("../../templates/js/scale.js")),
+            ("lines.js", include_str!("../../templates/js/lines.js")),
+            ("state.js", include_str!("../../templates/js/state.js")),
+            ("data.js", include_str!("../../templates/js/data.js")),
+            ("draw.js", include_str!("../../templates/js/draw.js")),
+            ("cursor.js", include_str!("../../templates/js/cursor.js")),
+            ("legend.js", include_str!("../../templates/js/legend.js")),
+            ("tools.js", include_str!("../../templates/js/tools.js")),
+            ("save.js", include_str!("../../templates/js/save.js")),
+            ("menu.js", include_str!("../../templates/js/menu.js")),
+            ("hands.js", include_str!("../../templates/js/hands.js")),
+            ("rows.js", include_str!("../../templates/js/rows.js")),
+            ("grow.js", include_str!("../../templates/js/grow.js")),
+            ("log.js", include_str!("../../templates/js/log.js")),
+            ("run.js", include_str!("../../templates/js/run.js")),
+            ("night.js", include_str!("../../templates/js/night.js")),
+            ("patch.js", include_str!("../../templates/js/patch.js")),
+            ("ticks.js", include_str!("../../templates/js/ticks.js")),
+            ("figure.js", include_str!("../../templates/js/figure.js")),
+            ("follow.js", include_str!("../../templates/js/follow.js")),
+        ],
+    ),
+    ("assets/morning.js", &[("morning.js", include_str!("../../templates/js/morning.js"))]),
+    (
+        "assets/runs.js",
+        &[
+            ("find.js", include_str!("../../templates/js/find.js")),
+            ("runs.js", include_str!("../../templates/js/runs.js")),
+        ],
+    ),
+    (
+        "assets/compare.js",
+        &[
+            ("beside.js", include_str!("../../templates/js/beside.js")),
+            ("compare.js", include_str!("../../templates/js/compare.js")),
+        ],
+    ),
+    ("assets/models.js", &[("models.js", include_str!("../../templates/js/models.js"))]),
+    ("assets/sent.js", &[("sent.js", include_str!("../../templates/js/sent.js"))]),
 ];
 
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
@@ -116,21 +132,23 @@ impl Theme {
             hasher.update(source.as_bytes());
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
-        let mut script = String::new();
-        for (name, built_in) in SCRIPTS.iter().copied() {
-            script += &replaced(&templates.join("js").join(name), &slim(built_in))?;
+        let mut assets = Vec::new();
+        for (path, parts) in SCRIPTS {
+            let mut script = String::new();
+            for (name, built_in) in *parts {
+                script += &replaced(&templates.join("js").join(name), &slim(built_in))?;
+            }
+            assets.push((*path, script.into_bytes()));
         }
         let style = replaced(&themes.join("default/style.css"), STYLE_CSS)? + &look.style;
         // They stand in every page.
         hasher.update(look.logo.path.as_bytes());
         hasher.update(look.warning.as_deref().unwrap_or_default().as_bytes());
+        assets.push(("assets/style.css", style.into_bytes()));
+        assets.push((look.logo.path, look.logo.bytes.to_vec()));
         Ok(Theme {
             environment,
-            assets: vec![
-                ("assets/overnight.js", script.into_bytes()),
-                ("assets/style.css", style.into_bytes()),
-                (look.logo.path, look.logo.bytes.to_vec()),
-            ],
+            assets,
             logo: look.logo,
             warning: look.warning,
             generation: hasher.finalize().to_hex().to_string(),
@@ -150,10 +168,13 @@ impl Theme {
         &self.assets
     }
 
-    /// The text of the asset whose name ends so.
-    pub fn text_of(&self, end: &str) -> String {
-        let found = self.assets.iter().find(|(path, _)| path.ends_with(end));
-        found.map_or_else(String::new, |(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
+    /// Assets of these names as one text, for a file that loads nothing.
+    pub fn text_of(&self, names: &[&str]) -> String {
+        let texts = names.iter().filter_map(|name| {
+            let found = self.assets.iter().find(|(path, _)| path.strip_prefix("assets/") == Some(name))?;
+            Some(String::from_utf8_lossy(&found.1))
+        });
+        texts.collect()
     }
 
     pub fn logo(&self) -> &Logo {
@@ -203,18 +224,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_of_all_pages_is_small() {
-        let script: String = SCRIPTS.iter().map(|(_, source)| slim(source)).collect();
-        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-        packed.write_all(script.as_bytes()).unwrap();
-        let bytes = packed.finish().unwrap().len();
-        assert!(bytes < 40_000, "{bytes} bytes");
+    fn the_scripts_of_every_page_are_small() {
+        let packed = |parts: &[(&str, &str)]| {
+            let script: String = parts.iter().map(|(_, source)| slim(source)).collect();
+            let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+            packed.write_all(script.as_bytes()).unwrap();
+            packed.finish().unwrap().len()
+        };
+        let common = packed(SCRIPTS[0].1);
+        for (path, parts) in &SCRIPTS[1..] {
+            let bytes = common + packed(parts);
+            assert!(bytes < 40_000, "assets/overnight.js and {path}: {bytes} bytes");
+        }
     }
 
     /// Within a text of several lines the indentation and what looks like a comment would matter.
     #[test]
     fn no_text_of_the_script_is_longer_than_its_line() {
-        for (name, source) in SCRIPTS.iter() {
+        for (name, source) in SCRIPTS.iter().flat_map(|(_, parts)| *parts) {
             for (at, line) in
                 source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
             {

@@ -18,7 +18,7 @@ use super::theme::Theme;
 use super::{Built, Report, ReportError, models_page, pipelines_page, system_page};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::Batch;
-use crate::run_dir::write::{Durability, replace};
+use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{BatchDir, read, scan};
 
 /// What is kept from one build to the next.
@@ -68,7 +68,11 @@ impl Report {
         let made = self.render_changed(&mut pages, theme, clock, &mut built.written);
         if pages.marks != before {
             let bytes = serde_json::to_vec(&pages.marks).unwrap_or_default();
-            replace(&self.state_file(".pages"), &bytes, Durability::Rebuildable)?;
+            let file = self.state_file(".pages");
+            if let Some(folder) = file.parent() {
+                fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+            }
+            replace(&file, &bytes, Durability::Rebuildable)?;
         }
         self.pages = pages;
         made

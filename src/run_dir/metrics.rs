@@ -2,10 +2,14 @@
 //!
 //! A row counts when its newline is there. An empty cell was not logged; `nan` and `inf` were.
 
+mod cells;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use cells::Cell;
 
 use super::number::spelled;
 use super::read::{self, ReadError};
@@ -128,6 +132,8 @@ pub struct Column {
     pub values: Vec<f64>,
     /// Row and text of each cell, in a column of words, which has no values.
     pub words: Vec<(u32, String)>,
+    /// Whether it is such a column.
+    pub holds_words: bool,
 }
 
 impl Column {
@@ -144,6 +150,9 @@ impl Column {
         self.rows.binary_search(&row).ok().map(|index| self.values[index])
     }
 }
+
+/// Bytes that are read at once, so that a file of any length takes no more memory than its numbers.
+const PIECE: u64 = 1 << 18;
 
 /// What reading on found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,80 +188,110 @@ impl Metrics {
             }
             Err(other) => return Err(error(other)),
         };
-        let length = file.metadata().map_err(error)?.len();
         let from = self.consumed - self.last_line.len() as u64;
-        let mut bytes = Vec::with_capacity(usize::try_from(length.saturating_sub(from)).unwrap_or_default());
         file.seek(SeekFrom::Start(from)).map_err(error)?;
-        file.read_to_end(&mut bytes).map_err(error)?;
-        if let Some(added) = bytes.strip_prefix(self.last_line.as_slice()) {
-            return Ok(if self.extend(added) { Growth::Rows } else { Growth::Nothing });
+        let mut known = Vec::with_capacity(self.last_line.len());
+        Read::by_ref(&mut file).take(self.last_line.len() as u64).read_to_end(&mut known).map_err(error)?;
+        if known == self.last_line {
+            let has_grown = self.read_rest(&mut file).map_err(error)?;
+            return Ok(if has_grown { Growth::Rows } else { Growth::Nothing });
         }
         *self = Metrics::default();
-        bytes.clear();
         file.seek(SeekFrom::Start(0)).map_err(error)?;
-        file.read_to_end(&mut bytes).map_err(error)?;
-        self.extend(&bytes);
+        self.read_rest(&mut file).map_err(error)?;
         Ok(Growth::Anew)
+    }
+
+    /// Reads on from where the file stands, piece by piece; whether there was anything.
+    fn read_rest(&mut self, file: &mut File) -> io::Result<bool> {
+        let left = file.metadata()?.len().saturating_sub(file.stream_position()?);
+        let piece = left.min(PIECE) + 1;
+        let mut bytes = Vec::with_capacity(piece as usize);
+        let mut has_grown = false;
+        while Read::by_ref(file).take(piece).read_to_end(&mut bytes)? > 0 {
+            let rows = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
+            let ahead = file.metadata()?.len().saturating_sub(file.stream_position()?);
+            has_grown |= self.take(&bytes[..rows], ahead);
+            bytes.drain(..rows);
+        }
+        Ok(has_grown)
     }
 
     /// Takes in more bytes of the file, up to their last newline; whether that was anything.
     pub fn extend(&mut self, bytes: &[u8]) -> bool {
+        self.take(bytes, 0)
+    }
+
+    /// The same, with so many bytes to come.
+    fn take(&mut self, bytes: &[u8], ahead: u64) -> bool {
         let Some(last) = memchr::memrchr(b'\n', bytes) else { return false };
         let whole = &bytes[..=last];
-        // No cell of ours is quoted: a quotation mark is damage of its own row and must not take along
-        // the rows after it.
-        let mut reader = csv::ReaderBuilder::new();
-        let mut reader = reader.has_headers(false).flexible(true).quoting(false).from_reader(whole);
-        let mut record = csv::ByteRecord::new();
-        let first_line = self.lines;
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    self.bad.push((first_line + 1, error.to_string()));
-                    break;
-                }
+        let lines = memchr::memchr_iter(b'\n', whole).count();
+        let later = (ahead as f64 / whole.len() as f64 * lines as f64) as usize;
+        let mut start = 0;
+        for (index, end) in memchr::memchr_iter(b'\n', whole).enumerate() {
+            // No cell of ours is quoted: a quotation mark is damage of its own row and must not take
+            // along the rows after it.
+            let line = whole[start..end].strip_suffix(b"\r").unwrap_or(&whole[start..end]);
+            start = end + 1;
+            if line.is_empty() {
+                continue;
             }
-            let line = first_line + record.position().map_or(1, csv::Position::line);
             if self.columns.is_empty() {
-                self.columns = record.iter().map(column_named).collect();
-            } else if let Err(reason) = self.take_row(&record) {
-                self.bad.push((line, reason));
+                let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+                self.columns = line.split(|byte| *byte == b',').map(column_named).collect();
+            } else if let Err(reason) = self.take_row(line, lines - index + later) {
+                self.bad.push((self.lines + index as u64 + 1, reason));
             }
         }
         let last_line = memchr::memrchr(b'\n', &whole[..last]).map_or(0, |before| before + 1);
         self.last_line = whole[last_line..].to_vec();
         self.consumed += whole.len() as u64;
-        self.lines += memchr::memchr_iter(b'\n', whole).count() as u64;
+        self.lines += lines as u64;
         true
     }
 
-    fn take_row(&mut self, record: &csv::ByteRecord) -> Result<(), String> {
-        if record.len() != self.columns.len() {
-            return Err(format!("{} cells where the header has {}", record.len(), self.columns.len()));
-        }
+    /// Takes in a row whose cells all can be used; `expected` rows may follow it.
+    fn take_row(&mut self, line: &[u8], expected: usize) -> Result<(), String> {
         let row = u32::try_from(self.rows).map_err(|_| "more rows than can be counted".to_owned())?;
+        let (mut rest, mut goes_on, mut taken) = (line, true, 0);
         let mut wrong = None;
-        for (column, cell) in self.columns.iter_mut().zip(record) {
-            if telemetry::holds_words(&column.name) {
-                if !cell.is_empty() {
-                    column.words.push((row, String::from_utf8_lossy(cell).into_owned()));
+        for column in &mut self.columns {
+            if !goes_on {
+                break;
+            }
+            taken += 1;
+            if column.holds_words {
+                let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
+                if end > 0 {
+                    column.words.push((row, String::from_utf8_lossy(&rest[..end]).into_owned()));
                 }
+                goes_on = end < rest.len();
+                rest = rest.get(end + 1..).unwrap_or_default();
                 continue;
             }
-            match parse(cell) {
-                Some(value) => {
+            let cell;
+            (cell, goes_on) = cells::next(&mut rest);
+            match cell {
+                Cell::Empty => {}
+                Cell::Number(value) => {
+                    if column.values.is_empty() {
+                        column.rows.reserve_exact(expected);
+                        column.values.reserve_exact(expected);
+                    }
                     column.rows.push(row);
                     column.values.push(value);
                 }
-                None if cell.is_empty() => {}
-                None => {
+                Cell::Words(cell) => {
                     let cell = String::from_utf8_lossy(cell);
-                    wrong = Some(format!("{cell:?} in column {} is not a number", column.name));
-                    break;
+                    wrong
+                        .get_or_insert_with(|| format!("{cell:?} in column {} is not a number", column.name));
                 }
             }
+        }
+        if goes_on || taken < self.columns.len() {
+            let cells = line.split(|byte| *byte == b',').count();
+            wrong = Some(format!("{cells} cells where the header has {}", self.columns.len()));
         }
         if let Some(reason) = wrong {
             self.drop_row(row);
@@ -285,6 +324,16 @@ impl Metrics {
         })
     }
 
+    /// The same in one list.
+    pub fn paired(&self, x: &str, y: &str) -> Vec<(f64, f64)> {
+        match self.column(x).zip(self.column(y)) {
+            Some((x, y)) if x.rows == y.rows => {
+                x.values.iter().copied().zip(y.values.iter().copied()).collect()
+            }
+            _ => self.points(x, y).collect(),
+        }
+    }
+
     /// The last line read, with its newline; the header where there are no rows.
     pub fn last_line(&self) -> &[u8] {
         &self.last_line
@@ -297,14 +346,8 @@ impl Metrics {
 }
 
 fn column_named(cell: &[u8]) -> Column {
-    Column {
-        name: String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).into_owned(),
-        ..Column::default()
-    }
-}
-
-fn parse(cell: &[u8]) -> Option<f64> {
-    std::str::from_utf8(cell).ok()?.trim().parse().ok()
+    let name = String::from_utf8_lossy(cell).into_owned();
+    Column { holds_words: telemetry::holds_words(&name), name, ..Column::default() }
 }
 
 #[cfg(test)]

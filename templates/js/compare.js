@@ -313,5 +313,6 @@
       document.querySelector("#beside [data-without]")?.focus();
     });
   }
-  Object.assign(overnight, { compared, prepareCompare });
+  overnight.onPage(prepareCompare, "first");
+  Object.assign(overnight, { compared });
 })();

@@ -2,26 +2,24 @@
 // Following: an event says "look now", the page itself is asked again. And the beginning of it all.
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
-  const { compared, patch, prepareCompare, prepareMorning, prepareRuns, prepareTables, prepareFigures, prepareLegends, prepareTools, prepareModels, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
+  const { preparers, patch, prepareTables, prepareFigures, prepareLegends, prepareTools, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
   const { isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
   const prepare = (root) => {
-    prepareCompare(root);
+    for (const add of preparers.first) add(root);
     prepareTables(root);
     prepareTools(root);
     prepareFigures(root);
     grow(root);
     prepareLegends(root);
-    prepareModels(root);
     drawAll(root);
     followNights(root);
     prepareLog(root);
     prepareSamples(root);
     prepareCopies(root);
-    prepareMorning(root);
-    prepareRuns(root);
+    for (const add of preparers.last) add(root);
   };
 
   let original = null; // the page as the server last gave it, as text
@@ -130,7 +128,7 @@
     // A connection that is gone is the stream's to tell.
     if (isTold(own().replace(/index\.html$/, "metrics.csv"))) rows()?.look().catch(() => {});
     if (isTold(own())) refresh();
-    compared.told(isTold);
+    overnight.compared?.told(isTold);
   };
 
   // One tab of a browser holds the stream and tells the others; a hidden page holds none.
@@ -199,7 +197,7 @@
     const onEnd = (worked) => (worked ? say("live", "live") : say("not connected", "live lost"));
     const start = () => {
       const growing = { look: async () => rows()?.look(), pause: () => rows()?.pause() ?? PAUSE };
-      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing, compared].map((file) => keepLooking(file, onEnd));
+      stops = stops || [followFile(`${own().match(/([^/]*)\.html$/)?.[1] ?? "index"}.json`, refresh), growing, overnight.compared].filter(Boolean).map((file) => keepLooking(file, onEnd));
     };
     const stop = () => {
       for (const end of stops || []) end();
@@ -226,12 +224,15 @@
   };
 
   Object.assign(overnight, { redraw });
-  // The page as it came, before anything here changes it.
-  original = document.documentElement.outerHTML;
-  prepare(main());
-  onView(() => drawAll());
-  window.addEventListener("resize", framed(() => {
-    if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
-  }));
-  if (!isSent && location.protocol.startsWith("http")) follow();
+  // When the scripts of single pages are there too.
+  document.addEventListener("DOMContentLoaded", () => {
+    // The page as it came, before anything here changes it.
+    original = document.documentElement.outerHTML;
+    prepare(main());
+    onView(() => drawAll());
+    window.addEventListener("resize", framed(() => {
+      if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
+    }));
+    if (!isSent && location.protocol.startsWith("http")) follow();
+  });
 })();

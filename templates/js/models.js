@@ -71,5 +71,5 @@
     });
   }
 
-  Object.assign(overnight, { prepareModels });
+  overnight.onPage(prepareModels);
 })();

@@ -121,5 +121,5 @@
     show(document);
   });
   window.addEventListener("hashchange", () => show(document));
-  Object.assign(overnight, { prepareMorning });
+  overnight.onPage(prepareMorning);
 })();

@@ -264,5 +264,5 @@
     show(document);
   });
   readAddress();
-  Object.assign(overnight, { prepareRuns });
+  overnight.onPage(prepareRuns);
 })();

@@ -35,8 +35,13 @@ window.overnight = window.overnight || {};
     };
   };
 
+  // Scripts that only some pages have come after the one of all pages; they name here what they add to a
+  // page: as the first, because charts are made there, or after the others.
+  const preparers = { first: [], last: [] };
+  const onPage = (prepare, when = "last") => preparers[when].push(prepare);
+
   /// A file that was sent stands alone: nothing beside it may be asked for, wherever it lies.
   const isSent = document.documentElement.dataset.sent !== undefined;
 
-  Object.assign(overnight, { make, framed, isSent });
+  Object.assign(overnight, { make, framed, preparers, onPage, isSent });
 })();

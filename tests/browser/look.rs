@@ -103,7 +103,7 @@ fn forty_runs_fit() {
         place.build();
         let mut pages = place.pages();
         pages.retain(|page| !page.starts_with("runs/depth/"));
-        assert_eq!(pages.len(), 4);
+        assert_eq!(pages.len(), 8, "{pages:?}");
         look_at_pages(chrome, "forty", &place, &pages).await;
     });
 }

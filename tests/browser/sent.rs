@@ -72,7 +72,7 @@ fn a_sent_file_is_alive_by_itself_at_every_width() {
             chrome.run("document.getElementById('reset').click()").await;
             chrome.until("as drawn", &format!("{MAIN}.closest('figure').dataset.view === ''")).await;
             assert!(chrome.is("document.documentElement.scrollWidth <= innerWidth").await, "{width}");
-            assert_eq!(chrome.requests().await, [address.clone()]);
+            assert_eq!(chrome.requests().await, std::slice::from_ref(&address));
             assert_eq!(chrome.complaints().await, Vec::<String>::new());
         }
     });

@@ -59,12 +59,13 @@ fn every_mistake_of_every_file_is_named_with_its_place_and_counted() {
     experiments/bad.toml:13:6: train.optimizer.lr cannot be -1
     experiments/bad.toml:14:2: an experiment file has no setting `evalute`
     experiments/bad.toml:17:9: there is no metric `val/lss`
+    experiments/bad.toml:19:9: runs of these settings give no `val/perplexity`
     experiments/bad.toml:20:6: alerts[1].do cannot be "wran"
     experiments/bad.toml:24:18: model.hidden has no values
     experiments/bad.toml:25:1: [model] has no setting `depth`
     experiments/broken.toml:1:6: unclosed table, expected `]`
     "#);
-    insta::assert_snapshot!(output.stderr.lines().last().unwrap(), @"18 mistakes in 3 files; 1 file is fine");
+    insta::assert_snapshot!(output.stderr.lines().last().unwrap(), @"19 mistakes in 3 files; 1 file is fine");
     // Each has its way out.
     let blocks = output.stderr.trim_end().split("\n\n").filter(|block| block.starts_with("error: "));
     for block in blocks {

@@ -49,14 +49,17 @@ impl Scale {
         Scale { low, high, spread, ticks: step.multiples(low, high) }
     }
 
+    #[inline]
     pub fn low(&self) -> f64 {
         self.low
     }
 
+    #[inline]
     pub fn high(&self) -> f64 {
         self.high
     }
 
+    #[inline]
     pub fn spread(&self) -> Spread {
         self.spread
     }
@@ -66,6 +69,7 @@ impl Scale {
     }
 
     /// Where a value lies: 0 at the low end, 1 at the high end, beyond outside.
+    #[inline]
     pub fn fraction(&self, value: f64) -> f64 {
         let fraction = match self.spread {
             Spread::Linear => (value - self.low) / (self.high - self.low),

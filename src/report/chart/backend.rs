@@ -311,8 +311,7 @@ impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut rest = self.0;
         // Long numbers of charts have next to nothing to escape: written in stretches.
-        while let Some((place, character)) = rest.char_indices().find(|(_, character)| is_special(*character))
-        {
+        while let Some((place, character)) = next_special(rest) {
             out.write_str(&rest[..place])?;
             rest = &rest[place + character.len_utf8()..];
             match character {
@@ -328,8 +327,34 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
+/// The first special character and its place. Bytes are looked at, most of which rule it out.
+fn next_special(text: &str) -> Option<(usize, char)> {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    loop {
+        let place = from + bytes[from..].iter().position(|byte| MAY_BE_SPECIAL[usize::from(*byte)])?;
+        let character = text[place..].chars().next()?;
+        if is_special(character) {
+            return Some((place, character));
+        }
+        from = place + character.len_utf8();
+    }
+}
+
+/// By the first byte of a character: those beyond ASCII that XML has no way to write begin with 0xef.
+const MAY_BE_SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        table[byte] = is_special(byte as u8 as char);
+        byte += 1;
+    }
+    table[0xef] = true;
+    table
+};
+
 /// What has a meaning in markup, and control characters that XML has no way to write.
-fn is_special(character: char) -> bool {
+const fn is_special(character: char) -> bool {
     matches!(character, '&' | '<' | '>' | '"' | '\'' | '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
@@ -368,5 +393,7 @@ mod tests {
     #[test]
     fn markup_in_labels_is_only_text() {
         assert_eq!(Escaped("<script>&\"'\u{1}").to_string(), "&lt;script&gt;&amp;&quot;&#39;\u{fffd}");
+        assert_eq!(Escaped("ä，\u{ffff}\u{fffe}ｱ\t\u{b}é").to_string(), "ä，\u{fffd}\u{fffd}ｱ\t\u{fffd}é");
+        assert_eq!(Escaped("").to_string(), "");
     }
 }

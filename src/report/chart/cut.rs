@@ -13,7 +13,7 @@ use super::{Area, Prepared, lettering};
 
 /// The farthest value of one line beyond one edge.
 #[derive(Clone, Debug, PartialEq)]
-struct Cut<'a> {
+pub(super) struct Cut<'a> {
     label: &'a str,
     number: u16,
     at: Point,
@@ -30,9 +30,9 @@ enum Edge {
 const APART_PX: f64 = 14.0;
 
 /// A sign at the edge where a line is farthest beyond it.
-pub(super) fn draw(area: &Area, prepared: &[Prepared], x: &Scale, y: &Scale, width_px: f64) {
+pub(super) fn draw(area: &Area, cuts: &[Cut], x: &Scale, y: &Scale, width_px: f64) {
     let mut drawn: Vec<(Edge, f64)> = Vec::new();
-    for cut in cuts(prepared, x, y) {
+    for cut in cuts {
         let place = x.fraction(cut.at.0) * width_px;
         if drawn.iter().any(|(edge, other)| *edge == cut.edge && (place - other).abs() < APART_PX) {
             continue;
@@ -50,8 +50,7 @@ pub(super) fn draw(area: &Area, prepared: &[Prepared], x: &Scale, y: &Scale, wid
 }
 
 /// ` Cut off above: train, up to 10.9 at step 10.` Of several lines the farthest is named.
-pub(super) fn in_words(prepared: &[Prepared], x: &Scale, y: &Scale, x_label: &str) -> String {
-    let cuts = cuts(prepared, x, y);
+pub(super) fn in_words(cuts: &[Cut], x_label: &str) -> String {
     let mut text = String::new();
     for (edge, side, end, outward) in
         [(Edge::Top, "above", "up to", 1.0), (Edge::Bottom, "below", "down to", -1.0)]
@@ -69,21 +68,23 @@ pub(super) fn in_words(prepared: &[Prepared], x: &Scale, y: &Scale, x_label: &st
     text
 }
 
-fn cuts<'a>(prepared: &[Prepared<'a>], x: &Scale, y: &Scale) -> Vec<Cut<'a>> {
+/// The farthest values beyond the edges, of each line.
+pub(super) fn of<'a>(prepared: &[Prepared<'a>], x: &Scale, y: &Scale) -> Vec<Cut<'a>> {
     let mut cuts = Vec::new();
     for one in prepared {
+        let (mut above, mut below): (Option<Point>, Option<Point>) = (None, None);
         let shown = |(at, value): &&Point| value.is_finite() && (x.low()..=x.high()).contains(at);
-        let farthest = |edge: Edge| {
-            let beyond = one.values.iter().filter(shown).filter(|(_, value)| match edge {
-                Edge::Top => *value > y.high(),
-                Edge::Bottom => *value < y.low(),
-            });
-            let outward = |value: f64| if edge == Edge::Top { value } else { -value };
-            beyond.max_by(|one, other| outward(one.1).total_cmp(&outward(other.1))).copied()
-        };
-        for edge in [Edge::Top, Edge::Bottom] {
+        for &point in one.values.iter().filter(shown) {
+            if point.1 > y.high() && above.is_none_or(|farthest| point.1 >= farthest.1) {
+                above = Some(point);
+            }
+            if point.1 < y.low() && below.is_none_or(|farthest| point.1 <= farthest.1) {
+                below = Some(point);
+            }
+        }
+        for (edge, farthest) in [(Edge::Top, above), (Edge::Bottom, below)] {
             let (label, number) = (one.series.label.as_str(), one.series.number);
-            cuts.extend(farthest(edge).map(|at| Cut { label, number, at, edge }));
+            cuts.extend(farthest.map(|at| Cut { label, number, at, edge }));
         }
     }
     cuts

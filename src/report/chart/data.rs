@@ -31,7 +31,7 @@
 //! Numbers that are not finite are "nan", "inf" and "-inf". What a step is on other axes (epoch,
 //! seconds, tokens) stands once a page: see `clocks`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::axis::Scale;
 use super::backend::series_class;
@@ -135,16 +135,28 @@ struct SeriesData<'a> {
     metric: &'a str,
     class: String,
     lead: bool,
-    points: Vec<Number>,
+    points: Vec<Drawn>,
     rows: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    means: Vec<Number>,
+    means: Vec<Drawn>,
     smoothing: f64,
     faint: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     csv: Option<&'a Csv>,
+}
+
+/// A number without a point where it needs none: half of those on a page are steps.
+pub struct Drawn(pub f64);
+
+impl Serialize for Drawn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            whole if whole.fract() == 0.0 && whole.abs() < 1e15 => serializer.serialize_i64(whole as i64),
+            other => Number(other).serialize(serializer),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -215,7 +227,7 @@ fn series_data<'a>(one: &'a Prepared, columns: u32) -> SeriesData<'a> {
         metric: &origin.metric,
         class: series_class(*number),
         lead: one.series.weight == Weight::Lead,
-        points: points.iter().flat_map(|&(x, y)| [Number(brief(x, 9)), Number(brief(y, 6))]).collect(),
+        points: points.iter().flat_map(|&(x, y)| [Drawn(brief(x, 9)), Drawn(brief(y, 6))]).collect(),
         rows,
         means: means.iter().flat_map(in_turn).collect(),
         smoothing: brief(smoothing, 6),
@@ -236,8 +248,8 @@ pub fn reduced(values: &[Point], columns: u32, form: Form) -> (Vec<Point>, Vec<M
 }
 
 /// A mean as scripts read it: where it ends, its value, its rows.
-pub fn in_turn(mean: &Mean) -> [Number; 3] {
-    [Number(brief(mean.x, 9)), Number(brief(mean.mean, 6)), Number(f64::from(mean.rows))]
+pub fn in_turn(mean: &Mean) -> [Drawn; 3] {
+    [Drawn(brief(mean.x, 9)), Drawn(brief(mean.mean, 6)), Drawn(f64::from(mean.rows))]
 }
 
 fn event_data(event: &Event) -> EventData<'_> {
@@ -258,12 +270,31 @@ pub fn brief(value: f64, digits: i32) -> f64 {
     if value == 0.0 || !value.is_finite() || value.fract() == 0.0 && value.abs() < 1e9 {
         return value;
     }
-    let power = digits - 1 - value.abs().log10().floor() as i32;
+    let power = digits - 1 - decimal_exponent(value.abs());
     match power {
         // Powers of ten up to here are exact, so the quotient is the nearest number to the digits.
-        0..=22 => (value * 10f64.powi(power)).round() / 10f64.powi(power),
-        -22..0 => (value / 10f64.powi(-power)).round() * 10f64.powi(-power),
+        0..=22 => (value * POWERS[power as usize]).round() / POWERS[power as usize],
+        -22..0 => (value / POWERS[-power as usize]).round() * POWERS[-power as usize],
         _ => format!("{value:.*e}", digits.max(1) as usize - 1).parse().unwrap_or(value),
+    }
+}
+
+/// The powers of ten that floats hold exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// The whole part of the decimal logarithm; pages hold tens of thousands of numbers, so by a look at the
+/// binary exponent where that is enough.
+fn decimal_exponent(value: f64) -> i32 {
+    let binary = (value.to_bits() >> 52) as i32 - 1023;
+    // 1233 / 4096 is the decimal logarithm of two, a little too small: by one at the most in this range.
+    let low = (binary * 1233) >> 12;
+    match usize::try_from(low + 1).ok().and_then(|next| POWERS.get(next)) {
+        Some(&next) if value >= next => low + 1,
+        Some(_) => low,
+        None => value.log10().floor() as i32,
     }
 }
 

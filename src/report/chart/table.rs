@@ -48,8 +48,9 @@ fn extremes(values: &[Point], x_label: &str) -> [String; 3] {
     let told = |point: Option<&Point>| {
         point.map_or_else(String::new, |&(x, y)| format!("{} at {x_label} {}", measured(y), measured(x)))
     };
-    let by_value = |one: &&Point, other: &&Point| one.1.total_cmp(&other.1);
-    [told(finite().min_by(by_value)), told(finite().max_by(by_value)), told(values.last())]
+    let lowest = finite().reduce(|low, point| if point.1 < low.1 { point } else { low });
+    let highest = finite().reduce(|high, point| if point.1 >= high.1 { point } else { high });
+    [told(lowest), told(highest), told(values.last())]
 }
 
 #[cfg(test)]

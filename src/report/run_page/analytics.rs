@@ -17,7 +17,7 @@ type Point = (f64, f64);
 const LATELY: f64 = 0.25;
 const LEAST: usize = 6;
 /// Points that a slope is found from: every pair of them counts.
-const MOST_POINTS: usize = 80;
+const MOST_POINTS: usize = 50;
 
 pub fn rows(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> Vec<AnalyticsRow> {
     let mut rows = Vec::new();

@@ -196,7 +196,7 @@ fn drawn(
     let series: Vec<Series> = lines
         .iter()
         .map(|line| {
-            let points: Vec<Point> = files.metrics.points("step", line.metric).collect();
+            let points: Vec<Point> = files.curve(line.metric).to_vec();
             let is_noisy =
                 points.len() > 60 && matches!(line.metric, "train/loss" | "train/accuracy" | "grad_norm");
             let (form, label) = match is_noisy {
