@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::access::{axe, violations};
 use crate::chrome::{Chrome, Scripts, with_browser};
+use crate::files::Plain;
 use crate::place::Place;
 
 /// Its address, with all runs of the place in it.
@@ -75,6 +76,14 @@ fn a_sent_file_is_alive_by_itself_at_every_width() {
             assert_eq!(chrome.requests().await, std::slice::from_ref(&address));
             assert_eq!(chrome.complaints().await, Vec::<String>::new());
         }
+        // Where it lies on somebody's host, there is nothing that it could follow.
+        let Some(host) = Plain::python(place.path()).map_err(|reason| println!("skipped: {reason}")).ok()
+        else {
+            return;
+        };
+        let address = format!("{}/sent.html", host.address.trim_end_matches('/'));
+        open(chrome, &address).await;
+        assert_eq!(chrome.requests().await, [address]);
     });
 }
 
