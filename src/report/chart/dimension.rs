@@ -5,7 +5,7 @@ use super::axis::{Scale, Spread};
 use super::number::labels;
 
 /// Positive values that lie this many times apart are shown on a log axis.
-const DECADES: f64 = 20.0;
+const DECADES: f64 = 9.99;
 
 /// What a value can be.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,9 @@ use super::backend::Escaped;
 use super::dimension::{Dimension, Placed};
 use super::number::measured;
 
+/// Room between the outermost values and the edge, where those without a value stand.
+const MARGIN: f64 = 0.03;
+
 /// One run's point.
 #[derive(Clone, Debug)]
 pub struct Dot {
@@ -25,7 +28,7 @@ pub fn draw(title: &str, x: &Dimension, y: &Dimension, dots: &[Dot]) -> String {
         Escaped(title)
     );
     for (place, word) in up.ticks() {
-        let y = (1.0 - place) * 100.0;
+        let y = (1.0 - inside(place)) * 100.0;
         let _ = write!(
             svg,
             r#"<line class="gridline" x1="0" y1="{y:.2}%" x2="100%" y2="{y:.2}%"/><text x="0" dx="-8" y="{y:.2}%" dy="4" text-anchor="end">{}</text>"#,
@@ -33,7 +36,7 @@ pub fn draw(title: &str, x: &Dimension, y: &Dimension, dots: &[Dot]) -> String {
         );
     }
     for (place, word) in across.ticks() {
-        let x = place * 100.0;
+        let x = inside(place) * 100.0;
         let anchor = if place > 0.97 { "end" } else { "middle" };
         let _ = write!(
             svg,
@@ -62,10 +65,15 @@ fn draw_dot(svg: &mut String, dot: &Dot, x: (&Dimension, &Placed), y: (&Dimensio
         Escaped(&said(y.0, at)),
         Escaped(&dot.name),
         Escaped(&dot.class),
-        across.unwrap_or(0.0) * 100.0,
-        (1.0 - up.unwrap_or(0.0)) * 100.0,
+        across.map_or(0.0, inside) * 100.0,
+        (1.0 - up.map_or(0.0, inside)) * 100.0,
         if dot.is_lead { 6 } else { 4 }
     );
+}
+
+/// A share of the axis as a share of the drawing.
+fn inside(part: f64) -> f64 {
+    MARGIN + part * (1.0 - 2.0 * MARGIN)
 }
 
 /// A run's value with its name: "lr 0.001".
