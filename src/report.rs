@@ -21,6 +21,7 @@ pub mod model;
 mod models_page;
 mod morning;
 mod pipelines_page;
+mod planned;
 mod rows;
 mod run_page;
 mod runs_data;

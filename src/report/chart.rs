@@ -131,7 +131,7 @@ const MOST_GAPS: usize = 100;
 
 impl Size {
     /// Width and height of the plot area in CSS pixels, on a wide page.
-    fn plot_px(self) -> (i32, i32) {
+    pub fn plot_px(self) -> (i32, i32) {
         match self {
             Size::Full => (1176, 260),
             Size::TwoThirds => (760, 260),
@@ -174,10 +174,37 @@ pub struct Drawing {
     pub table: DataTable,
 }
 
+/// Into how many columns of the plot a line is reduced, with two points in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grain {
+    /// In the drawing.
+    pub drawn: u32,
+    /// In what the script gets.
+    pub kept: u32,
+}
+
+impl Grain {
+    /// As fine as a wide page shows.
+    pub fn of_page(size: Size) -> Grain {
+        let columns = size.plot_px().0.max(1) as u32;
+        Grain { drawn: columns, kept: columns }
+    }
+}
+
 /// Draws a chart. Any data will do: none, one point, values that are not
 /// finite, steps that go back.
 pub fn draw(chart: &Chart) -> Drawing {
+    draw_at(chart, Grain::of_page(chart.size))
+}
+
+/// What the script needs to draw the chart by itself, as JSON: see [`data`].
+pub fn data_at(chart: &Chart, kept: u32) -> String {
     let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
+    let (x, y) = scales(chart, &prepared);
+    data::json(chart, &prepared, &x, &y, kept)
+}
+
+fn scales(chart: &Chart, prepared: &[Prepared]) -> (Scale, Scale) {
     let edges: Vec<Vec<Point>> = chart.bands.iter().flat_map(|band| [band.lower(), band.upper()]).collect();
     let values = prepared.iter().map(|series| &*series.values);
     let values: Vec<&[Point]> = values.chain(edges.iter().map(Vec::as_slice)).collect();
@@ -192,7 +219,14 @@ pub fn draw(chart: &Chart) -> Drawing {
         Size::Spark => Scale::exact(low, high, chart.y.spread, 2),
         _ => Scale::rounded(low, high, chart.y.spread, (height_px / 42).max(2) as usize),
     };
+    (x, y)
+}
 
+/// Draws a chart with lines of this grain.
+pub fn draw_at(chart: &Chart, grain: Grain) -> Drawing {
+    let prepared: Vec<Prepared> = chart.series.iter().map(prepare).collect();
+    let (x, y) = scales(chart, &prepared);
+    let (width_px, height_px) = chart.size.plot_px();
     let cuts = cut::of(&prepared, &x, &y);
     let mut layers = Layers::default();
     let surface = Surface { layers: &mut layers, width: width_px * FINENESS, height: height_px * FINENESS };
@@ -209,7 +243,7 @@ pub fn draw(chart: &Chart) -> Drawing {
     }
     let by_weight = |weight| prepared.iter().filter(move |one| one.series.weight == weight);
     for one in by_weight(Weight::Plain).chain(by_weight(Weight::Lead)) {
-        draw_series(&area, one, &x, &y, f64::from(width_px));
+        draw_series(&area, one, &x, &y, f64::from(grain.drawn));
     }
     if chart.size != Size::Spark {
         cut::draw(&area, &cuts, &x, &y, f64::from(width_px));
@@ -220,7 +254,8 @@ pub fn draw(chart: &Chart) -> Drawing {
     if chart.size == Size::Spark {
         return Drawing { svg, ..Drawing::default() };
     }
-    let (json, table) = (data::json(chart, &prepared, &x, &y), table::of_lines(chart, &prepared, &x));
+    let (json, table) =
+        (data::json(chart, &prepared, &x, &y, grain.kept), table::of_lines(chart, &prepared, &x));
     Drawing { svg, json, table }
 }
 
@@ -300,9 +335,9 @@ fn draw_events(area: &Area, chart: &Chart, x: &Scale, y: &Scale, width_px: f64) 
 }
 
 /// The faint values, the line, the points that are alone, the marks of gaps.
-fn draw_series(area: &Area, one: &Prepared, x: &Scale, y: &Scale, width_px: f64) {
+fn draw_series(area: &Area, one: &Prepared, x: &Scale, y: &Scale, columns: f64) {
     let number = one.series.number;
-    let column = |value: f64| (x.fraction(value) * width_px) as i64;
+    let column = |value: f64| (x.fraction(value) * columns) as i64;
     let weight = match one.series.weight {
         Weight::Plain => Role::Line,
         Weight::Lead => Role::Lead,

@@ -2,7 +2,7 @@
 
 mod grouped;
 mod importance;
-mod words;
+pub mod words;
 
 pub use importance::Weighed;
 
@@ -11,6 +11,7 @@ use super::chart::{self, Axis, Chart, Counted, Csv, Form, Origin, Range, Series,
 use super::clocks;
 use super::lead;
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
+use super::planned::Planned;
 use super::rows::{self, Table};
 use super::say::{self, Clock};
 use super::seeds::Seeds;
@@ -108,22 +109,30 @@ fn facts(runs: &[&RunSummary]) -> Vec<Fact> {
     facts
 }
 
-/// The metric that counts over the whole width, then the other metrics that the runs have.
 fn figures(ranked: &[&RunSummary], root: &str) -> Vec<Figure> {
+    planned(ranked, root).into_iter().map(Planned::drawn).collect()
+}
+
+/// The metric that counts over the whole width, then the other metrics that the runs have.
+pub fn planned(ranked: &[&RunSummary], root: &str) -> Vec<Planned> {
     let Some(metric) = ranked.first().map(|run| run.metric.as_str()) else { return Vec::new() };
     let others = ["val/loss", "val/accuracy", "train/loss", "train/accuracy", "grad_norm"];
     let others = others.into_iter().filter(|name| *name != metric);
-    let first = comparison(ranked, metric, Size::Full, root);
-    let mut figures: Vec<Figure> = first.into_iter().collect();
+    let first = planned_comparison(ranked, metric, Size::Full, root);
+    let mut figures: Vec<Planned> = first.into_iter().collect();
     let with_values: Vec<&str> =
         others.filter(|name| ranked.iter().any(|run| run.curves.contains_key(*name))).collect();
     let size = if with_values.len() >= 3 { Size::Third } else { Size::Half };
-    figures.extend(with_values.into_iter().filter_map(|name| comparison(ranked, name, size, root)));
+    figures.extend(with_values.into_iter().filter_map(|name| planned_comparison(ranked, name, size, root)));
     figures
 }
 
 /// One metric of all runs over the steps, the best run last and heavier.
 pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) -> Option<Figure> {
+    planned_comparison(ranked, metric, size, root).map(Planned::drawn)
+}
+
+fn planned_comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) -> Option<Planned> {
     let with_curve: Vec<&RunSummary> =
         ranked.iter().copied().filter(|run| run.curves.contains_key(metric)).take(LINES).collect();
     if with_curve.is_empty() {
@@ -182,15 +191,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
     } else {
         Vec::new()
     };
-    let width = match size {
-        Size::Full => "w12",
-        Size::TwoThirds => "w8",
-        Size::Half => "w6",
-        Size::Third | Size::Spark => "w4",
-        Size::Strip => "w12",
-    };
     let id = format!("chart-{}", metric.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    Some(Figure { id, title, note, width, legend, drawing: chart::draw(&chart) })
+    Some(Planned { id, title, note, legend, chart })
 }
 
 /// Whose line it is, the values behind it, and where all its rows lie.

@@ -3,12 +3,12 @@
 mod analytics;
 mod certificate;
 mod checkpoints;
-mod curves;
+pub mod curves;
 mod events;
 pub mod log;
 mod model;
 mod restarts;
-mod samples;
+pub mod samples;
 pub mod settings;
 mod splits;
 mod stages;
@@ -163,7 +163,7 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
     parts.join(" · ")
 }
 
-fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
+pub fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
     let fact = |name: &str, value: String, unit: String| Fact { name: name.into(), value, unit, class: "" };
     let mut facts = Vec::new();
     if let Some(best) = summary.best {
@@ -198,7 +198,7 @@ fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
 }
 
 /// What a person would say about the curves.
-fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
+pub fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     let mut said: Vec<String> = paragraph(&summary.said).map(str::to_owned).collect();
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
@@ -240,7 +240,7 @@ fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
     Some(EvaluationBlock { step: count(evaluation.step), classes: classes.collect(), confusion })
 }
 
-fn environment(files: &RunFiles) -> Vec<(String, String)> {
+pub fn environment(files: &RunFiles) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {

@@ -81,6 +81,7 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
             ("night.js", include_str!("../../templates/js/night.js")),
             ("patch.js", include_str!("../../templates/js/patch.js")),
             ("ticks.js", include_str!("../../templates/js/ticks.js")),
+            ("figure.js", include_str!("../../templates/js/figure.js")),
             ("follow.js", include_str!("../../templates/js/follow.js")),
         ],
     ),
@@ -100,6 +101,7 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("assets/models.js", &[("models.js", include_str!("../../templates/js/models.js"))]),
+    ("assets/sent.js", &[("sent.js", include_str!("../../templates/js/sent.js"))]),
 ];
 
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
@@ -164,6 +166,15 @@ impl Theme {
 
     pub fn assets(&self) -> &[(&'static str, Vec<u8>)] {
         &self.assets
+    }
+
+    /// Assets of these names as one text, for a file that loads nothing.
+    pub fn text_of(&self, names: &[&str]) -> String {
+        let texts = names.iter().filter_map(|name| {
+            let found = self.assets.iter().find(|(path, _)| path.strip_prefix("assets/") == Some(name))?;
+            Some(String::from_utf8_lossy(&found.1))
+        });
+        texts.collect()
     }
 
     pub fn logo(&self) -> &Logo {

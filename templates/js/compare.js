@@ -2,7 +2,7 @@
 // The page that compares the runs in its address. What it knows of each comes as a script beside the pages
 // (src/report/compared.rs), since a page from a file may load nothing else; it is drawn as the server's are.
 (() => {
-  const { make, measured, duration, words, writeWords, meeting, classOf, noise, encoded, chosenRuns, unchoose, followFile } = overnight;
+  const { make, measured, duration, words, writeWords, meeting, classOf, noise, newFigure, encoded, chosenRuns, unchoose, followFile } = overnight;
   const MOST = 60;
   const known = (window.overnightData ||= {});
   const loading = new Map(); // path → promise
@@ -129,8 +129,6 @@
 
   // ---- charts ---------------------------------------------------------------------------------------
 
-  const SIZES = { full: ["w12", 1176, 260], half: ["w6", 556, 180], third: ["w4", 346, 120] };
-
   const chartOf = (metric, columns, leader, size) => {
     const lines = columns.map((column) => ({ ...column, line: column.run.lines.find((line) => line.metric === metric) }))
       .filter(({ line }) => line).sort((one, other) => (one.key === leader) - (other.key === leader));
@@ -144,17 +142,10 @@
     const steps = series.flatMap(({ points }) => [points[0], points.at(-2)]);
     const [first, high] = [Math.min(...steps), Math.max(...steps)];
     // There is no drawing by the server: the script's own stands from the beginning.
-    const chart = { isGrown: true, size, series, events: [], x: { label: "step", kind: "step", low: first < high / 2 ? 0 : first, high }, y: { label: title, low: 0, high: 1, range: "telling" } };
-    const [width, across, up] = SIZES[size];
+    const chart = { size, series, events: [], x: { label: "step", kind: "step", low: first < high / 2 ? 0 : first, high }, y: { label: title, low: 0, high: 1, range: "telling" } };
     const told = lines.map(({ name, line }) => `${name}: ${measured(Number(line.points.at(-1)))} at step ${line.points.at(-2)}`).reverse();
-    return make("figure", { id: `chart-${metric.replace(/[^a-z0-9]/gi, "-")}`, class: width, "data-chart": JSON.stringify(chart), "data-view": "own" },
-      make("figcaption", {}, make("b", {}, title), make("span", {}, lines.some(({ line }) => line.smoothing) ? "moving average" : "")),
-      make("svg", { class: `chart ${size} y5${lines.length > 12 ? " many" : ""}`, role: "img" },
-        make("title", {}, title), make("desc", {}, `${title} over the steps. ${told.slice(0, 12).join("; ")}.`), make("g", { class: "scale" }),
-        make("svg", { class: "plot", viewBox: `0 0 ${across * 10} ${up * 10}`, preserveAspectRatio: "none", width: "100%", height: "100%", fill: "none" })),
-      make("div", { class: "heard" }, make("table", {}, make("caption", {}, `${title}, last values`),
-        make("tbody", {}, ...told.map((words) => make("tr", {}, make("td", {}, words)))))),
-      ...(size === "full" ? [make("ul", { class: "legend" })] : []));
+    const note = lines.some(({ line }) => line.smoothing) ? "moving average" : "";
+    return newFigure({ id: `chart-${metric.replace(/[^a-z0-9]/gi, "-")}`, title, note, chart, told, hasLegend: size === "full" });
   };
 
   const charts = (columns, leader) => {

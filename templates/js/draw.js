@@ -245,5 +245,5 @@
     }
   };
 
-  Object.assign(overnight, { modelOf, wholeOf, drawAll, paint, wordOf, keyOf, LABELS });
+  Object.assign(overnight, { modelOf, isAsDrawn, wholeOf, drawAll, paint, wordOf, keyOf, LABELS });
 })();

@@ -3,7 +3,7 @@
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { preparers, patch, prepareTables, prepareFigures, prepareLegends, prepareTools, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
-  const { prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
+  const { isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
@@ -50,7 +50,7 @@
     connection.className = className;
   };
 
-  const root = new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
+  const root = isSent ? "" : new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
   const own = () => {
     const path = decodeURIComponent(location.pathname.slice(root.length));
     return path === "" || path.endsWith("/") ? `${path}index.html` : path;
@@ -233,6 +233,6 @@
     window.addEventListener("resize", framed(() => {
       if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();
     }));
-    if (location.protocol.startsWith("http")) follow();
+    if (!isSent && location.protocol.startsWith("http")) follow();
   });
 })();

@@ -40,5 +40,8 @@ window.overnight = window.overnight || {};
   const preparers = { first: [], last: [] };
   const onPage = (prepare, when = "last") => preparers[when].push(prepare);
 
-  Object.assign(overnight, { make, framed, preparers, onPage });
+  /// A file that was sent stands alone: nothing beside it may be asked for, wherever it lies.
+  const isSent = document.documentElement.dataset.sent !== undefined;
+
+  Object.assign(overnight, { make, framed, preparers, onPage, isSent });
 })();

@@ -77,6 +77,8 @@
   };
 
   window.addEventListener("hashchange", () => {
+    // A place on the page says nothing of the view.
+    if (document.querySelector(":target")) return;
     readAddress();
     tell();
   });

@@ -30,8 +30,13 @@ fn package(path: &str) -> Option<PathBuf> {
     None
 }
 
+/// The script that checks a page, where it is installed.
+pub fn axe() -> Option<String> {
+    package("axe-core/axe.min.js").map(|path| std::fs::read_to_string(path).unwrap())
+}
+
 /// Everything that axe finds wrong with the page that is open, by its rule and place.
-async fn violations(chrome: &Chrome, axe: &str) -> Vec<String> {
+pub async fn violations(chrome: &Chrome, axe: &str) -> Vec<String> {
     chrome.run(axe).await;
     chrome
         .run(
@@ -58,8 +63,7 @@ async fn check(chrome: &Chrome, axe: &str, place: &Place, looks: &[(u32, &str)])
 
 #[test]
 fn axe_finds_nothing_wrong_on_any_page() {
-    let Some(axe) = package("axe-core/axe.min.js") else { return };
-    let axe = std::fs::read_to_string(axe).unwrap();
+    let Some(axe) = axe() else { return };
     with_browser(Scripts::On, async |chrome| {
         let looks = WIDTHS.map(|width| [(width, "light"), (width, "dark")]).concat();
         for place in [Place::morning(), Place::evening(), Place::wordy(), Place::empty()] {
@@ -71,8 +75,7 @@ fn axe_finds_nothing_wrong_on_any_page() {
 
 #[test]
 fn axe_finds_nothing_wrong_in_any_theme() {
-    let Some(axe) = package("axe-core/axe.min.js") else { return };
-    let axe = std::fs::read_to_string(axe).unwrap();
+    let Some(axe) = axe() else { return };
     with_browser(Scripts::On, async |chrome| {
         let place = Place::morning();
         for theme in ["contrast", "paper"] {

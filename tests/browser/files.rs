@@ -16,9 +16,9 @@ use crate::place::Place;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A server of plain files; ended when dropped.
-struct Plain {
+pub struct Plain {
     child: Child,
-    address: String,
+    pub address: String,
     _folder: tempfile::TempDir,
 }
 
@@ -48,7 +48,7 @@ impl Plain {
         Plain::start(command, port, folder)
     }
 
-    fn python(root: &Path) -> Result<Plain, String> {
+    pub fn python(root: &Path) -> Result<Plain, String> {
         let port = free_port();
         let mut command = Command::new("python3");
         command

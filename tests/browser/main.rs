@@ -17,6 +17,7 @@ mod morning;
 mod place;
 mod plain;
 mod run_page;
+mod sent;
 mod storm;
 mod tables;
 mod tabs;

@@ -70,7 +70,7 @@ fn rules_are_applied_after_each_run_when_asked_and_the_report_shows_what_is_left
     wait_until("the first has been deleted, and the last is at work", || {
         workspace.batches() == 1
             && workspace.events().iter().any(|event| event.event == "deleted")
-            && workspace.runs("x").iter().any(|run| crate::workspace::step(run) == 3)
+            && crate::workspace::step(&workspace.seed("x", 2)) == 3
     });
     let worker = Pid::from_raw(runner.children("train")[0]).unwrap();
     kill_process(worker, Signal::KILL).unwrap();

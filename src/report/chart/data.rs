@@ -36,7 +36,7 @@ use serde::{Serialize, Serializer};
 use super::axis::Scale;
 use super::backend::series_class;
 use super::series::{Mean, means, merged, thinned};
-use super::{Chart, Event, Form, Point, Prepared, Range, Series, Size, Spread, Weight};
+use super::{Chart, Event, Form, Point, Prepared, Range, Series, Spread, Weight};
 use crate::run_dir::number::Number;
 
 /// Whose line a series is, and what it was made from.
@@ -165,11 +165,11 @@ struct EventData<'a> {
     word: &'a str,
 }
 
-/// The chart as JSON.
-pub(super) fn json(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale) -> String {
+/// The chart as JSON, with lines of at most so many columns.
+pub(super) fn json(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, columns: u32) -> String {
     let mut series: Vec<SeriesData> = Vec::with_capacity(prepared.len());
     for one in prepared {
-        let mut data = series_data(chart.size, one);
+        let mut data = series_data(one, columns);
         let twins = series.iter().filter(|other| other.id == data.id).count();
         if twins > 0 {
             data.id = format!("{}:{twins}", data.id);
@@ -203,11 +203,10 @@ pub(super) fn json(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale) -
     serde_json::to_string(&data).unwrap_or_default()
 }
 
-fn series_data<'a>(size: Size, one: &'a Prepared) -> SeriesData<'a> {
+fn series_data<'a>(one: &'a Prepared, columns: u32) -> SeriesData<'a> {
     let Series { label, number, origin, .. } = one.series;
-    let columns = size.plot_px().0.max(1) as u32;
-    let (points, means, rows) = match &origin.values {
-        Some(values) => (values.points.clone(), values.means.clone(), values.rows),
+    let (points, means, rows) = match origin.values.clone().map(|values| values.thinned(columns)) {
+        Some(Values { points, means, rows }) => (points, means, rows),
         None => reduced(&one.values, columns, one.series.form),
     };
     let smoothing = match (one.series.form, &origin.values) {

@@ -3,10 +3,11 @@
 use super::super::chart::backend::{NEUTRAL, series_class};
 use super::super::chart::number::count;
 use super::super::chart::{
-    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+    Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
 };
 use super::super::files::RunFiles;
 use super::super::model::{Figure, Key};
+use super::super::planned::Planned;
 use super::super::summary::RunSummary;
 use super::events;
 use crate::curves::of_chart;
@@ -26,6 +27,11 @@ struct Plan {
 
 /// All charts of the run, in the order of the page. Those without a value are left out.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
+    planned(files, summary).into_iter().map(Planned::drawn).collect()
+}
+
+/// The same before they are drawn.
+pub fn planned(files: &RunFiles, summary: &RunSummary) -> Vec<Planned> {
     let events = events::over_steps(files, summary);
     let x_range = steps_shown(files);
     let mut planned: Vec<&str> = vec!["step", "epoch", "time", "elapsed"];
@@ -127,7 +133,7 @@ fn figure(
     plan: Plan,
     x_range: Range,
     events: &[Event],
-) -> Option<Figure> {
+) -> Option<Planned> {
     let own = summary.number;
     let lines: Vec<Line> = plan
         .lines
@@ -185,7 +191,7 @@ fn drawn(
     (size, range): (Size, Range),
     x_range: Range,
     events: &[Event],
-) -> Option<Figure> {
+) -> Option<Planned> {
     let metrics: Vec<&str> = lines.iter().map(|line| line.metric).collect();
     let series: Vec<Series> = lines
         .iter()
@@ -224,14 +230,7 @@ fn drawn(
         told: of_chart(&summary.said, &metrics),
         bands: Vec::new(),
     };
-    let width = match size {
-        Size::Full => "w12",
-        Size::TwoThirds => "w8",
-        Size::Half => "w6",
-        Size::Third | Size::Spark => "w4",
-        Size::Strip => "w12",
-    };
-    Some(Figure { id: format!("chart-{id}"), title, note, width, legend, drawing: chart::draw(&chart) })
+    Some(Planned { id: format!("chart-{id}"), title, note, legend, chart })
 }
 
 /// One range of steps for all charts, so that they can be compared by eye.

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use super::super::chart::number::measured;
 use super::super::chart::{
-    self, Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+    Axis, Chart, Counted, Csv, Event, Form, Origin, Point, Range, Series, Size, Spread, Weight,
 };
 use super::super::files::RunFiles;
 use super::super::model::Figure;
+use super::super::planned::Planned;
 use super::super::summary::RunSummary;
 use super::events;
 use crate::run_dir::metrics::{Column, Metrics};
@@ -23,6 +24,11 @@ const MOST: usize = 18;
 
 /// A chart for each column that has values, over the minutes since the first sample: the GPU's first.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
+    planned(files, summary).into_iter().map(Planned::drawn).collect()
+}
+
+/// The same before they are drawn.
+pub fn planned(files: &RunFiles, summary: &RunSummary) -> Vec<Planned> {
     let straight = in_order(&files.telemetry);
     // Times that were moved stand in no file.
     let has_rows = matches!(straight, Cow::Borrowed(_));
@@ -53,7 +59,7 @@ pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
         let events = events.chain(happened.iter().cloned());
         let mut origin = origin(table, column, &shown, &span, summary);
         origin.csv = origin.csv.filter(|_| has_rows);
-        Some(drawn(shown, points, events.collect(), &span, origin))
+        Some(plan(shown, points, events.collect(), &span, origin))
     };
     columns.into_iter().filter_map(figure).take(MOST).collect()
 }
@@ -179,7 +185,7 @@ fn origin(table: &Metrics, column: &Column, shown: &Shown, span: &Span, summary:
     }
 }
 
-fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, origin: Origin) -> Figure {
+fn plan(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, origin: Origin) -> Planned {
     let unit = span.unit;
     let note =
         if shown.unit.is_empty() { format!("over {unit}") } else { format!("{} over {unit}", shown.unit) };
@@ -218,7 +224,7 @@ fn drawn(shown: Shown, points: Vec<Point>, events: Vec<Event>, span: &Span, orig
         bands: Vec::new(),
     };
     let id = format!("telemetry-{}", column.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-    Figure { id, title: shown.title, note, width: "w4", legend: Vec::new(), drawing: chart::draw(&chart) }
+    Planned { id, title: shown.title, note, legend: Vec::new(), chart }
 }
 
 /// How a column is shown: the unit stands at the end of its name.
