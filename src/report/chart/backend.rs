@@ -276,7 +276,7 @@ fn write_path(out: &mut String, path: impl IntoIterator<Item = BackendCoord>) {
             if separate && part >= 0 {
                 out.push(' ');
             }
-            let _ = write!(out, "{part}");
+            push_whole(out, part);
             separate = true;
         }
     };
@@ -293,6 +293,23 @@ fn write_path(out: &mut String, path: impl IntoIterator<Item = BackendCoord>) {
         }
     }
     flush(pending);
+}
+
+/// Writes a whole number: paths are thousands of them, too many for the machinery of formatting.
+fn push_whole(out: &mut String, number: i64) {
+    let (mut left, mut digits, mut from) = (number.unsigned_abs(), [0; 20], 20);
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push('-');
+    }
+    out.extend(digits[from..].iter().map(|digit| char::from(*digit)));
 }
 
 /// A percentage with two decimals at the most.
@@ -388,6 +405,15 @@ mod tests {
         assert_eq!(path_of(&[(0, 5), (10, 0), (20, 10)]), "M0 5l10-5 10 10");
         assert_eq!(path_of(&[(0, 0), (10, 0), (20, 0), (30, 5)]), "M0 0l20 0 10 5");
         assert_eq!(path_of(&[(0, 0), (10, 0), (5, 0)]), "M0 0l10 0-5 0");
+    }
+
+    #[test]
+    fn whole_numbers_are_written_with_all_their_digits() {
+        for number in [0, 7, -1, 10, -1_234_567_890, i64::MAX, i64::MIN] {
+            let mut text = String::new();
+            push_whole(&mut text, number);
+            assert_eq!(text, number.to_string());
+        }
     }
 
     #[test]

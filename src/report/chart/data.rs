@@ -273,10 +273,15 @@ pub fn brief(value: f64, digits: i32) -> f64 {
     let power = digits - 1 - decimal_exponent(value.abs());
     match power {
         // Powers of ten up to here are exact, so the quotient is the nearest number to the digits.
-        0..=22 => (value * POWERS[power as usize]).round() / POWERS[power as usize],
+        0..=22 => rounded(value * POWERS[power as usize]) / POWERS[power as usize],
         -22..0 => (value / POWERS[-power as usize]).round() * POWERS[-power as usize],
         _ => format!("{value:.*e}", digits.max(1) as usize - 1).parse().unwrap_or(value),
     }
+}
+
+/// The nearest whole number to one of at most so many digits as are kept, without a call.
+fn rounded(value: f64) -> f64 {
+    (value + 0.5f64.copysign(value)) as i64 as f64
 }
 
 /// The powers of ten that floats hold exactly.
