@@ -53,6 +53,7 @@ impl Scripts {
             }
             let (name, below) = (format!("runs-{place}"), path(place));
             let rows = serde_json::to_string(&rows(runs, clock)).map_err(io::Error::other)?;
+            let rows = with_names_as_keys(&rows);
             let text = format!("(window.overnightData ||= {{}})[\"{name}\"] = {rows};\n");
             if site.publish(&below, text.as_bytes())? {
                 written.push(below);
@@ -81,6 +82,13 @@ fn path(place: usize) -> String {
 
 fn order(run: &RunSummary) -> (&str, u16, &str) {
     (&run.experiment, run.number, &run.run)
+}
+
+/// A script takes the key `__proto__` of a written object for its prototype, unless it is computed. A bare
+/// quote behind a brace or a comma begins a text, so no text is touched.
+fn with_names_as_keys(json: &str) -> String {
+    let computed = |before: &str| format!("{before}[\"__proto__\"]:");
+    json.replace("{\"__proto__\":", &computed("{")).replace(",\"__proto__\":", &computed(","))
 }
 
 /// Changes whenever a row of these runs could.
@@ -246,6 +254,15 @@ mod tests {
         // The text "1" is not the number.
         assert_eq!(column(json!([1, "1", 1, 1])), r#"{"of":[1,"1"],"at":[0,1,0,0]}"#);
         assert_eq!(column(json!([])), r#"{"of":[]}"#);
+    }
+
+    #[test]
+    fn a_metric_named_like_the_prototype_is_a_column_in_a_script_too() {
+        let rows = json!({"a\"__proto__": 1, "b": ["__proto__", "{\"__proto__\":"], "last": {"__proto__": 2}});
+        assert_eq!(
+            with_names_as_keys(&rows.to_string()),
+            r#"{"a\"__proto__":1,"b":["__proto__","{\"__proto__\":"],"last":{["__proto__"]:2}}"#
+        );
     }
 
     #[test]

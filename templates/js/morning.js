@@ -26,7 +26,7 @@
 
   const period = () => {
     const said = words().get("since");
-    return PERIODS[said] && (said !== "look" || since) ? said : since ? "look" : "batch";
+    return Object.hasOwn(PERIODS, said) && (said !== "look" || since) ? said : since ? "look" : "batch";
   };
 
   const iso = (seconds) => new Date((seconds + told.zone) * 1000).toISOString();

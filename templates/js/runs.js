@@ -15,7 +15,11 @@
   const fresh = () => ({ find: "", sort: "-last heard", columns: FIRST, page: 1 });
   let asked = fresh();
 
-  const own = (part, name) => part.is[name] || part.set[name] || part.last[name.replace(/, last$/, "")];
+  /// A column of a part; names come from files and addresses, and `constructor` is one as well.
+  const own = (part, name) => {
+    const [kind, key] = [["is", name], ["set", name], ["last", name.replace(/, last$/, "")]].find(([kind, key]) => Object.hasOwn(part[kind], key)) || [];
+    return kind && part[kind][key];
+  };
   const placeIn = ({ of, at }, row) => (at ? at[row] : of.length > 1 ? row : 0);
   const valueOf = ([part, row], name) => {
     const column = own(part, name);
@@ -62,7 +66,7 @@
 
   /// The columns that a name of the search means: its own, or settings whose path ends in it.
   const meant = (name) => {
-    const wanted = ALIAS[name] || name;
+    const wanted = Object.hasOwn(ALIAS, name) ? ALIAS[name] : name;
     const is = (column) => column.toLowerCase() === wanted.toLowerCase();
     const ends = (path) => path.toLowerCase().endsWith(`.${wanted.toLowerCase()}`);
     const own = [...FIRST, ...MORE].filter((column) => is(column.replaceAll(" ", "-")));
@@ -104,6 +108,8 @@
   const momentOf = (row, name) => {
     const local = (seconds) => new Date((seconds + valueOf(row, "zone")) * 1000);
     const seconds = valueOf(row, name);
+    // A damaged record may name a time that no calendar has.
+    if (Number.isNaN(local(seconds).getTime())) return "";
     const then = local(seconds).toISOString();
     const built = document.querySelector("#built time")?.dateTime || "";
     const day = new Date(then).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC", year: then.slice(0, 4) === built.slice(0, 4) ? undefined : "numeric" });
