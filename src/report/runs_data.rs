@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_metric_named_like_the_prototype_is_a_column_in_a_script_too() {
-        let rows = json!({"a\"__proto__": 1, "b": ["__proto__", "{\"__proto__\":"], "last": {"__proto__": 2}});
+        let rows =
+            json!({"a\"__proto__": 1, "b": ["__proto__", "{\"__proto__\":"], "last": {"__proto__": 2}});
         assert_eq!(
             with_names_as_keys(&rows.to_string()),
             r#"{"a\"__proto__":1,"b":["__proto__","{\"__proto__\":"],"last":{["__proto__"]:2}}"#
