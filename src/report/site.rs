@@ -71,6 +71,10 @@ impl Site {
     /// Any error of the file system, with the path. A missing original is no error.
     pub fn follow(&self, original: &Path, below: &str) -> io::Result<bool> {
         let copy = self.root.join(below);
+        // A link may lead to what was never meant to be shown, in runs that came from elsewhere.
+        if original.is_symlink() {
+            return Ok(false);
+        }
         let Ok(mut source) = read::open(original) else { return Ok(false) };
         // The copy has two writers, the builder and whoever copies new rows meanwhile, perhaps of another
         // process: in turn, by a lock on the folder, or rows would stand in it twice.
@@ -241,6 +245,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let site = Site::new(&Workspace::new(folder.path()));
         (folder, site)
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_not_copied() {
+        let (folder, site) = site();
+        fs::write(folder.path().join("private"), "step\n1\n").unwrap();
+        let link = folder.path().join("metrics.csv");
+        std::os::unix::fs::symlink("private", &link).unwrap();
+        assert!(!site.follow(&link, "runs/a/metrics.csv").unwrap());
+        assert!(!site.root().join("runs/a/metrics.csv").exists());
     }
 
     #[test]

@@ -164,6 +164,15 @@ pub enum Growth {
     Anew,
 }
 
+/// The names in a header line, which a program that is not ours may have quoted.
+fn header(line: &[u8]) -> csv::ByteRecord {
+    let mut names = csv::ByteRecord::new();
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line);
+    // Bytes in memory can be read, and one record has as many cells as it has.
+    let _ = reader.read_byte_record(&mut names);
+    names
+}
+
 impl Metrics {
     /// Reads a whole file. A missing file has no rows.
     ///
@@ -239,7 +248,7 @@ impl Metrics {
             }
             if self.columns.is_empty() {
                 let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-                self.columns = line.split(|byte| *byte == b',').map(column_named).collect();
+                self.columns = header(line).iter().map(column_named).collect();
             } else if let Err(reason) = self.take_row(line, lines - index + later) {
                 self.bad.push((self.lines + index as u64 + 1, reason));
             }
@@ -356,6 +365,15 @@ mod tests {
     use std::fs;
 
     const COLUMNS: [&str; 3] = ["step", "train/loss", "val/loss"];
+
+    #[test]
+    fn names_that_another_program_quoted_are_read_as_they_are() {
+        let mut metrics = Metrics::default();
+        metrics.extend(b"\xef\xbb\xbf\"step\",\"loss, \"\"smooth\"\"\",open\"\r\n1,2,3\r\n");
+        let names: Vec<&str> = metrics.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["step", "loss, \"smooth\"", "open\""]);
+        assert_eq!((metrics.rows, metrics.bad.len()), (1, 0));
+    }
 
     #[test]
     fn rows_survive_the_file_with_gaps_and_words() {
