@@ -130,7 +130,7 @@ fn a_click_in_the_legend_hides_and_a_double_click_singles_out() {
     with_browser(Scripts::On, async |chrome| {
         for width in WIDTHS {
             let _place = experiment(chrome, 4, width).await;
-            let lines = "[...document.querySelectorAll('figure')].map((figure) => new Set([...figure.querySelectorAll('path.line')].map((path) => path.getAttribute('class').split(' ')[1])).size)";
+            let lines = "[...document.querySelectorAll('figure[data-chart]')].map((figure) => new Set([...figure.querySelectorAll('path.line')].map((path) => path.getAttribute('class').split(' ')[1])).size)";
             let button =
                 |number: u32| format!("document.querySelectorAll('#{CHART} .legend button')[{number}]");
             assert_eq!(
