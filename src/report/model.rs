@@ -21,7 +21,7 @@ pub use of_run::{
     AnalyticsRow, CheckpointRow, CheckpointsBlock, LayerRow, LogBlock, ModelBlock, NoteRow, SettingRow,
     SiblingBlock, TensorRow,
 };
-pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock, SweepBlock};
+pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock, Sketch, SweepBlock};
 
 /// The part of every page around its content.
 #[derive(Clone, Debug, Serialize)]

@@ -126,7 +126,7 @@ fn by_correlation(settings: &[Setting], outcomes: &[f64]) -> Vec<Importance> {
         // what shuffled kinds reach by chance is taken off its lower end.
         let by_chance = if setting.is_kind { chance(setting, outcomes, &mut Draws::new(SEED)) } else { 0.0 };
         let mut interval = interval(resampled, value);
-        if value <= by_chance {
+        if setting.is_kind && value <= by_chance {
             interval.low = 0.0;
         }
         Importance { path: setting.path.clone(), value, interval }
@@ -209,6 +209,16 @@ mod tests {
         let (method, found) = of(&settings, &outcomes).unwrap();
         assert_eq!(method, Method::PermutationImportance);
         assert_eq!(found, of(&settings, &outcomes).unwrap().1, "the same in every report");
+    }
+
+    #[test]
+    fn what_lowers_the_value_keeps_both_ends_of_its_interval() {
+        let values: Vec<f64> = (0..8).map(f64::from).collect();
+        let setting = Setting { path: "lr".into(), values: values.clone(), is_kind: false };
+        let outcomes: Vec<f64> = values.iter().map(|value| 9.0 - value).collect();
+        let (method, found) = of(&[setting], &outcomes).unwrap();
+        assert_eq!((method, found[0].value), (Method::RankCorrelation, -1.0));
+        assert!(found[0].interval.low <= -1.0 && found[0].interval.high < 0.0, "{:?}", found[0].interval);
     }
 
     #[test]

@@ -140,7 +140,11 @@ fn an_experiment_names_its_best_run_with_value_and_step() {
     let headline = twin["headline"].as_str().unwrap();
     assert!(headline.starts_with(&format!("{best} is best: validation loss 1.")), "{headline}");
     assert!(headline.contains(" at step ") && page.contains(headline));
-    assert_eq!(page.matches(r#"class="line c"#).count(), 3 * 4, "three charts of four runs");
+    assert_eq!(
+        page.matches(r#"class="line c"#).count(),
+        4 * 4,
+        "three charts of four runs, and one of their settings"
+    );
     assert!(page.contains(r#"class="sortable""#) && page.contains(r#"data-sort="0.0003""#));
 }
 

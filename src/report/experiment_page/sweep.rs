@@ -9,7 +9,7 @@ use super::super::chart::dimension::{Dimension, Measure};
 use super::super::chart::parallel::{self, Line};
 use super::super::chart::scatter::{self, Dot};
 use super::super::chart::table::DataTable;
-use super::super::model::{ImportanceBlock, SweepBlock};
+use super::super::model::{ImportanceBlock, Sketch, SweepBlock};
 use super::super::rows;
 use super::super::say;
 use super::super::summary::RunSummary;
@@ -73,8 +73,8 @@ pub fn block(ranked: &[&RunSummary], importance: Option<&ImportanceBlock>, root:
     let (across, up) = (&fields[most_important], &fields[y]);
     let title = format!("{} against {}", up.name, across.name);
     Some(SweepBlock {
-        parallel: parallel::draw("Settings and what came of each run", &axes, &lines),
-        scatter: scatter::draw(&title, across, up, &dots),
+        parallel: Sketch { svg: parallel::draw("Settings and what came of each run", &axes, &lines) },
+        scatter: Sketch { svg: scatter::draw(&title, across, up, &dots) },
         title,
         table: table(&fields, &runs),
         data: data(&fields, &runs, most_important, y),
@@ -180,9 +180,9 @@ mod tests {
         ];
         let ranked: Vec<&RunSummary> = runs.iter().collect();
         let found = block(&ranked, None, "../").unwrap();
-        assert_eq!(found.parallel.matches("class=\"axis\"").count(), 3, "{}", found.parallel);
-        assert_eq!(found.parallel.matches("class=\"gap").count(), 1);
-        assert!(found.parallel.contains("data-log=\"1\"") && !found.parallel.contains("<mlp>"));
+        assert_eq!(found.parallel.svg.matches("class=\"axis\"").count(), 3, "{}", found.parallel.svg);
+        assert_eq!(found.parallel.svg.matches("class=\"gap").count(), 1);
+        assert!(found.parallel.svg.contains("data-log=\"1\"") && !found.parallel.svg.contains("<mlp>"));
         let data: Value = serde_json::from_str(&found.data).unwrap();
         assert!(data["fields"][2]["values"][2].is_null() && data["fields"][0]["log"] == true, "{data}");
         assert_eq!(found.table.rows[2][3], "no value");

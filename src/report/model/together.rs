@@ -59,8 +59,8 @@ pub struct ImportanceRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct SweepBlock {
     /// Parallel coordinates.
-    pub parallel: String,
-    pub scatter: String,
+    pub parallel: Sketch,
+    pub scatter: Sketch,
     /// What the scatter shows as it is drawn here.
     pub title: String,
     pub table: DataTable,
@@ -68,4 +68,10 @@ pub struct SweepBlock {
     pub data: String,
     /// Runs that are not drawn.
     pub left_out: usize,
+}
+
+/// A drawing alone, which the page's twin leaves out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sketch {
+    pub svg: String,
 }
