@@ -5,7 +5,18 @@ use std::io;
 use super::files::RunFiles;
 use super::run_page::log;
 use super::site::Site;
-use crate::run_dir::{read, step_name};
+use crate::run_dir::{RunDir, read, step_name};
+
+/// Bytes that a sheet of sample images may have.
+const MOST_OF_SHEET: u64 = 8 << 20;
+
+/// The images of a sample, where there are any that can be shown.
+pub fn sheet(dir: &RunDir, step: u64) -> Option<Vec<u8>> {
+    let path = dir.sample_png(step);
+    // A link may lead to what was never meant to be shown, in runs that came from elsewhere.
+    let bytes = (!path.is_symlink()).then(|| read::bounded(&path, MOST_OF_SHEET).ok())??;
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n").then_some(bytes)
+}
 
 /// Brings them up to the run's own; says which were written, below `reports/`. A log that is known to be
 /// there as it is costs nothing.
@@ -33,7 +44,7 @@ pub fn publish(site: &Site, files: &RunFiles, folder: &str, log_is_copied: bool)
         }
     }
     for sample in &files.samples {
-        if let Ok(bytes) = read::bytes(&dir.sample_png(sample.step)) {
+        if let Some(bytes) = sheet(dir, sample.step) {
             publish(format!("{folder}/samples/{}.png", step_name(sample.step)), &bytes)?;
         }
     }

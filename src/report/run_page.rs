@@ -5,6 +5,7 @@ mod certificate;
 mod checkpoints;
 pub mod curves;
 mod events;
+mod further;
 pub mod log;
 mod model;
 mod restarts;
@@ -64,6 +65,7 @@ pub fn page(
         quiet_rules: quiet_rules(files, summary),
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
+        further: further::block(files),
         has_metrics: files.metrics.rows > 0,
         clocks: clocks::json([(summary.key(), &summary.clocks)]),
         telemetry: telemetry::figures(files, summary),
@@ -231,7 +233,15 @@ fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
         Figure {
             id: "confusion".into(),
             title,
-            note: "true class in rows, prediction in columns".into(),
+            note: match evaluation.classes.len() {
+                all if all > confusion::MOST => {
+                    format!(
+                        "true class in rows, prediction in columns; the first {} classes",
+                        confusion::MOST
+                    )
+                }
+                _ => "true class in rows, prediction in columns".into(),
+            },
             width: "w8",
             legend: Vec::new(),
             drawing: confusion::drawing(&chart),

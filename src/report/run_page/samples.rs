@@ -33,7 +33,7 @@ pub fn blocks(files: &RunFiles) -> Vec<SampleBlock> {
                 }
                 SampleItem::Prediction { tile, actual, predicted, probability } => {
                     block.predictions.push(PredictionRow {
-                        tile: *tile + 1,
+                        tile: tile.saturating_add(1),
                         actual: actual.clone(),
                         predicted: predicted.clone(),
                         probability: format!("{:.0} %", probability * 100.0),

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::run_dir::is_plain_name;
+use crate::run_dir::{is_plain_name, read};
 
 /// Themes that come with the program, with what each says beyond the common style.
 pub const BUILT_IN: [(&str, &str); 3] = [
@@ -99,7 +99,7 @@ fn file(path: &Path) -> Result<Option<Vec<u8>>, String> {
         }
         Ok(_) => {}
     }
-    fs::read(path).map(Some).map_err(told)
+    read::bounded(path, MOST).map(Some).map_err(told)
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, String> {
