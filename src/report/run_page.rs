@@ -218,7 +218,7 @@ fn quiet_rules(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     rules.filter(|rule| !has_seen(rule)).collect()
 }
 
-fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
+pub fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
     let evaluation = files.evaluation.as_ref().filter(|evaluation| !evaluation.classes.is_empty())?;
     let classes = evaluation.classes.iter().map(|class| ClassRow {
         name: class.name.clone(),

@@ -167,6 +167,8 @@ pub struct Failure {
 /// Lines of the log that stand beside a failure.
 const LAST_LINES: usize = 4;
 
+/// Sentences of one kind about a run's curves.
+const SENTENCES: usize = 40;
 /// Metrics whose last values other pages know.
 const METRICS: usize = 100;
 /// Columns of the curves that are remembered.
@@ -368,7 +370,19 @@ fn group(record: &RunRecord) -> String {
 fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
     let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
     let events = files.standing_events();
-    curves::said(&of_run::observed(metric, &files.curves, &files.metrics, &events, &files.telemetry, extent))
+    let observed = of_run::observed(metric, &files.curves, &files.metrics, &events, &files.telemetry, extent);
+    let mut said = curves::said(&observed);
+    // Of thousands of metrics few are drawn; each kind of sentence has its share.
+    let mut seen: Vec<(curves::Kind, usize)> = Vec::new();
+    said.retain(|one| {
+        let place = seen.iter().position(|(kind, _)| *kind == one.kind).unwrap_or(seen.len());
+        if place == seen.len() {
+            seen.push((one.kind, 0));
+        }
+        seen[place].1 += 1;
+        seen[place].1 <= SENTENCES
+    });
+    said
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
