@@ -2,7 +2,7 @@
 // What the page holds of its charts (see src/report/chart/data.rs for the form), and further rows of
 // the CSV beside it where the reader looks closer than that.
 (() => {
-  const { between, placeOf, parsed } = overnight;
+  const { between, placeOf } = overnight;
   const number = (value) => (typeof value === "number" ? value : { nan: NaN, inf: Infinity, "-inf": -Infinity }[value]);
   const every = (flat, stride, offset) => Float64Array.from({ length: flat.length / stride }, (_, at) => number(flat[at * stride + offset]));
 
@@ -42,7 +42,7 @@
     const text = root ? root.querySelector("#clocks")?.dataset.clocks ?? "{}" : clocksText;
     if (text !== clocksText) {
       clocksText = text;
-      clocksKnown = parsed(text) || {};
+      clocksKnown = overnight.parsed(text) || {};
     }
     return clocksKnown;
   };

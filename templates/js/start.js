@@ -44,14 +44,15 @@ window.overnight = window.overnight || {};
     }
   };
 
-  /// What the browser keeps under a name, and keeping it: nothing where it may not or is full.
+  /// What the browser keeps under a name, null where that is nothing; undefined where it may not be asked.
   const kept = (name) => {
     try {
       return parsed(localStorage.getItem(name));
     } catch {
-      return null;
+      return undefined;
     }
   };
+  /// Keeps it, unless the browser may not or has no room.
   const keep = (name, value) => {
     try {
       localStorage.setItem(name, JSON.stringify(value));

@@ -5,6 +5,7 @@
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
+  const MOST = 50; // brushes in an address, and words of a search about
   let data = null;
 
   // ---- state in the address: find, differ, brush=field:low,high, sx, sy, slog -------------------------

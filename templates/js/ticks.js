@@ -11,7 +11,8 @@
   const isName = (key) => typeof key === "string" && key.length < LONGEST && !/[\ud800-\udfff]/u.test(key);
   const read = () => {
     const found = kept(NAME);
-    if (Array.isArray(found)) chosen = found.filter(isName).slice(0, MOST);
+    // Where nothing may be kept, the choice lives as long as the page.
+    if (found !== undefined) chosen = Array.isArray(found) ? found.filter(isName).slice(0, MOST) : [];
   };
 
   /// Runs as the address of the page that compares them has them: each part encoded, and then the whole.

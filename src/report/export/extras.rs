@@ -12,8 +12,10 @@ use super::super::run_page;
 use crate::say;
 
 /// Bytes of all images and matrices together: with curves and tables of 50 long runs the file stays below
-/// what mail takes.
-const ROOM: usize = 500_000;
+/// what mail takes. Each run fewer than these leaves its own part.
+const ROOM: usize = 250_000;
+const MANY_RUNS: usize = 50;
+const PART_OF_RUN: usize = 12_000;
 /// Bytes of markup around a cell of a table, and around a prediction.
 const AROUND_CELL: usize = 9;
 const AROUND_PREDICTION: usize = 80;
@@ -62,7 +64,8 @@ impl Extras {
 /// Leaves out what there is no room for. `best_first` are the runs in the order in which they have a claim:
 /// first each one's matrix, which says more in fewer bytes, then the images.
 pub fn fit(best_first: &mut [&mut Extras]) {
-    fit_in(best_first, ROOM);
+    let fewer = MANY_RUNS.saturating_sub(best_first.len());
+    fit_in(best_first, ROOM + fewer * PART_OF_RUN);
 }
 
 fn fit_in(best_first: &mut [&mut Extras], mut room: usize) {
