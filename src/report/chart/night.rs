@@ -113,9 +113,16 @@ fn draw(night: &Night) -> String {
     for (index, (time, label)) in ticks.iter().enumerate() {
         let x = rounded(across(*time));
         let class = if index % every_narrow == 0 { "" } else { r#" class="roomy""# };
+        // What stands at an edge leans inward: the window would cut half of it off on a phone.
+        let half = text_width(label, TEXT_PX) / 2.0 / NARROW_PX * 100.0;
+        let anchor = match across(*time) {
+            near if near < half => "start",
+            far if far > 100.0 - half => "end",
+            _ => "middle",
+        };
         let _ = write!(
             svg,
-            r#"<line class="gridline" x1="{x}%" x2="{x}%" y1="0" y2="{height}"/><text{class} x="{x}%" y="{height}" dy="15" text-anchor="middle">{label}</text>"#
+            r#"<line class="gridline" x1="{x}%" x2="{x}%" y1="0" y2="{height}"/><text{class} x="{x}%" y="{height}" dy="15" text-anchor="{anchor}">{label}</text>"#
         );
     }
     svg.push_str("</g>");
