@@ -74,9 +74,7 @@ pub const MOST_RUNS: usize = 100_000;
 impl Sweep {
     /// The settings that are drawn log-uniformly: axes show them so.
     pub fn log_uniform(&self) -> Vec<String> {
-        let is_log = |value: &Value| {
-            value.get("distribution").and_then(Value::as_str) == Some("log-uniform")
-        };
+        let is_log = |value: &Value| value.get("distribution").and_then(Value::as_str) == Some("log-uniform");
         self.values.iter().filter(|(_, value)| is_log(value)).map(|(path, _)| path.clone()).collect()
     }
 

@@ -105,8 +105,7 @@ pub fn page(all: &[&RunSummary], frame: Frame, clock: &Clock) -> ModelsPage {
     let with_worth: BTreeSet<(&str, &str)> =
         worth.iter().map(|worth| (worth.run.experiment.as_str(), worth.run.run.as_str())).collect();
     let more = worth.len().saturating_sub(MOST);
-    let models: Vec<Model> =
-        worth.iter().take(MOST).map(|worth| model(worth, &frame.root, clock)).collect();
+    let models: Vec<Model> = worth.iter().take(MOST).map(|worth| model(worth, &frame.root, clock)).collect();
     let distinct = |of: fn(&Model) -> Vec<String>| -> Vec<String> {
         models.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect()
     };
@@ -137,7 +136,9 @@ struct Worth<'a> {
 impl Worth<'_> {
     /// By what it is ranked: a value of an earlier step is that of other weights.
     fn own_value(&self) -> Option<f64> {
-        self.value.filter(|(step, value)| *step == self.kept.step && value.is_finite()).map(|(_, value)| value)
+        self.value
+            .filter(|(step, value)| *step == self.kept.step && value.is_finite())
+            .map(|(_, value)| value)
     }
 }
 

@@ -179,13 +179,8 @@ pub fn common_columns() -> Vec<Column> {
 }
 
 pub fn common_row(run: &RunSummary, root: &str, clock: &Clock) -> RunRow {
-    let table = Table {
-        varied: Vec::new(),
-        with_seed: false,
-        metric: String::new(),
-        rate: None,
-        last: Vec::new(),
-    };
+    let table =
+        Table { varied: Vec::new(), with_seed: false, metric: String::new(), rate: None, last: Vec::new() };
     let best = run.best;
     let cell = |sort: Option<f64>, text: String| Cell { sort, text };
     let cells = vec![

@@ -119,13 +119,15 @@
     const by = limit(step, -low, 1 - high);
     setBrush(axis, [low + by, high + by]);
   });
-  // What is pointed at stands out among the lines, and a line says whose it is.
+  // What is pointed at stands out among the lines, and a line says whose it is: thin as they are, from a
+  // few pixels off.
   const name = make("p", { id: "named", hidden: true, "aria-hidden": "true" });
-  document.addEventListener("pointerover", (event) => {
-    const key = event.target.closest?.(".parallel path, .scatter a, #sweep tr")?.querySelector?.("[data-run]")?.dataset.run
-      ?? event.target.closest?.("[data-run]")?.dataset.run;
-    for (const line of document.querySelectorAll(".parallel path.line")) line.classList.toggle("named", line.dataset.run === key);
-    const line = drag ? null : event.target.closest?.(".parallel path.line");
+  const lineAt = ({ target, clientX, clientY }) =>
+    !drag && target.closest?.(".parallel") && [0, -2, 2, -4, 4].map((off) => document.elementFromPoint(clientX, clientY + off)).find((found) => found?.matches(".parallel path.line"));
+  const pointAt = (event) => {
+    const line = lineAt(event);
+    const key = (line || event.target.closest?.("[data-run]") || event.target.closest?.("#sweep tr")?.querySelector("[data-run]"))?.dataset.run;
+    for (const other of document.querySelectorAll(".parallel path.line")) other.classList.toggle("named", other.dataset.run === key);
     name.hidden = !line;
     if (!line) return;
     if (!name.isConnected) document.body.append(name);
@@ -133,7 +135,9 @@
     const isRight = event.clientX + name.offsetWidth + 20 > document.documentElement.clientWidth;
     name.style.left = `${Math.max(4, event.clientX + (isRight ? -12 - name.offsetWidth : 12))}px`;
     name.style.top = `${Math.max(4, event.clientY - 34)}px`;
-  });
+  };
+  document.addEventListener("pointerover", pointAt);
+  document.addEventListener("pointermove", (event) => event.target.closest?.(".parallel") && pointAt(event));
 
   // ---- scatter ----------------------------------------------------------------------------------------
 

@@ -27,10 +27,9 @@ async fn line(chrome: &Chrome) -> (String, (f64, f64)) {
             "(() => {
                 for (const path of document.querySelectorAll('.parallel path.line')) {
                     for (let part = 0.05; part < 0.5; part += 0.01) {
-                        const { x, y } = path.getPointAtLength(path.getTotalLength() * part).matrixTransform(path.getScreenCTM());
-                        for (const near of [0, 0.4, -0.4]) {
-                            if (document.elementFromPoint(x, y + near) === path) return [path.querySelector('title').textContent, x, y + near];
-                        }
+                        const at = path.getPointAtLength(path.getTotalLength() * part).matrixTransform(path.getScreenCTM());
+                        const [x, y] = [Math.round(at.x), Math.round(at.y)];
+                        if (x < innerWidth && document.elementFromPoint(x, y) === path) return [path.querySelector('title').textContent, x, y];
                     }
                 }
                 return null;
@@ -84,10 +83,13 @@ fn runs_are_brushed_found_and_set_against_each_other() {
             let links = "document.querySelectorAll('.scatter a[href$=\"index.html\"]').length";
             assert_eq!(chrome.number(links).await, 12.0);
             // All points are one stop on the way by Tab; arrows go on along x and y.
-            let stops = "[...document.querySelectorAll('.scatter a')].filter((link) => link.tabIndex === 0).length";
+            let stops =
+                "[...document.querySelectorAll('.scatter a')].filter((link) => link.tabIndex === 0).length";
             assert_eq!(chrome.number(stops).await, 1.0);
             chrome.run("document.querySelector('.scatter a[tabindex=\"0\"]').focus()").await;
-            let own = |name: &str| format!("parseFloat(document.activeElement.querySelector('circle').getAttribute('{name}'))");
+            let own = |name: &str| {
+                format!("parseFloat(document.activeElement.querySelector('circle').getAttribute('{name}'))")
+            };
             chrome.press(Key::Home).await;
             let left = chrome.number(&own("cx")).await;
             chrome.press(Key::End).await;

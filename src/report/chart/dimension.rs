@@ -48,7 +48,10 @@ impl Dimension {
 
     pub fn is_log(&self) -> bool {
         let (low, high) = self.ends();
-        high.is_finite() && self.measure == Measure::Amount && low > 0.0 && (self.is_drawn_log || high / low >= DECADES)
+        high.is_finite()
+            && self.measure == Measure::Amount
+            && low > 0.0
+            && (self.is_drawn_log || high / low >= DECADES)
     }
 
     pub fn placed(&self, about: usize) -> Placed {
@@ -128,7 +131,8 @@ mod tests {
     #[test]
     fn kinds_keep_their_order_and_a_constant_does_not_differ() {
         let kinds = Measure::Kinds(vec!["adamw".into(), "sgd".into()]);
-        let dimension = Dimension { name: "kind".into(), measure: kinds, values: vec![1.0, 0.0], is_drawn_log: true };
+        let dimension =
+            Dimension { name: "kind".into(), measure: kinds, values: vec![1.0, 0.0], is_drawn_log: true };
         let words: Vec<String> = dimension.placed(4).ticks().into_iter().map(|(_, word)| word).collect();
         assert_eq!(words, ["adamw", "sgd"]);
         assert!(dimension.differs() && !dimension.is_log());

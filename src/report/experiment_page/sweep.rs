@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn an_axis_is_as_its_sweep_draws() {
         let drawn = |log_uniform: &[&str]| {
-            let mut runs = [run("a", "gpt", 1e-4, Some(1.0), "finished"), run("b", "gpt", 9e-4, Some(2.0), "finished")];
+            let mut runs =
+                [run("a", "gpt", 1e-4, Some(1.0), "finished"), run("b", "gpt", 9e-4, Some(2.0), "finished")];
             runs[0].log_uniform = log_uniform.iter().map(|path| (*path).to_owned()).collect();
             let found = block(&runs.iter().collect::<Vec<_>>(), None, "").unwrap();
             let data: Value = serde_json::from_str(&found.data).unwrap();

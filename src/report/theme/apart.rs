@@ -58,7 +58,10 @@ mod tests {
         let cases = [
             ("<p>With 95 % intervals, 5 %</p>", "<p>With 95\u{a0}% intervals, 5\u{a0}%</p>"),
             (r#"<a title="5 % x">a % b</a>"#, r#"<a title="5 % x">a % b</a>"#),
-            ("<pre class=\"x\">at 5 % <b>6 %</b></pre>7 %", "<pre class=\"x\">at 5 % <b>6 %</b></pre>7\u{a0}%"),
+            (
+                "<pre class=\"x\">at 5 % <b>6 %</b></pre>7 %",
+                "<pre class=\"x\">at 5 % <b>6 %</b></pre>7\u{a0}%",
+            ),
             ("<script>a = 5 % 3 < 4 % 3</script>", "<script>a = 5 % 3 < 4 % 3</script>"),
             ("<prefix>5 %</prefix>", "<prefix>5\u{a0}%</prefix>"),
             ("printf 5 %d", "printf 5 %d"),

@@ -17,8 +17,7 @@ fn curve(place: &Place, run: usize, axis: &str) -> Vec<(f64, f64)> {
     let head: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
     let at = |name: &str| head.iter().position(|column| *column == name).unwrap();
     let column = |name: &str, row: &str| row.split(',').nth(at(name)).unwrap().parse::<f64>().ok();
-    let record: Value =
-        serde_json::from_slice(&std::fs::read(place.runs[run].run_json()).unwrap()).unwrap();
+    let record: Value = serde_json::from_slice(&std::fs::read(place.runs[run].run_json()).unwrap()).unwrap();
     let tokens = ["/settings/train/batch_size", "/settings/train/accumulate", "/settings/model/context"]
         .map(|path| record.pointer(path).and_then(Value::as_f64).unwrap());
     let x = |row: &str| match axis {
@@ -50,7 +49,8 @@ fn paced() -> Place {
         let (mut text, mut telemetry) = (head.to_owned() + "\n", "time,run_gpu_energy_joules\n".to_owned());
         for row in rows.lines() {
             let mut cells: Vec<String> = row.split(',').map(str::to_owned).collect();
-            let elapsed = cells[names.iter().position(|name| *name == "elapsed").unwrap()].parse::<f64>().unwrap();
+            let elapsed =
+                cells[names.iter().position(|name| *name == "elapsed").unwrap()].parse::<f64>().unwrap();
             let place_of = |wanted: &str| names.iter().position(|name| *name == wanted).unwrap();
             // All of them begin at one time, as runs on several GPUs do.
             let begin = 1_795_000_000.0;
@@ -148,7 +148,10 @@ fn seeds_have_their_mean_and_range_zoomed_and_on_every_axis() {
             chrome.goto("about:blank").await;
             chrome.goto(&place.file("experiments/depth/index.html")).await;
             chrome.until("the row of switches", "document.getElementById('tool-x') !== null").await;
-            assert_eq!(chrome.number("document.querySelectorAll('#chart-seeds path.spread').length").await, 3.0);
+            assert_eq!(
+                chrome.number("document.querySelectorAll('#chart-seeds path.spread').length").await,
+                3.0
+            );
             for axis in ["epoch", "elapsed", "tokens", "energy", "time"] {
                 set(chrome, "tool-x", axis).await;
                 compare(chrome, &place, axis).await;
