@@ -17,12 +17,14 @@ use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
 
 mod batch;
+mod generate;
 mod model;
 mod probe;
 
 pub use batch::{
     Batch, BatchEvent, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock, WaitingRun,
 };
+pub use generate::GenerateOrders;
 pub use model::{ClassEvaluation, Evaluation, Layer, ModelRecord, Sample, SampleItem};
 pub use probe::{DivisionRate, MeasuredDivision, MeasuredMemory, ProbeOrders, ProbeResult};
 
