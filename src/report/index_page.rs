@@ -423,3 +423,6 @@ fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figur
         drawing: night::drawing(&night),
     })
 }
+
+#[cfg(test)]
+mod tests;
