@@ -221,7 +221,7 @@ fn headline(troubles: &[(String, Troubles)], table: &Metrics) -> String {
     let slow = troubles.iter().filter(|(_, found)| found.slow_part > 0.0).count();
     let gpus = say::counted(troubles.len(), "GPU", "GPUs");
     match (troubles.len(), errors, slow) {
-        (0, ..) if table.rows == 0 => "Nothing was measured of the machine yet.".to_owned(),
+        (0, ..) if table.rows == 0 => "Nothing was measured of the machine.".to_owned(),
         (0, ..) => "The machine worked without a GPU.".to_owned(),
         (_, 0, 0) => format!("{gpus}, no error, clocks never held down."),
         (_, 0, slow) => format!("{gpus}, no error, clocks of {slow} held down."),

@@ -30,7 +30,7 @@ fn the_headline_says_what_a_person_must_know_first() {
             .collect();
         headline(&troubles, &table)
     };
-    assert_eq!(told(""), "Nothing was measured of the machine yet.");
+    assert_eq!(told(""), "Nothing was measured of the machine.");
     assert_eq!(told("time,cpu_percent\n1,5\n"), "The machine worked without a GPU.");
     let gpu = "time,gpu0_use_percent,gpu0_throttle_reasons,gpu0_xid_code\n";
     assert_eq!(told(&format!("{gpu}1,5,none,\n")), "1 GPU, no error, clocks never held down.");
