@@ -267,6 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn words_at_an_edge_lean_inward() {
+        let start = 999_980.0 * 60.0; // a full hour of local time
+        let night = Night { start, end: start + 8.0 * 3600.0, ..night(vec![bar(start, start + 60.0, "x")]) };
+        let svg = draw(&night);
+        let leaning = |anchor: &str| svg.matches(&format!(r#"dy="15" text-anchor="{anchor}""#)).count();
+        assert_eq!((leaning("start"), leaning("middle"), leaning("end")), (1, 7, 1), "{svg}");
+    }
+
+    #[test]
     fn labels_stand_only_in_bars_that_have_room() {
         let start = 1_000_000.0 * 60.0;
         let svg = draw(&night(vec![
