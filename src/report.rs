@@ -6,6 +6,7 @@
 
 mod attached;
 mod beside;
+pub mod catalog;
 pub mod chart;
 mod clocks;
 mod compared;
