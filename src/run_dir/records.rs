@@ -21,7 +21,8 @@ mod model;
 mod probe;
 
 pub use batch::{
-    Batch, BatchEvent, BatchGpu, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock, WaitingRun,
+    Batch, BatchEvent, BatchGpu, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock,
+    WaitingRun,
 };
 pub use model::{ClassEvaluation, Evaluation, Layer, ModelRecord, Sample, SampleItem};
 pub use probe::{DivisionRate, MeasuredDivision, MeasuredMemory, ProbeOrders, ProbeResult};

@@ -9,7 +9,9 @@ use super::tracked::Tracked;
 use super::view::LiveRun;
 use crate::curves::{Extent, Kind, of_run};
 use crate::run_dir::Status;
-use crate::run_dir::records::{BatchGpu, Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
+use crate::run_dir::records::{
+    BatchGpu, Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun,
+};
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
 

@@ -14,8 +14,8 @@ mod index;
 mod metrics;
 mod openapi;
 mod outline;
-pub(super) mod problem;
 mod probes;
+pub(super) mod problem;
 mod progress;
 mod prometheus;
 mod queue;
@@ -78,7 +78,8 @@ impl Api {
     }
 
     fn reply(&self, asked: &Asked) -> Result<Reply, Problem> {
-        let (route, names) = route::find(ROUTES, asked.path).ok_or_else(|| Problem::no_such_path(asked.path))?;
+        let (route, names) =
+            route::find(ROUTES, asked.path).ok_or_else(|| Problem::no_such_path(asked.path))?;
         let values = Values::read(route, &names, asked.query)?;
         (route.answer)(&Call { api: self, values, accept: asked.accept })
     }
@@ -101,7 +102,7 @@ impl Reply {
             asked.if_none_match.is_some_and(|tags| lists(tags, &tag))
         };
         let (content_type, version, body) = match self {
-            // A star means any version: there is one, if it can be made.
+            // Known before it is read.
             Reply::Later { version, .. } if is_known(&version) => {
                 return Ok(sent(304, Vec::new(), Some(format!("\"{version}{ending}\""))));
             }

@@ -105,7 +105,11 @@ fn respond(request: Request, pages: &Pages) {
     let accept = header("Accept");
     let asked = Asked {
         path: target.split(['?', '#']).next().unwrap_or("/"),
-        query: target.split('#').next().and_then(|target| target.split_once('?')).map_or("", |(_, query)| query),
+        query: target
+            .split('#')
+            .next()
+            .and_then(|target| target.split_once('?'))
+            .map_or("", |(_, query)| query),
         accept: accept.as_deref(),
         range: range.as_deref().filter(|_| is_get),
         if_range: if_range.as_deref(),

@@ -73,9 +73,8 @@ impl Machine {
     /// The numbers of the GPUs that it has columns of.
     pub fn gpus(&self) -> Vec<u32> {
         let names = self.table.columns.iter().map(|column| column.name.as_str());
-        let mut gpus: Vec<u32> = names
-            .filter_map(|name| name.strip_prefix("gpu")?.split_once('_')?.0.parse().ok())
-            .collect();
+        let mut gpus: Vec<u32> =
+            names.filter_map(|name| name.strip_prefix("gpu")?.split_once('_')?.0.parse().ok()).collect();
         gpus.sort_unstable();
         gpus.dedup();
         gpus

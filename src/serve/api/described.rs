@@ -16,9 +16,10 @@ pub(super) const ROUTE: Route = Route {
     summary: "This description, in OpenAPI 3.1.",
     parameters: &[],
     refusals: &[],
-    content: &[(super::JSON, |_| {
-        json_schema!({ "type": "object", "required": ["openapi", "info", "paths", "components"] })
-    })],
+    content: &[(
+        super::JSON,
+        |_| json_schema!({ "type": "object", "required": ["openapi", "info", "paths", "components"] }),
+    )],
     answer,
 };
 

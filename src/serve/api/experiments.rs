@@ -99,7 +99,8 @@ fn experiment(name: &str, runs: &[&Listed]) -> Experiment {
 /// Values of different metrics do not compare: that of the newest run counts.
 fn best(runs: &[&Listed], metric: &str) -> Option<BestRun> {
     let valued = runs.iter().filter(|listed| listed.metric == metric);
-    let valued = valued.filter_map(|listed| Some((listed, listed.best.filter(|best| best.value.is_finite())?)));
+    let valued =
+        valued.filter_map(|listed| Some((listed, listed.best.filter(|best| best.value.is_finite())?)));
     let sign = if direction_of(metric) == Direction::Higher { -1.0 } else { 1.0 };
     let (listed, best) = valued.min_by(|(_, a), (_, b)| (sign * a.value).total_cmp(&(sign * b.value)))?;
     let best = Best { value: best.value.into(), step: best.step };

@@ -115,7 +115,8 @@ fn version(path: &PathBuf, wanted: &Wanted) -> String {
 }
 
 fn read(path: &Path, listed: &Listed, wanted: &Wanted) -> Result<Metrics, Problem> {
-    let failed = |error: &dyn std::fmt::Display| Problem::unavailable(format!("the table cannot be read: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Problem::unavailable(format!("the table cannot be read: {error}"));
     let mut rows = Rows::open(path).map_err(|error| failed(&error))?;
     let (told, left_out) = chosen(&rows.columns, &wanted.columns)?;
     let step = rows.columns.iter().position(|name| name == STEP);
@@ -164,7 +165,8 @@ fn chosen(header: &[String], wanted: &[String]) -> Result<(Vec<usize>, Vec<Strin
         }
     }
     let is_told = |name: &String| name != STEP && (wanted.is_empty() || wanted.contains(name));
-    let (told, rest): (Vec<usize>, Vec<usize>) = (0..header.len()).partition(|place| is_told(&header[*place]));
+    let (told, rest): (Vec<usize>, Vec<usize>) =
+        (0..header.len()).partition(|place| is_told(&header[*place]));
     let (told, beyond) = told.split_at(told.len().min(MOST_COLUMNS));
     let left = beyond.iter().chain(&rest).map(|place| &header[*place]).filter(|name| *name != STEP);
     Ok((told.to_vec(), left.take(MOST_NAMES).cloned().collect()))

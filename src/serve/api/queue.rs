@@ -103,9 +103,8 @@ fn waiting(runs: &Runs, state: Option<&QueueState>, at_work: bool) -> Vec<Waitin
     let names = told.iter().enumerate().map(|(place, run)| ((&*run.experiment, &*run.run), (place, run)));
     let told: BTreeMap<(&str, &str), (usize, &WaitingRun)> = names.collect();
     let all = runs.values().filter(|listed| listed.state.word == "waiting");
-    let mut waiting: Vec<(&Listed, Option<(usize, &WaitingRun)>)> = all
-        .map(|listed| (&**listed, told.get(&(&*listed.experiment, &*listed.run)).copied()))
-        .collect();
+    let mut waiting: Vec<(&Listed, Option<(usize, &WaitingRun)>)> =
+        all.map(|listed| (&**listed, told.get(&(&*listed.experiment, &*listed.run)).copied())).collect();
     waiting.sort_by_key(|(_, told)| told.map_or(usize::MAX, |(place, _)| place));
     let one = |(listed, told): (&Listed, Option<(usize, &WaitingRun)>)| {
         let told = told.map(|(_, told)| told);

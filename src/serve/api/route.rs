@@ -39,9 +39,15 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Text,
-    Number { least: u64, most: u64, default: Option<u64> },
+    Number {
+        least: u64,
+        most: u64,
+        default: Option<u64>,
+    },
     /// May be said several times, so many at the most.
-    Texts { most: usize },
+    Texts {
+        most: usize,
+    },
     /// The same of these words.
     Words(&'static [&'static str]),
 }

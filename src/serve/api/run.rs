@@ -117,7 +117,12 @@ impl From<Facts> for WholeRun {
             alerts: facts
                 .alerts
                 .into_iter()
-                .map(|told| Alert { time: told.time, step: told.step, rule: told.rule, message: told.message })
+                .map(|told| Alert {
+                    time: told.time,
+                    step: told.step,
+                    rule: told.rule,
+                    message: told.message,
+                })
                 .collect(),
             budgets: facts
                 .budgets

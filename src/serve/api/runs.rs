@@ -12,7 +12,6 @@ use super::route::{CURSOR, Kind, LIMIT, Parameter, Place, Route};
 use crate::report::catalog::{self, Key, Listed};
 use crate::run_dir::number::Number;
 
-
 pub(super) const ROUTE: Route = Route {
     path: "/api/v1/runs",
     name: "listRuns",
@@ -194,8 +193,7 @@ fn answer(call: &Call) -> Result<Reply, Problem> {
     let total = wanted.count();
     let after = call.values.text("cursor").map_or(Bound::Unbounded, |cursor| Bound::Excluded(key(cursor)));
     let mut rest = all.range((after, Bound::Unbounded)).filter(|(_, listed)| is_wanted(listed));
-    let runs: Vec<&Listed> =
-        rest.by_ref().map(|(_, listed)| &**listed).take(call.values.limit()).collect();
+    let runs: Vec<&Listed> = rest.by_ref().map(|(_, listed)| &**listed).take(call.values.limit()).collect();
     let next = rest.next().and(runs.last()).map(|last| format!("{}/{}", last.experiment, last.run));
     Reply::json(&RunList { runs: runs.into_iter().map(Run::from).collect(), total, next })
 }

@@ -35,7 +35,8 @@ impl Scene {
             let dir = queue(RunRecord { tags, ..sample_record("x", run) });
             if run == "a" {
                 let rows: String = (1..=5000).map(|step| format!("{step},{},,\n", step % 7)).collect();
-                let table = format!("step,train/loss,val/loss,\"odd, \"\"one\"\"\"\n{rows}5001,nan,1.5,inf\n");
+                let table =
+                    format!("step,train/loss,val/loss,\"odd, \"\"one\"\"\"\n{rows}5001,nan,1.5,inf\n");
                 fs::write(dir.metrics(), table).unwrap();
                 let text = "<b>ROMEO</b>".to_owned();
                 for step in [10, 20, 30] {
@@ -138,7 +139,8 @@ fn every_endpoint_answers_as_it_is_described() {
         let (status, problem) = scene.get(&format!("{path}?nonsense=1"));
         assert_eq!((status, &problem["parameter"]), (400, &Value::from("nonsense")), "{path}");
         if path != route.path {
-            let (status, problem) = scene.get(&route.path.replace("{experiment}", "x").replace("{run}", "no"));
+            let (status, problem) =
+                scene.get(&route.path.replace("{experiment}", "x").replace("{run}", "no"));
             assert_eq!(status, 404);
             assert!(problem["detail"].as_str().unwrap().contains("no run no"), "{problem}");
         }
@@ -193,8 +195,7 @@ fn curves_are_told_within_bounds_and_say_that_they_are_thinned() {
     assert!(values.contains(&Value::from(6.0)) && values.contains(&Value::from(0.0)));
     assert_eq!(values.last(), Some(&Value::from("nan")));
     assert_eq!(column["better"], "lower");
-    let left: Vec<&str> =
-        metrics["left_out"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let left: Vec<&str> = metrics["left_out"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(left, ["val/loss", "odd, \"one\""]);
 
     let (_, metrics) = scene.get("/api/v1/runs/x/a/metrics?from=10&to=12");
@@ -240,7 +241,8 @@ fn what_did_not_change_is_not_sent_again_and_what_did_is() {
     let asked = |tag| Asked { path: "/api/v1/runs/x/a/metrics", if_none_match: tag, ..Asked::default() };
     let (_, headers, _) = scene.ask(&asked(None));
     let tag = headers.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap().to_owned();
-    let mut table = fs::OpenOptions::new().append(true).open(scene.api.workspace.run("x", "a").metrics()).unwrap();
+    let mut table =
+        fs::OpenOptions::new().append(true).open(scene.api.workspace.run("x", "a").metrics()).unwrap();
     std::io::Write::write_all(&mut table, b"5002,1,1,1\n").unwrap();
     crate::report::build(scene.folder.path()).unwrap();
     assert_eq!(scene.ask(&asked(Some(&tag))).0, 200);
@@ -288,8 +290,11 @@ fn at_work(scene: &Scene, age: f64) -> fs::File {
     let batch = Batch { gpus: vec![gpu], ..serde_json::from_value(batch).unwrap() };
     replace_json(&dir.batch_json(), &batch, Durability::Rebuildable).unwrap();
     let now = scan::now() - age;
-    let header = "time,cpu_percent,gpu0_use_percent,gpu0_memory_bytes,gpu0_energy_joules,gpu0_xid_code";
-    let rows = format!("{header}\n{},10,50,0,1,79\n{now},25,97,1073741824,2.5,\n", now - 2.0);
+    let header = "time,cpu_percent,memory_bytes,disk_free_bytes,gpu0_use_percent,gpu0_memory_bytes,\
+                  gpu0_energy_joules,gpu0_xid_code,gpu0_temperature_celsius,gpu0_power_watts,\
+                  gpu0_clock_mhz,gpu0_memory_clock_mhz";
+    let last = "25,100,200,97,1073741824,2.5,,60,350.5,1980,2619";
+    let rows = format!("{header}\n{},10,,,50,0,1,79,,,,\n{now},{last}\n", now - 2.0);
     fs::write(dir.telemetry(), rows).unwrap();
     let held = crate::run_dir::lock::try_lock(&workspace.runner_lock()).unwrap().unwrap();
     let holder = serde_json::json!({ "host": "box", "process": 1, "since": 1, "batch": "b" });
@@ -306,8 +311,7 @@ fn the_machine_is_told_with_its_gpus_and_to_prometheus_only_while_it_is_fresh() 
     assert_eq!((&gpu["uuid"], &gpu["xid_code"]), (&Value::from("GPU-1"), &Value::from(79.0)), "{system:#}");
     assert_eq!((&system["sample"]["fresh"], &system["runner"]["batch"]), (&true.into(), &"b".into()));
     let told = scene.get("/metrics").1.as_str().unwrap().to_owned();
-    let labels =
-        r#"{gpu="0",UUID="GPU-1",device="nvidia0",modelName="NVIDIA \"H100\"",Hostname="box"}"#;
+    let labels = r#"{gpu="0",UUID="GPU-1",device="nvidia0",modelName="NVIDIA \"H100\"",Hostname="box"}"#;
     for line in [
         format!("DCGM_FI_DEV_GPU_UTIL{labels} 97"),
         format!("DCGM_FI_DEV_FB_USED{labels} 1024"),
@@ -322,7 +326,10 @@ fn the_machine_is_told_with_its_gpus_and_to_prometheus_only_while_it_is_fresh() 
     }
     drop(held);
     let told = scene.get("/metrics").1.as_str().unwrap().to_owned();
-    assert!(!told.contains("DCGM") && told.contains("overnight_runner_up 0"), "nobody looks any more: {told}");
+    assert!(
+        !told.contains("DCGM") && told.contains("overnight_runner_up 0"),
+        "nobody looks any more: {told}"
+    );
     let _held = at_work(&scene, 3600.0);
     assert!(!scene.get("/metrics").1.as_str().unwrap().contains("DCGM"), "the row is an hour old");
 }

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_format_is_what_the_client_prefers() {
-        let open = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+        let open =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
         for (accept, format) in [
             (open, Format::OpenMetrics),
             ("application/openmetrics-text", Format::OpenMetrics),

@@ -19,7 +19,11 @@ fn told(accept: Option<&str>, change: impl FnOnce(&Scene)) -> String {
     change(&scene);
     let (status, headers, body) = scene.ask(&Asked { path: "/metrics", accept, ..Asked::default() });
     assert_eq!(status, 200);
-    let kind = if accept.is_some() { "application/openmetrics-text; version=1.0.0" } else { "text/plain; version=0.0.4" };
+    let kind = if accept.is_some() {
+        "application/openmetrics-text; version=1.0.0"
+    } else {
+        "text/plain; version=0.0.4"
+    };
     assert!(headers.contains(&format!("Content-Type: {kind}")), "{headers}");
     String::from_utf8(body).unwrap()
 }
@@ -55,7 +59,8 @@ fn parsed(text: &str) -> BTreeMap<String, (String, usize)> {
             open = name.to_owned();
         } else {
             let (named, value) = line.rsplit_once(' ').unwrap();
-            let number = ["NaN", "+Inf", "-Inf"].contains(&value) || value.parse::<f64>().is_ok_and(f64::is_finite);
+            let number =
+                ["NaN", "+Inf", "-Inf"].contains(&value) || value.parse::<f64>().is_ok_and(f64::is_finite);
             assert!(number && series.insert(named.to_owned()), "{line}");
             let name = named.split('{').next().unwrap();
             assert!(name == open, "{line} is not among its family");
@@ -149,7 +154,8 @@ fn promtool_finds_nothing_wrong_but_what_nvidia_chose() {
     promtool.stdin.take().unwrap().write_all(told.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    let ours: Vec<&str> = said.lines().filter(|line| !line.trim_start().starts_with("DCGM_FI_DEV_")).collect();
+    let ours: Vec<&str> =
+        said.lines().filter(|line| !line.trim_start().starts_with("DCGM_FI_DEV_")).collect();
     // 3: it was read, and could be named better.
     assert!(ours.is_empty() && matches!(output.status.code(), Some(0 | 3)), "{said}");
 }
