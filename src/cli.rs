@@ -59,6 +59,8 @@ pub enum Verb {
     Drain,
     /// Train a part of a run again and say whether the bits are the same.
     Verify(VerifyArgs),
+    /// Write text with a run's model, from one of its checkpoints.
+    Generate(GenerateArgs),
     /// Build the report from the run directories.
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
@@ -331,6 +333,56 @@ pub struct VerifyArgs {
     pub all: bool,
     #[command(flatten)]
     pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// A run: its name, the beginning of it, or `latest`.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+    /// What to go on from; may be given again. By default the prompts of the run's settings.
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Vec<String>,
+    /// The checkpoint of this step; by default the best one, or the newest.
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<u64>,
+    /// Tokens that are added to each prompt; by default what the settings say, as in the following.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub tokens: Option<u32>,
+    /// How daring the choice of the next token is; 0 always takes the likeliest.
+    #[arg(long, value_parser = not_negative)]
+    pub temperature: Option<f64>,
+    /// Choose from so many of the likeliest tokens; 0 is all.
+    #[arg(long)]
+    pub top_k: Option<u32>,
+    /// Choose from the likeliest tokens that together have this probability.
+    #[arg(long, value_parser = probability)]
+    pub top_p: Option<f64>,
+    /// Texts for each prompt; by default one.
+    #[arg(short = 'n', long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub count: Option<u32>,
+    /// Another seed, another text; the same one on the same device writes the same.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// cpu, cuda, cuda:1 or auto. A GPU that trains is left to that unless you name it.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number >= 0.0)
+        .ok_or_else(|| "0 or more".to_owned())
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0.0 && *number <= 1.0)
+        .ok_or_else(|| "above 0, to 1".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod doctor;
 mod export;
 mod fits;
 mod fresh;
+mod generate;
 mod init;
 mod junit;
 mod logs;
@@ -77,6 +78,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
         Verb::Drain => requests::drain(&workspace),
+        Verb::Generate(args) => generate::generate(&workspace, &args),
         Verb::Verify(args) => verify::verify(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),

@@ -40,6 +40,7 @@ pub mod doctor;
 pub mod exit;
 pub mod experiment;
 pub mod file_size;
+pub mod generate;
 pub mod libtorch;
 pub mod queue;
 pub mod report;

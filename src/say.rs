@@ -102,6 +102,11 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
+/// The same of several lines, which stay lines.
+pub fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
 /// A value with the digits that are meant.
 pub fn value(number: f64) -> String {
     match number.abs() {

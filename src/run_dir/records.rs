@@ -17,6 +17,7 @@ use crate::experiment::settings::{Precision, Queue, Settings};
 use crate::experiment::{Alert, Budget};
 
 mod batch;
+mod generate;
 mod model;
 mod probe;
 
@@ -24,6 +25,7 @@ pub use batch::{
     Batch, BatchEvent, BatchGpu, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock,
     WaitingRun,
 };
+pub use generate::GenerateOrders;
 pub use model::{ClassEvaluation, Evaluation, Layer, ModelRecord, Sample, SampleItem};
 pub use probe::{DivisionRate, MeasuredDivision, MeasuredMemory, ProbeOrders, ProbeResult};
 

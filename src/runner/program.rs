@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::attempt::environment;
 use crate::libtorch::{self, LibtorchError};
-use crate::run_dir::records::{ProbeOrders, Start};
+use crate::run_dir::records::{GenerateOrders, ProbeOrders, Start};
 use crate::run_dir::{PROTOCOL, RunDir};
 
 /// Names another worker program, for tests and for those who build their own.
@@ -105,6 +105,14 @@ impl Program {
         let mut command = self.command();
         let line = serde_json::to_string(orders).unwrap_or_default();
         command.arg("probe").arg(run.path()).arg(line).envs(environment(&orders.start));
+        command
+    }
+
+    /// The command that writes text with the run's weights and changes nothing.
+    pub fn generate(&self, run: &RunDir, orders: &GenerateOrders) -> Command {
+        let mut command = self.command();
+        let line = serde_json::to_string(orders).unwrap_or_default();
+        command.arg("generate").arg(run.path()).arg(line).envs(environment(&orders.start));
         command
     }
 

@@ -7,6 +7,7 @@ mod asked_to_end;
 mod disturbed;
 mod failures;
 mod fixture;
+mod generate;
 mod learning;
 mod linkage;
 mod orders;

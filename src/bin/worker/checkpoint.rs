@@ -16,6 +16,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::failure::Failure;
 use crate::step::Learner;
+use crate::task::ModelTensor;
 use crate::weights;
 
 /// Why a checkpoint is written.
@@ -137,8 +138,35 @@ enum Unusable {
     Unread(Failure),
 }
 
+/// Copies the weights of the checkpoint of `step` into `tensors`, and touches nothing else.
+///
+/// # Errors
+/// There is no such checkpoint, it is damaged, or its tensors are others.
+pub fn load_weights(run: &RunDir, step: u64, tensors: &[ModelTensor]) -> Result<(), Failure> {
+    let checkpoint = run.checkpoint(step);
+    let read = || {
+        let state = state(&checkpoint, step)?;
+        verified(&checkpoint.model(), &state.model_hash)
+    };
+    let bytes = read().map_err(|unusable| match unusable {
+        Unusable::Unread(failure) => failure,
+        Unusable::Damaged(why) => Failure::Checkpoint(format!(
+            "the checkpoint of step {step} cannot be used: {why} (choose another)"
+        )),
+    })?;
+    let tensors = tensors.iter().map(|member| (member.name.clone(), member.tensor.shallow_clone())).collect();
+    put(&bytes, &checkpoint.model(), tensors)
+}
+
 /// Reads and verifies one checkpoint.
 fn whole(checkpoint: &CheckpointDir, step: u64) -> Result<Whole, Unusable> {
+    let state = state(checkpoint, step)?;
+    let model = verified(&checkpoint.model(), &state.model_hash)?;
+    let optimizer = verified(&checkpoint.optimizer(), &state.optimizer_hash)?;
+    Ok(Whole { state, model, optimizer })
+}
+
+fn state(checkpoint: &CheckpointDir, step: u64) -> Result<State, Unusable> {
     let path = checkpoint.state();
     let state: State = read::json(&path).map_err(|error| match error {
         ReadError::Io { error, .. } => unread(&path, &error),
@@ -148,18 +176,17 @@ fn whole(checkpoint: &CheckpointDir, step: u64) -> Result<Whole, Unusable> {
         let (step, protocol) = (state.step, state.protocol);
         return Err(Unusable::Damaged(format!("its state is of step {step} and protocol {protocol}")));
     }
-    let verified = |path: &Path, hash: &str| {
-        let bytes = fs::read(path).map_err(|error| unread(path, &error))?;
-        let agrees = blake3::hash(&bytes).to_hex().as_str() == hash;
-        if agrees {
-            Ok(bytes)
-        } else {
-            Err(Unusable::Damaged(format!("{} does not have the hash in its state", path.display())))
-        }
-    };
-    let model = verified(&checkpoint.model(), &state.model_hash)?;
-    let optimizer = verified(&checkpoint.optimizer(), &state.optimizer_hash)?;
-    Ok(Whole { state, model, optimizer })
+    Ok(state)
+}
+
+/// The bytes of a file that has this hash.
+fn verified(path: &Path, hash: &str) -> Result<Vec<u8>, Unusable> {
+    let bytes = fs::read(path).map_err(|error| unread(path, &error))?;
+    if blake3::hash(&bytes).to_hex().as_str() == hash {
+        Ok(bytes)
+    } else {
+        Err(Unusable::Damaged(format!("{} does not have the hash in its state", path.display())))
+    }
 }
 
 /// A file that is missing, or is no file, is damage; anything else may be as it should be.
@@ -180,22 +207,28 @@ impl Whole {
             (&self.model, checkpoint.model(), model_tensors(learner)),
             (&self.optimizer, checkpoint.optimizer(), learner.optimizer.tensors()),
         ] {
-            let misfit = |why: String| {
-                let path = path.display();
-                Failure::Checkpoint(format!(
-                    "{path}: {why} (a checkpoint of another run or of changed settings; remove it)"
-                ))
-            };
-            let file = SafeTensors::deserialize(bytes).map_err(|error| misfit(error.to_string()))?;
-            if file.len() != tensors.len() {
-                return Err(misfit(format!("holds {} tensors, this run has {}", file.len(), tensors.len())));
-            }
-            for (name, tensor) in tensors {
-                copy_into(&file, &name, &tensor, &misfit)?;
-            }
+            put(bytes, &path, tensors)?;
         }
         Ok(self.state)
     }
+}
+
+/// Copies all tensors of a file, which are these and no others.
+fn put(bytes: &[u8], path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), Failure> {
+    let misfit = |why: String| {
+        let path = path.display();
+        Failure::Checkpoint(format!(
+            "{path}: {why} (a checkpoint of another run or of changed settings; remove it)"
+        ))
+    };
+    let file = SafeTensors::deserialize(bytes).map_err(|error| misfit(error.to_string()))?;
+    if file.len() != tensors.len() {
+        return Err(misfit(format!("holds {} tensors, this run has {}", file.len(), tensors.len())));
+    }
+    for (name, tensor) in tensors {
+        copy_into(&file, &name, &tensor, &misfit)?;
+    }
+    Ok(())
 }
 
 /// Copies the tensor of this name out of the file; `misfit` says what is wrong with it.

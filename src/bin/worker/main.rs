@@ -18,6 +18,7 @@ mod order;
 mod orders;
 mod probe;
 mod progress;
+mod prompted;
 mod replay;
 mod schedule;
 mod signals;
@@ -40,8 +41,7 @@ use journal::append_event;
 use orders::Orders;
 use train::{Outcome, train};
 
-const USAGE: &str =
-    "usage: overnight-worker train RUN_DIR [--until STEP] | probe RUN_DIR ORDERS | --protocol | --version";
+const USAGE: &str = "usage: overnight-worker train RUN_DIR [--until STEP] | probe RUN_DIR ORDERS | generate RUN_DIR ORDERS | --protocol | --version";
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -69,7 +69,12 @@ fn main() -> ExitCode {
                 ExitCode::from(WRONG_USAGE)
             }
         },
-        [verb, path, orders] if verb == "probe" => ExitCode::from(look(Path::new(path), orders) as u8),
+        [verb, path, orders] if verb == "probe" => {
+            ExitCode::from(look(Path::new(path), orders, probe::probe))
+        }
+        [verb, path, orders] if verb == "generate" => {
+            ExitCode::from(look(Path::new(path), orders, prompted::generate))
+        }
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(WRONG_USAGE)
@@ -116,20 +121,24 @@ fn absolute(path: &Path) -> PathBuf {
     found.unwrap_or_else(|_| path.to_owned())
 }
 
-/// Tries the run out and leaves its directory as it is. Gives the exit code.
-fn look(path: &Path, orders: &str) -> i32 {
+/// What leaves a run's directory as it is, under orders as JSON and until it is asked to end.
+type Look = fn(&RunDir, &str, &dyn Fn() -> bool) -> Result<Outcome, Failure>;
+
+/// Does that. Gives the exit code.
+fn look(path: &Path, orders: &str, look: Look) -> u8 {
     let run = RunDir::new(absolute(path));
-    let tried = || {
+    let looked = || {
         signals::listen().map_err(|error| Failure::Orders(error.to_string()))?;
-        probe::probe(&run, orders, &signals::asked_to_end)
+        look(&run, orders, &signals::asked_to_end)
     };
-    let result = catch_unwind(AssertUnwindSafe(tried))
+    let result = catch_unwind(AssertUnwindSafe(looked))
         .unwrap_or_else(|panic| Err(Failure::Panic(words_of(panic.as_ref()))));
-    match result {
+    let code = match result {
         Ok(Outcome::Finished) => exit::FINISHED,
         Ok(Outcome::Ended) => exit::ENDED_AS_ASKED,
         Err(failure) => say_failed(&run, None, &failure),
-    }
+    };
+    code as u8
 }
 
 /// Says why, in the run's last event and on standard error. Gives the exit code.
