@@ -33,8 +33,8 @@ pub(super) enum Reply {
     },
 }
 
-/// The most bytes of one parameter.
-const LONGEST: usize = 2400;
+/// The most characters of one parameter: two names of files with a slash between them.
+pub(super) const LONGEST: usize = 600;
 
 impl Reply {
     pub fn json(value: &impl Serialize) -> Result<Reply, Problem> {
@@ -106,8 +106,8 @@ impl Values {
             let times = crate::say::counted(most, "time", "times");
             return Err(Problem::parameter(name, format!("{name} may be said {times} at the most")));
         }
-        if text.is_empty() || text.len() > LONGEST {
-            return Err(Problem::parameter(name, format!("{name} has 1 to {LONGEST} bytes")));
+        if text.is_empty() || text.chars().count() > LONGEST {
+            return Err(Problem::parameter(name, format!("{name} has 1 to {LONGEST} characters")));
         }
         match parameter.kind {
             Kind::Number { least, most, .. } => {
@@ -188,7 +188,8 @@ mod tests {
             ("points=99999999999999999999999", "whole number"),
             ("points=20&points=30", "1 time "),
             ("from=-1", "whole number"),
-            ("from", "bytes"),
+            ("from", "characters"),
+            (&format!("column={}", "x".repeat(LONGEST + 1)), "characters"),
             ("column=%ff", "UTF-8"),
             ("column=%", "UTF-8"),
             ("experiment=x", "experiment"),

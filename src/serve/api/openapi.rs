@@ -5,6 +5,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::call::LONGEST;
 use super::problem::{self, Told};
 use super::route::{Kind, Parameter, Place, Route};
 
@@ -79,7 +80,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    let text = json!({ "type": "string", "minLength": 1, "maxLength": 600 });
+    let text = json!({ "type": "string", "minLength": 1, "maxLength": LONGEST });
     let schema = match parameter.kind {
         Kind::Text => text,
         Kind::Number { least, most, default: Some(default) } => {

@@ -18,9 +18,12 @@ pub(super) struct Route {
     /// What may be answered beside 200, 304 and 400.
     pub refusals: &'static [u16],
     /// What is answered: the kind of file, and its schema.
-    pub content: &'static [(&'static str, fn(&mut SchemaGenerator) -> Schema)],
+    pub content: &'static [(&'static str, Described)],
     pub answer: fn(&Call) -> Result<Reply, Problem>,
 }
+
+/// Makes the schema of an answer.
+pub(super) type Described = fn(&mut SchemaGenerator) -> Schema;
 
 /// Something that a request may say.
 pub(super) struct Parameter {
