@@ -78,6 +78,7 @@ pub fn batch(root: &Path, name: &str, runs: &[(&str, String)], end: Option<f64>)
         plan: runs.iter().map(entry).collect(),
         divisions: Vec::new(),
         device_memory: Vec::new(),
+        gpus: Vec::new(),
     };
     replace_json(&folder.join("batch.json"), &batch, Durability::Rebuildable)
 }

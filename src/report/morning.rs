@@ -208,6 +208,7 @@ mod tests {
             plan: estimates.iter().map(entry).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
+            gpus: Vec::new(),
         }
     }
 

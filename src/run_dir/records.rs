@@ -22,7 +22,8 @@ mod model;
 mod probe;
 
 pub use batch::{
-    Batch, BatchEvent, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock, WaitingRun,
+    Batch, BatchEvent, BatchGpu, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock,
+    WaitingRun,
 };
 pub use generate::GenerateOrders;
 pub use model::{ClassEvaluation, Evaluation, Layer, ModelRecord, Sample, SampleItem};
