@@ -134,3 +134,15 @@ fn a_run_that_is_broken_under_its_batch_did_not_get_done_and_one_that_was_broken
     fs::remove_dir_all(workspace.seed("x", 2).path()).unwrap();
     workspace.run(&[]).code(0);
 }
+
+#[test]
+fn a_run_that_cannot_be_asked_keeps_nobody_from_asking_the_others() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3], "");
+    workspace.overnight(&["queue", X]).code(0);
+    let first = workspace.runs("x").remove(0);
+    // A link that leads nowhere: there seems to be no file, and none can be made.
+    std::os::unix::fs::symlink("nowhere/at/all", first.requests()).unwrap();
+    let said = workspace.overnight(&["pause", "x"]).code(1).says("could not be asked");
+    assert_eq!(said.stdout.matches(" paused").count(), 2, "{}", said.stdout);
+    assert_eq!(workspace.words("x").iter().filter(|word| **word == "paused").count(), 2);
+}
