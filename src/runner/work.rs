@@ -306,6 +306,7 @@ impl<'a> Work<'a> {
         }
         let decision = loop {
             self.observe();
+            self.catch_up_with_ends().await;
             self.end_trials();
             let now = Instant::now();
             self.gauge(now);
