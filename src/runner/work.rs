@@ -300,7 +300,7 @@ impl<'a> Work<'a> {
             // Those that live are caught up with when they are adopted.
             if !self.runs[index].seen.status.is_running() {
                 self.catch_up(index);
-                self.catch_up_end(index).await;
+                self.catch_up_end(index);
             }
         }
         let decision = loop {

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 
+use overnight::run_dir::lock;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -359,6 +360,32 @@ fn what_is_queued_while_a_hook_of_the_end_is_waited_for_is_worked_too() {
     assert_eq!(workspace.batches(), 2);
 }
 
+/// Holds a lock from the moment on at which nobody else does.
+fn wait_for_lock(path: &std::path::Path) -> fs::File {
+    let mut held = None;
+    wait_until("the lock is free", || {
+        held = lock::try_lock(path).unwrap();
+        held.is_some()
+    });
+    held.expect("it was waited for")
+}
+
+/// What a child of a killed runner that was not loaded yet would do: it holds the workspace's lock.
+#[test]
+fn a_runner_that_was_killed_while_it_started_something_holds_up_the_next_for_a_moment_only() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "await@2");
+    let runner = workspace.start(&[X]);
+    wait_until("it waits for a word", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    runner.kill();
+    let copy = wait_for_lock(&overnight::run_dir::Workspace::new(workspace.path("")).runner_lock());
+    let next = workspace.start(&[]);
+    wait_until("the next one waits for it", || next.said().contains("has ended; waiting for"));
+    fs::write(workspace.seed("x", 1).path().join("go-on"), "").unwrap();
+    drop(copy);
+    next.wait().code(0);
+    assert_eq!(workspace.words("x"), ["finished"]);
+}
+
 #[test]
 fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
     let hooks = "[[hooks]]\non = [\"run-finished\", \"run-failed\"]\n\
@@ -381,6 +408,8 @@ fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
         [&first, &second].map(|run| look(run).status.word()) == ["finished", "lost"]
     });
     assert_eq!(told(), Vec::<Value>::new(), "nobody was there to tell");
+    // The worker that finished may be on its way out for long.
+    let on_its_way_out = wait_for_lock(&first.alive_lock());
 
     workspace.run(&[]).code(100).says(&format!("finished x/{}", first.name()));
     let facts = |name: &str| {
@@ -388,6 +417,7 @@ fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
         told().into_iter().filter(about).collect::<Vec<_>>()
     };
     let of_first = facts(&first.name());
+    drop(on_its_way_out);
     assert_eq!(of_first.len(), 1, "{of_first:?}");
     assert_eq!((&of_first[0]["event"], &of_first[0]["status"]), (&"run-finished".into(), &"finished".into()));
     let of_second = facts(&second.name());
