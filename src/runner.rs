@@ -35,6 +35,7 @@ pub mod retention;
 pub mod room;
 pub mod rota;
 pub mod schedule;
+pub mod skips;
 pub mod stack;
 pub mod starting;
 pub mod telemetry;
@@ -43,6 +44,7 @@ pub mod terminal;
 pub mod tracked;
 pub mod view;
 pub mod whose;
+pub mod words;
 pub mod work;
 
 use std::io;
