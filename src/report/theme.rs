@@ -3,7 +3,6 @@
 
 mod look;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,8 +11,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::chart::backend::Escaped;
-use crate::run_dir::Workspace;
 use crate::run_dir::write::at;
+use crate::run_dir::{Workspace, read};
 use crate::workspace_settings::WorkspaceSettings;
 
 use look::{Logo, Look};
@@ -104,6 +103,9 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
     ("assets/models.js", &[("models.js", include_str!("../../templates/js/models.js"))]),
     ("assets/sent.js", &[("sent.js", include_str!("../../templates/js/sent.js"))]),
 ];
+
+/// Bytes that a template or a part of the script may have.
+const MOST_OF_TEMPLATE: u64 = 4 << 20;
 
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
 
@@ -200,7 +202,9 @@ fn slim(source: &str) -> String {
 }
 
 fn replaced(path: &Path, built_in: &str) -> io::Result<String> {
-    match fs::read_to_string(path) {
+    let source = read::bounded(path, MOST_OF_TEMPLATE)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8")));
+    match source {
         Ok(source) => Ok(source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(built_in.to_owned()),
         Err(error) => Err(at(path, error)),
@@ -217,6 +221,7 @@ fn template_error(template: &str, error: &minijinja::Error) -> ThemeError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use flate2::Compression;

@@ -140,6 +140,10 @@ fn lines<T: serde::de::DeserializeOwned>(
 ) -> Vec<T> {
     match read::lines(path) {
         Ok(lines) => {
+            // Half of what was asked or done is not to be acted on.
+            if let Some(reason) = lines.left_out {
+                *unreadable = Some(reason);
+            }
             warnings.extend(lines.bad.iter().map(|(line, why)| format!("{}:{line}: {why}", path.display())));
             lines.records
         }

@@ -42,7 +42,7 @@
     const text = root ? root.querySelector("#clocks")?.dataset.clocks ?? "{}" : clocksText;
     if (text !== clocksText) {
       clocksText = text;
-      clocksKnown = JSON.parse(text);
+      clocksKnown = overnight.parsed(text) || {};
     }
     return clocksKnown;
   };

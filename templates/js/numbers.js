@@ -75,5 +75,11 @@
     return `${clock}:${two(then.getSeconds())}`;
   };
 
-  Object.assign(overnight, { measured, labels, duration, moment });
+  /// A time as ISO 8601; empty for one that no calendar has, as a damaged record may name.
+  const iso = (seconds) => {
+    const then = new Date(seconds * 1000);
+    return Number.isNaN(then.getTime()) ? "" : then.toISOString();
+  };
+
+  Object.assign(overnight, { measured, labels, duration, moment, iso });
 })();

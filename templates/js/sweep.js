@@ -5,6 +5,7 @@
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
+  const MOST = 50; // brushes in an address, and words of a search about
   let data = null;
 
   // ---- state in the address: find, differ, brush=field:low,high, sx, sy, slog -------------------------
@@ -29,7 +30,7 @@
   /// The brushes by their field, each [low, high] in shares of its axis.
   const brushes = (root = document) => {
     const found = new Map();
-    for (const word of words().getAll("brush")) {
+    for (const word of words().getAll("brush").slice(0, MOST)) {
       const [, field, low, high] = /^(.*):([^:,]+),([^:,]+)$/.exec(word) || [];
       const axis = axes(root).find(({ dataset }) => dataset.field === field);
       const ends = axis ? [low, high].map((end) => scaleOf(axis).fraction(Number(end))) : [];
@@ -185,7 +186,7 @@
 
   const showTable = (root) => {
     const table = get("sweep", root);
-    const [find, differ] = [words().get("find") || "", words().has("differ")];
+    const [find, differ] = [(words().get("find") || "").slice(0, 10 * MOST), words().has("differ")];
     const rows = [...table.tBodies[0].rows];
     const wanted = find.toLowerCase().split(/\s+/);
     for (const row of rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
@@ -235,7 +236,7 @@
   onPage((root) => {
     if (!get("sweep", root)) return;
     const held = get("sweep-data", root)?.dataset.sweep;
-    data = held ? JSON.parse(held) : null;
+    data = held ? overnight.parsed(held) : null;
     tools(root);
     show(root);
   }, "first");
