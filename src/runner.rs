@@ -36,6 +36,7 @@ pub mod retention;
 pub mod room;
 pub mod rota;
 pub mod schedule;
+pub mod skips;
 pub mod stack;
 pub mod starting;
 pub mod telemetry;
@@ -44,6 +45,7 @@ pub mod terminal;
 pub mod tracked;
 pub mod view;
 pub mod whose;
+pub mod words;
 pub mod work;
 
 use std::io;

@@ -195,6 +195,14 @@ fn header(line: &[u8]) -> csv::ByteRecord {
 }
 
 impl Metrics {
+    /// A table of this text.
+    #[cfg(test)]
+    pub fn of(text: &str) -> Metrics {
+        let mut table = Metrics::default();
+        table.extend(text.as_bytes());
+        table
+    }
+
     /// Reads a whole file. A missing file has no rows.
     ///
     /// # Errors

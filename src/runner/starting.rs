@@ -117,8 +117,7 @@ pub fn write_end(dir: &RunDir, end: &End) -> io::Result<()> {
     append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)
 }
 
-/// Writes the end that nobody saw, of a lost run and of one that finished alone, unless somebody is at the run
-/// or wrote it by now.
+/// Writes the end that nobody saw, unless somebody is at the run or wrote it by now.
 ///
 /// # Errors
 /// The run directory cannot be written to.

@@ -42,5 +42,6 @@ mod themes;
 mod together;
 mod unwatched;
 mod verify;
+mod webhooks;
 mod workspace;
 mod workspace_pages;

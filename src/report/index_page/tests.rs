@@ -27,6 +27,7 @@ fn work(name: &str, planned: &[&str]) -> Work {
             plan: planned.iter().map(entry).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
+            gpus: Vec::new(),
         },
         queue: None,
         is_running: false,

@@ -2,12 +2,6 @@ use super::*;
 use crate::experiment::settings::Task;
 use crate::report::models_page::tests::run;
 
-fn table(text: &str) -> Metrics {
-    let mut table = Metrics::default();
-    table.extend(text.as_bytes());
-    table
-}
-
 fn attempt(start: f64, end: Option<f64>, energy_joules: Option<f64>) -> AttemptSpan {
     AttemptSpan {
         start,
@@ -23,7 +17,7 @@ fn attempt(start: f64, end: Option<f64>, energy_joules: Option<f64>) -> AttemptS
 #[test]
 fn the_headline_says_what_a_person_must_know_first() {
     let told = |text: &str| {
-        let table = table(text);
+        let table = Metrics::of(text);
         let troubles: Vec<(String, Troubles)> = troubles::devices(&table)
             .into_iter()
             .map(|device| (device.clone(), troubles::troubles(&table, &device)))
@@ -64,7 +58,7 @@ fn the_time_line_reaches_over_all_that_is_known() {
     }))
     .unwrap();
     let work = Work { name: "b1".into(), batch, queue: None, is_running: true };
-    let sampled = table("time,cpu_percent\n45,1\n80,2\n");
+    let sampled = Metrics::of("time,cpu_percent\n45,1\n80,2\n");
     let all = [&one];
     assert_eq!(span(&work, &sampled, &attempts_of(&all, "b1"), 99.0), (40.0, 99.0));
     assert_eq!(span(&work, &Metrics::default(), &[], 99.0), (40.0, 40.0));
