@@ -7,6 +7,7 @@
 mod attached;
 mod beside;
 mod bounded;
+pub mod catalog;
 pub mod chart;
 mod clocks;
 mod compared;

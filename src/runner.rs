@@ -31,6 +31,7 @@ pub mod preparing;
 pub mod probing;
 pub mod processor_energy;
 pub mod program;
+pub mod removed_lock;
 pub mod retention;
 pub mod room;
 pub mod rota;
@@ -153,6 +154,11 @@ pub enum RunnerError {
          add runs to its queue with: overnight queue FILE"
     )]
     HeldByUnknown,
+    #[error(
+        "another runner works in this workspace (process {process}), though its lock file was removed; \
+         wait for its end, or end it: kill {process}"
+    )]
+    HeldWithoutLock { process: u32 },
     #[error(transparent)]
     Program(#[from] program::ProgramError),
     #[error(transparent)]
@@ -163,7 +169,9 @@ impl RunnerError {
     /// What the shell is told.
     pub fn exit(&self) -> Exit {
         match self {
-            RunnerError::Held { .. } | RunnerError::HeldByUnknown => Exit::TryAgain,
+            RunnerError::Held { .. } | RunnerError::HeldByUnknown | RunnerError::HeldWithoutLock { .. } => {
+                Exit::TryAgain
+            }
             RunnerError::Program(_) | RunnerError::Io(_) => Exit::Failure,
         }
     }

@@ -58,6 +58,9 @@ pub struct RunSummary {
     pub seed: Option<u64>,
     /// What the sweep varied, in the file's order.
     pub varied: Vec<(String, Value)>,
+    /// Settings of those that the sweep draws log-uniformly.
+    #[serde(default)]
+    pub log_uniform: Vec<String>,
     /// The metric whose best value counts, and that value.
     pub metric: String,
     pub best: Option<BestValue>,
@@ -221,6 +224,7 @@ impl RunSummary {
             elapsed_seconds: result.map(|result| result.elapsed_seconds).or(elapsed_column),
             seed: record.map(|record| record.settings.train.seed),
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
+            log_uniform: record.map_or_else(Vec::new, |record| record.log_uniform.clone()),
             best: best(files, &metric),
             said: said(files, &metric),
             group: record.map_or_else(String::new, group),

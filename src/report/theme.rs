@@ -1,6 +1,7 @@
 //! Templates and style: embedded in the program, each replaced by a file of the same name in the
 //! workspace's `templates/` or `themes/`.
 
+mod apart;
 mod look;
 
 use std::io;
@@ -15,6 +16,7 @@ use crate::run_dir::write::at;
 use crate::run_dir::{Workspace, read};
 use crate::workspace_settings::WorkspaceSettings;
 
+use apart::never_apart;
 use look::{Logo, Look};
 
 /// The templates of all pages, parsed once, and the files beside them.
@@ -164,7 +166,7 @@ impl Theme {
     /// The template asks for something that the page does not have, with its line.
     pub fn render<T: Serialize>(&self, template: &str, page: &T) -> Result<String, ThemeError> {
         let rendered = self.environment.get_template(template).and_then(|parsed| parsed.render(Serde(page)));
-        rendered.map_err(|error| template_error(template, &error))
+        rendered.map(never_apart).map_err(|error| template_error(template, &error))
     }
 
     pub fn assets(&self) -> &[(&'static str, Vec<u8>)] {
@@ -241,6 +243,13 @@ mod tests {
         for (path, parts) in &SCRIPTS[1..] {
             let bytes = common + packed(parts);
             assert!(bytes < 40_000, "assets/overnight.js and {path}: {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_minus_sign() {
+        for (name, source) in SCRIPTS.iter().flat_map(|(_, parts)| *parts).chain(TEMPLATES) {
+            assert!(!source.contains('\u{2212}'), "{name}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! A row counts when its newline is there. An empty cell was not logged; `nan` and `inf` were.
 
 mod cells;
+pub mod stream;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -191,6 +191,7 @@ pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
             resources: Resources::default(),
         },
         varied: serde_json::Map::new(),
+        log_uniform: Vec::new(),
         origins: Default::default(),
         queue: Queue::default(),
         alerts: Vec::new(),

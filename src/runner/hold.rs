@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::child::Handle;
-use super::{RunnerError, clock, tracked};
+use super::{RunnerError, clock, removed_lock, tracked};
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::write::at;
 use crate::run_dir::{Workspace, lock, read, scan};
@@ -31,6 +31,14 @@ impl Hold {
         let path = workspace.runner_lock();
         match patient_lock(&path)? {
             Some(file) => {
+                // Every holder writes its name: in a workspace that had batches, an empty file is a new one.
+                let is_new = file.metadata()?.len() == 0;
+                if is_new
+                    && workspace.batches().exists()
+                    && let Some(process) = removed_lock::holder(&path)
+                {
+                    return Err(RunnerError::HeldWithoutLock { process });
+                }
                 let mut hold = Hold { file, since: scan::now() as u64 };
                 // On a full disk the workspace is held without a name.
                 drop(hold.name(RunnerLock::NOT_BEGUN));

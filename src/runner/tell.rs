@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::devices::Devices;
+use super::devices::{Devices, Gpu};
 use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::tracked::Tracked;
 use super::view::LiveRun;
 use crate::curves::{Extent, Kind, of_run};
 use crate::run_dir::Status;
-use crate::run_dir::records::{Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
+use crate::run_dir::records::{
+    BatchGpu, Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun,
+};
 use crate::run_dir::status::{end_of, last_start};
 use crate::say;
 
@@ -168,6 +170,17 @@ pub fn curves(run: &Tracked) -> Vec<String> {
     let plain = [Kind::Course, Kind::OtherCourse];
     let told = told.into_iter().filter(|said| !plain.contains(&said.kind));
     told.take(SENTENCES).map(|said| say::plain(&said.text)).collect()
+}
+
+/// A GPU as a batch names it, for those who know its number alone.
+pub fn batch_gpu(gpu: &Gpu) -> BatchGpu {
+    BatchGpu {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        name: gpu.name.clone(),
+        driver: gpu.driver.clone(),
+        memory_bytes: gpu.memory_bytes,
+    }
 }
 
 /// What a batch plans to do for a run; nothing where it has finished.

@@ -55,6 +55,8 @@ pub struct Tracked {
     passed: Option<(u32, Instant)>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
+    /// It was seen running, and then no more, and this runner did not follow it meanwhile.
+    pub ended_alone: bool,
     /// What of its settings decides speed and memory.
     key: OnceCell<String>,
 }
@@ -86,6 +88,7 @@ impl Tracked {
             skipped: None,
             passed: None,
             held: None,
+            ended_alone: false,
             key: OnceCell::new(),
         }
     }
@@ -101,7 +104,9 @@ impl Tracked {
         if self.worker.is_none() && self.seen.status == Status::Finished {
             return;
         }
+        let was_running = self.seen.status.is_running();
         self.seen = scan::look(&self.dir, host, scan::now());
+        self.ended_alone |= was_running && self.worker.is_none() && !self.seen.status.is_running();
         if self.verdicts.is_none() && self.seen.status == Status::Finished {
             self.verdicts = Some(budgets::verdicts(&self.seen));
         }

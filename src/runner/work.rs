@@ -236,6 +236,7 @@ impl<'a> Work<'a> {
             plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
+            gpus: devices.gpus().iter().map(tell::batch_gpu).collect(),
         };
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
@@ -305,6 +306,7 @@ impl<'a> Work<'a> {
         }
         let decision = loop {
             self.observe();
+            self.catch_up_with_ends().await;
             self.end_trials();
             let now = Instant::now();
             self.gauge(now);

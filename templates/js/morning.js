@@ -74,7 +74,7 @@
       : isLook ? `You last looked ${clock(from)}, ${duration(told.built - from)} ago.` : `Since ${clock(from)}.`;
     const facts = section.querySelector(".keys");
     const fact = (name, value, unit) => make("li", { class: "key", "data-fact": name }, make("span", {}, name), make("b", { class: name === "failed" && "bad" }, value), unit ? " " : "", unit ? make("small", {}, unit) : "");
-    for (const name of [...Object.keys(counts), "training", "energy"]) facts.querySelector(`[data-fact="${name}"]`)?.remove();
+    for (const name of [...Object.keys(counts), "at work, all runs", "energy"]) facts.querySelector(`[data-fact="${name}"]`)?.remove();
     facts.prepend(...Object.entries(counts).filter(([, count]) => count).map(([name, count]) => fact(name, said(count))));
     const used = told.energy.length ? joules(begin) / 3.6e6 : 0;
     if (used > 0.0005) facts.append(fact("energy, about", measured(used, 2), "kWh"));
@@ -96,8 +96,11 @@
     const chosen = period();
     const next = pristine.cloneNode(true);
     if (chosen !== "batch") retell(next, chosen === "day" ? told.built - DAY : since, chosen === "look");
+    // Where nothing has run there is no time to tell of.
+    if (!told.runs) return;
     const offered = Object.keys(PERIODS).filter((name) => name !== "look" || since);
-    const button = (name) => make("button", { type: "button", "data-since": name, "aria-pressed": String(name === chosen) }, PERIODS[name]);
+    const named = (name) => (name === "batch" && !told.batch ? "all that is here" : PERIODS[name]);
+    const button = (name) => make("button", { type: "button", "data-since": name, "aria-pressed": String(name === chosen) }, named(name));
     (next.querySelector("h1 + p") || next.querySelector("h1")).after(make("p", { id: "periods", role: "group", "aria-label": "Which time is told of" }, ...offered.map(button)));
     overnight.patch(section, next);
   };

@@ -2,7 +2,7 @@
 // The page of all runs: every run of the workspace in one table, found, filtered, sorted and turned over
 // by what its data scripts hold. The state stands in the address.
 (() => {
-  const { make, measured, duration, iso, words, writeWords, terms, stands, isFound } = overnight;
+  const { make, measured, typed, duration, iso, words, writeWords, terms, stands, isFound } = overnight;
   const ROWS = 100;
   const [LONGEST, MOST_COLUMNS] = [500, 60]; // characters of a search, columns at a time
   const FIRST = ["run", "experiment", "metric", "best", "at step", "steps", "training", "last heard", "state"];
@@ -115,7 +115,6 @@
     return `${then.slice(0, 10) === built.slice(0, 10) ? "" : `${day} `}${then.slice(11, 16)}`;
   };
 
-  const typed = (value) => (typeof value === "number" && value !== 0 && (Math.abs(value) < 1e-2 || Math.abs(value) >= 1e7) ? value.toExponential().replace("+", "") : Array.isArray(value) ? `[${value.map(typed).join(", ")}]` : String(value));
 
   const textOf = (row, name) => {
     const value = valueOf(row, name);
@@ -124,7 +123,8 @@
     if (name === "training") return duration(value);
     if (["at step", "steps", "planned"].includes(name)) return value.toLocaleString("en-US");
     if (name === "energy") return `${measured(value / 3.6e6, 3)} kWh`;
-    if (name === "best" || name === "rate" || name.endsWith(", last")) return typeof value === "number" ? measured(value) : value;
+    if (name === "rate") return typeof value === "number" ? `${measured(value)} ${valueOf(row, "rate unit") ?? ""}` : value;
+    if (name === "best" || name.endsWith(", last")) return typeof value === "number" ? measured(value) : value;
     return name === "tag" ? value.join(", ") : typed(value);
   };
 

@@ -120,11 +120,25 @@
     const by = limit(step, -low, 1 - high);
     setBrush(axis, [low + by, high + by]);
   });
-  document.addEventListener("pointerover", (event) => {
-    const key = event.target.closest?.(".parallel path, .scatter a, #sweep tr")?.querySelector?.("[data-run]")?.dataset.run
-      ?? event.target.closest?.("[data-run]")?.dataset.run;
-    for (const line of document.querySelectorAll(".parallel path.line")) line.classList.toggle("named", line.dataset.run === key);
-  });
+  // What is pointed at stands out among the lines, and a line says whose it is: thin as they are, from a
+  // few pixels off.
+  const name = make("p", { id: "named", hidden: true, "aria-hidden": "true" });
+  const lineAt = ({ target, clientX, clientY }) =>
+    !drag && target.closest?.(".parallel") && [0, -2, 2, -4, 4].map((off) => document.elementFromPoint(clientX, clientY + off)).find((found) => found?.matches(".parallel path.line"));
+  const pointAt = (event) => {
+    const line = lineAt(event);
+    const key = (line || event.target.closest?.("[data-run]") || event.target.closest?.("#sweep tr")?.querySelector("[data-run]"))?.dataset.run;
+    for (const other of document.querySelectorAll(".parallel path.line")) other.classList.toggle("named", other.dataset.run === key);
+    name.hidden = !line;
+    if (!line) return;
+    if (!name.isConnected) document.body.append(name);
+    name.textContent = line.querySelector("title").textContent;
+    const isRight = event.clientX + name.offsetWidth + 20 > document.documentElement.clientWidth;
+    name.style.left = `${Math.max(4, event.clientX + (isRight ? -12 - name.offsetWidth : 12))}px`;
+    name.style.top = `${Math.max(4, event.clientY - 34)}px`;
+  };
+  document.addEventListener("pointerover", pointAt);
+  document.addEventListener("pointermove", (event) => event.target.closest?.(".parallel") && pointAt(event));
 
   // ---- scatter ----------------------------------------------------------------------------------------
 
@@ -177,10 +191,39 @@
       circle.classList.toggle("dot", left !== null && high !== null);
       link.setAttribute("aria-label", `${link.querySelector("title").textContent}: ${said(fieldX, at)}, ${said(fieldY, at)}`);
     }
+    rove(svg);
     for (const [id, value] of [["sx", x], ["sy", y]]) get(id, root).value = data.fields[value].name;
     get("slog-x", root).checked = logX;
     get("slog-y", root).checked = logY;
   };
+
+  // The points are one stop on the way by Tab: arrows go from each to the next one along x or y.
+  let stop = null; // the run of the point that has the stop
+  const rove = (svg) => {
+    const links = [...svg.querySelectorAll("a")];
+    const own = links.find((link) => link.dataset.run === stop) ?? links.at(-1);
+    for (const link of links) link.setAttribute("tabindex", link === own ? 0 : -1);
+  };
+  const KEYS = { ArrowRight: ["cx", 1], ArrowLeft: ["cx", -1], ArrowUp: ["cy", -1], ArrowDown: ["cy", 1], Home: ["cx", -Infinity], End: ["cx", Infinity] };
+  document.addEventListener("keydown", (event) => {
+    const link = event.target.closest?.(".scatter a");
+    const [along, by] = (!event.ctrlKey && !event.metaKey && !event.altKey && KEYS[event.key]) || [];
+    if (!link || !along) return;
+    event.preventDefault();
+    const at = (one, name) => parseFloat(one.querySelector("circle").getAttribute(name));
+    const across = along === "cx" ? "cy" : "cx";
+    const order = [...link.parentNode.querySelectorAll("a")].sort((one, other) => at(one, along) - at(other, along) || at(one, across) - at(other, across));
+    const next = order[Math.min(order.length - 1, Math.max(0, order.indexOf(link) + by))];
+    stop = next.dataset.run;
+    rove(link.parentNode);
+    next.focus();
+  });
+  document.addEventListener("focusin", ({ target }) => {
+    const link = target.closest?.(".scatter a");
+    if (!link || link.dataset.run === stop) return;
+    stop = link.dataset.run;
+    rove(link.parentNode);
+  });
 
   // ---- the table --------------------------------------------------------------------------------------
 
@@ -213,6 +256,7 @@
     get("scatter", root).querySelector("figcaption").after(make("div", { id: "scatter-tools" },
       choice("sx", "x"), check("slog-x", "log x"), choice("sy", "y"), check("slog-y", "log y")));
     get("parallel", root).querySelector("figcaption span").textContent = "drag along an axis to keep a part of the runs, double click for all; or arrows, Shift and Escape";
+    get("scatter", root).querySelector("figcaption span").textContent = "each point a run, hollow without a value; arrows go from one to the next";
   };
 
   document.addEventListener("input", ({ target: { id, value } }) => {

@@ -1,5 +1,6 @@
 //! The server as a client sees it, well-meaning or not: all over loopback, all through the front.
 
+mod api;
 mod crowds;
 mod descriptors;
 mod fuzz;

@@ -10,6 +10,17 @@ use crate::runner::starting;
 use crate::runner::tracked::Tracked;
 
 impl Work<'_> {
+    /// Tells of runs that lived when this batch looked at them first, and ended before it followed them.
+    pub(super) async fn catch_up_with_ends(&mut self) {
+        for index in 0..self.runs.len() {
+            let run = &mut self.runs[index];
+            if std::mem::take(&mut run.ended_alone) && run.worker.is_none() && run.put_off.is_none() {
+                self.catch_up(index);
+                self.catch_up_end(index).await;
+            }
+        }
+    }
+
     /// Tells of a run that finished alone.
     pub(super) async fn catch_up_end(&mut self, index: usize) {
         let Some(end) = untold(self.workspace, &self.runs[index], &self.host).await else { return };

@@ -63,6 +63,16 @@ fn no_request_climbs_out_of_the_report_in_any_encoding() {
         // A question mark ends the path wherever it stands.
         "/..?/secret.txt",
         "/%3f/../../secret.txt",
+        // Where programs ask: names are looked up and never become a path.
+        "/api/v1/runs/../../../secret.txt",
+        "/api/v1/runs/..%2f..%2f../secret.txt",
+        "/api/v1/runs/%2e%2e/secret.txt",
+        "/api/v1/runs/../secret.txt/metrics",
+        "/api/v1/runs/%2e%2e%2f%2e%2e/secret.txt/samples",
+        "/api/v1/runs/x/..%00/progress",
+        "/api/../secret.txt",
+        "/metrics/../../secret.txt",
+        "/healthz/../../secret.txt",
     ] {
         let reply = served.get(path);
         assert_eq!(reply.status, 404, "{path}");
