@@ -121,6 +121,7 @@ fn run(root: &Path, made_up: &MadeUp, number: u32) -> io::Result<String> {
         steps_per_epoch: 500,
         settings,
         varied,
+        log_uniform: Vec::new(),
         origins: origins.into_iter().map(|(path, origin)| (path.to_owned(), origin)).collect(),
         queue: Default::default(),
         alerts: Vec::new(),

@@ -16,6 +16,9 @@ mod gauges;
 mod gpus;
 mod hangs;
 mod hooks;
+mod hostile;
+#[path = "hostile/records.rs"]
+mod hostile_records;
 mod leave;
 mod live;
 mod morning;
