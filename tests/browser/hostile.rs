@@ -69,10 +69,14 @@ fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
         chrome.run("section = document.querySelector('#since'); section.dataset.told = '{oops'; overnight.preparers.last.forEach((prepare) => prepare(document))").await;
         is_whole(chrome, "impossible times").await;
 
-        let pages: Vec<&String> = pages
-            .iter()
-            .filter(|page| !page.starts_with("runs/depth/") || page.contains(&place.runs[0].name()))
-            .collect();
+        // One page of each kind.
+        let run = place.page_of(&place.runs[0]);
+        let one_of_each = |page: &&String| {
+            !page.starts_with("runs/") && !page.starts_with("experiments/")
+                || **page == run
+                || ["runs/index.html", "experiments/depth/index.html"].contains(&page.as_str())
+        };
+        let pages: Vec<&String> = pages.iter().filter(one_of_each).collect();
         let rubbish = [
             ("rubbish", "Storage.prototype.getItem = () => '{oops'"),
             (
@@ -111,14 +115,14 @@ fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
                 .await;
         }
 
-        // An address of a megabyte, set within the page: the driver would not send it.
+        // An address of a megabyte and long ones of our own words, set within the page: the driver would not send it.
         let addresses = [
             "'#' + 'x'.repeat(1e6)",
-            "'#?' + 'find=a+b+'.repeat(1e5)",
-            "'#?find=' + 'a+'.repeat(5e5)",
-            "'#?columns=' + 'a;'.repeat(5e5)",
-            "'#?hide=' + 'a%2Fb&hide='.repeat(1e5)",
-            "'#runs=' + 'a%252Fb,'.repeat(1e5)",
+            "'#?' + 'find=a+b+'.repeat(1e4)",
+            "'#?find=' + 'a+'.repeat(5e4)",
+            "'#?columns=' + 'a;'.repeat(5e4)",
+            "'#?hide=' + 'a%2Fb&hide='.repeat(1e4)",
+            "'#runs=' + 'a%252Fb,'.repeat(1e4)",
             "'#?x=%E0%A4%A&zoom=nan,inf&time=1e999,-1e999&smooth=9&logy=%FF&since=__proto__&page=-1e308&sort=constructor'",
             "'#%E0%A4%A'",
             "'#runs=%E0%A4%A,../../etc/passwd,%252e%252e/x,a/b/c'",
@@ -129,8 +133,8 @@ fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
             for address in addresses {
                 chrome.run(&format!("location.hash = {address}")).await;
                 chrome.until("two frames", "(window.frames2 = (window.frames2 || 0) + 1) > 1").await;
-                is_whole(chrome, &format!("{page} {address}")).await;
             }
+            is_whole(chrome, &format!("{page} after every address")).await;
         }
     });
 }

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn words_at_an_edge_lean_inward() {
-        let start = 999_980.0 * 60.0; // a full hour of local time
+        let start = 1_000_020.0 * 60.0; // a full hour of local time
         let night = Night { start, end: start + 8.0 * 3600.0, ..night(vec![bar(start, start + 60.0, "x")]) };
         let svg = draw(&night);
         let leaning = |anchor: &str| svg.matches(&format!(r#"dy="15" text-anchor="{anchor}""#)).count();
