@@ -55,7 +55,7 @@ pub enum Verb {
     Retry(RetryArgs),
     /// Move runs ahead in the queue, or behind.
     Priority(PriorityArgs),
-    /// Let the runner at work end after its current runs.
+    /// Let the runner at work end after its current runs, also one that waits for work; what waits stays queued.
     Drain,
     /// Train a part of a run again and say whether the bits are the same.
     Verify(VerifyArgs),

@@ -53,7 +53,7 @@ use serde::Serialize;
 
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
-use crate::run_dir::write::{Durability, at, replace};
+use crate::run_dir::write::{Durability, at, make_folder, replace};
 use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan};
 
 use beside::Beside;
@@ -195,7 +195,7 @@ impl Report {
     /// A page cannot be written, or a template of the workspace does not work. Pages of other runs
     /// may have been written before.
     pub fn refresh(&mut self, scope: &Scope) -> Result<Built, ReportError> {
-        fs::create_dir_all(self.site.root()).map_err(|error| at(self.site.root(), error))?;
+        make_folder(self.site.root())?;
         let _lock = lock::wait_lock(&self.site.lock())?;
         let clock = Clock::here(scan::now());
         let theme = Theme::load(&self.workspace, None)?;

@@ -19,6 +19,7 @@ pub mod number;
 pub mod read;
 pub mod reason;
 pub mod records;
+pub mod removed_lock;
 pub mod requests;
 pub mod scan;
 pub mod split;

@@ -12,6 +12,7 @@ pub mod awake;
 pub mod batch;
 pub mod breaker;
 pub mod child;
+pub mod descriptors;
 pub mod devices;
 pub mod division;
 pub mod energy;
@@ -31,7 +32,6 @@ pub mod preparing;
 pub mod probing;
 pub mod processor_energy;
 pub mod program;
-pub mod removed_lock;
 pub mod retention;
 pub mod room;
 pub mod rota;
@@ -44,6 +44,7 @@ pub mod tell;
 pub mod terminal;
 pub mod tracked;
 pub mod view;
+pub mod whereabouts;
 pub mod whose;
 pub mod words;
 pub mod work;
@@ -161,6 +162,13 @@ pub enum RunnerError {
          wait for its end, or end it: kill {process}"
     )]
     HeldWithoutLock { process: u32 },
+    #[error(
+        "the workspace was moved or removed under the runner ({place}), so this ends; nothing counts as \
+         failed, and all of it goes on with: overnight run"
+    )]
+    Left { place: String },
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFew),
     #[error(transparent)]
     Program(#[from] program::ProgramError),
     #[error(transparent)]
@@ -171,10 +179,11 @@ impl RunnerError {
     /// What the shell is told.
     pub fn exit(&self) -> Exit {
         match self {
-            RunnerError::Held { .. } | RunnerError::HeldByUnknown | RunnerError::HeldWithoutLock { .. } => {
-                Exit::TryAgain
-            }
-            RunnerError::Program(_) | RunnerError::Io(_) => Exit::Failure,
+            RunnerError::Held { .. }
+            | RunnerError::HeldByUnknown
+            | RunnerError::HeldWithoutLock { .. }
+            | RunnerError::Left { .. } => Exit::TryAgain,
+            RunnerError::Descriptors(_) | RunnerError::Program(_) | RunnerError::Io(_) => Exit::Failure,
         }
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::run_dir::write::make_folder;
 use crate::run_dir::{RunDir, Workspace, lock, scan};
 use events::{Events, Gathered};
 
@@ -69,7 +70,7 @@ pub fn watch<E: Display>(
     mut outcome: impl FnMut(Result<(), E>),
 ) -> io::Result<()> {
     while !stop.load(Ordering::Relaxed) {
-        fs::create_dir_all(workspace.reports())?;
+        make_folder(&workspace.reports())?;
         match lock::try_lock(&workspace.watcher_lock())? {
             Some(lock) => Watch::new(workspace, pace).work(stop, &lock, &mut build, &mut outcome),
             None => pause(stop, pace.lock),

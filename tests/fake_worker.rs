@@ -29,7 +29,7 @@ use overnight::run_dir::records::{
     Ask, Attempt, Device, Event, FailureKind, Phase, Progress, RunRecord, RunResult, Start, What, exit,
 };
 use overnight::run_dir::status::{end_of, last_start};
-use overnight::run_dir::write::{Durability, append_line, replace_json};
+use overnight::run_dir::write::{Durability, append_line, make_folder, replace_json};
 use overnight::run_dir::{PROTOCOL, RunDir, read, requests, scan, step_name};
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -105,7 +105,8 @@ fn train(path: &str, until: Option<u64>) -> ExitCode {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
             eprintln!("fake-worker: {error}");
-            let is_full = error.kind() == io::ErrorKind::StorageFull || file_size::is_reached(&error);
+            let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+                || file_size::is_reached(&error);
             ExitCode::from(if is_full { exit::CANNOT_WRITE } else { exit::FAILED } as u8)
         }
     }
@@ -423,7 +424,8 @@ impl Worker<'_> {
         rows.sync()?;
         let building = self.run.checkpoints().join(format!(".new-{}", step_name(step)));
         drop(fs::remove_dir_all(&building));
-        fs::create_dir_all(&building)?;
+        make_folder(&self.run.checkpoints())?;
+        fs::create_dir(&building)?;
         let (weights, averages) = (format!("weights of step {step}"), "averages");
         let hash = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
         fs::write(building.join("model.safetensors"), &weights)?;

@@ -80,7 +80,10 @@ pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
         anyhow::bail!("no runner is at work here, so there is nothing to drain");
     };
     queue::drain(&batch)?;
-    text::talk(format_args!("batch {} ends after its current runs", batch.name()));
+    text::talk(format_args!(
+        "the runner ends after its current runs (batch {}); what waits goes on with the next overnight run",
+        batch.name()
+    ));
     Ok(Exit::Success)
 }
 

@@ -11,7 +11,10 @@ use crate::exit::Exit;
 use crate::queue::{self, Again, Entry};
 use crate::run_dir::{RunDir, Workspace, scan};
 use crate::runner::terminal::Tie;
-use crate::runner::{self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerOptions, Selection, view};
+use crate::runner::{
+    self, Afterwards, FailedRuns, Hold, Outcome, Report, RunnerError, RunnerOptions, Selection, descriptors,
+    view,
+};
 use crate::say;
 use crate::serve::Server;
 use crate::workspace_settings::{ServerSettings, WorkspaceSettings};
@@ -20,6 +23,8 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     if args.detached {
         detach::leave_session();
     }
+    // Before anything is opened that could fail for want of it.
+    descriptors::suffice(1).map_err(RunnerError::Descriptors)?;
     let settings = WorkspaceSettings::read(workspace)?;
     // Now, not after a night.
     args.junit.as_deref().map_or(Ok(()), junit::make_folder).context("there is no place for --junit")?;

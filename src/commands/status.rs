@@ -23,7 +23,7 @@ use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::telemetry::Energy;
 use crate::run_dir::{RunDir, Status, Workspace, read, reason};
-use crate::runner::room::Space;
+use crate::runner::room;
 use crate::runner::view::Facts;
 use crate::say;
 
@@ -139,7 +139,7 @@ fn with_curves(workspace: &Workspace, mut lines: Vec<Line>) -> Vec<Line> {
 pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
     let queue = Queue::read(workspace);
     // A disk that is full takes no reason either.
-    let no_room = Space::of(workspace).filter(Space::is_low).map(|space| space.reason());
+    let no_room = room::reason_now(workspace, queue.is_silent);
     let mut lines: Vec<(u32, Line)> = seen_of(workspace, runs)
         .into_par_iter()
         .map(|seen| {
@@ -167,12 +167,17 @@ pub fn seen_of(workspace: &Workspace, runs: &[RunDir]) -> Vec<Seen> {
     seen
 }
 
+/// A runner tells of its queue every second, as long as the disk takes it.
+const SILENT_SECONDS: f64 = 5.0;
+
 /// What only the runner knows: why each run waits and how long things will take.
 #[derive(Default)]
 struct Queue {
     waiting: BTreeMap<(String, String), WaitingRun>,
     end: Option<f64>,
     is_at_work: bool,
+    /// The batch at work has not said for a while how its queue is.
+    is_silent: bool,
     /// What holds for the batch at work as a whole: that it drains, or stopped itself.
     remarks: Vec<String>,
 }
@@ -196,7 +201,8 @@ impl Queue {
             (name, run)
         });
         let end = state.end.filter(|_| is_at_work);
-        Queue { waiting: waiting.collect(), end, is_at_work, remarks }
+        let is_silent = is_at_work && (scan::now() - state.time).abs() > SILENT_SECONDS;
+        Queue { waiting: waiting.collect(), end, is_at_work, is_silent, remarks }
     }
 }
 

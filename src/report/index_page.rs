@@ -286,7 +286,7 @@ fn sentences(work: Option<&Work>) -> Vec<String> {
         said.push(format!("The batch stopped itself: {reason}."));
     }
     if work.is_some_and(|work| work.is_running && work.queue.as_ref().is_some_and(|queue| queue.drain)) {
-        said.push("Nothing new is started; the batch ends after its current runs.".into());
+        said.push("Nothing new is started; the runner ends after its current runs.".into());
     }
     said
 }

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::cause::{self, Cause};
-use super::records::{Event, Start};
+use super::records::Event;
 use super::scan::{self, Seen};
 use super::status::{self, Stage, Waiting};
-use super::{Status, machine, read, requests, split};
+use super::{Status, machine, read, removed_lock, requests, split};
 use crate::say;
 
 /// Why it waits or is held, or how it ended badly; empty where the state says all.
@@ -20,7 +20,7 @@ pub fn of(seen: &Seen) -> String {
         Status::Killed { signal } => {
             last_words(seen).unwrap_or_else(|| format!("ended by {}", say::signal(*signal)))
         }
-        Status::Lost => elsewhere(seen).map_or_else(
+        Status::Lost => lives_on(seen).map_or_else(
             || "nobody saw it end; the next runner goes on with it".to_owned(),
             |reason| format!("held: {reason}"),
         ),
@@ -37,15 +37,23 @@ pub fn of(seen: &Seen) -> String {
 pub fn is_held(seen: &Seen) -> bool {
     match seen.status {
         Status::Waiting { because } => because == Waiting::BatchNorm,
-        Status::Lost => lost_elsewhere(seen).is_some(),
+        Status::Lost => lives_on(seen).is_some(),
         _ => false,
     }
 }
 
-/// Why a lost run may not be started here: its worker may live on, on a machine that sleeps or whose
-/// files come late, and two workers would write the same files.
-pub fn elsewhere(seen: &Seen) -> Option<String> {
-    let start = lost_elsewhere(seen)?;
+/// Why a lost run may not be started here: its worker lives on, or may do so, and two would write the same
+/// files.
+pub fn lives_on(seen: &Seen) -> Option<String> {
+    if seen.status != Status::Lost {
+        return None;
+    }
+    elsewhere(seen).or_else(|| without_lock(seen))
+}
+
+/// On a machine that sleeps or whose files come late.
+fn elsewhere(seen: &Seen) -> Option<String> {
+    let start = status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id())?;
     let heard = seen.progress.as_ref().map_or(start.time, |progress| progress.time);
     let name = format!("{}/{}", seen.dir.experiment(), seen.dir.name());
     Some(format!(
@@ -56,11 +64,13 @@ pub fn elsewhere(seen: &Seen) -> Option<String> {
     ))
 }
 
-fn lost_elsewhere(seen: &Seen) -> Option<&Start> {
-    if seen.status != Status::Lost {
-        return None;
-    }
-    status::elsewhere(&seen.attempts, &seen.requests, &scan::host(), machine::boot_id())
+/// Here, though nobody can see it by its lock any more.
+pub fn without_lock(seen: &Seen) -> Option<String> {
+    let process = removed_lock::worker(&seen.dir, &seen.attempts)?;
+    Some(format!(
+        "its worker lives (process {process}), though its alive.lock was removed; wait for its end, or end it: \
+         kill {process}"
+    ))
 }
 
 fn waiting(seen: &Seen, because: Waiting) -> String {

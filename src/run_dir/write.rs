@@ -94,6 +94,18 @@ pub fn append_line_to<T: Serialize>(file: &mut File, record: &T) -> io::Result<(
     })
 }
 
+/// Makes a folder, unless it is there. Not those above it: where they are gone, the workspace was moved or
+/// removed, and nothing is to be begun anew at its old place.
+///
+/// # Errors
+/// The folder above is not there, or takes none; with the path.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made.map_err(|error| at(path, error)),
+    }
+}
+
 /// Makes a rename or a new name in `folder` survive a power cut.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(|error| at(folder, error))

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::run_dir::records::{
     Batch as Record, BatchEvent, MeasuredDivision, MeasuredMemory, PassedBy, QueueState,
 };
-use crate::run_dir::write::{Durability, append_line, at, replace_json};
+use crate::run_dir::write::{Durability, append_line, at, make_folder, replace_json};
 use crate::run_dir::{BatchDir, RunDir, Workspace, read, scan};
 use crate::say;
 
@@ -166,7 +166,7 @@ fn tidy_up_after_killed(workspace: &Workspace) {
 /// the four digits are the part of a second.
 fn create(workspace: &Workspace, record: &Record) -> io::Result<BatchDir> {
     let batches = workspace.batches();
-    fs::create_dir_all(&batches).map_err(|error| at(&batches, error))?;
+    make_folder(&batches)?;
     let start = jiff::Timestamp::from_second(record.start as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
     let host: String = record.host.chars().map(plain).take(40).collect();

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::child::Handle;
-use super::{RunnerError, clock, removed_lock, tracked};
+use super::whereabouts::Whereabouts;
+use super::{RunnerError, clock, tracked};
 use crate::run_dir::records::RunnerLock;
 use crate::run_dir::write::at;
-use crate::run_dir::{Workspace, lock, read, scan};
+use crate::run_dir::{Workspace, lock, read, removed_lock, scan};
 
 /// Reports that look whether a runner works hold the lock for moments, several times a second; a runner
 /// holds it for longer than this.
@@ -23,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Hold {
     file: File,
     since: u64,
+    whereabouts: Whereabouts,
 }
 
 impl Hold {
@@ -44,7 +46,8 @@ impl Hold {
                 {
                     return Err(RunnerError::HeldWithoutLock { process });
                 }
-                let mut hold = Hold { file, since: scan::now() as u64 };
+                let whereabouts = Whereabouts::of(workspace)?;
+                let mut hold = Hold { file, since: scan::now() as u64, whereabouts };
                 // On a full disk the workspace is held without a name.
                 drop(hold.name(RunnerLock::NOT_BEGUN));
                 Ok(hold)
@@ -54,6 +57,23 @@ impl Hold {
                 Err(_) => RunnerError::HeldByUnknown,
             }),
         }
+    }
+
+    /// Whether the workspace is still where it was taken.
+    ///
+    /// # Errors
+    /// It was moved or removed since.
+    pub fn is_there(&self) -> Result<(), RunnerError> {
+        if !self.whereabouts.are_left() {
+            return Ok(());
+        }
+        let place = self.whereabouts.now();
+        let place = place.map_or("it is gone".to_owned(), |place| format!("it is {} now", place.display()));
+        Err(RunnerError::Left { place })
+    }
+
+    pub fn whereabouts(&self) -> Whereabouts {
+        self.whereabouts.clone()
     }
 
     /// Writes who holds the workspace, and in which batch. In place, because the lock is on this very

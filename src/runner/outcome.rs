@@ -45,6 +45,8 @@ pub struct Outcome {
     pub is_drained: bool,
     /// All runs that it knew of when it ended, also those that it left out.
     pub known: HashSet<RunDir>,
+    /// Workers were ended at once by a second signal.
+    pub has_ended_workers: bool,
     /// It left runs that could be begun: its breaker tripped, or its time is over.
     pub has_stopped_itself: bool,
 }
@@ -68,6 +70,7 @@ impl Outcome {
             missed: Vec::new(),
             is_drained: false,
             known: HashSet::new(),
+            has_ended_workers: false,
             has_stopped_itself: false,
         }
     }
@@ -137,8 +140,11 @@ impl Outcome {
                 Status::Waiting { .. } | Status::Lost | Status::Running { .. } | Status::Skipped { .. }
             )
         };
+        // It lost what it had done since its last checkpoint, though a person had paused or stopped it.
+        let is_cut_short =
+            self.has_ended_workers && any(|status| matches!(status, Status::Paused | Status::Stopped));
         match self.ending {
-            Ending::Now(interrupt) if any(goes_on) => interrupt.exit(),
+            Ending::Now(interrupt) if any(goes_on) || is_cut_short => interrupt.exit(),
             Ending::Asked if any(goes_on) => Exit::TryAgain,
             _ if any(failed) || is_spoiled || !self.missed.is_empty() => Exit::RunsFailed,
             _ if any(goes_on) => Exit::TryAgain,
@@ -167,7 +173,7 @@ impl LeftRun {
             }
             (None, _, Some(reason)) => reason.to_string(),
             (None, Status::Lost, None) => {
-                reason::elsewhere(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
+                reason::lives_on(&run.seen).map_or_else(String::new, |reason| format!("held: {reason}"))
             }
             (None, Status::Running { stage: Stage::Elsewhere }, None) => "on another machine".to_owned(),
             (None, Status::Running { .. }, None) => "its worker could not be ended from here".to_owned(),
@@ -255,6 +261,7 @@ mod tests {
             missed: Vec::new(),
             is_drained: false,
             known: HashSet::new(),
+            has_ended_workers: false,
             has_stopped_itself: false,
         }
     }
@@ -285,6 +292,10 @@ mod tests {
         assert_eq!(code(Ending::Now(Interrupt::Term), &[waiting, failed.clone()]), 143);
         assert_eq!(code(Ending::Now(Interrupt::Int), &[failed]), 100, "it came when all had ended");
         assert_eq!(code(Ending::Now(Interrupt::Int), &[]), 0, "it came when all was done");
+        let mut pausing = outcome(Ending::Now(Interrupt::Int), &[Status::Paused]);
+        assert_eq!(pausing.exit() as u8, 0, "it came when it was paused");
+        pausing.has_ended_workers = true;
+        assert_eq!(pausing.exit() as u8, 130, "it came before it had a checkpoint");
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub enum Standing {
     Live(Live),
     /// It waits for a person, as its files say.
     Held(String),
+    /// Somebody keeps its lock: who, as a sentence.
+    Occupied(String),
     /// It began and nobody saw its end.
     Lost,
     /// It has ended, and the disk does not take its end yet.
@@ -284,6 +286,7 @@ pub fn decide(seen: &Observation) -> Decision {
                 decision.waiting.push((index, Reason::Waits(unanswered.clone().unwrap_or_else(reason))));
             }
             Standing::Held(reason) => decision.waiting.push((index, Reason::Held(reason.clone()))),
+            Standing::Occupied(reason) => decision.waiting.push((index, Reason::Waits(reason.clone()))),
             Standing::Lost => decision.actions.push(Action::Close { run: index }),
             Standing::Waiting => {
                 let placed = match hindrance(run, seen, &live) {
@@ -309,7 +312,7 @@ pub fn decide(seen: &Observation) -> Decision {
         Standing::Live(worker) => worker.in_reach || !matches!(seen.ending, Ending::Now(_)),
         // The next runner finds it lost, which is better than to keep a person waiting.
         Standing::PutOff => seen.ending.is_open(),
-        Standing::Preparing(_) => may_open(seen),
+        Standing::Preparing(_) | Standing::Occupied(_) => may_open(seen),
         _ => false,
     };
     let is_asked = seen.gpu_states.contains(&GpuState::Unsure);

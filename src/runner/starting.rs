@@ -12,17 +12,16 @@ use super::attempt::{self, Ended, Place, Witness};
 use super::child::{self, Handle};
 use super::preparing::Prepared;
 use super::program::Program;
-use super::removed_lock;
 use super::tracked::Killed;
 use crate::run_dir::records::{Attempt, End, Event, Request, Start};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{self, Observation, Status, asked_from, end_of, last_start};
 use crate::run_dir::write::{Durability, append_line, at};
-use crate::run_dir::{RunDir, checkpoint, lock, machine, read, scan};
+use crate::run_dir::{RunDir, checkpoint, lock, machine, read, reason, scan};
 
-/// Readers hold the lock for moments; a worker holds it for longer than this.
-const LOCK_LIMIT: Duration = Duration::from_secs(1);
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Readers hold the lock for moments. Nobody is kept waiting longer for one who does not: it is tried again.
+const LOCK_LIMIT: Duration = Duration::from_millis(100);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// As much of `stderr.log` as is looked at for a worker's last words.
 const LAST_WORDS_BYTES: u64 = 4096;
 
@@ -33,7 +32,7 @@ pub enum Beginning {
         handle: Handle,
         start: Box<Start>,
     },
-    /// A worker lives there already.
+    /// Somebody keeps its lock.
     Occupied,
     /// What a person asked for meanwhile, or a result that appeared, forbids it.
     Obsolete,
@@ -56,7 +55,7 @@ pub async fn start(
 ) -> io::Result<Beginning> {
     let Some(held) = patient_lock(dir).await? else { return Ok(Beginning::Occupied) };
     let seen = look_under_lock(dir, place.host);
-    refuse_orphan(dir, &held, &seen)?;
+    refuse_orphan(&seen)?;
     let Ok(record) = &seen.record else { return Ok(Beginning::Obsolete) };
     if !may_start(&seen) {
         return Ok(Beginning::Obsolete);
@@ -121,17 +120,26 @@ pub fn write_end(dir: &RunDir, end: &End) -> io::Result<()> {
 ///
 /// # Errors
 /// The run directory cannot be written to.
-pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Result<Option<End>> {
-    let Some(held) = patient_lock(dir).await? else { return Ok(None) };
+pub async fn close(dir: &RunDir, host: &str) -> io::Result<Closing> {
+    let Some(_held) = patient_lock(dir).await? else { return Ok(Closing::Occupied) };
     let seen = look_under_lock(dir, host);
-    refuse_orphan(dir, &held, &seen)?;
+    refuse_orphan(&seen)?;
     match last_start(&seen.attempts) {
         Some(start) if has_unseen_end(&seen) => {
-            let end = end(dir, start.attempt, None, killed, &Witness::default());
-            write_end(dir, &end).map(|()| Some(end))
+            let end = end(dir, start.attempt, None, None, &Witness::default());
+            write_end(dir, &end).map(|()| Closing::Written(end))
         }
-        _ => Ok(None),
+        _ => Ok(Closing::Obsolete),
     }
+}
+
+/// What came of writing the end that nobody saw.
+pub enum Closing {
+    Written(End),
+    /// Somebody keeps the run's lock.
+    Occupied,
+    /// There is none to write.
+    Obsolete,
 }
 
 /// Whether the last attempt at a run has ended, on this machine, and nobody saw how.
@@ -167,18 +175,9 @@ async fn patient_lock(dir: &RunDir) -> io::Result<Option<File>> {
     }
 }
 
-/// Refuses a run whose worker lives though its lock file was removed. Every worker leaves its number in that
-/// file; where attempts were made and there is none, the file is a new one.
-fn refuse_orphan(dir: &RunDir, held: &File, seen: &Seen) -> io::Result<()> {
-    if last_start(&seen.attempts).is_none() || held.metadata()?.len() > 0 {
-        return Ok(());
-    }
-    let Some(process) = removed_lock::holder(&dir.alive_lock()) else { return Ok(()) };
-    let message = format!(
-        "its worker lives (process {process}), though its alive.lock was removed; \
-         wait for its end, or end it: kill {process}"
-    );
-    Err(io::Error::other(message))
+/// Refuses a run whose worker lives though its lock file was removed.
+fn refuse_orphan(seen: &Seen) -> io::Result<()> {
+    reason::without_lock(seen).map_or(Ok(()), |reason| Err(io::Error::other(reason)))
 }
 
 /// One look at a run whose lock is ours: we are not its worker.

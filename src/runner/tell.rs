@@ -99,6 +99,7 @@ pub fn counts(runs: &[Tracked], standings: &[Standing]) -> Counts {
             Standing::Waiting
             | Standing::Preparing(_)
             | Standing::Held(_)
+            | Standing::Occupied(_)
             | Standing::Lost
             | Standing::PutOff => counts.waiting += 1,
             Standing::Finished => counts.finished += 1,

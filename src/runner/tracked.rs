@@ -1,6 +1,7 @@
 //! One run as the runner follows it: the last look at its directory, and its worker while one lives.
 
 mod holder;
+pub mod occupied;
 mod worker;
 
 use std::cell::OnceCell;
@@ -48,6 +49,8 @@ pub struct Tracked {
     pub was_readable: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
+    /// Who keeps its lock, so that it cannot begin.
+    pub occupied: Option<String>,
     /// How its last attempt ended, until the disk takes it.
     pub put_off: Option<PutOff>,
     /// How far its next attempt is prepared.
@@ -87,6 +90,7 @@ impl Tracked {
             verdicts: None,
             finished_before,
             trouble: None,
+            occupied: None,
             put_off: None,
             preparation: Preparation::None,
             skipped: None,
@@ -110,6 +114,9 @@ impl Tracked {
         }
         let was_running = self.seen.status.is_running();
         self.seen = scan::look(&self.dir, host, scan::now());
+        if self.occupied.is_some() && occupied::is_free(&self.dir) {
+            self.occupied = None;
+        }
         self.ended_alone |= was_running && self.worker.is_none() && !self.seen.status.is_running();
         self.is_news = true;
         if self.verdicts.is_none() && self.seen.status == Status::Finished {
@@ -131,6 +138,11 @@ impl Tracked {
                 worker.moved = now;
             }
         }
+    }
+
+    /// Whether something is under way that its files alone would not tell of in time.
+    pub fn is_followed(&self) -> bool {
+        self.worker.is_some() || self.put_off.is_some() || self.occupied.is_some()
     }
 
     /// Whether a worker lives that this runner does not follow yet.
@@ -166,7 +178,11 @@ impl Tracked {
         if self.trouble.is_some() {
             return Standing::Left;
         }
-        match (standing(&self.seen, batch, failed), &self.preparation) {
+        let standing = standing(&self.seen, batch, failed);
+        if let (Some(why), Standing::Waiting | Standing::Lost) = (&self.occupied, &standing) {
+            return Standing::Occupied(why.clone());
+        }
+        match (standing, &self.preparation) {
             (Standing::Waiting, Preparation::Begun(begun)) => Standing::Preparing(begun.standing(now)),
             (standing, _) => standing,
         }
@@ -442,7 +458,7 @@ pub fn standing(seen: &Seen, batch: Option<&str>, failed: FailedRuns) -> Standin
     match &seen.status {
         Status::Finished => Standing::Finished,
         Status::Waiting { .. } => Standing::Waiting,
-        Status::Lost => match reason::elsewhere(seen) {
+        Status::Lost => match reason::lives_on(seen) {
             Some(reason) => Standing::Held(reason),
             None => Standing::Lost,
         },

@@ -3,9 +3,11 @@
 
 mod acts;
 mod alerts;
+mod beginning;
 mod deciding;
 mod ends;
 mod farewell;
+mod finishing;
 mod gauging;
 mod keeping;
 mod late;
@@ -21,21 +23,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::awake::Awake;
 use super::batch::{Batch, FoundBefore};
 use super::breaker::Breaker;
-use super::devices::{self, Devices};
+use super::devices::Devices;
 use super::division::Processor;
 use super::estimate::Rates;
 use super::fresh_report::FreshReport;
 use super::gauges::Gauges;
 use super::gpu_memory::GpuMemories;
 use super::hold::Hold;
-use super::hooks::{self, Hooks};
+use super::hooks::Hooks;
 use super::interrupt::{Ending, Interrupts};
 use super::kernel::MemoryWatch;
 use super::left_out::LeftOut;
@@ -45,15 +47,16 @@ use super::program::Program;
 use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
-use super::schedule::{self, Action, Decision, Reason, Slot, Standing};
+use super::schedule::{Action, Decision, Slot, Standing};
 use super::skips::Skips;
 use super::terminal::Terminal;
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
-use super::words::{self, Words};
-use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
-use crate::run_dir::records::{Batch as BatchRecord, RunnerLock};
-use crate::run_dir::{PROTOCOL, RunDir, Workspace, machine, scan};
+use super::whereabouts::Whereabouts;
+use super::words::Words;
+use super::{Afterwards, RunnerError, RunnerOptions, Selection, tell};
+use crate::run_dir::records::RunnerLock;
+use crate::run_dir::{RunDir, Workspace, scan};
 use farewell::Farewells;
 use measure::Findings;
 
@@ -63,8 +66,20 @@ const TICK: Duration = Duration::from_millis(500);
 /// Works the selected runs; the workspace is held by the caller.
 ///
 /// # Errors
-/// There is no worker to start, or the batch's directory cannot be written to.
+/// There is no worker to start, the batch's directory cannot be written to, or the workspace was moved or
+/// removed meanwhile.
 pub async fn work(
+    workspace: &Workspace,
+    options: &RunnerOptions,
+    hold: &mut Hold,
+) -> Result<Outcome, RunnerError> {
+    let outcome = batches(workspace, options, hold).await;
+    // Whatever went wrong then, went wrong for this.
+    hold.is_there()?;
+    outcome
+}
+
+async fn batches(
     workspace: &Workspace,
     options: &RunnerOptions,
     hold: &mut Hold,
@@ -88,11 +103,15 @@ pub async fn work(
         }
     }
     while options.afterwards == Afterwards::Wait && outcome.goes_on() {
+        hold.is_there()?;
         drop(hold.name(RunnerLock::WAITS));
         terminal.waits();
         waiting::say_what_is_held(options, &outcome);
         let all = RunnerOptions { selection: Selection::All, ..options.clone() };
-        if !waiting::found_work(workspace, &all, &outcome.left, &mut interrupts, &mut terminal).await {
+        let whereabouts = hold.whereabouts();
+        let found =
+            waiting::found_work(workspace, &all, &outcome.left, &whereabouts, &mut interrupts, &mut terminal);
+        if !found.await {
             farewells.abandon().await;
             return Ok(outcome);
         }
@@ -127,7 +146,8 @@ async fn batch(
         return Ok(Outcome::of(&runs, None, Ending::Asked, &Decision::default()));
     }
     let devices = Devices::find();
-    let work = Work::begin(workspace, options, host, runs, program, devices)?;
+    hold.is_there()?;
+    let work = Work::begin(workspace, options, hold.whereabouts(), runs, program, devices)?;
     // A courtesy to those who ask; a disk that takes no name takes no runs either, and says so.
     drop(hold.name(&work.batch.name()));
     terminal.begun(work.batch.dir());
@@ -136,6 +156,7 @@ async fn batch(
 
 struct Work<'a> {
     workspace: &'a Workspace,
+    whereabouts: Whereabouts,
     options: &'a RunnerOptions,
     host: String,
     boot: String,
@@ -155,6 +176,8 @@ struct Work<'a> {
     breaker: Breaker,
     /// A person asked for the end after the current runs.
     draining: bool,
+    /// Workers were killed because of a second signal.
+    has_ended_workers: bool,
     /// Runs that were there before and are not this batch's.
     left_out: LeftOut,
     skips: Skips,
@@ -195,106 +218,6 @@ struct Ended {
 }
 
 impl<'a> Work<'a> {
-    fn begin(
-        workspace: &'a Workspace,
-        options: &'a RunnerOptions,
-        host: String,
-        mut runs: Vec<Tracked>,
-        program: Program,
-        devices: Devices,
-    ) -> Result<Work<'a>, RunnerError> {
-        let on_devices = &options.settings.devices;
-        let per_gpu = if on_devices.share { on_devices.runs_per_gpu as usize } else { 1 };
-        let cores = devices::cpu_count();
-        let slots = schedule::slots(options.slots, devices.gpus().len(), cores, per_gpu);
-        let found = FoundBefore::read(workspace);
-        for run in &mut runs {
-            run.is_news = true;
-            if let Some(passed) = found.passed.get(&(run.dir.experiment(), run.dir.name())) {
-                run.recall_passed(*passed, scan::now());
-            }
-        }
-        let mut memories = GpuMemories::new(devices.gpus().len());
-        memories.recall(devices.gpus(), found.device_memory.iter().cloned());
-        runs.iter().for_each(|run| memories.learn(run));
-        // A person who says how many runs there are at once has divided the processor.
-        let divides = options.slots.is_none() && cores > 1;
-        let left_out = match &options.selection {
-            Selection::All => HashSet::new(),
-            Selection::Runs(chosen) => {
-                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
-            }
-        };
-        let rates = tell::known_rates(&runs, &left_out, &host);
-        let record = BatchRecord {
-            protocol: PROTOCOL,
-            host: host.clone(),
-            process: std::process::id(),
-            start: scan::now(),
-            end: None,
-            seconds: None,
-            exit_code: None,
-            energy_joules: None,
-            arguments: options.arguments.clone(),
-            slots: slots.len() as u32,
-            threads_per_slot: slots.first().map_or(1, |slot| slot.threads),
-            plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
-            divisions: Vec::new(),
-            device_memory: Vec::new(),
-            gpus: devices.gpus().iter().map(tell::batch_gpu).collect(),
-        };
-        let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
-        let mut batch = Batch::begin(workspace, record, &indices)?;
-        batch.event("batch-started", None, &format!("{} runs, {} at once", runs.len(), slots.len()));
-        let gauges = Gauges::new(workspace.root(), &devices);
-        let place = hooks::Place { workspace: workspace.clone(), host: host.clone(), batch: batch.name() };
-        let hooks = Hooks::new(&options.settings.hooks, place);
-        let report = (options.report == Report::Keep).then(|| FreshReport::start(workspace, &mut batch));
-        Ok(Work {
-            workspace,
-            options,
-            host,
-            boot: machine::boot_id().to_owned(),
-            cpu_name: machine::cpu_name(),
-            program,
-            gpus: devices.gpus().iter().map(|gpu| gpu.name.clone()).collect(),
-            devices,
-            slots,
-            memories,
-            processor: if divides { Processor::Open } else { Processor::Settled },
-            found,
-            runs,
-            rates,
-            ending: Ending::Open,
-            breaker: Breaker::new(options.breaker),
-            draining: false,
-            left_out: LeftOut::new(left_out),
-            skips: Skips::default(),
-            comings: scan::Comings::default(),
-            rota: Rota::default(),
-            batch,
-            report,
-            gauges,
-            just_ended: Vec::new(),
-            hooks,
-            retention: Retention::new(workspace, &options.settings.retention),
-            words: Words::default(),
-            begun: Instant::now(),
-            sampled: None,
-            memory: MemoryWatch::begin(),
-            room: Room::default(),
-            space: None,
-            view: View::open(options.style),
-            ended: unbounded_channel(),
-            known_data: KnownData::default(),
-            findings: unbounded_channel(),
-            found_of_gpu: None,
-            trials: JoinSet::new(),
-            gone: Arc::default(),
-            awake: Awake::default(),
-        })
-    }
-
     async fn go(
         mut self,
         interrupts: &mut Interrupts,
@@ -312,6 +235,9 @@ impl<'a> Work<'a> {
             }
         }
         let decision = loop {
+            if self.whereabouts.are_left() {
+                return self.leave();
+            }
             self.observe();
             self.catch_up_with_ends();
             self.end_trials();
@@ -332,7 +258,10 @@ impl<'a> Work<'a> {
                 continue;
             }
             tokio::select! {
-                Some(ended) = self.ended.1.recv() => self.ended(ended),
+                // Of a worker whose directory is gone nothing is to be written.
+                Some(ended) = self.ended.1.recv() => if !self.whereabouts.are_left() {
+                    self.ended(ended);
+                },
                 Some(findings) = self.findings.1.recv() => self.heard(findings),
                 () = self.gone.notified() => {}
                 interrupt = interrupts.next() => self.interrupted(interrupt),
@@ -367,8 +296,8 @@ impl<'a> Work<'a> {
         self.look_at_room();
         for index in 0..self.runs.len() {
             let run = &mut self.runs[index];
-            if !(hinted || run.due || run.worker.is_some() || run.put_off.is_some() || turn.contains(&index))
-            {
+            let is_looked_at = hinted || run.due || run.is_followed() || turn.contains(&index);
+            if !is_looked_at {
                 continue;
             }
             run.look(&self.host, now);
@@ -454,42 +383,5 @@ impl<'a> Work<'a> {
                 report.tend(self.workspace, &mut self.batch);
             }
         }
-    }
-
-    async fn finish(
-        mut self,
-        decision: &Decision,
-        interrupts: &mut Interrupts,
-        farewells: &mut Farewells,
-    ) -> Result<Outcome, RunnerError> {
-        let outcome = Outcome::of(&self.runs, Some(self.batch.name()), self.ending, decision);
-        let mut outcome = outcome.judged(&self.runs, &self.options.selection);
-        outcome.energy_joules = self.gauges.joules();
-        outcome.is_drained = self.draining;
-        outcome.known =
-            self.runs.iter().map(|run| run.dir.clone()).chain(self.left_out.dirs.iter().cloned()).collect();
-        let is_put_off = |(_, reason): &(usize, Reason)| matches!(reason, Reason::Waits(_));
-        outcome.has_stopped_itself = self.breaker.tripped().is_some()
-            || (self.options.until.is_some() && decision.waiting.iter().any(is_put_off));
-        if !matches!(self.ending, Ending::Now(_)) {
-            self.words.finish(&mut self.view, words::PATIENCE).await;
-        }
-        // Its live lines end; what hooks have to tell is still to come.
-        self.view = View::open(view::Style::Plain);
-        if let Err(error) = self.batch.end(outcome.exit(), outcome.energy_joules) {
-            self.view.say(&format!("the end of the batch could not be written: {error}"));
-        }
-        self.finish_cleaning(interrupts).await;
-        match self.report.take() {
-            Some(report) if matches!(self.ending, Ending::Now(_)) => report.abandon(),
-            Some(report) => tokio::select! {
-                () = report.end(self.workspace, &mut self.batch) => {}
-                // The runs are done; nobody has to wait for the page.
-                _ = interrupts.next() => {}
-            },
-            None => {}
-        }
-        self.tell_of_the_end(&outcome, interrupts, farewells).await;
-        Ok(outcome)
     }
 }

@@ -159,7 +159,10 @@ fn a_removed_lock_file_lets_nobody_do_the_work_a_second_time() {
     let holds = format!("(process {}), though its lock file was removed", runner.process());
     workspace.run(&[]).code(75).says(&holds);
     runner.kill();
-    workspace.run(&[]).code(75).says("its worker lives").says("though its alive.lock was removed");
+    let lives = format!("held: its worker lives (process {worker}), though its alive.lock was removed");
+    workspace.run(&[]).code(75).says(&lives);
+    let status = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(status.contains(&lives) && !status.contains("goes on with it"), "{status}");
     assert_eq!(workspace.words("x"), ["lost", "finished"]);
     fs::write(run.path().join("go-on"), "").unwrap();
     wait_until("it finishes alone", || run.result().is_file() && !is_alive(worker));

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use overnight::run_dir::cause::Cause;
 use overnight::run_dir::checkpoint::steps;
@@ -173,4 +174,65 @@ fn a_disk_that_has_bytes_but_no_file_left_holds_the_queue_until_it_has() {
         runner.wait().code(0).says("there is room on the disk again");
         assert_eq!(workspace.words("x"), ["finished"; 2]);
     });
+}
+
+/// The library that refuses what a used-up share of a disk would; none, with a printed reason, where there is no
+/// C compiler.
+fn refusing() -> Option<String> {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libquota.so");
+    // Another run of these tests may be loading the one that is there.
+    let building = library.with_extension(format!("building-{}", std::process::id()));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/quota.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-w", "-o"]).arg(&building).arg(source);
+    let is_there =
+        compiler.status().is_ok_and(|status| status.success()) && fs::rename(&building, &library).is_ok();
+    if !is_there {
+        println!("skipped: no C compiler (cc) to build the stand-in for a quota");
+    }
+    is_there.then(|| library.to_string_lossy().into_owned())
+}
+
+#[test]
+fn a_used_up_share_of_a_disk_that_has_room_holds_the_queue_until_it_takes_more() {
+    let Some(library) = refusing() else { return };
+    let workspace = Workspace::new().experiment("x", 8, &[1, 2], "s1:await@3");
+    let mark = workspace.path("used-up");
+    let folder = fs::canonicalize(workspace.path("")).unwrap();
+    let workspace = workspace
+        .variable("LD_PRELOAD", &library)
+        .variable("QUOTA_MARK", mark.to_str().unwrap())
+        .variable("QUOTA_FOLDER", folder.to_str().unwrap());
+    let runner = workspace.start(&[X, "--slots", "1"]);
+    wait_until("the first run has begun", || {
+        workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3
+    });
+    let run = workspace.seed("x", 1);
+    File::create(&mark).unwrap();
+    File::create(run.path().join("go-on")).unwrap();
+    let why = "takes no more from this user";
+    wait_until("the queue is held", || runner.said().contains(why));
+    assert!(runner.said().contains("it goes on when there is room"));
+    // The runner cannot write down why by now.
+    let status = || workspace.overnight(&["status"]).code(0).stdout;
+    wait_to_see("status says so, too", status, |status| status.contains(why));
+    fs::remove_file(&mark).unwrap();
+    runner.wait().code(0).says("there is room on the disk again");
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    let end = &ends(&run)[0];
+    assert_eq!((end.code, end.cause.clone()), (Some(74), Some(Cause::DiskFull)));
+    nothing_half_written(&run);
+
+    // The same before a batch can be begun.
+    fs::copy(workspace.path("experiments/x.toml"), workspace.path("experiments/y.toml")).unwrap();
+    workspace.overnight(&["queue", "experiments/y.toml"]).code(0);
+    for run in workspace.runs("y") {
+        File::create(run.path().join("go-on")).unwrap();
+    }
+    File::create(&mark).unwrap();
+    let runner = workspace.start(&[]);
+    wait_until("nothing is started", || runner.said().contains(why));
+    fs::remove_file(&mark).unwrap();
+    runner.wait().code(0);
+    assert_eq!(workspace.words("y"), ["finished"; 2]);
 }

@@ -9,7 +9,7 @@ use overnight::run_dir::{self, read};
 use rustix::process::{Pid, Signal, getsid, kill_process};
 
 use crate::pty::Terminal;
-use crate::workspace::{Workspace, step, wait_until};
+use crate::workspace::{Workspace, ends, is_alive, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -318,4 +318,37 @@ fn the_end_of_an_adopted_worker_is_waited_for_by_its_pidfd() {
     release(&workspace);
     next.wait().code(0);
     assert_eq!(workspace.words("x"), ["paused"]);
+}
+
+#[test]
+fn a_workspace_that_is_moved_under_its_runner_is_left_and_goes_on_where_it_is_then() {
+    let workspace = Workspace::new().experiment("x", 8, &[1, 2], "s1:await@3");
+    let runner = workspace.start(&[X, "--slots", "1"]);
+    wait_until("it waits", || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3);
+    let worker = runner.children("train")[0];
+    // The temporary folder of the test stays; its name is lent to nobody.
+    let (old, new) = (workspace.path(""), tempfile::tempdir().unwrap());
+    let new = new.path().join("elsewhere");
+    fs::rename(&old, &new).unwrap();
+    let there = fs::canonicalize(&new).unwrap().display().to_string();
+    runner.wait().code(75).says("moved or removed under the runner").says(&format!("it is {there} now"));
+    assert!(!old.exists(), "nothing is made at the old place");
+    fs::rename(&new, &old).unwrap();
+    fs::write(workspace.seed("x", 1).path().join("go-on"), "").unwrap();
+    wait_until("its worker has ended", || !is_alive(worker));
+    workspace.run(&[]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    let bad = ends(&workspace.seed("x", 1)).into_iter().filter(|end| end.signal.is_some());
+    assert_eq!(bad.count(), 0, "nothing counts as failed");
+}
+
+#[test]
+fn a_runner_that_waits_leaves_a_workspace_that_is_removed() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    let runner = workspace.start(&["--forever"]);
+    wait_until("it waits", || holder(&workspace).is_some_and(|holder| holder.batch == RunnerLock::WAITS));
+    let root = workspace.path("");
+    fs::remove_dir_all(&root).unwrap();
+    runner.wait().code(75).says("moved or removed under the runner (it is gone)");
+    assert!(!root.exists(), "nothing is made at the old place");
 }

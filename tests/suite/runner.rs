@@ -8,7 +8,7 @@ use overnight::run_dir::metrics::Metrics;
 use overnight::run_dir::records::{Ask, Device};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::workspace::{Workspace, ends, is_alive, look, starts, step, wait_until};
+use crate::workspace::{Workspace, ends, is_alive, look, starts, step, wait_to_see, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -412,7 +412,7 @@ fn what_dies_with_its_runner_never_counts_against_its_retries_however_often() {
 /// longer than the run.
 #[test]
 fn a_run_that_has_ended_is_over_though_somebody_still_holds_its_lock() {
-    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:leave@3");
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:leave@3").experiment("y", 2, &[1], "");
     workspace.run(&[X]).code(100);
     let run = workspace.seed("x", 1);
     assert!(lock::is_held(&run.alive_lock()), "what it left behind is still there");
@@ -421,9 +421,29 @@ fn a_run_that_has_ended_is_over_though_somebody_still_holds_its_lock() {
 
     // Its next attempt waits for the lock.
     workspace.overnight(&["retry", "x"]).code(0);
-    let runner = workspace.start(&[]);
-    wait_until("it is tried again", || workspace.batches() == 2);
+    let runner = workspace.start(&["--slots", "1"]);
+    let why = "lets go of its alive.lock";
+    wait_until("the runner says why it waits", || runner.said().contains(why));
+    let status = || workspace.overnight(&["status"]).code(0).stdout;
+    wait_to_see("status says so, too", status, |status| status.contains(why));
+    // It takes no place from others, and the runner looks about as ever.
+    workspace.overnight(&["queue", "experiments/y.toml"]).code(0);
+    wait_until("another run is done meanwhile", || workspace.words("y") == ["finished"]);
+    assert_eq!(runner.said().matches(why).count(), 1, "{}", runner.said());
     fs::write(run.path().join("go-on"), "").unwrap();
     runner.wait().code(100);
     assert_eq!(starts(&run).len(), 2);
+}
+
+#[test]
+fn a_limit_on_open_files_that_is_too_low_is_told_at_the_start_and_a_soft_one_is_raised() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "");
+    let limited = |limit: &str, arguments: &[&str]| {
+        workspace.run_by(&["sh", "-c", &format!("ulimit {limit} && exec \"$@\""), "sh"], arguments)
+    };
+    limited("-n 16", &[X]).code(1).says("only 16 files open").says("ulimit -n ").says("LimitNOFILE=");
+    assert!(workspace.runs("x").is_empty(), "nothing was queued");
+    limited("-n 96", &[X, "--slots", "32"]).code(1).says("32 runs at once may take").says("--slots ");
+    limited("-Sn 16", &[X, "--slots", "2"]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
 }

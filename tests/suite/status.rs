@@ -148,7 +148,7 @@ fn status_says_that_the_batch_drains() {
     let workspace = Workspace::new().experiment("x", 4, &[1], "").experiment("y", 4, &[1], "hold@2");
     let runner = workspace.start(&FILES);
     wait_until("the other waits", || queue_says(&workspace, 1));
-    let words = "nothing new is started; the batch ends after its current runs";
+    let words = "nothing new is started; the runner ends after its current runs";
     assert!(!workspace.overnight(&["status"]).code(0).stdout.contains(words));
     workspace.overnight(&["drain"]).code(0);
     wait_until("the runner knows of it", || workspace.queue_state().drain);

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use overnight::run_dir::checkpoint::{self as layout, CheckpointDir, State};
-use overnight::run_dir::write::{at, sync_folder};
+use overnight::run_dir::write::{at, make_folder, sync_folder};
 use overnight::run_dir::{PROTOCOL, ReadError, RunDir, read, step_of};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use safetensors::SafeTensors;
@@ -44,7 +44,7 @@ pub fn save(run: &RunDir, learner: &Learner, state: &mut State, occasion: Occasi
     let state_json = serde_json::to_vec_pretty(state).map_err(io::Error::from)?;
 
     let folder = run.checkpoints();
-    fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
+    make_folder(&folder)?;
     let temporary =
         tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(|error| at(&folder, error))?;
     let new = CheckpointDir::new(temporary.path());

@@ -41,7 +41,7 @@ impl Facts {
         let mut remarks = Vec::new();
         remarks.extend(state.breaker.clone());
         if state.drain && state.breaker.is_none() {
-            remarks.push("nothing new is started; the batch ends after its current runs".to_owned());
+            remarks.push("nothing new is started; the runner ends after its current runs".to_owned());
         }
         Facts {
             now: state.time,

@@ -11,7 +11,7 @@ use super::{Ended, Work, late};
 use crate::file_size;
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::status::{Waiting, last_start};
-use crate::run_dir::{RunDir, Status, scan, split};
+use crate::run_dir::{RunDir, Status, reason, scan, split};
 use crate::runner::admission::Rules;
 use crate::runner::attempt::{Place, Witness};
 use crate::runner::gauges::RunTelemetry;
@@ -19,9 +19,9 @@ use crate::runner::hooks::Occasion;
 use crate::runner::room::is_full;
 use crate::runner::schedule::{self, Cause as KillCause, Slot, Standing};
 use crate::runner::stack;
-use crate::runner::starting::{self, Beginning};
+use crate::runner::starting::{self, Beginning, Closing};
 use crate::runner::tell;
-use crate::runner::tracked::{self, Killed, Kinship, PutOff, Worker};
+use crate::runner::tracked::{self, Killed, Kinship, PutOff, Worker, occupied};
 use crate::say;
 
 impl Work<'_> {
@@ -69,8 +69,7 @@ impl Work<'_> {
                 self.view.say(&format!("started  {name} on {on}{beside}{why}"));
                 false
             }
-            // Whoever has its lock may keep it for long: others go on meanwhile, and the next tick looks again.
-            Ok(Beginning::Occupied) => false,
+            Ok(Beginning::Occupied) => self.find_occupied(index),
             Ok(Beginning::Obsolete) => true,
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
@@ -127,6 +126,7 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         let dir = run.dir.clone();
         let Some(worker) = &mut run.worker else { return true };
+        self.has_ended_workers |= cause == KillCause::EndingNow;
         if worker.killed.is_some() {
             // Its stack may still be being saved, and nobody waits for that any more.
             if let (KillCause::EndingNow, Some(handle)) = (cause, &worker.handle) {
@@ -161,13 +161,14 @@ impl Work<'_> {
 
     pub(super) async fn close(&mut self, index: usize) -> bool {
         let dir = self.runs[index].dir.clone();
-        match starting::close(&dir, &self.host, None).await {
-            Ok(Some(end)) => {
+        match starting::close(&dir, &self.host).await {
+            Ok(Closing::Written(end)) => {
                 self.batch.event("lost", Some(&dir), &end.why);
                 self.runs[index].look(&self.host, Instant::now());
                 self.tell_hooks_of_end(index, &end.why);
             }
-            Ok(None) => {}
+            Ok(Closing::Occupied) => return self.find_occupied(index),
+            Ok(Closing::Obsolete) => {}
             // The disk may have room later; nobody waits for that once the end was asked for.
             Err(error) if is_full(&error) && self.ending.is_open() => {
                 self.no_room(&dir);
@@ -209,6 +210,10 @@ impl Work<'_> {
         let run = &mut self.runs[index];
         let is_adopted = run.worker.as_ref().is_some_and(|worker| worker.kinship == Kinship::Adopted);
         if !is_adopted || run.seen.status.is_running() {
+            return;
+        }
+        // Its lock file may have been removed under it.
+        if run.seen.status == Status::Lost && reason::without_lock(&run.seen).is_some() {
             return;
         }
         let Some(worker) = self.close_account(index) else { return };
@@ -294,6 +299,17 @@ impl Work<'_> {
         self.view.say(&line);
         self.words.ask(&self.runs[index]);
         self.tell_hooks_of_end(index, why);
+    }
+
+    /// Somebody keeps the lock of a run that could begin, maybe for long: it takes no place meanwhile.
+    fn find_occupied(&mut self, index: usize) -> bool {
+        let run = &mut self.runs[index];
+        let why = occupied::reason(&run.dir);
+        let (name, dir) = (run.name(), run.dir.clone());
+        run.occupied = Some(why.clone());
+        self.batch.event("occupied", Some(&dir), &why);
+        self.view.say(&format!("waits    {name}: {why}"));
+        true
     }
 
     /// Leaves a run alone for the rest of the batch.

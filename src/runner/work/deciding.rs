@@ -12,6 +12,9 @@ use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Reaso
 use crate::runner::tracked::{self, Judge, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
 
+/// Why nothing is started once somebody has drained the runner.
+const DRAINS: &str = "for the next overnight run: this runner ends after its current runs";
+
 impl Work<'_> {
     /// Takes out of the queue what waits for a run that did not finish.
     pub(super) fn skip(&mut self, is_hinted: bool) {
@@ -104,10 +107,8 @@ impl Work<'_> {
         let now = scan::now();
         match (self.breaker.tripped(), self.options.at) {
             (Some(why), _) => Gate::Shut(why),
-            (None, _) if self.draining => Gate::Shut("the batch ends after its current runs".to_owned()),
-            (None, _) if self.room.is_held() => {
-                Gate::NotYet(self.space.map_or_else(String::new, |space| space.reason()))
-            }
+            (None, _) if self.draining => Gate::Shut(DRAINS.to_owned()),
+            (None, _) if self.room.is_held() => Gate::NotYet(self.room.reason(self.space)),
             (None, Some(at)) if now < at => Gate::NotYet(format!("until {}", clock(at))),
             _ => Gate::Open,
         }

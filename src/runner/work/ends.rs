@@ -10,9 +10,12 @@ use crate::run_dir::status::Waiting;
 use crate::run_dir::{RunDir, Status, checkpoint};
 use crate::runner::attempt::Witness;
 use crate::runner::kernel;
-use crate::runner::room::{Room, Space, is_full};
+use crate::runner::room::{self, Room, Space, is_full};
 use crate::runner::starting;
 use crate::runner::tracked::{Kinship, PutOff, Worker};
+
+/// Where a run has no checkpoint yet, so many bytes are tried after a write was refused.
+const LEAST_TRIED: u64 = 1 << 20;
 
 impl Work<'_> {
     /// What there is to be seen around the end of a run's worker, just now. `badly`: the kernel may know
@@ -24,7 +27,8 @@ impl Work<'_> {
         let process = worker.handle.as_ref().map(|handle| handle.process);
         Witness {
             out_of_memory: self.memory.killed_lately(now),
-            disk_full: Space::of(self.workspace).is_some_and(|space| space.is_low()),
+            disk_full: Space::of(self.workspace).is_some_and(|space| space.is_low())
+                || (badly && !room::takes(&self.workspace.runs(), 0)),
             kernel: process
                 .filter(|_| badly)
                 .map_or_else(Vec::new, |process| kernel::log_of(process, seconds)),
@@ -116,9 +120,12 @@ impl Work<'_> {
 
     /// Looks at the disk, and says when the queue is held for want of room and when it goes on.
     pub(super) fn look_at_room(&mut self) {
-        if let Some(space) = Space::of(self.workspace) {
-            self.set_room(self.room.after(space), space);
+        let Some(space) = Space::of(self.workspace) else { return };
+        let (mut room, now) = (self.room, Instant::now());
+        if let Some(bytes) = room.to_try(now) {
+            room = room.after_try(room::takes(&self.workspace.runs(), bytes), now);
         }
+        self.set_room(room.after(space), space);
     }
 
     /// Somebody found no room for a file of this run.
@@ -129,14 +136,19 @@ impl Work<'_> {
             let files = [newest.model(), newest.optimizer(), newest.state()];
             files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
         });
-        self.set_room(self.room.after_full(space, bytes), space);
+        let mut room = self.room.after_full(space, bytes);
+        let bytes = bytes.max(LEAST_TRIED);
+        if !room.is_held() && !room::takes(&self.workspace.runs(), bytes) {
+            room = Room::Refused { bytes, tried: Instant::now() };
+        }
+        self.set_room(room, space);
     }
 
     fn set_room(&mut self, room: Room, space: Space) {
         let was_held = std::mem::replace(&mut self.room, room).is_held();
         self.space = Some(space);
         let words = match (was_held, room.is_held()) {
-            (false, true) => format!("nothing new is started: {}", space.reason()),
+            (false, true) => format!("nothing new is started: {}", room.reason(Some(space))),
             (true, false) => "there is room on the disk again: going on".to_owned(),
             _ => return,
         };

@@ -5,8 +5,11 @@ use std::time::Instant;
 
 use super::Work;
 use crate::runner::interrupt::{Ending, Interrupt};
+use crate::runner::schedule::Decision;
 use crate::runner::terminal::{News, Terminal};
 use crate::runner::tracked::Kinship;
+use crate::runner::view::{Style, View};
+use crate::runner::{Outcome, RunnerError};
 
 impl Work<'_> {
     pub(super) fn terminal_changed(&mut self, news: News, terminal: &mut Terminal) {
@@ -32,6 +35,20 @@ impl Work<'_> {
         };
         self.batch.event("interrupted", None, words);
         self.view.say(words);
+    }
+
+    /// The workspace was moved or removed. Its workers would fail at their next write; the next runner finds
+    /// them lost, which counts for nothing, and the checkpoints where the workspace is then.
+    pub(super) fn leave(mut self) -> Result<Outcome, RunnerError> {
+        if let Some(report) = self.report.take() {
+            report.abandon();
+        }
+        for worker in self.runs.iter().filter_map(|run| run.worker.as_ref()) {
+            // One that is gone has ended already.
+            drop(worker.handle.as_ref().map(|handle| handle.ask_to_end()));
+        }
+        self.view = View::open(Style::Plain);
+        Ok(Outcome::of(&self.runs, None, self.ending, &Decision::default()))
     }
 
     /// Lets the end of each adopted worker wake the loop. Its lock stays the truth: it is free by then.

@@ -2,18 +2,19 @@
 //! work or for room on the disk.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::run_dir::{RunDir, Workspace, scan};
 use crate::runner::interrupt::Interrupts;
 use crate::runner::left_out::LeftOut;
 use crate::runner::outcome::{LeftRun, Outcome};
-use crate::runner::room::{Room, Space};
+use crate::runner::room::{self, Room, Space};
 use crate::runner::schedule::Standing;
 use crate::runner::skips::Skips;
 use crate::runner::terminal::{News, Terminal};
 use crate::runner::tracked::{self, Judge, Tracked};
 use crate::runner::view::View;
+use crate::runner::whereabouts::Whereabouts;
 use crate::runner::{RunnerOptions, Selection};
 
 /// Time between two looks of a runner that waits for work.
@@ -67,12 +68,13 @@ pub(super) fn say_what_is_held(options: &RunnerOptions, outcome: &Outcome) {
     }
 }
 
-/// Waits until there is something to do; false when a signal came first. What the last batch `left` could
+/// Waits until there is something to do; false when a signal came first, or the workspace went away. What the last batch `left` could
 /// not be begun then: it is tried again once something was asked of it, or anything else has changed.
 pub(super) async fn found_work(
     workspace: &Workspace,
     options: &RunnerOptions,
     left: &[LeftRun],
+    whereabouts: &Whereabouts,
     interrupts: &mut Interrupts,
     terminal: &mut Terminal,
 ) -> bool {
@@ -89,6 +91,9 @@ pub(super) async fn found_work(
                 terminal.waits();
             }
             _ = tick.tick() => {}
+        }
+        if whereabouts.are_left() {
+            return false;
         }
         ticks += 1;
         let is_due = comings.any(workspace) || ticks % TICKS == 0;
@@ -117,11 +122,14 @@ pub(super) async fn waited_for_room(
     loop {
         let Some(space) = Space::of(workspace) else { return true };
         let was_held = room.is_held();
-        room = room.after(space);
+        room = match room::takes(&workspace.runs(), 0) {
+            false if !space.is_low() => Room::Refused { bytes: 0, tried: Instant::now() },
+            _ => room.after_try(true, Instant::now()).after(space),
+        };
         match (was_held, room.is_held()) {
             (_, false) => return true,
             (false, true) => {
-                View::open(options.style).say(&format!("nothing is started: {}", space.reason()))
+                View::open(options.style).say(&format!("nothing is started: {}", room.reason(Some(space))))
             }
             (true, true) => {}
         }

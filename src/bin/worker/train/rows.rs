@@ -1,12 +1,11 @@
 //! What a run measures and makes along the way: evaluations, rows of metrics, samples.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::{Evaluation, Phase, Sample, What};
 use overnight::run_dir::scan;
-use overnight::run_dir::write::{Durability, at, replace, replace_json};
+use overnight::run_dir::write::{Durability, make_folder, replace, replace_json};
 use overnight::say;
 
 use super::Training;
@@ -108,7 +107,7 @@ impl Training<'_> {
             return Ok(true);
         }
         let folder = self.dir.samples();
-        fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
+        make_folder(&folder)?;
         if let Some(png) = &sampled.png {
             replace(&self.dir.sample_png(step), png, Durability::Rebuildable)?;
         }

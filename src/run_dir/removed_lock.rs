@@ -5,6 +5,19 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use super::RunDir;
+use super::records::Attempt;
+use super::status::last_start;
+
+/// The worker that lives on though its run's lock file was removed. Every worker leaves its number in that
+/// file: where attempts were made and there is none, the file is gone or a new one.
+pub fn worker(dir: &RunDir, attempts: &[Attempt]) -> Option<u32> {
+    last_start(attempts)?;
+    let path = dir.alive_lock();
+    let has_number = fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+    if has_number { None } else { holder(&path) }
+}
+
 /// A process of this machine that has open what lay at `path` before it was removed. One of another user, or
 /// of another container, is not seen. Looks at every open file there is: for rare cases.
 pub fn holder(path: &Path) -> Option<u32> {
