@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -104,7 +104,8 @@ fn train(path: &str, until: Option<u64>) -> ExitCode {
     match work(Path::new(path), until) {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
-            eprintln!("fake-worker: {error}");
+            // As a file of the run it may be full, too.
+            drop(writeln!(io::stderr(), "fake-worker: {error}"));
             let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
                 || file_size::is_reached(&error);
             ExitCode::from(if is_full { exit::CANNOT_WRITE } else { exit::FAILED } as u8)
@@ -124,7 +125,7 @@ fn work(path: &Path, until: Option<u64>) -> io::Result<i32> {
     let start = last_start(&attempts).filter(|start| end_of(&attempts, start.attempt).is_none());
     let start = start.ok_or_else(|| io::Error::other("no start line was written for this attempt"))?;
     fs::write(run.alive_lock(), format!("{}\n", std::process::id()))?;
-    eprintln!("attempt {} begins", start.attempt);
+    drop(writeln!(io::stderr(), "attempt {} begins", start.attempt));
     if std::env::var("FAKE_STILLBORN")
         .is_ok_and(|first| first.parse().is_ok_and(|first: u32| start.attempt >= first))
     {

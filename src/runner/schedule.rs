@@ -97,7 +97,7 @@ pub enum Standing {
     Live(Live),
     /// It waits for a person, as its files say.
     Held(String),
-    /// Somebody keeps its lock: who, as a sentence.
+    /// What it needs of the system cannot be had for now: why, as a sentence.
     Occupied(String),
     /// It began and nobody saw its end.
     Lost,

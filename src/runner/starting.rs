@@ -12,7 +12,7 @@ use super::attempt::{self, Ended, Place, Witness};
 use super::child::{self, Handle};
 use super::preparing::Prepared;
 use super::program::Program;
-use super::tracked::Killed;
+use super::tracked::{Killed, occupied::is_shortage};
 use crate::run_dir::records::{Attempt, End, Event, Request, Start};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{self, Observation, Status, asked_from, end_of, last_start};
@@ -36,6 +36,10 @@ pub enum Beginning {
     Occupied,
     /// What a person asked for meanwhile, or a result that appeared, forbids it.
     Obsolete,
+    /// The system starts no more processes for now. The attempt counts for nothing.
+    Short {
+        why: String,
+    },
     /// The worker could not be started; the attempt's end says why.
     Failed {
         why: String,
@@ -77,8 +81,13 @@ pub async fn start(
             Ok(Beginning::Started { child, handle, start: Box::new(start) })
         }
         Err(error) => {
-            let end = attempt::not_started(start.attempt, newest, scan::now(), &error);
+            let mut end = attempt::not_started(start.attempt, newest, scan::now(), &error);
             let why = end.why.clone();
+            if is_shortage(&error) {
+                (end.code, end.cause) = (None, None);
+                append_line(&dir.attempts(), &Attempt::End(end), Durability::Synced)?;
+                return Ok(Beginning::Short { why });
+            }
             append_line(&dir.attempts(), &Attempt::End(end), Durability::Synced)?;
             Ok(Beginning::Failed { why })
         }

@@ -24,6 +24,7 @@ use crate::run_dir::status::{Stage, Status, Waiting, last_start};
 use crate::run_dir::{RunDir, deleted, read, reason, split};
 
 pub use holder::{has_open, holder};
+pub use occupied::Occupied;
 pub use worker::{Killed, Kinship, PutOff, Worker, XidSeen};
 
 /// An attempt takes at least so many steps before what it holds is all that it will take.
@@ -49,8 +50,8 @@ pub struct Tracked {
     pub was_readable: bool,
     /// Why this runner leaves it alone, beyond what its files say.
     pub trouble: Option<String>,
-    /// Who keeps its lock, so that it cannot begin.
-    pub occupied: Option<String>,
+    /// Why it cannot begin, though nothing of its own hinders it.
+    pub occupied: Option<Occupied>,
     /// How its last attempt ended, until the disk takes it.
     pub put_off: Option<PutOff>,
     /// How far its next attempt is prepared.
@@ -114,9 +115,7 @@ impl Tracked {
         }
         let was_running = self.seen.status.is_running();
         self.seen = scan::look(&self.dir, host, scan::now());
-        if self.occupied.is_some() && occupied::is_free(&self.dir) {
-            self.occupied = None;
-        }
+        self.occupied.take_if(|occupied| occupied.is_over(&self.dir, now));
         self.ended_alone |= was_running && self.worker.is_none() && !self.seen.status.is_running();
         self.is_news = true;
         if self.verdicts.is_none() && self.seen.status == Status::Finished {
@@ -180,7 +179,7 @@ impl Tracked {
         }
         let standing = standing(&self.seen, batch, failed);
         if let (Some(why), Standing::Waiting | Standing::Lost) = (&self.occupied, &standing) {
-            return Standing::Occupied(why.clone());
+            return Standing::Occupied(why.reason.clone());
         }
         match (standing, &self.preparation) {
             (Standing::Waiting, Preparation::Begun(begun)) => Standing::Preparing(begun.standing(now)),

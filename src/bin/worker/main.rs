@@ -29,6 +29,7 @@ mod torch_ext;
 mod train;
 mod weights;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
@@ -108,7 +109,7 @@ fn work(path: &Path, until: Option<u64>) -> i32 {
         Err(failure) => (say_failed(&run, Some(&orders), failure), failure.to_string()),
     };
     if let Err(error) = orders.ended(&run, code, &why) {
-        eprintln!("overnight-worker: {error}");
+        complain(&error);
     }
     code
 }
@@ -143,7 +144,7 @@ fn look(path: &Path, orders: &str, look: Look) -> u8 {
 
 /// Says why, in the run's last event and on standard error. Gives the exit code.
 fn say_failed(run: &RunDir, orders: Option<&Orders>, failure: &Failure) -> i32 {
-    eprintln!("overnight-worker: {failure}");
+    complain(failure);
     if let Some(orders) = orders {
         let step = match failure {
             Failure::NotFinite(found) => found.step,
@@ -151,10 +152,16 @@ fn say_failed(run: &RunDir, orders: Option<&Orders>, failure: &Failure) -> i32 {
         };
         let what = What::Failed { kind: failure.kind(), message: failure.to_string() };
         if let Err(error) = append_event(run, orders.start.attempt, step, what) {
-            eprintln!("overnight-worker: {error}");
+            complain(&error);
         }
     }
     failure.exit_code()
+}
+
+/// Standard error is a file of the run: on a full disk it takes nothing, which `eprintln!` would end with a panic
+/// and another exit code.
+fn complain(about: &dyn std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "overnight-worker: {about}"));
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {

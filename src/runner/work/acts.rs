@@ -21,7 +21,7 @@ use crate::runner::schedule::{self, Cause as KillCause, Slot, Standing};
 use crate::runner::stack;
 use crate::runner::starting::{self, Beginning, Closing};
 use crate::runner::tell;
-use crate::runner::tracked::{self, Killed, Kinship, PutOff, Worker, occupied};
+use crate::runner::tracked::{self, Killed, Kinship, Occupied, PutOff, Worker};
 use crate::say;
 
 impl Work<'_> {
@@ -69,7 +69,11 @@ impl Work<'_> {
                 self.view.say(&format!("started  {name} on {on}{beside}{why}"));
                 false
             }
-            Ok(Beginning::Occupied) => self.find_occupied(index),
+            Ok(Beginning::Occupied) => {
+                let occupied = Occupied::by_holder(&self.runs[index].dir);
+                self.find_occupied(index, occupied)
+            }
+            Ok(Beginning::Short { why }) => self.find_occupied(index, Occupied::by_system(&why)),
             Ok(Beginning::Obsolete) => true,
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
@@ -167,7 +171,7 @@ impl Work<'_> {
                 self.runs[index].look(&self.host, Instant::now());
                 self.tell_hooks_of_end(index, &end.why);
             }
-            Ok(Closing::Occupied) => return self.find_occupied(index),
+            Ok(Closing::Occupied) => return self.find_occupied(index, Occupied::by_holder(&dir)),
             Ok(Closing::Obsolete) => {}
             // The disk may have room later; nobody waits for that once the end was asked for.
             Err(error) if is_full(&error) && self.ending.is_open() => {
@@ -301,12 +305,12 @@ impl Work<'_> {
         self.tell_hooks_of_end(index, why);
     }
 
-    /// Somebody keeps the lock of a run that could begin, maybe for long: it takes no place meanwhile.
-    fn find_occupied(&mut self, index: usize) -> bool {
+    /// What a run needs of the system cannot be had, maybe for long: it takes no place meanwhile.
+    fn find_occupied(&mut self, index: usize, occupied: Occupied) -> bool {
         let run = &mut self.runs[index];
-        let why = occupied::reason(&run.dir);
+        let why = occupied.reason.clone();
         let (name, dir) = (run.name(), run.dir.clone());
-        run.occupied = Some(why.clone());
+        run.occupied = Some(occupied);
         self.batch.event("occupied", Some(&dir), &why);
         self.view.say(&format!("waits    {name}: {why}"));
         true
