@@ -9,6 +9,7 @@ mod export;
 mod fits;
 mod fresh;
 mod generate;
+mod import;
 mod init;
 mod junit;
 mod logs;
@@ -83,6 +84,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Export(args) => export::export(&workspace, &args),
+        Verb::Import(args) => import::import(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
         Verb::Schema(args) => {

@@ -31,6 +31,14 @@ pub fn blocks(files: &RunFiles) -> Vec<SampleBlock> {
                     }
                     block.texts.push(TextSample { how, prompt: prompt.clone(), text: text.clone() });
                 }
+                SampleItem::Logged { title, text } if text.is_empty() => {
+                    let and = if block.summary.is_empty() { "" } else { ", " };
+                    block.summary += &format!("{and}{title}");
+                }
+                SampleItem::Logged { title, text } => {
+                    let (prompt, text) = (String::new(), text.clone());
+                    block.texts.push(TextSample { how: title.clone(), prompt, text });
+                }
                 SampleItem::Prediction { tile, actual, predicted, probability } => {
                     block.predictions.push(PredictionRow {
                         tile: *tile + 1,
