@@ -8,14 +8,20 @@ mod event;
 pub mod files;
 pub mod follow;
 pub mod foreign;
+mod lightning;
 mod names;
 mod picture;
 mod protobuf;
 pub mod rows;
 pub mod session;
+mod table;
 mod tensorboard;
+mod text_logs;
 mod tfrecord;
+mod trainer_state;
+mod wandb_csv;
 pub mod write;
+mod yaml;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,7 +33,14 @@ use foreign::{Foreign, Wish};
 type Claim = fn(&mut Files) -> Vec<Reading>;
 
 /// The formats, those that know more of a run first: what one takes, the next do not see.
-const FORMATS: &[Claim] = &[tensorboard::claim];
+const FORMATS: &[Claim] = &[
+    trainer_state::claim,
+    lightning::claim,
+    tensorboard::claim,
+    text_logs::claim,
+    wandb_csv::claim,
+    table::claim,
+];
 
 /// Why nothing is imported.
 #[derive(Debug, thiserror::Error)]
