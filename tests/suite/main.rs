@@ -16,6 +16,7 @@ mod gauges;
 mod gpus;
 mod hangs;
 mod hooks;
+mod import;
 mod leave;
 mod live;
 mod morning;
