@@ -78,6 +78,7 @@ pub fn batch(root: &Path, name: &str, runs: &[(&str, String)], end: Option<f64>)
         plan: runs.iter().map(entry).collect(),
         divisions: Vec::new(),
         device_memory: Vec::new(),
+        gpus: Vec::new(),
     };
     replace_json(&folder.join("batch.json"), &batch, Durability::Rebuildable)
 }
@@ -121,6 +122,7 @@ fn run(root: &Path, made_up: &MadeUp, number: u32) -> io::Result<String> {
         steps_per_epoch: 500,
         settings,
         varied,
+        log_uniform: Vec::new(),
         origins: origins.into_iter().map(|(path, origin)| (path.to_owned(), origin)).collect(),
         queue: Default::default(),
         alerts: Vec::new(),

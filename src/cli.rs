@@ -65,6 +65,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Show the report on 127.0.0.1, refreshing while runs go on.
     Serve(ServeArgs),
+    /// Show what differs between runs: settings, results with their noise, cost.
+    Compare(CompareArgs),
     /// Write runs into one HTML file, to send.
     Export(ExportArgs),
     /// Set runs of other programs beside ours: TensorBoard, Lightning, W&B's CSV, nanoGPT, llm.c, Hugging Face,
@@ -399,6 +401,16 @@ pub struct ReportArgs {
     /// Open it in a browser.
     #[arg(long)]
     pub open: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "overnight compare <RUN> <RUN>...")]
+pub struct CompareArgs {
+    /// Runs by name or its beginning, experiments, or `latest`; differences are to the first.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<String>,
+    #[command(flatten)]
+    pub json: JsonArgs,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 
 mod check;
 mod clean;
+mod compare;
 mod detach;
 mod doctor;
 mod export;
@@ -85,6 +86,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Export(args) => export::export(&workspace, &args),
         Verb::Import(args) => import::import(&workspace, &args),
+        Verb::Compare(args) => compare::compare(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),
         Verb::Schema(args) => {

@@ -175,6 +175,7 @@ fn record(
         steps_per_epoch: run.settings.steps_per_epoch(facts.examples_per_epoch),
         settings: run.settings.clone(),
         varied: run.varied.clone(),
+        log_uniform: run.log_uniform.clone(),
         origins: run.origins.clone(),
         queue: stages::queue(&experiment.queue, &run.settings),
         alerts: Vec::new(),

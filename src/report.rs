@@ -6,6 +6,8 @@
 
 mod attached;
 mod beside;
+mod bounded;
+pub mod catalog;
 pub mod chart;
 mod clocks;
 mod compared;
@@ -30,6 +32,7 @@ pub mod say;
 mod seeds;
 mod shared;
 mod siblings;
+pub mod side_by_side;
 mod site;
 mod stock;
 mod summary;
@@ -51,7 +54,7 @@ use serde::Serialize;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::needs::{self, Member};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{RunDir, Status, Workspace, lock, scan};
+use crate::run_dir::{RunDir, Status, Workspace, lock, read, scan};
 
 use beside::Beside;
 pub use copying::Copying;
@@ -166,13 +169,13 @@ impl Report {
             .remembered_runs()
             .par_iter()
             .filter_map(|(experiment, run)| {
-                let bytes = fs::read(site.remembered(experiment, run)).ok()?;
-                let summary = serde_json::from_slice(&bytes).ok()?;
+                let summary = read::json(&site.remembered(experiment, run)).ok()?;
                 Some((workspace.run(experiment, run), Known { summary, metrics: None }))
             })
             .collect();
         let runs = remembered.into_iter().collect();
-        let shared = fs::read_to_string(site.remembered_shared()).unwrap_or_default();
+        let shared = read::bounded(&site.remembered_shared(), read::MOST_OF_RECORD).unwrap_or_default();
+        let shared = String::from_utf8(shared).unwrap_or_default();
         let (lag, scripts, weighed, verdicts, pages) = Default::default();
         Report { site, workspace, host: scan::host(), runs, shared, lag, scripts, weighed, verdicts, pages }
     }

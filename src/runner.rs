@@ -31,10 +31,12 @@ pub mod preparing;
 pub mod probing;
 pub mod processor_energy;
 pub mod program;
+pub mod removed_lock;
 pub mod retention;
 pub mod room;
 pub mod rota;
 pub mod schedule;
+pub mod skips;
 pub mod stack;
 pub mod starting;
 pub mod telemetry;
@@ -43,6 +45,7 @@ pub mod terminal;
 pub mod tracked;
 pub mod view;
 pub mod whose;
+pub mod words;
 pub mod work;
 
 use std::io;
@@ -153,6 +156,11 @@ pub enum RunnerError {
          add runs to its queue with: overnight queue FILE"
     )]
     HeldByUnknown,
+    #[error(
+        "another runner works in this workspace (process {process}), though its lock file was removed; \
+         wait for its end, or end it: kill {process}"
+    )]
+    HeldWithoutLock { process: u32 },
     #[error(transparent)]
     Program(#[from] program::ProgramError),
     #[error(transparent)]
@@ -163,7 +171,9 @@ impl RunnerError {
     /// What the shell is told.
     pub fn exit(&self) -> Exit {
         match self {
-            RunnerError::Held { .. } | RunnerError::HeldByUnknown => Exit::TryAgain,
+            RunnerError::Held { .. } | RunnerError::HeldByUnknown | RunnerError::HeldWithoutLock { .. } => {
+                Exit::TryAgain
+            }
             RunnerError::Program(_) | RunnerError::Io(_) => Exit::Failure,
         }
     }

@@ -10,6 +10,7 @@
 //! out.
 
 mod answer;
+mod api;
 mod compressed;
 mod crowd;
 mod descriptors;
@@ -37,6 +38,7 @@ use tokio::sync::oneshot;
 
 pub use events::Changes;
 
+use api::Api;
 use compressed::Compressed;
 use guard::{Admission, Guard};
 use host::Hosts;
@@ -151,6 +153,7 @@ impl Server {
             reports: reports.clone(),
             compressed: Compressed::default(),
             changes: changes.clone(),
+            api: Api::new(&reports, changes.clone()),
         });
         let relay = Relay::new(pages, shares.requests)?;
         let token = match options.token {

@@ -53,6 +53,8 @@ enum Trick {
     Hold,
     /// Wait until there is a file `go-on` in the run's directory.
     Await,
+    /// Fail, and leave something behind that holds the lock until the file `go-on` is there.
+    Leave,
     /// Wait and turn a deaf ear to SIGTERM.
     Deaf,
     /// The same in the first attempt only.
@@ -220,6 +222,15 @@ impl Worker<'_> {
                     self.event(step, What::Failed { kind: FailureKind::Other, message })?;
                     return Ok(exit::FAILED);
                 }
+                Some(Trick::Leave) => {
+                    // What it starts here has its standard input, and with it the lock.
+                    let command = "while [ -e run.json ] && [ ! -e go-on ]; do sleep 0.05; done";
+                    std::process::Command::new("sh")
+                        .args(["-c", command])
+                        .current_dir(self.run.path())
+                        .spawn()?;
+                    return Ok(exit::FAILED);
+                }
                 Some(Trick::Kill | Trick::KillAlways) => kill_process(getpid(), Signal::KILL)?,
                 Some(Trick::Hold) => self.wait_until(|| self.is_asked()),
                 Some(Trick::Await) => self.wait_until(|| self.run.path().join("go-on").exists()),
@@ -316,6 +327,7 @@ impl Worker<'_> {
                 "deaf" => Trick::Deaf,
                 "hang" if first => Trick::Hang,
                 "vanish" => Trick::Vanish,
+                "leave" => Trick::Leave,
                 "gone" if first => Trick::Gone,
                 "segfault" => Trick::Segfault,
                 "illegal" => Trick::IllegalInstruction,

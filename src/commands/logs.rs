@@ -52,16 +52,27 @@ fn copy(path: &Path, offset: u64) -> anyhow::Result<u64> {
     let from = if length < offset { 0 } else { offset };
     file.seek(SeekFrom::Start(from))?;
     let mut out = io::stdout().lock();
-    let mut text = Vec::new();
-    file.take(length.saturating_sub(from)).read_to_end(&mut text)?;
-    // Half of a character, perhaps of a control: it is shown with its other half.
-    if text.last() == Some(&C1_LEAD) {
-        text.pop();
+    let (mut text, mut at) = (Vec::new(), from);
+    while at < length {
+        text.clear();
+        Read::by_ref(&mut file).take(PIECE.min(length - at)).read_to_end(&mut text)?;
+        // Half of a character, perhaps of a control: it is shown with its other half.
+        if text.last() == Some(&C1_LEAD) {
+            text.pop();
+        }
+        if text.is_empty() {
+            break;
+        }
+        out.write_all(&harmless(&text))?;
+        at += text.len() as u64;
+        file.seek(SeekFrom::Start(at))?;
     }
-    out.write_all(&harmless(&text))?;
     out.flush()?;
-    Ok(from + text.len() as u64)
+    Ok(at)
 }
+
+/// Bytes of a log that are held at once.
+const PIECE: u64 = 1 << 18;
 
 /// The first byte of the controls U+0080 to U+009F in UTF-8, one of which begins commands as ESC [ does.
 const C1_LEAD: u8 = 0xc2;

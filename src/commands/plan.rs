@@ -49,7 +49,8 @@ pub fn plan(workspace: &Workspace, args: &PlanArgs) -> anyhow::Result<Exit> {
     let new = entries.iter().filter(|entry| !entry.is_known).count();
     let is_done = |state: &str| ["finished", DELETED].contains(&state);
     let unfinished = entries.iter().zip(&states).filter(|(_, state)| !is_done(state));
-    let steps: u64 = unfinished.map(|(entry, _)| entry.record.steps).sum();
+    // A record that is damaged may name any number.
+    let steps = unfinished.map(|(entry, _)| entry.record.steps).fold(0, u64::saturating_add);
     text::talk(format_args!(
         "{} runs, {new} of them new; {} steps that are not finished",
         entries.len(),

@@ -112,7 +112,7 @@ fn ask_each<'a>(
 ) -> anyhow::Result<Exit> {
     let (host, now) = (scan::host(), scan::now());
     let batch = batch_at_work(workspace);
-    let mut refused = 0;
+    let (mut refused, mut broken) = (0, 0);
     let dirs = selected(workspace, args)?;
     for dir in &dirs {
         let seen = scan::look(dir, &host, now);
@@ -124,7 +124,12 @@ fn ask_each<'a>(
         }
         match judge(&seen.status) {
             Ok(done) => {
-                queue::request(dir, ask.clone())?;
+                // What is wrong with one run keeps nobody from asking the others.
+                if let Err(error) = queue::request(dir, ask.clone()) {
+                    broken += 1;
+                    text::talk(format_args!("{name} could not be asked: {error}"));
+                    continue;
+                }
                 let is_to_end = matches!(ask, Ask::Pause | Ask::Stop);
                 if is_to_end && !is_of(batch.as_deref(), &seen) {
                     end_worker(&seen);
@@ -139,7 +144,8 @@ fn ask_each<'a>(
         }
     }
     // Some of many is a success, the one that was named is not.
-    Ok(if refused == dirs.len() { Exit::Failure } else { Exit::Success })
+    let is_done = broken == 0 && refused < dirs.len();
+    Ok(if is_done { Exit::Success } else { Exit::Failure })
 }
 
 /// What the runner at work calls its batch, if there is one.

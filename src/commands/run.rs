@@ -30,12 +30,12 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     let selection = if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
         anyhow::ensure!(!args.again, "--again goes with an experiment file: name one");
-        hold = Hold::take(workspace)?;
+        hold = Hold::take(workspace, |words| text::talk(format_args!("{words}")))?;
         Selection::All
     } else {
         let checked = queue::check(&args.files, &args.overrides.set)?;
         fits::warnings(&checked).iter().for_each(|words| text::talk(format_args!("warning: {words}")));
-        hold = Hold::take(workspace)?;
+        hold = Hold::take(workspace, |words| text::talk(format_args!("{words}")))?;
         let again = if args.again { Again::Yes } else { Again::No };
         let entries = queue::plan(workspace, &checked, again)?;
         plan::name_kept_rules(&entries);

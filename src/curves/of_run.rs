@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Curve, Extent, Happened, Mark, Observed, Point, Said, said};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Event, What};
-use crate::run_dir::standing::standing;
+use crate::run_dir::standing::{rising, standing};
 use crate::run_dir::telemetry::{THROTTLE, throttle_words};
 use crate::run_dir::{RunDir, read};
 
@@ -58,21 +58,13 @@ pub fn observed<'a>(
     Observed { metric: metric.to_owned(), curves: curves.into(), marks, extent }
 }
 
-/// The points in strictly rising order of steps; where steps go back, later points win, because a
-/// resumed run overtook what stood there.
+/// The points in strictly rising order.
 fn in_order(points: Vec<Point>) -> Vec<Point> {
-    let is_whole = points.iter().all(|(x, _)| x.is_finite());
-    if is_whole && points.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+    let kept = rising(points.iter().map(|(x, _)| *x));
+    if kept.len() == points.len() {
         return points;
     }
-    let mut kept: Vec<Point> = Vec::with_capacity(points.len());
-    for (x, y) in points.into_iter().filter(|(x, _)| x.is_finite()) {
-        if kept.last().is_some_and(|&(last, _)| last >= x) {
-            kept.truncate(kept.partition_point(|&(earlier, _)| earlier < x));
-        }
-        kept.push((x, y));
-    }
-    kept
+    kept.into_iter().map(|position| points[position]).collect()
 }
 
 fn changes_of_lr(points: &[Point]) -> Vec<Mark> {
@@ -129,12 +121,6 @@ fn throttled(metrics: &Metrics, telemetry: &Metrics) -> Vec<Mark> {
 mod tests {
     use super::*;
 
-    fn table(text: &str) -> Metrics {
-        let mut table = Metrics::default();
-        table.extend(text.as_bytes());
-        table
-    }
-
     #[test]
     fn a_learning_rate_that_is_changed_is_told_from_one_that_a_schedule_moves() {
         let of = |lrs: &[f64]| {
@@ -151,8 +137,8 @@ mod tests {
 
     #[test]
     fn what_telemetry_knows_by_time_is_said_by_steps() {
-        let metrics = table("step,time,train/loss\n10,100,3\n20,200,2\n30,300,1\n");
-        let telemetry = table(
+        let metrics = Metrics::of("step,time,train/loss\n10,100,3\n20,200,2\n30,300,1\n");
+        let telemetry = Metrics::of(
             "time,gpu_throttle_reasons\n90,none\n150,power-cap\n210,power-cap\n250,none\n290,thermal\n310,thermal\n",
         );
         let event = Event { time: 120.0, attempt: 2, step: 12, what: What::Resumed { checkpoint: 12 } };
@@ -172,7 +158,7 @@ mod tests {
 
     #[test]
     fn rows_that_a_resume_overtook_do_not_count() {
-        let metrics = table("step,train/loss\n10,3\n20,2\n30,9\n20,2.5\n30,2.25\n");
+        let metrics = Metrics::of("step,train/loss\n10,3\n20,2\n30,9\n20,2.5\n30,2.25\n");
         let curves = curves(&metrics);
         let observed = observed("train/loss", &curves, &metrics, &[], &Metrics::default(), Extent::SoFar);
         assert_eq!(observed.curves[0].points, [(10.0, 3.0), (20.0, 2.5), (30.0, 2.25)]);

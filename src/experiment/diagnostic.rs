@@ -1,12 +1,13 @@
 //! What is wrong with a file of settings: the thing, the place, and the way out.
 
 use std::fmt;
-use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::run_dir::read;
 
 /// Something wrong with a setting, before its place in the file is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub fn read_text(path: &Path, way_out: &str) -> Result<String, Unread> {
         Rejected(vec![source.diagnostic(None, reason, way_out.to_owned())])
     };
     let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    let read = read::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
         let rejected = whole(format!("cannot be read: {error}"), way_out);
         let is_missing = error.kind() == io::ErrorKind::NotFound;
@@ -311,6 +312,16 @@ fn floor_to_character(text: &str, mut index: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("overnight.toml");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let Err(Unread::Wrong(rejected)) = read_text(&pipe, "remove it") else { panic!("it was read") };
+        assert!(rejected.to_string().contains("not a file"), "{rejected}");
+    }
     #[test]
     fn of_a_long_line_only_what_is_around_the_place_is_shown() {
         let text = format!("{}wrong{}", "a".repeat(5000), "b".repeat(5000));

@@ -35,6 +35,8 @@ pub struct PlannedRun {
     pub settings: Settings,
     /// What the sweep gave, by dotted path, the seed included where it gives seeds.
     pub varied: Map<String, serde_json::Value>,
+    /// Which of them are drawn log-uniformly.
+    pub log_uniform: Vec<String>,
     /// Where each value that is not a default came from.
     pub origins: BTreeMap<String, Origin>,
 }
@@ -149,8 +151,9 @@ impl Experiment {
         let mut runs = Vec::new();
         for point in points {
             let mut problems = Vec::new();
-            let planned = planned(&table, &point, overrides, &source, &mut problems);
-            if let Some(run) = &planned {
+            let mut planned = planned(&table, &point, overrides, &source, &mut problems);
+            if let Some(run) = &mut planned {
+                run.log_uniform = sweep.log_uniform();
                 let mut further = validate::problems(&run.settings);
                 further.extend(alert::problems(&alerts, &run.settings));
                 further.extend(budget::problems(&budgets, &run.settings));
@@ -252,7 +255,7 @@ fn planned(
     }
     let origins = origins(&table, &varied, overrides, source);
     let settings = parse::settings(table, wrong)?;
-    Some(PlannedRun { settings, varied, origins })
+    Some(PlannedRun { settings, varied, log_uniform: Vec::new(), origins })
 }
 
 const MOST_SECTIONS: usize = 8;

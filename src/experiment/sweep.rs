@@ -72,6 +72,12 @@ pub struct Point {
 pub const MOST_RUNS: usize = 100_000;
 
 impl Sweep {
+    /// The settings that are drawn log-uniformly: axes show them so.
+    pub fn log_uniform(&self) -> Vec<String> {
+        let is_log = |value: &Value| value.get("distribution").and_then(Value::as_str) == Some("log-uniform");
+        self.values.iter().filter(|(_, value)| is_log(value)).map(|(path, _)| path.clone()).collect()
+    }
+
     /// The points of the sweep, every combination before any is repeated with the next seed; and what is
     /// wrong with it: values that cannot be varied or drawn so. Then the points are those of the others.
     pub fn points(&self) -> (Vec<Point>, Vec<Problem>) {
@@ -270,6 +276,7 @@ mod tests {
             sweep(&format!("draws = 50\n{text}\nn = {{ min = 1, max = 3, distribution = \"integer\" }}"))
                 .points()
                 .0;
+        assert_eq!(sweep(&format!("draws = 5\n{text}\nn = [1, 2]")).log_uniform(), ["lr"]);
         for (few, many) in few.iter().zip(&many) {
             assert_eq!(few.values[0], many.values[0]);
         }

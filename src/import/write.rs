@@ -189,6 +189,7 @@ pub fn bring(
             settings: foreign.settings.clone(),
         })),
         varied,
+        log_uniform: Vec::new(),
         origins: BTreeMap::new(),
         queue: Queue::default(),
         alerts: Vec::new(),

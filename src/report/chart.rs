@@ -38,7 +38,7 @@ use std::fmt::Write;
 
 pub use axis::Spread;
 pub use band::Band;
-pub use data::{Counted, Csv, Origin, Values};
+pub use data::{Counted, Csv, Member, Origin, Values};
 pub use range::Range;
 pub use series::Point;
 pub use table::DataTable;

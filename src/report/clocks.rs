@@ -12,6 +12,7 @@ use super::files::RunFiles;
 use crate::experiment::settings::{Model, Settings};
 use crate::run_dir::metrics::{Column, Metrics};
 use crate::run_dir::records::RunRecord;
+use crate::run_dir::standing::rising;
 use crate::run_dir::telemetry::{RUN_CPU_JOULES, RUN_GPU_JOULES};
 
 /// Values at the same knots, by the name of the axis; `step` is always among them.
@@ -74,7 +75,7 @@ fn read(metrics: &Metrics, telemetry: &Metrics, settings: Option<&Settings>) -> 
     };
     let stride = step.rows.len().div_ceil(SAMPLE).max(1);
     let last = step.rows.len() - 1;
-    let mut chosen: Vec<usize> = (0..last).step_by(stride).chain([last]).collect();
+    let chosen: Vec<usize> = (0..last).step_by(stride).chain([last]).collect();
     let known: Vec<&Column> = ["epoch", "elapsed", "time", "tokens"]
         .into_iter()
         .filter_map(|name| metrics.column(name))
@@ -82,18 +83,8 @@ fn read(metrics: &Metrics, telemetry: &Metrics, settings: Option<&Settings>) -> 
             chosen.iter().all(|&index| column.in_row(step.rows[index]).is_some_and(f64::is_finite))
         })
         .collect();
-    // Where steps go back, the rows before were overtaken.
-    let mut ahead = f64::INFINITY;
-    chosen = chosen
-        .into_iter()
-        .rev()
-        .filter(|&index| {
-            let counts = step.values[index] < ahead;
-            ahead = if counts { step.values[index] } else { ahead };
-            counts
-        })
-        .collect();
-    chosen.reverse();
+    let kept = rising(chosen.iter().map(|&index| step.values[index]));
+    let chosen: Vec<usize> = kept.into_iter().map(|position| chosen[position]).collect();
     let mut names = vec!["step"];
     let mut columns: Vec<Vec<f64>> = vec![chosen.iter().map(|&index| step.values[index]).collect()];
     for column in known {
@@ -191,15 +182,9 @@ fn knots(columns: &[Vec<f64>], most: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn table(text: &str) -> Metrics {
-        let mut table = Metrics::default();
-        table.extend(text.as_bytes());
-        table
-    }
-
     #[test]
     fn a_run_without_rows_has_no_clocks_and_no_knots() {
-        let none = read(&table("step,epoch\n"), &Metrics::default(), None);
+        let none = read(&Metrics::of("step,epoch\n"), &Metrics::default(), None);
         assert!(none.is_empty() && none.of_knots(8).is_empty());
     }
 
@@ -210,7 +195,7 @@ mod tests {
             let pause = if step > 500 { 3600 } else { 0 };
             text += &format!("{step},{},{},{step},1\n", f64::from(step) / 100.0, 1_000_000 + step + pause);
         }
-        let clocks = read(&table(&text), &Metrics::default(), None);
+        let clocks = read(&Metrics::of(&text), &Metrics::default(), None);
         assert_eq!(clocks.0["step"], [1.0, 500.0, 501.0, 1000.0]);
         assert_eq!(clocks.0["time"], [1_000_001.0, 1_000_500.0, 1_004_101.0, 1_004_600.0]);
         assert_eq!(clocks.0.keys().collect::<Vec<_>>(), ["elapsed", "epoch", "step", "time"]);
@@ -220,8 +205,11 @@ mod tests {
     fn a_page_of_many_runs_has_fewer_knots_of_each() {
         let rows: Vec<String> =
             (1..500).map(|step: u32| format!("{step},{},{}", step.pow(2), 1_790_000_000 + step)).collect();
-        let clocks =
-            read(&table(&format!("step,elapsed,time\n{}\n", rows.join("\n"))), &Metrics::default(), None);
+        let clocks = read(
+            &Metrics::of(&format!("step,elapsed,time\n{}\n", rows.join("\n"))),
+            &Metrics::default(),
+            None,
+        );
         assert!((10..=MOST_KNOTS).contains(&clocks.0["step"].len()), "{clocks:?}");
         let of = |runs: usize| {
             let text = json((0..runs).map(|run| (format!("e/{run}"), &clocks)));
@@ -234,8 +222,9 @@ mod tests {
 
     #[test]
     fn energy_is_read_between_the_rows_of_the_telemetry() {
-        let metrics = table("step,time\n1,10\n2,15\n3,20\n4,99\n");
-        let telemetry = table("time,run_gpu_energy_joules,run_cpu_energy_joules\n10,100,0\n20,300,10\n");
+        let metrics = Metrics::of("step,time\n1,10\n2,15\n3,20\n4,99\n");
+        let telemetry =
+            Metrics::of("time,run_gpu_energy_joules,run_cpu_energy_joules\n10,100,0\n20,300,10\n");
         assert_eq!(
             joules_at(&telemetry, &[5.0, 10.0, 15.0, 20.0, 99.0]).unwrap(),
             [100.0, 100.0, 205.0, 310.0, 310.0]
@@ -248,7 +237,7 @@ mod tests {
     #[test]
     fn what_is_not_logged_in_every_row_is_no_axis_and_steps_that_go_back_count_once() {
         let clocks = read(
-            &table("step,time,epoch\n1,10,0.1\n2,20,\n3,30,0.3\n2,40,0.2\n4,60,0.4\n"),
+            &Metrics::of("step,time,epoch\n1,10,0.1\n2,20,\n3,30,0.3\n2,40,0.2\n4,60,0.4\n"),
             &Metrics::default(),
             None,
         );
@@ -256,7 +245,7 @@ mod tests {
         assert_eq!(clocks.0["step"], [1.0, 2.0, 4.0]);
         assert_eq!(clocks.0["time"], [10.0, 40.0, 60.0]);
         for few in ["", "step,time\n", "step,time\n1,10\n"] {
-            let none = read(&table(few), &Metrics::default(), None);
+            let none = read(&Metrics::of(few), &Metrics::default(), None);
             assert!(none.is_empty() && none.of_knots(6).is_empty());
         }
     }

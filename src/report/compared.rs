@@ -173,7 +173,7 @@ pub fn spreads(runs: &[&RunSummary]) -> Vec<(String, Vec<Spread>)> {
 
 /// The values that count: the best of the metric that decides, then the last of each metric that is about
 /// what was learned.
-fn values(summary: &RunSummary) -> Vec<(String, f64, i8)> {
+pub fn values(summary: &RunSummary) -> Vec<(String, f64, i8)> {
     let best =
         summary.best.map(|best| (format!("{}, best", summary.metric), best.value, sign(&summary.metric)));
     let rank = |name: &str| match name {
@@ -201,14 +201,15 @@ fn sign(metric: &str) -> i8 {
     }
 }
 
-/// What may make runs of equal settings differ.
+/// Whether a row of the environment may make runs of equal settings differ.
+pub fn tells_apart(name: &str) -> bool {
+    ["device", "host", "threads", "precision", "libtorch", "overnight", "git commit", "not committed"]
+        .contains(&name)
+        || name.starts_with("data: ")
+}
+
 fn environment(page: &RunPage) -> Vec<(&str, &str)> {
-    let tells = |name: &str| {
-        ["device", "host", "threads", "precision", "libtorch", "overnight", "git commit", "not committed"]
-            .contains(&name)
-            || name.starts_with("data: ")
-    };
-    let rows = page.environment.iter().filter(|(name, _)| tells(name));
+    let rows = page.environment.iter().filter(|(name, _)| tells_apart(name));
     let many = page.data.as_ref().map(|data| ("data", data.summary.as_str()));
     rows.map(|(name, value)| (name.as_str(), value.as_str())).chain(many).collect()
 }

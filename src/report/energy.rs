@@ -54,12 +54,6 @@ fn integrated(table: &Metrics, power: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn table(text: &str) -> Metrics {
-        let mut table = Metrics::default();
-        table.extend(text.as_bytes());
-        table
-    }
-
     fn attempt(start: f64) -> AttemptSpan {
         let (end, batch, energy_joules) = (None, None, None);
         AttemptSpan {
@@ -77,18 +71,19 @@ mod tests {
     fn each_attempt_has_what_the_counters_rose_by_during_it() {
         let rows = "time,run_gpu_energy_joules,run_cpu_energy_joules\n10,0,0\n20,100,5\n60,100,5\n70,300,6\n";
         let mut attempts = [attempt(9.0), attempt(50.0), attempt(90.0)];
-        share_out(&mut attempts, &table(rows));
+        share_out(&mut attempts, &Metrics::of(rows));
         assert_eq!(attempts.map(|attempt| attempt.energy_joules), [Some(105.0), Some(201.0), None]);
         let mut attempts = [attempt(9.0)];
-        share_out(&mut attempts, &table("time,cpu_percent\n10,3\n"));
+        share_out(&mut attempts, &Metrics::of("time,cpu_percent\n10,3\n"));
         assert_eq!(attempts[0].energy_joules, None, "absent, never zero");
     }
 
     #[test]
     fn a_counter_that_began_anew_loses_nothing_and_power_stands_in_for_a_missing_one() {
-        let counted = table("time,gpu0_energy_joules,gpu0_power_watts\n1,500,9\n2,900,9\n3,10,9\n4,40,9\n");
+        let counted =
+            Metrics::of("time,gpu0_energy_joules,gpu0_power_watts\n1,500,9\n2,900,9\n3,10,9\n4,40,9\n");
         assert_eq!(of_device(&counted, "gpu0"), Some(430.0));
-        let powered = table("time,gpu0_power_watts\n0,100\n2,200\n4,100\n900,100\n");
+        let powered = Metrics::of("time,gpu0_power_watts\n0,100\n2,200\n4,100\n900,100\n");
         assert_eq!(of_device(&powered, "gpu0"), Some(600.0), "of a pause nothing is known");
         assert_eq!(of_device(&powered, "gpu1"), None);
     }

@@ -218,6 +218,7 @@ fn origin(run: &RunSummary, metric: &str, root: &str, runs: usize) -> Origin {
         href: Some(rows::run_href(root, run)),
         csv,
         values: run.values(metric).map(|values| values.thinned(columns)),
+        ..Origin::default()
     }
 }
 

@@ -3,6 +3,7 @@
 //! It loads nothing, wherever it lies: its policy allows its own style and script by hash and no more. What
 //! counts stands in it as drawings and tables; the script draws the rest from the data that is packed in.
 
+mod extras;
 mod grain;
 mod packed;
 mod page;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::ReportError;
 use super::files::RunFiles;
+use super::rows;
 use super::say::Clock;
 use super::summary::RunSummary;
 use super::theme::Theme;
@@ -75,17 +77,23 @@ pub fn export(
         by_experiment.entry(dir.experiment()).or_default().push(told);
     }
     let mut page = ExportPage { made: clock.now().exact, experiments: Vec::new(), runs: Vec::new() };
+    let mut ranks: Vec<Option<usize>> = Vec::with_capacity(dirs.len());
     for (place, (name, told)) in by_experiment.into_iter().enumerate() {
         page.experiments.push(page::experiment(&name, &told, place, share, &mut packed));
+        let ranked = rows::ranked(told.iter().map(|told| &told.summary));
+        let places: Vec<String> = ranked.into_iter().map(RunSummary::key).collect();
+        ranks.extend(told.iter().map(|told| places.iter().position(|key| *key == told.summary.key())));
         page.runs.extend(told.into_iter().map(|told| told.block));
     }
+    let mut best_first: Vec<_> = ranks.into_iter().zip(&mut page.runs).collect();
+    best_first.sort_by_key(|(rank, _)| rank.unwrap_or(usize::MAX));
+    let mut best_first: Vec<_> = best_first.into_iter().map(|(_, run)| &mut run.extras).collect();
+    extras::fit(&mut best_first);
     let in_page = |error| ReportError::Twin { page: "the exported file".into(), error };
     let facts = json!({ "format": 1, "program": env!("CARGO_PKG_VERSION"), "runs": facts });
     let logo = theme.logo();
-    let (style, script) = (
-        theme.text_of(&["style.css"]),
-        theme.text_of(&["overnight.js", "sent.js"]).replace("</script", "<\\/script"),
-    );
+    let style = kept_inside(&theme.text_of(&["style.css"]));
+    let script = kept_inside(&theme.text_of(&["overnight.js", "sent.js"]));
     let whole = json!({
         "page": page,
         "logo": format!("data:{};base64,{}", logo.media_type, STANDARD.encode(&logo.bytes)),
@@ -98,6 +106,12 @@ pub fn export(
     });
     let html = theme.render("export.html", &whole)?;
     Ok(Exported { html, warning: theme.warning().map(str::to_owned) })
+}
+
+/// A style or a script of which no text ends its element, nor begins a comment that would hide its end: all
+/// of that stands in texts, where a sign may have a backslash before it.
+fn kept_inside(text: &str) -> String {
+    text.replace("</s", "<\\/s").replace("</S", "<\\/S").replace("<!--", "<\\!--")
 }
 
 /// How a content-security policy names a text.
@@ -125,4 +139,18 @@ fn recorded(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings) 
         facts["environment"] = json!(environment);
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kept_inside;
+
+    #[test]
+    fn no_text_ends_the_element_that_it_stands_in() {
+        for text in ["'</script>'", "'</SCRIPT >'", "\"</style>\"", "'<!--<script>'", "url('<svg></svg>')"] {
+            let kept = kept_inside(text).to_lowercase();
+            assert!(!kept.contains("</s") && !kept.contains("<!--"), "{kept}");
+        }
+        assert_eq!(kept_inside("a < b && c </d/.e"), "a < b && c </d/.e");
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::{bounded, say};
 use crate::curves::{Curve, Point, of_run};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::records::{Ask, Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
@@ -61,13 +62,14 @@ impl RunFiles {
             if let Err(error) = table.read_on(&path) {
                 warnings.push(error.to_string());
             }
+            warnings.extend(left_out(&path, table));
             warnings.extend(
                 table.bad.iter().take(5).map(|(line, why)| format!("{}:{line}: {why}", path.display())),
             );
         }
         let events = lines::<Event>(dir.events(), &mut warnings);
         let machine_alerts = lines::<Event>(dir.alerts(), &mut warnings);
-        RunFiles {
+        let mut files = RunFiles {
             curves: of_run::curves(&metrics),
             metrics,
             telemetry,
@@ -86,7 +88,9 @@ impl RunFiles {
             stderr: last_lines(&read::tail(&dir.stderr_log(), LOG_BYTES)),
             seen,
             warnings,
-        }
+        };
+        bounded::cut(&mut files);
+        files
     }
 
     pub fn dir(&self) -> &RunDir {
@@ -132,9 +136,27 @@ impl RunFiles {
     }
 }
 
+/// What of a table was too much to read.
+fn left_out(path: &Path, table: &Metrics) -> Option<String> {
+    let rows = (table.left_out > 0).then(|| say::counted(table.left_out as usize, "row", "rows"));
+    let columns =
+        (table.columns_left_out > 0).then(|| say::counted(table.columns_left_out, "column", "columns"));
+    let what: Vec<String> = rows.into_iter().chain(columns).collect();
+    (!what.is_empty()).then(|| {
+        format!(
+            "{}: its last {} are left out of the pages (too much to show)",
+            path.display(),
+            what.join(" and ")
+        )
+    })
+}
+
 fn lines<T: DeserializeOwned>(path: PathBuf, warnings: &mut Vec<String>) -> Vec<T> {
     match read::lines(&path) {
-        Ok(lines) => lines.records,
+        Ok(lines) => {
+            warnings.extend(lines.left_out);
+            lines.records
+        }
         Err(error) => {
             warnings.push(error.to_string());
             Vec::new()
@@ -155,7 +177,14 @@ fn samples(dir: &RunDir, warnings: &mut Vec<String>) -> Vec<Sample> {
     let mut steps: Vec<u64> =
         names.filter(|name| name.ends_with(".json")).filter_map(|name| step_of(&name)).collect();
     steps.sort_unstable();
-    spread(&steps, SAMPLES).into_iter().filter_map(|step| there(dir.sample_json(step), warnings)).collect()
+    let sample = |step| {
+        let mut sample: Sample = there(dir.sample_json(step), warnings)?;
+        // The name says which it is: another step inside would make two of one.
+        sample.step = step;
+        bounded::cut_sample(&mut sample, warnings);
+        Some(sample)
+    };
+    spread(&steps, SAMPLES).into_iter().filter_map(sample).collect()
 }
 
 /// So many at the most: every second, fourth, eighth ... and the newest, so that a further one moves few.

@@ -49,7 +49,11 @@ pub fn page(
     clock: &Clock,
 ) -> IndexPage {
     let all: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
-    let of_batch = of_batch(&all, work);
+    let own = of_batch(&all, work);
+    // A batch that found nothing to do is none to tell of.
+    let is_idle = own.is_empty();
+    let of_batch = if is_idle { all.clone() } else { own };
+    let told_of = work.map(|work| &work.batch).filter(|_| !is_idle);
     let queue =
         work.and_then(|work| work.queue.as_ref()).filter(|_| work.is_some_and(|work| work.is_running));
     let root = frame.root.clone();
@@ -78,12 +82,12 @@ pub fn page(
         runs.iter().filter_map(|run| rows::failure(run, &root)).take(FAILURES).collect()
     };
     let need = Need { now: now.len(), older: older.len(), missing: watched::missing(&of_batch) };
-    let news = morning::news(&all, work.map(|work| &work.batch), &root, clock);
+    let news = morning::news(&all, &of_batch, told_of, &root, clock);
     IndexPage {
         headline: headline(&of_batch, &need, work),
         need: need.sentence().trim_start().to_owned(),
         batch: work.map_or_else(String::new, |work| batch_sentence(work, clock)),
-        facts: facts(&of_batch, news.resumed, work, clock),
+        facts: facts(&of_batch, news.resumed, work.filter(|_| !is_idle), clock),
         say: sentences(work),
         leads: leads(&by_time, work, verdicts, clock),
         news,
@@ -116,18 +120,18 @@ pub fn experiments_page(experiments: &Experiments, frame: Frame, clock: &Clock) 
     ExperimentsPage { rows, frame }
 }
 
-/// The runs of the newest batch, or all where there is none.
+/// The runs of the newest batch: those that it planned, and those that it worked on because they were
+/// queued meanwhile. All where there is none. Whatever the page says of a batch it says of these.
 fn of_batch<'a>(all: &[&'a RunSummary], work: Option<&Work>) -> Vec<&'a RunSummary> {
-    let planned: std::collections::BTreeSet<(&str, &str)> = work
-        .iter()
-        .flat_map(|work| &work.batch.plan)
-        .map(|entry| (entry.experiment.as_str(), entry.run.as_str()))
-        .collect();
-    if planned.is_empty() {
-        return all.to_vec();
-    }
-    let is_planned = |run: &&&RunSummary| planned.contains(&(run.experiment.as_str(), run.run.as_str()));
-    all.iter().filter(is_planned).copied().collect()
+    let Some(work) = work else { return all.to_vec() };
+    let planned: BTreeSet<(&str, &str)> =
+        work.batch.plan.iter().map(|entry| (entry.experiment.as_str(), entry.run.as_str())).collect();
+    let is_own = |run: &&&RunSummary| {
+        let was_worked_on =
+            || run.attempts.iter().any(|attempt| attempt.batch.as_deref() == Some(work.name.as_str()));
+        planned.contains(&(run.experiment.as_str(), run.run.as_str())) || was_worked_on()
+    };
+    all.iter().filter(is_own).copied().collect()
 }
 
 /// How many runs need somebody.
@@ -244,11 +248,12 @@ fn facts(runs: &[&RunSummary], resumed: usize, work: Option<&Work>, clock: &Cloc
         let value = clock.moment(end).text;
         facts.push(Fact { name: "batch ends about".into(), value, unit: String::new(), class: "" });
     }
-    let training: f64 = runs.iter().filter_map(|run| run.elapsed_seconds).sum();
-    if training > 0.0 {
+    // Runs beside each other count each for itself, so the sum may be longer than the night.
+    let at_work = seconds_at_work(runs, work, clock.now);
+    if at_work > 0.0 {
         facts.push(Fact {
-            name: "training".into(),
-            value: say::duration(training),
+            name: "at work, all runs".into(),
+            value: say::duration(at_work),
             unit: String::new(),
             class: "",
         });
@@ -261,6 +266,18 @@ fn facts(runs: &[&RunSummary], resumed: usize, work: Option<&Work>, clock: &Cloc
         facts.push(Fact { name: "energy".into(), value, unit: unit.into(), class: "" });
     }
     facts
+}
+
+/// Seconds that workers of these runs lived, one after the other: in this batch, or ever.
+fn seconds_at_work(runs: &[&RunSummary], work: Option<&Work>, now: f64) -> f64 {
+    let spans = runs.iter().flat_map(|run| run.attempts.iter().map(move |attempt| (run, attempt)));
+    let of_batch = spans
+        .filter(|(_, attempt)| work.is_none_or(|work| attempt.batch.as_deref() == Some(work.name.as_str())));
+    let took = of_batch.map(|(run, attempt)| {
+        let until = attempt.end.unwrap_or(if run.is_active() { now } else { attempt.start });
+        (until - attempt.start).max(0.0)
+    });
+    took.filter(|seconds| seconds.is_finite()).sum()
 }
 
 fn sentences(work: Option<&Work>) -> Vec<String> {
@@ -406,3 +423,6 @@ fn night_figure(all: &[&RunSummary], work: &Work, clock: &Clock) -> Option<Figur
         drawing: night::drawing(&night),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,8 @@ mod together;
 pub use listed::{Elsewhere, RunsPage};
 pub use news::{LeadRow, News, NewsRow};
 pub use of_run::{
-    AnalyticsRow, CheckpointRow, CheckpointsBlock, LayerRow, LogBlock, ModelBlock, NoteRow, SettingRow,
-    SiblingBlock, TensorRow,
+    AnalyticsRow, CheckpointRow, CheckpointsBlock, FurtherBlock, FurtherGroup, FurtherRow, LayerRow,
+    LogBlock, ModelBlock, NoteRow, SettingRow, SiblingBlock, TensorRow,
 };
 pub use together::{GroupRow, ImportanceBlock, ImportanceRow, SeedsBlock, Sketch, SweepBlock};
 
@@ -319,6 +319,8 @@ pub struct RunPage {
     pub quiet_rules: Vec<String>,
     pub budgets: Vec<BudgetRow>,
     pub figures: Vec<Figure>,
+    /// Metrics that are too many to be drawn.
+    pub further: Option<FurtherBlock>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
     /// Whether `metrics.csv` lies beside the page.

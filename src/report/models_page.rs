@@ -16,6 +16,7 @@ use super::say::{self, Clock, Moment};
 use super::stock::Kept;
 use super::summary::{RunSummary, State};
 use crate::cli::Cli;
+use crate::experiment::metric::{Direction, direction_of};
 use crate::experiment::settings::{Task, Which};
 use commands::Command;
 
@@ -26,6 +27,7 @@ pub struct ModelsPage {
     /// How many there are, in a sentence.
     pub headline: String,
     pub models: Vec<Model>,
+    pub experiment_count: usize,
     /// Checkpoints that are not listed.
     pub more: usize,
     /// What the page can be narrowed by.
@@ -49,12 +51,13 @@ pub struct Model {
     pub id: String,
     pub name: String,
     pub full_name: String,
+    pub experiment: String,
     pub href: String,
     /// Classes of the run's color.
     pub class: String,
     pub state: State,
     pub step: String,
-    /// "best", "last", "kept".
+    /// "leads" of its experiment, "best" and "last" of its run, or "kept".
     pub marks: Vec<&'static str>,
     pub task: &'static str,
     /// The metric that the run is judged by, and its value here.
@@ -97,28 +100,86 @@ pub fn page(all: &[&RunSummary], frame: Frame, clock: &Clock) -> ModelsPage {
             experiments.push(&run.experiment);
         }
     }
-    let ranked = experiments
-        .into_iter()
-        .flat_map(|name| rows::ranked(runs.iter().copied().filter(|run| run.experiment == name)));
-    let worth: Vec<(&RunSummary, &Kept)> =
-        ranked.flat_map(|run| worth_using(run).into_iter().map(move |kept| (run, kept))).collect();
+    let experiment_count = experiments.len();
+    let worth: Vec<Worth> = experiments.into_iter().flat_map(|name| worth_of(&runs, name)).collect();
+    let with_worth: BTreeSet<(&str, &str)> =
+        worth.iter().map(|worth| (worth.run.experiment.as_str(), worth.run.run.as_str())).collect();
     let more = worth.len().saturating_sub(MOST);
-    let models: Vec<Model> =
-        worth.iter().take(MOST).map(|(run, kept)| model(run, kept, &frame.root, clock)).collect();
+    let models: Vec<Model> = worth.iter().take(MOST).map(|worth| model(worth, &frame.root, clock)).collect();
     let distinct = |of: fn(&Model) -> Vec<String>| -> Vec<String> {
         models.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect()
     };
     let tasks: BTreeSet<&'static str> = models.iter().map(|model| model.task).collect();
     ModelsPage {
-        headline: headline(worth.len(), runs.len()),
+        headline: headline(worth.len(), with_worth.len()),
         tasks: tasks.into_iter().filter(|task| !task.is_empty()).collect(),
         metrics: distinct(|model| vec![model.metric.clone()]),
         tags: distinct(|model| model.tags.clone()),
         sizes: sizes(&models),
         models,
+        experiment_count,
         more,
         frame,
     }
+}
+
+/// A checkpoint that can be used, and the value it is judged by.
+struct Worth<'a> {
+    run: &'a RunSummary,
+    kept: &'a Kept,
+    /// The value that is shown of the metric that counts, with its step.
+    value: Option<(u64, f64)>,
+    /// Whether none of its experiment shows a better value at its own step.
+    is_first: bool,
+}
+
+impl Worth<'_> {
+    /// By what it is ranked: a value of an earlier step is that of other weights.
+    fn own_value(&self) -> Option<f64> {
+        self.value
+            .filter(|(step, value)| *step == self.kept.step && value.is_finite())
+            .map(|(_, value)| value)
+    }
+}
+
+/// The checkpoints of an experiment, those with the best value first, then those of which none is known,
+/// the latest first.
+fn worth_of<'a>(runs: &[&'a RunSummary], experiment: &str) -> Vec<Worth<'a>> {
+    let own = rows::ranked(runs.iter().copied().filter(|run| run.experiment == experiment));
+    let of_run = |run: &'a RunSummary| {
+        worth_using(run).into_iter().map(move |kept| Worth {
+            run,
+            kept,
+            value: value_of(run, kept),
+            is_first: false,
+        })
+    };
+    let mut worth: Vec<Worth> = own.into_iter().flat_map(of_run).collect();
+    worth.sort_by(|one, other| {
+        let place = |worth: &Worth| {
+            let value = worth.own_value()?;
+            Some(if direction_of(&worth.run.metric) == Direction::Higher { -value } else { value })
+        };
+        // Runs may be judged by different metrics; values of one stand together.
+        let by_metric = one.run.metric.cmp(&other.run.metric);
+        match (place(one), place(other)) {
+            (Some(one), Some(other)) => by_metric.then(one.total_cmp(&other)),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        }
+    });
+    let mut metric = None;
+    for one in &mut worth {
+        one.is_first = one.own_value().is_some() && metric != Some(&one.run.metric);
+        metric = Some(&one.run.metric);
+    }
+    worth
+}
+
+/// The value of the metric that counts, with the step at which it was found: that of the checkpoint, or the
+/// last one before.
+fn value_of(run: &RunSummary, kept: &Kept) -> Option<(u64, f64)> {
+    let best = run.best.filter(|best| best.step == kept.step).map(|best| (best.step, best.value));
+    best.or_else(|| kept.values.get(&run.metric).map(|(step, value)| (*step, value.0)))
 }
 
 /// The checkpoints of a run that somebody may want to use, newest first: all that are kept of a run that
@@ -134,24 +195,25 @@ pub fn worth_using(run: &RunSummary) -> Vec<&Kept> {
     stock.checkpoints.iter().rev().filter(is_worth).collect()
 }
 
-/// What a checkpoint is among those of its run.
-fn marks(run: &RunSummary, kept: &Kept) -> Vec<&'static str> {
+/// What a checkpoint is among those of its run, and whether it is the first of its experiment.
+fn marks(worth: &Worth) -> Vec<&'static str> {
+    let Worth { run, kept, is_first, .. } = worth;
     let is_last = run.stock.checkpoints.last().is_some_and(|last| last.step == kept.step);
-    let marks = [(run.stock.best == Some(kept.step), "best"), (is_last, "last")];
+    let is_best = run.stock.best == Some(kept.step);
+    let marks = [(*is_first, "leads"), (is_best, "best"), (is_last, "last")];
     let found: Vec<&'static str> =
         marks.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect();
     if found.is_empty() { vec!["kept"] } else { found }
 }
 
-fn model(run: &RunSummary, kept: &Kept, root: &str, clock: &Clock) -> Model {
+fn model(worth: &Worth, root: &str, clock: &Clock) -> Model {
+    let Worth { run, kept, value, .. } = *worth;
     let stock = &run.stock;
     // A value of another step is said with it.
-    let told = |(step, value): &(u64, crate::run_dir::number::Number)| match *step == kept.step {
-        true => measured(value.0),
-        false => format!("{} at step {}", measured(value.0), count(*step)),
+    let told = |(step, value): (u64, f64)| match step == kept.step {
+        true => measured(value),
+        false => format!("{} at step {}", measured(value), count(step)),
     };
-    let value = kept.values.get(&run.metric).map(&told);
-    let best = run.best.filter(|best| best.step == kept.step).map(|best| measured(best.value));
     let others = kept.values.iter().filter(|(name, _)| **name != run.metric);
     Model {
         id: format!("{}--{}", rows::row_id("model", run), kept.step),
@@ -161,11 +223,12 @@ fn model(run: &RunSummary, kept: &Kept, root: &str, clock: &Clock) -> Model {
         class: series_class(run.number),
         state: run.state.clone(),
         step: count(kept.step),
-        marks: marks(run, kept),
+        marks: marks(worth),
+        experiment: run.experiment.clone(),
         task: task(stock.task),
         metric: run.metric.clone(),
-        value: best.or(value).unwrap_or_default(),
-        values: others.map(|(name, value)| (name.clone(), told(value))).collect(),
+        value: value.map(told).unwrap_or_default(),
+        values: others.map(|(name, (step, value))| (name.clone(), told((*step, value.0)))).collect(),
         parameters: stock.parameters.map_or_else(String::new, |parameters| measured(parameters as f64)),
         size: say::bytes(kept.model_bytes),
         bytes: kept.model_bytes,

@@ -1,6 +1,8 @@
 //! What happened, event by event, and how the batch lay to its plan: the first page tells it of the last
 //! batch, and its script of any time since.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::chart::backend::series_class;
@@ -28,17 +30,28 @@ struct Happened<'a> {
     text: String,
 }
 
-/// What happened since the batch began (ever, where there is none), and what the script needs to tell of
-/// another time. Several experiments in play are named beside their runs.
-pub fn news(all: &[&RunSummary], batch: Option<&Batch>, root: &str, clock: &Clock) -> News {
+/// What happened to the runs of the batch since it began (to all and ever, where there is none), and what
+/// the script needs to tell of another time. Several experiments in play are named beside their runs.
+pub fn news(
+    all: &[&RunSummary],
+    of_batch: &[&RunSummary],
+    batch: Option<&Batch>,
+    root: &str,
+    clock: &Clock,
+) -> News {
     let mut happened: Vec<Happened> = all.iter().flat_map(|run| of_run(run)).collect();
     happened.sort_by(|one, other| {
         other.time.total_cmp(&one.time).then_with(|| one.run.key().cmp(&other.run.key()))
     });
     let since = batch.map_or(f64::NEG_INFINITY, |batch| batch.start);
-    let of_batch = happened.partition_point(|one| one.time >= since);
-    let resumed = happened[..of_batch].iter().filter(|one| one.state.word == "resumed").count();
-    let rows = happened.iter().take(of_batch.min(ROWS)).enumerate().map(|(place, one)| NewsRow {
+    let own: BTreeSet<(&str, &str)> =
+        of_batch.iter().map(|run| (run.experiment.as_str(), run.run.as_str())).collect();
+    let is_own = |one: &&Happened| {
+        one.time >= since && own.contains(&(one.run.experiment.as_str(), one.run.run.as_str()))
+    };
+    let own: Vec<&Happened> = happened.iter().filter(is_own).collect();
+    let resumed = own.iter().filter(|one| one.state.word == "resumed").count();
+    let rows = own.iter().take(ROWS).enumerate().map(|(place, one)| NewsRow {
         id: format!("news-{place}"),
         when: clock.moment(one.time),
         state: one.state.clone(),
@@ -77,9 +90,9 @@ pub fn news(all: &[&RunSummary], batch: Option<&Batch>, root: &str, clock: &Cloc
         .collect();
     let told = json!({
         "from": from, "built": clock.now.round(), "zone": clock.offset_seconds(clock.now), "rows": ROWS,
-        "events": told, "energy": energy(all, clock.now),
+        "events": told, "energy": energy(all, clock.now), "runs": all.len(), "batch": batch.is_some(),
     });
-    News { rows, more: of_batch.saturating_sub(ROWS), resumed, told: told.to_string() }
+    News { rows, more: own.len().saturating_sub(ROWS), resumed, told: told.to_string() }
 }
 
 /// How it ended, where it has, and each time it was started again.
@@ -110,7 +123,8 @@ fn of_run(run: &RunSummary) -> Vec<Happened<'_>> {
         ("held", "stopped" | "paused") => format!("at step {}", count(run.step)),
         _ => return happened,
     };
-    if let Some(time) = run.attempts.last().and_then(|attempt| attempt.end) {
+    // Of one whose end nobody wrote down, what was heard last is as near as one knows.
+    if let Some(time) = run.attempts.last().map(|attempt| attempt.end.unwrap_or_else(|| run.latest())) {
         happened.push(Happened { run, time, state: State { detail: None, ..run.state.clone() }, text });
     }
     happened
@@ -199,6 +213,7 @@ mod tests {
             plan: estimates.iter().map(entry).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
+            gpus: Vec::new(),
         }
     }
 
@@ -239,10 +254,11 @@ mod tests {
         assert_eq!(told, expected.map(|(time, word, text)| (time, word.to_owned(), text.to_owned())));
         let clock = Clock::ahead_of_utc(0, 1200.0);
         let since = Batch { start: 400.0, ..batch(1, &[], None) };
-        let news = news(&[&run], Some(&since), "", &clock);
+        let other = RunSummary { run: "of another batch".into(), ..run.clone() };
+        let news = news(&[&run, &other], &[&run], Some(&since), "", &clock);
         assert_eq!((news.rows.len(), news.more, news.resumed), (2, 0, 1));
         let told: Value = serde_json::from_str(&news.told).unwrap();
-        assert_eq!(told["events"].as_array().unwrap().len(), 3, "the script tells of other times too");
+        assert_eq!(told["events"].as_array().unwrap().len(), 6, "the script tells of other times too");
         assert_eq!((&told["events"][0][2], &told["energy"]), (&json!("killed"), &json!([])));
     }
 

@@ -1,5 +1,7 @@
 //! Runs as rows of tables: the same columns and words on every page.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::chart::backend::series_class;
@@ -48,6 +50,8 @@ pub struct Table {
     varied: Vec<Varied>,
     with_seed: bool,
     metric: String,
+    /// The unit of all rates, where it is one.
+    rate: Option<String>,
     /// Other metrics whose last value is shown.
     last: Vec<String>,
 }
@@ -75,7 +79,10 @@ impl Table {
         let shown = |name: &&&str| **name != metric && runs.iter().any(|run| run.last.contains_key(**name));
         let last = LAST.iter().filter(shown).map(|name| (*name).to_owned()).collect();
         let with_seed = runs.iter().any(|run| run.seed != runs.first().and_then(|first| first.seed));
-        Table { varied, with_seed, metric, last }
+        let units: BTreeSet<String> =
+            runs.iter().filter_map(|run| run.rate.as_ref()).map(|(name, _)| unit_of_rate(name)).collect();
+        let rate = units.first().filter(|_| units.len() == 1).cloned();
+        Table { varied, with_seed, metric, rate, last }
     }
 
     pub fn columns(&self) -> Vec<Column> {
@@ -95,7 +102,7 @@ impl Table {
         columns.push(column(&format!("{}, best", self.metric), false));
         columns.push(column("at step", true));
         columns.extend(self.last.iter().map(|name| column(&format!("{name}, last"), true)));
-        columns.push(column("rate", true));
+        columns.push(column(self.rate.as_deref().unwrap_or("rate"), true));
         columns.push(column("training", true));
         columns.push(column("steps", true));
         columns
@@ -130,8 +137,11 @@ impl Table {
                 value.map_or_else(String::new, measured),
             ));
         }
-        let rate = run.rate.as_ref().map(|(_, rate)| *rate);
-        cells.push(number(rate, rate.map_or_else(String::new, |rate| measured(rounded(rate)))));
+        let rate = run.rate.as_ref().map(|(name, rate)| match &self.rate {
+            Some(_) => measured(rounded(*rate)),
+            None => format!("{} {}", measured(rounded(*rate)), unit_of_rate(name)),
+        });
+        cells.push(number(run.rate.as_ref().map(|(_, rate)| *rate), rate.unwrap_or_default()));
         let elapsed = run.elapsed_seconds;
         cells.push(number(elapsed, elapsed.map_or_else(String::new, say::duration)));
         cells.push(number(Some(run.step as f64), count(run.step)));
@@ -150,6 +160,11 @@ impl Table {
     }
 }
 
+/// "tokens/s" for `tokens_per_second`.
+pub fn unit_of_rate(name: &str) -> String {
+    name.replace("_per_second", "/s").replace('_', " ")
+}
+
 /// The same columns for runs of several experiments.
 pub fn common_columns() -> Vec<Column> {
     let column = |name: &str, numeric, roomy| Column { name: name.to_owned(), numeric, roomy };
@@ -164,7 +179,8 @@ pub fn common_columns() -> Vec<Column> {
 }
 
 pub fn common_row(run: &RunSummary, root: &str, clock: &Clock) -> RunRow {
-    let table = Table { varied: Vec::new(), with_seed: false, metric: String::new(), last: Vec::new() };
+    let table =
+        Table { varied: Vec::new(), with_seed: false, metric: String::new(), rate: None, last: Vec::new() };
     let best = run.best;
     let cell = |sort: Option<f64>, text: String| Cell { sort, text };
     let cells = vec![

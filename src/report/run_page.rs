@@ -5,6 +5,7 @@ mod certificate;
 mod checkpoints;
 pub mod curves;
 mod events;
+mod further;
 pub mod log;
 mod model;
 mod restarts;
@@ -64,6 +65,7 @@ pub fn page(
         quiet_rules: quiet_rules(files, summary),
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
+        further: further::block(files),
         has_metrics: files.metrics.rows > 0,
         clocks: clocks::json([(summary.key(), &summary.clocks)]),
         telemetry: telemetry::figures(files, summary),
@@ -220,7 +222,7 @@ fn quiet_rules(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
     rules.filter(|rule| !has_seen(rule)).collect()
 }
 
-fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
+pub fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
     let evaluation = files.evaluation.as_ref().filter(|evaluation| !evaluation.classes.is_empty())?;
     let classes = evaluation.classes.iter().map(|class| ClassRow {
         name: class.name.clone(),
@@ -235,7 +237,15 @@ fn evaluation(files: &RunFiles) -> Option<EvaluationBlock> {
         Figure {
             id: "confusion".into(),
             title,
-            note: "true class in rows, prediction in columns".into(),
+            note: match evaluation.classes.len() {
+                all if all > confusion::MOST => {
+                    format!(
+                        "true class in rows, prediction in columns; the first {} classes",
+                        confusion::MOST
+                    )
+                }
+                _ => "true class in rows, prediction in columns".into(),
+            },
             width: "w8",
             legend: Vec::new(),
             drawing: confusion::drawing(&chart),

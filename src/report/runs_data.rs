@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::chart::backend::series_class;
+use super::rows;
 use super::say::Clock;
 use super::site::Site;
 use super::summary::RunSummary;
@@ -152,7 +153,7 @@ fn rows(runs: &[&RunSummary], clock: &Clock) -> Rows {
     };
     let set = names(&|run| run.settings.keys().cloned().collect());
     let last = names(&|run| run.last.keys().cloned().collect());
-    let is: [(&'static str, Column); 22] = [
+    let is: [(&'static str, Column); 23] = [
         ("run", column(&|run| json!(run.label))),
         ("id", column(&|run| json!(run.run))),
         ("experiment", column(&|run| json!(run.experiment))),
@@ -171,6 +172,7 @@ fn rows(runs: &[&RunSummary], clock: &Clock) -> Rows {
         ("planned", column(&|run| json!(run.steps))),
         ("training", column(&|run| run.elapsed_seconds.map_or(Value::Null, number))),
         ("rate", column(&|run| run.rate.as_ref().map_or(Value::Null, |(_, rate)| number(*rate)))),
+        ("rate unit", column(&|run| json!(run.rate.as_ref().map(|(name, _)| rows::unit_of_rate(name))))),
         ("energy", column(&|run| run.energy_joules.map_or(Value::Null, number))),
         ("queued", column(&|run| json!(run.created.round()))),
         ("last heard", column(&|run| json!(run.latest().round()))),

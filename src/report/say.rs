@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::say::number::as_typed;
 pub use crate::say::{bytes, counted, duration};
 
 /// Where and when the reader is: pages give times in the machine's zone.
@@ -78,7 +79,7 @@ impl Clock {
 pub fn setting(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => number.as_f64().map(typed).unwrap_or_default(),
+        Value::Number(number) if number.is_f64() => number.as_f64().map(as_typed).unwrap_or_default(),
         Value::Array(items) => format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", ")),
         Value::Null => "none".into(),
         other => other.to_string(),
@@ -88,14 +89,6 @@ pub fn setting(value: &Value) -> String {
 /// In a list, text needs its quotes: a prompt may end in a space.
 fn item(value: &Value) -> String {
     if value.is_string() { value.to_string() } else { setting(value) }
-}
-
-fn typed(value: f64) -> String {
-    if value != 0.0 && (value.abs() < 1e-2 || value.abs() >= 1e7) {
-        format!("{value:e}")
-    } else {
-        format!("{value}")
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::run_dir::write::{Durability, at, replace};
+use crate::run_dir::write::{Durability, at, replace, replace_by};
 use crate::run_dir::{Workspace, read};
 
 /// The folder that holds the pages.
@@ -85,11 +85,10 @@ impl Site {
             .map_err(|error| at(folder, error.into()))?;
         let held = fs::metadata(&copy).map_or(0, |metadata| metadata.len());
         if !begins_alike(&mut source, &copy, held).map_err(|error| at(original, error))? {
-            let mut bytes = Vec::new();
+            let end = end_of_rows(&mut source, 0).map_err(|error| at(original, error))?;
             source.seek(SeekFrom::Start(0)).map_err(|error| at(original, error))?;
-            source.read_to_end(&mut bytes).map_err(|error| at(original, error))?;
-            bytes.truncate(whole_rows(&bytes));
-            return self.publish(below, &bytes);
+            replace_by(&copy, &mut source.take(end), Durability::Rebuildable)?;
+            return Ok(true);
         }
         let end = end_of_rows(&mut source, held).map_err(|error| at(original, error))?;
         if end <= held {
@@ -137,6 +136,9 @@ impl Site {
 /// Bytes of the copy's end that are compared before rows are appended to it.
 const COMPARED: u64 = 4096;
 
+/// Bytes of the longest piece in which the end of the rows is looked for.
+const LONGEST_STRIDE: u64 = 1 << 18;
+
 /// Whether the original still begins with what the copy holds, judged by the end of the copy: a
 /// resumed run writes its own time into each row, so overtaken rows differ there.
 fn begins_alike(source: &mut File, copy: &Path, held: u64) -> io::Result<bool> {
@@ -160,8 +162,11 @@ fn begins_alike(source: &mut File, copy: &Path, held: u64) -> io::Result<bool> {
 fn end_of_rows(source: &mut File, held: u64) -> io::Result<u64> {
     let mut end = source.metadata()?.len();
     let mut block = Vec::new();
+    let mut length = COMPARED;
     while end > held {
-        let from = held.max(end.saturating_sub(COMPARED));
+        let from = held.max(end.saturating_sub(length));
+        // A line without end is passed over in longer strides.
+        length = (length * 2).min(LONGEST_STRIDE);
         source.seek(SeekFrom::Start(from))?;
         block.clear();
         source.by_ref().take(end - from).read_to_end(&mut block)?;

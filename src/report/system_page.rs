@@ -25,6 +25,8 @@ use troubles::Troubles;
 pub struct SystemPage {
     pub frame: Frame,
     pub headline: String,
+    /// Runs of the workspace.
+    pub run_count: usize,
     /// When the batch began and how it went; empty where there is none.
     pub batch: String,
     /// The other batches whose machine is known.
@@ -125,12 +127,13 @@ pub fn page(
 ) -> SystemPage {
     let disk = disk.map(|disk| disk_block(disk, &frame.root, clock));
     let Some(machine) = machine else {
-        let (headline, batch) = ("Nothing has run here yet.".to_owned(), String::new());
+        let (headline, batch) = (without_batch(all.len()), String::new());
         let (facts, say, gpus, figures, gpu_rows, run_rows) = Default::default();
         let (time_line, more_runs, machine) = (None, 0, figures);
         return SystemPage {
             frame,
             headline,
+            run_count: all.len(),
             batch,
             batches,
             facts,
@@ -165,6 +168,7 @@ pub fn page(
     run_rows.truncate(MOST_RUNS);
     SystemPage {
         headline: headline(&troubles, table),
+        run_count: all.len(),
         batch: batch_sentence(machine.work, clock),
         batches,
         facts: facts(machine.work, table, &troubles),
@@ -177,6 +181,18 @@ pub fn page(
         more_runs,
         disk,
         frame,
+    }
+}
+
+/// What is true where no batch is known: runs may have come here without theirs.
+fn without_batch(runs: usize) -> String {
+    match runs {
+        0 => "Nothing has run here yet.".to_owned(),
+        runs => format!(
+            "{} here, and no batch that worked on {}.",
+            say::counted(runs, "run is", "runs are"),
+            if runs == 1 { "it" } else { "them" }
+        ),
     }
 }
 
@@ -205,7 +221,7 @@ fn headline(troubles: &[(String, Troubles)], table: &Metrics) -> String {
     let slow = troubles.iter().filter(|(_, found)| found.slow_part > 0.0).count();
     let gpus = say::counted(troubles.len(), "GPU", "GPUs");
     match (troubles.len(), errors, slow) {
-        (0, ..) if table.rows == 0 => "Nothing was measured of the machine yet.".to_owned(),
+        (0, ..) if table.rows == 0 => "Nothing was measured of the machine.".to_owned(),
         (0, ..) => "The machine worked without a GPU.".to_owned(),
         (_, 0, 0) => format!("{gpus}, no error, clocks never held down."),
         (_, 0, slow) => format!("{gpus}, no error, clocks of {slow} held down."),
@@ -341,6 +357,7 @@ fn run_rows(attempts: &[(&RunSummary, &AttemptSpan)], root: &str, now: f64) -> V
 fn disk_block(disk: &DiskUse, root: &str, clock: &Clock) -> DiskBlock {
     let total: u64 = disk.experiments.values().map(|held| held.bytes).sum();
     let free: u64 = disk.experiments.values().map(|held| held.free_bytes).sum::<u64>() + disk.outside_bytes;
+    let runs: usize = disk.experiments.values().map(|held| held.runs).sum();
     let largest = disk.experiments.values().map(|held| held.bytes).max().unwrap_or(0).max(1);
     let goes = match (&disk.problem, free) {
         (Some(_), _) => String::new(),
@@ -365,7 +382,12 @@ fn disk_block(disk: &DiskUse, root: &str, clock: &Clock) -> DiskBlock {
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
     DiskBlock {
-        sentence: format!("All runs hold {}.{goes}", say::bytes(total)),
+        sentence: match (rows.len(), disk.outside_bytes) {
+            (0, 0) => "No run holds anything of the disk yet.".to_owned(),
+            (0, outside) => format!("No run is left; leftovers hold {}.{goes}", say::bytes(outside)),
+            (1, _) if runs == 1 => format!("The one run holds {}.{goes}", say::bytes(total)),
+            _ => format!("All runs hold {}.{goes}", say::bytes(total)),
+        },
         measured: clock.moment(disk.time),
         problem: disk.problem.clone().unwrap_or_default(),
         rows,

@@ -1,9 +1,9 @@
 //! Templates and style: embedded in the program, each replaced by a file of the same name in the
 //! workspace's `templates/` or `themes/`.
 
+mod apart;
 mod look;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,10 +12,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::chart::backend::Escaped;
-use crate::run_dir::Workspace;
 use crate::run_dir::write::at;
+use crate::run_dir::{Workspace, read};
 use crate::workspace_settings::WorkspaceSettings;
 
+use apart::never_apart;
 use look::{Logo, Look};
 
 /// The templates of all pages, parsed once, and the files beside them.
@@ -105,6 +106,9 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
     ("assets/sent.js", &[("sent.js", include_str!("../../templates/js/sent.js"))]),
 ];
 
+/// Bytes that a template or a part of the script may have.
+const MOST_OF_TEMPLATE: u64 = 4 << 20;
+
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
 
 impl Theme {
@@ -162,7 +166,7 @@ impl Theme {
     /// The template asks for something that the page does not have, with its line.
     pub fn render<T: Serialize>(&self, template: &str, page: &T) -> Result<String, ThemeError> {
         let rendered = self.environment.get_template(template).and_then(|parsed| parsed.render(Serde(page)));
-        rendered.map_err(|error| template_error(template, &error))
+        rendered.map(never_apart).map_err(|error| template_error(template, &error))
     }
 
     pub fn assets(&self) -> &[(&'static str, Vec<u8>)] {
@@ -200,7 +204,9 @@ fn slim(source: &str) -> String {
 }
 
 fn replaced(path: &Path, built_in: &str) -> io::Result<String> {
-    match fs::read_to_string(path) {
+    let source = read::bounded(path, MOST_OF_TEMPLATE)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8")));
+    match source {
         Ok(source) => Ok(source),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(built_in.to_owned()),
         Err(error) => Err(at(path, error)),
@@ -217,6 +223,7 @@ fn template_error(template: &str, error: &minijinja::Error) -> ThemeError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use flate2::Compression;
@@ -236,6 +243,13 @@ mod tests {
         for (path, parts) in &SCRIPTS[1..] {
             let bytes = common + packed(parts);
             assert!(bytes < 40_000, "assets/overnight.js and {path}: {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_minus_sign() {
+        for (name, source) in SCRIPTS.iter().flat_map(|(_, parts)| *parts).chain(TEMPLATES) {
+            assert!(!source.contains('\u{2212}'), "{name}");
         }
     }
 

@@ -187,7 +187,8 @@ impl Report {
             );
             self.publish_files(theme, "system.html", &stem, &page, written)?;
         }
-        if batches.is_empty() && self.is_new(pages, theme, "system", [told(&pages.disk.clone())].into_iter())
+        if batches.is_empty()
+            && self.is_new(pages, theme, "system", [told(&pages.disk.clone()), told(&all.len())].into_iter())
         {
             let frame = self.frame(theme, "System".to_owned(), "", "system", false, clock);
             let page = system_page::page(all, None, Vec::new(), pages.disk.as_ref(), frame, clock);

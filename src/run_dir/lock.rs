@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -48,14 +49,31 @@ fn attempt(path: &Path, operation: FlockOperation) -> io::Result<Option<File>> {
 
 /// Takes the lock, waiting for whoever has it.
 pub fn wait_lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|error| at(path, error))?;
+    let file = appending(path)?;
     flock(file.as_fd(), FlockOperation::LockExclusive).map_err(|errno| at(path, errno.into()))?;
     Ok(file)
+}
+
+/// Takes the lock for an append, waiting no longer than `limit`: those who append hold it for moments, and
+/// one who was stopped in between must not hold everybody else up.
+///
+/// # Errors
+/// The file cannot be opened or created, or somebody keeps the lock; with its path.
+pub fn wait_lock_within(path: &Path, limit: Duration) -> io::Result<File> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let file = appending(path)?;
+    let begun = Instant::now();
+    loop {
+        match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < limit => std::thread::sleep(PAUSE),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let message = "another process keeps it locked (stopped while it wrote there? lsof names it)";
+                return Err(at(path, io::Error::new(io::ErrorKind::TimedOut, message)));
+            }
+            Err(errno) => return Err(at(path, errno.into())),
+        }
+    }
 }
 
 /// Whether somebody holds the lock on `path`, asked on a read-only descriptor that creates nothing.
@@ -73,6 +91,11 @@ pub(crate) fn wait_until_free(path: &Path) {
         assert!(begun.elapsed().as_secs() < 60, "the lock is still held");
         std::thread::yield_now();
     }
+}
+
+fn appending(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+    file.map_err(|error| at(path, error))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A row counts when its newline is there. An empty cell was not logged; `nan` and `inf` were.
 
 mod cells;
+pub mod stream;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -121,6 +122,14 @@ pub struct Metrics {
     /// was cut and has grown again since.
     last_line: Vec<u8>,
     lines: u64,
+    /// Bytes after those of a line that is longer than any of ours, which is passed over.
+    passed: u64,
+    /// Values in all columns.
+    values: u64,
+    /// Rows that came after as many values as are held.
+    pub left_out: u64,
+    /// Columns after as many as are held.
+    pub columns_left_out: usize,
 }
 
 /// The cells of one column that were logged.
@@ -154,6 +163,18 @@ impl Column {
 /// Bytes that are read at once, so that a file of any length takes no more memory than its numbers.
 const PIECE: u64 = 1 << 18;
 
+/// Values of one file that are held: a million rows of twenty columns.
+const MOST_VALUES: u64 = 20_000_000;
+/// Columns that are held, and characters of their names.
+const MOST_COLUMNS: usize = 20_000;
+const MOST_OF_NAME: usize = 200;
+/// Bad lines that are remembered.
+const MOST_BAD: usize = 100;
+/// Characters of a cell that a complaint repeats.
+const MOST_OF_CELL: usize = 40;
+/// Places for values that are made before there are any.
+const RESERVED: usize = 1 << 24;
+
 /// What reading on found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
@@ -174,6 +195,14 @@ fn header(line: &[u8]) -> csv::ByteRecord {
 }
 
 impl Metrics {
+    /// A table of this text.
+    #[cfg(test)]
+    pub fn of(text: &str) -> Metrics {
+        let mut table = Metrics::default();
+        table.extend(text.as_bytes());
+        table
+    }
+
     /// Reads a whole file. A missing file has no rows.
     ///
     /// # Errors
@@ -201,7 +230,9 @@ impl Metrics {
         file.seek(SeekFrom::Start(from)).map_err(error)?;
         let mut known = Vec::with_capacity(self.last_line.len());
         Read::by_ref(&mut file).take(self.last_line.len() as u64).read_to_end(&mut known).map_err(error)?;
-        if known == self.last_line {
+        let length = file.metadata().map_err(error)?.len();
+        if known == self.last_line && length >= self.consumed + self.passed {
+            file.seek(SeekFrom::Current(self.passed as i64)).map_err(error)?;
             let has_grown = self.read_rest(&mut file).map_err(error)?;
             return Ok(if has_grown { Growth::Rows } else { Growth::Nothing });
         }
@@ -218,12 +249,37 @@ impl Metrics {
         let mut bytes = Vec::with_capacity(piece as usize);
         let mut has_grown = false;
         while Read::by_ref(file).take(piece).read_to_end(&mut bytes)? > 0 {
+            if self.passed > 0 {
+                has_grown |= self.pass_over(&mut bytes);
+            }
             let rows = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
             let ahead = file.metadata()?.len().saturating_sub(file.stream_position()?);
             has_grown |= self.take(&bytes[..rows], ahead);
             bytes.drain(..rows);
+            if bytes.len() as u64 > read::MOST_OF_LINE {
+                self.passed = bytes.len() as u64;
+                bytes.clear();
+            }
         }
         Ok(has_grown)
+    }
+
+    /// Drops what belongs to a line that is too long; whether its end came.
+    fn pass_over(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.passed += bytes.len() as u64;
+            bytes.clear();
+            return false;
+        };
+        self.consumed += self.passed + end as u64 + 1;
+        self.passed = 0;
+        self.lines += 1;
+        let most = crate::say::bytes(read::MOST_OF_LINE);
+        self.complain(self.lines, format!("longer than {most}, and left out"));
+        // Nobody compares so long a line again: its end stands for it.
+        self.last_line = bytes[..=end].to_vec();
+        bytes.drain(..=end);
+        true
     }
 
     /// Takes in more bytes of the file, up to their last newline; whether that was anything.
@@ -237,6 +293,7 @@ impl Metrics {
         let whole = &bytes[..=last];
         let lines = memchr::memchr_iter(b'\n', whole).count();
         let later = (ahead as f64 / whole.len() as f64 * lines as f64) as usize;
+        let ahead = ahead + whole.len() as u64;
         let mut start = 0;
         for (index, end) in memchr::memchr_iter(b'\n', whole).enumerate() {
             // No cell of ours is quoted: a quotation mark is damage of its own row and must not take
@@ -248,9 +305,16 @@ impl Metrics {
             }
             if self.columns.is_empty() {
                 let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-                self.columns = header(line).iter().map(column_named).collect();
-            } else if let Err(reason) = self.take_row(line, lines - index + later) {
-                self.bad.push((self.lines + index as u64 + 1, reason));
+                let names = header(line);
+                self.columns = names.iter().take(MOST_COLUMNS).map(column_named).collect();
+                self.columns_left_out = names.len() - self.columns.len();
+                continue;
+            }
+            // A file says how many rows may follow; how many can, its length and our room say.
+            let columns = self.columns.len().max(1);
+            let room = (ahead as usize / columns).min(RESERVED / columns).max(1);
+            if let Err(reason) = self.take_row(line, (lines - index + later).min(room)) {
+                self.complain(self.lines + index as u64 + 1, reason);
             }
         }
         let last_line = memchr::memrchr(b'\n', &whole[..last]).map_or(0, |before| before + 1);
@@ -263,6 +327,10 @@ impl Metrics {
     /// Takes in a row whose cells all can be used; `expected` rows may follow it.
     fn take_row(&mut self, line: &[u8], expected: usize) -> Result<(), String> {
         let row = u32::try_from(self.rows).map_err(|_| "more rows than can be counted".to_owned())?;
+        if self.values > MOST_VALUES {
+            self.left_out += 1;
+            return Ok(());
+        }
         let (mut rest, mut goes_on, mut taken) = (line, true, 0);
         let mut wrong = None;
         for column in &mut self.columns {
@@ -273,7 +341,9 @@ impl Metrics {
             if column.holds_words {
                 let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
                 if end > 0 {
-                    column.words.push((row, String::from_utf8_lossy(&rest[..end]).into_owned()));
+                    let words = String::from_utf8_lossy(&rest[..end]);
+                    column.words.push((row, words.chars().take(MOST_OF_NAME).collect()));
+                    self.values += 8;
                 }
                 goes_on = end < rest.len();
                 rest = rest.get(end + 1..).unwrap_or_default();
@@ -290,15 +360,16 @@ impl Metrics {
                     }
                     column.rows.push(row);
                     column.values.push(value);
+                    self.values += 1;
                 }
                 Cell::Words(cell) => {
-                    let cell = String::from_utf8_lossy(cell);
+                    let cell: String = String::from_utf8_lossy(cell).chars().take(MOST_OF_CELL).collect();
                     wrong
                         .get_or_insert_with(|| format!("{cell:?} in column {} is not a number", column.name));
                 }
             }
         }
-        if goes_on || taken < self.columns.len() {
+        if goes_on != (self.columns_left_out > 0) || taken < self.columns.len() {
             let cells = line.split(|byte| *byte == b',').count();
             wrong = Some(format!("{cells} cells where the header has {}", self.columns.len()));
         }
@@ -308,6 +379,12 @@ impl Metrics {
         }
         self.rows += 1;
         Ok(())
+    }
+
+    fn complain(&mut self, line: u64, reason: String) {
+        if self.bad.len() < MOST_BAD {
+            self.bad.push((line, reason));
+        }
     }
 
     /// Takes back the cells of a row of which one could not be used.
@@ -355,7 +432,7 @@ impl Metrics {
 }
 
 fn column_named(cell: &[u8]) -> Column {
-    let name = String::from_utf8_lossy(cell).into_owned();
+    let name: String = String::from_utf8_lossy(cell).chars().take(MOST_OF_NAME).collect();
     Column { holds_words: telemetry::holds_words(&name), name, ..Column::default() }
 }
 

@@ -1,7 +1,7 @@
 //! Reading what others write: whole JSON files, and JSON lines of which some may be torn or foreign.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a whole file, opened by [`open`].
+/// Bytes that a record may have: some hundred times what the largest of ours has.
+pub const MOST_OF_RECORD: u64 = 32 << 20;
+/// The same of a line, of a table or of records.
+pub const MOST_OF_LINE: u64 = 4 << 20;
+/// Bytes of lines that are read; of longer files the end, where what counts most stands.
+const MOST_OF_LINES: u64 = 64 << 20;
+
+/// Reads a whole file, opened by [`open`]. For data that a person chose; a file of a run may be of any
+/// length, so records are read by [`bounded`].
 ///
 /// # Errors
 /// As [`open`], or it cannot be read to its end.
@@ -59,10 +67,34 @@ pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a whole file that has `most` bytes at most.
+///
+/// # Errors
+/// As [`bytes`], or there are more: nothing is then read.
+pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    let too_long = |length: u64| {
+        let (length, most) = (crate::say::bytes(length), crate::say::bytes(most));
+        let message = format!("has {length}, and {most} at most are read (damaged, or of another kind?)");
+        io::Error::new(io::ErrorKind::FileTooLarge, message)
+    };
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(too_long(length));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // It may have grown since.
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(too_long(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
 /// Reads a whole JSON file.
 ///
 /// # Errors
-/// The file cannot be read, is empty, or is not what `T` says, each with the path and the place.
+/// The file is too large for a record, cannot be read, is empty, or is not what `T` says, each with the path and the place.
 pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
     let bytes = some_bytes(path)?;
     serde_json::from_slice(&bytes).map_err(|error| json_error(path, &error))
@@ -103,36 +135,76 @@ pub struct Lines<T> {
     pub records: Vec<T>,
     /// Line number (from 1) and what is wrong with it. A torn last line is not among them.
     pub bad: Vec<(usize, String)>,
+    /// Why the beginning of the file was not read.
+    pub left_out: Option<String>,
 }
 
-/// Reads JSON lines. A missing file has none; a last line without its newline is still being written.
+/// Reads JSON lines. A missing file has none; a last line without its newline is still being written. Of a
+/// file longer than anybody writes only the end is read, counted from line 1 there.
 ///
 /// # Errors
 /// The file is there and cannot be read.
 pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, ReadError> {
-    let mut lines = Lines { records: Vec::new(), bad: Vec::new() };
-    let bytes = match bytes(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(lines),
-        Err(error) => return Err(ReadError::Io { path: path.to_owned(), error }),
+    let mut lines = Lines { records: Vec::new(), bad: Vec::new(), left_out: None };
+    let error = |error| ReadError::Io { path: path.to_owned(), error };
+    let mut file = match open(path) {
+        Ok(file) => file,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(lines),
+        Err(other) => return Err(error(other)),
     };
-    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let Some(line) = line.strip_suffix(b"\n") else { break };
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match serde_json::from_slice(line) {
-            Ok(record) => lines.records.push(record),
-            Err(error) => lines.bad.push((index + 1, error.to_string())),
+    let length = file.metadata().map_err(error)?.len();
+    let left_out = length.saturating_sub(MOST_OF_LINES);
+    file.seek(SeekFrom::Start(left_out)).map_err(error)?;
+    let mut reader = BufReader::with_capacity(1 << 16, file.take(length - left_out));
+    let mut line = Vec::new();
+    if left_out > 0 {
+        lines.left_out = Some(format!(
+            "{}: its first {} are left out ({} at most are read)",
+            path.display(),
+            crate::say::bytes(left_out),
+            crate::say::bytes(MOST_OF_LINES)
+        ));
+        next_line(&mut reader, &mut line).map_err(error)?;
+    }
+    let mut number = 0;
+    loop {
+        number += 1;
+        match next_line(&mut reader, &mut line).map_err(error)? {
+            Line::Whole if line.trim_ascii().is_empty() => {}
+            Line::Whole => match serde_json::from_slice(&line) {
+                Ok(record) => lines.records.push(record),
+                Err(error) => lines.bad.push((number, error.to_string())),
+            },
+            Line::TooLong => {
+                let most = crate::say::bytes(MOST_OF_LINE);
+                lines.bad.push((number, format!("longer than {most}, and left out")));
+            }
+            Line::Torn => return Ok(lines),
         }
     }
-    Ok(lines)
+}
+
+enum Line {
+    Whole,
+    TooLong,
+    /// The file ended before the newline came.
+    Torn,
+}
+
+/// The next line without its newline. One that is too long is passed over.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+    line.clear();
+    reader.by_ref().take(MOST_OF_LINE).read_until(b'\n', line)?;
+    if line.pop_if(|last| *last == b'\n').is_some() {
+        return Ok(Line::Whole);
+    }
+    let is_torn = (line.len() as u64) < MOST_OF_LINE || reader.skip_until(b'\n')? == 0;
+    Ok(if is_torn { Line::Torn } else { Line::TooLong })
 }
 
 /// The last `bytes` of a text file at most, from the beginning of a line, with what is not UTF-8 replaced.
 /// A missing file is empty.
 pub fn tail(path: &Path, bytes: u64) -> String {
-    use std::io::{Seek, SeekFrom};
     let read = || -> io::Result<Vec<u8>> {
         let mut file = open(path)?;
         let length = file.metadata()?.len();
@@ -161,7 +233,8 @@ pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
 }
 
 fn some_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let bytes = bytes(path).map_err(|error| ReadError::Io { path: path.to_owned(), error })?;
+    let bytes =
+        bounded(path, MOST_OF_RECORD).map_err(|error| ReadError::Io { path: path.to_owned(), error })?;
     if bytes.trim_ascii().is_empty() {
         return Err(ReadError::Empty { path: path.to_owned() });
     }
@@ -232,5 +305,46 @@ mod tests {
         assert_eq!(tail(&folder.path().join("missing"), 10), "");
         fs::write(&path, "first\nsecond\n\nthird\n\n").unwrap();
         assert_eq!(last_lines(&path, 2), ["second", "third"]);
+    }
+
+    /// A file that says to be two gigabytes long and takes none of the disk.
+    fn sparse(path: &Path, beginning: &str) {
+        fs::write(path, beginning).unwrap();
+        File::options().write(true).open(path).unwrap().set_len(2 << 30).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_two_gigabytes_is_refused_as_a_record_and_read_at_its_end_as_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        sparse(&run.run_json(), "{\"protocol\": 1}");
+        let error = run_record(&run).unwrap_err().to_string();
+        assert!(error.contains("run.json: has 2.0 GiB, and 32.0 MiB at most are read"), "{error}");
+        sparse(&run.requests(), "{\"a\": 1}\n");
+        let read = lines::<serde_json::Value>(&run.requests()).unwrap();
+        assert!(read.records.is_empty() && read.left_out.unwrap().contains("its first 1.9 GiB are left out"));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_and_those_around_it_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let long = "x".repeat(MOST_OF_LINE as usize);
+        let most = format!("\"{}\"", "x".repeat(MOST_OF_LINE as usize - 3));
+        fs::write(&path, format!("1\n{long}\n2\n\n{most}\n3\n{long}")).unwrap();
+        let read = lines::<serde_json::Value>(&path).unwrap();
+        assert_eq!(read.records.len(), 4, "{:?}", read.bad);
+        assert_eq!(read.bad, [(2, "longer than 4.0 MiB, and left out".to_owned())]);
+        assert!(read.left_out.is_none());
+    }
+
+    #[test]
+    fn json_that_is_nested_without_end_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.json");
+        for open in ["[", "{\"a\":"] {
+            fs::write(&path, open.repeat(1_000_000)).unwrap();
+            assert!(matches!(json::<serde_json::Value>(&path), Err(ReadError::Json { .. })));
+        }
     }
 }

@@ -23,7 +23,8 @@ mod model;
 mod probe;
 
 pub use batch::{
-    Batch, BatchEvent, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock, WaitingRun,
+    Batch, BatchEvent, BatchGpu, Counts, FailedRun, PassedBy, PlanEntry, QueueState, RunName, RunnerLock,
+    WaitingRun,
 };
 pub use generate::GenerateOrders;
 pub use model::{ClassEvaluation, Evaluation, Layer, ModelRecord, Sample, SampleItem};
@@ -60,6 +61,9 @@ pub struct RunRecord {
     /// What the sweep varies, by dotted path, in the order of the file: `train.optimizer.lr` → 0.001.
     #[serde(default)]
     pub varied: serde_json::Map<String, Value>,
+    /// Which of them it draws from a log-uniform distribution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_uniform: Vec<String>,
     /// Where each value that was given came from, by dotted path; what is not here is a default.
     #[serde(default)]
     pub origins: BTreeMap<String, Origin>,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -25,9 +26,16 @@ pub fn ask(run: &RunDir, who: String, ask: Ask) -> io::Result<()> {
 /// Appends a line under the lock that all writers of the file share.
 ///
 /// # Errors
-/// The file cannot be written.
+/// The file cannot be written, or somebody keeps it locked.
 pub fn append<T: Serialize>(path: &Path, request: &T) -> io::Result<()> {
-    let mut file = lock::wait_lock(path)?;
+    append_within(path, request, LIMIT)
+}
+
+/// A line is written in moments, by a disk that sleeps in seconds.
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn append_within<T: Serialize>(path: &Path, request: &T, limit: Duration) -> io::Result<()> {
+    let mut file = lock::wait_lock_within(path, limit)?;
     write::append_line_to(&mut file, request)
         .and_then(|()| file.sync_data())
         .map_err(|error| write::at(path, error))?;
@@ -56,3 +64,22 @@ pub fn ended_by_rule(requests: &[Request]) -> Option<&str> {
 }
 
 const RULE: &str = "alert: ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_a_stopped_process_keeps_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests.jsonl");
+        append(&path, &1).unwrap();
+        let held = lock::wait_lock(&path).unwrap();
+        let error = append_within(&path, &2, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("requests.jsonl: another process keeps it locked"), "{error}");
+        drop(held);
+        lock::wait_until_free(&path);
+        append(&path, &3).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n3\n");
+    }
+}

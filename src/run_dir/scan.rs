@@ -161,6 +161,10 @@ fn lines<T: serde::de::DeserializeOwned>(
 ) -> Vec<T> {
     match read::lines(path) {
         Ok(lines) => {
+            // Half of what was asked or done is not to be acted on.
+            if let Some(reason) = lines.left_out {
+                *unreadable = Some(reason);
+            }
             warnings.extend(lines.bad.iter().map(|(line, why)| format!("{}:{line}: {why}", path.display())));
             lines.records
         }
@@ -209,6 +213,7 @@ pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
             resources: Resources::default(),
         },
         varied: serde_json::Map::new(),
+        log_uniform: Vec::new(),
         origins: Default::default(),
         queue: Queue::default(),
         alerts: Vec::new(),

@@ -119,7 +119,7 @@ impl Status {
 pub struct Observation<'a> {
     pub record: Result<&'a RunRecord, &'a ReadError>,
     pub has_result: bool,
-    /// Whether a worker holds `alive.lock`.
+    /// Whether somebody holds `alive.lock`.
     pub is_alive: bool,
     pub attempts: &'a [Attempt],
     pub requests: &'a [Request],
@@ -152,7 +152,8 @@ pub fn status(seen: &Observation) -> Status {
     let start = last_start(seen.attempts);
     let end = start.and_then(|start| end_of(seen.attempts, start.attempt));
     let asked = standing_ask(seen.requests, end);
-    if seen.is_alive {
+    // A child that its runner or its worker has just forked may hold a copy of the lock beyond the worker's end.
+    if seen.is_alive && end.is_none() {
         return Status::Running { stage: stage(seen, start, asked) };
     }
     if let (Some(start), None) = (start, end) {
@@ -379,6 +380,15 @@ mod tests {
         assert_eq!(word(&[start(1, None), end(1, Some(1), None, None)], &[], false), "failed");
         assert_eq!(word(&[start(1, None), end(1, None, Some(9), None)], &[], false), "waiting");
         assert_eq!(word(&[start(1, None), end(1, None, None, None)], &[], false), "waiting");
+    }
+
+    #[test]
+    fn a_lock_that_outlives_the_end_of_its_attempt_is_no_worker() {
+        let failed = [start(1, None), end(1, Some(1), None, None)];
+        assert_eq!(word(&failed, &[], true), "failed");
+        let next = [&failed[..], &[start(2, None)]].concat();
+        assert_eq!(word(&next, &[], true), "starting");
+        assert_eq!(word(&[], &[], true), "running", "its line is about to be written");
     }
 
     #[test]

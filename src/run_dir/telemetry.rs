@@ -52,23 +52,27 @@ impl Energy {
 
     /// As the end of a table says it; reads no more than that and the header.
     pub fn read(path: &Path) -> Energy {
-        ends_of(path).map(|table| Energy::of(&table)).unwrap_or_default()
+        ends(path, END_BYTES).map(|table| Energy::of(&table)).unwrap_or_default()
     }
 }
 
 /// Bytes of the end that are read: many rows.
 const END_BYTES: u64 = 8192;
 
-fn ends_of(path: &Path) -> std::io::Result<Metrics> {
+/// A table's header and the whole rows in its last `end_bytes`.
+///
+/// # Errors
+/// There is no such file, or it cannot be read.
+pub fn ends(path: &Path, end_bytes: u64) -> std::io::Result<Metrics> {
     let mut file = read::open(path)?;
     let length = file.metadata()?.len();
-    let mut header = part(&mut file, 0, END_BYTES)?;
-    if length <= END_BYTES {
+    let mut header = part(&mut file, 0, end_bytes)?;
+    if length <= end_bytes {
         let mut table = Metrics::default();
         table.extend(&header);
         return Ok(table);
     }
-    let end = part(&mut file, length - END_BYTES, END_BYTES)?;
+    let end = part(&mut file, length - end_bytes, end_bytes)?;
     let after_newline = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     header.truncate(after_newline(&header));
     header.extend(&end[after_newline(&end)..]);

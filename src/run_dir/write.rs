@@ -19,11 +19,16 @@ pub enum Durability {
 ///
 /// # Errors
 /// Any error of the file system, with the path; the old file is then still there.
-pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+pub fn replace(path: &Path, mut bytes: &[u8], durability: Durability) -> io::Result<()> {
+    replace_by(path, &mut bytes, durability)
+}
+
+/// [`replace`] with all that `source` gives, which need not fit into memory.
+pub fn replace_by(path: &Path, source: &mut impl io::Read, durability: Durability) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file =
         tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(|error| at(path, error))?;
-    file.write_all(bytes).map_err(|error| at(path, error))?;
+    io::copy(source, file.as_file_mut()).map_err(|error| at(path, error))?;
     // Temporary files are private by default; what lands here is as readable as its neighbors.
     let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
     file.as_file().set_permissions(mode).map_err(|error| at(path, error))?;

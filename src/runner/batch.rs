@@ -202,6 +202,7 @@ mod tests {
             plan: Vec::new(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
+            gpus: Vec::new(),
         }
     }
 

@@ -115,10 +115,23 @@ pub fn processes_of_xid(code: u64, seconds: f64) -> Vec<u32> {
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 fn has_the_kernels_numbers() -> bool {
-    fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name == Path::new(FIRST_NAMESPACE))
+    stand_in().is_some()
+        || fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name == Path::new(FIRST_NAMESPACE))
+}
+
+/// Names a file that is read in the place of the kernel's log, one record a line: on a machine without a GPU
+/// no driver writes any.
+const STAND_IN: &str = "OVERNIGHT_KERNEL_LOG";
+
+fn stand_in() -> Option<PathBuf> {
+    std::env::var_os(STAND_IN).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn each_record(mut take: impl FnMut(&str)) -> io::Result<()> {
+    if let Some(path) = stand_in() {
+        fs::read_to_string(path)?.lines().for_each(take);
+        return Ok(());
+    }
     let mut log = fs::OpenOptions::new().read(true).custom_flags(NOT_WAITING).open("/dev/kmsg")?;
     let mut record = [0; 8192];
     for _ in 0..MOST_RECORDS {

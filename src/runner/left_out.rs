@@ -40,11 +40,11 @@ impl LeftOut {
     }
 
     /// Looks at those that are meant by these needs, or by the needs of those, where that is due: `is_hinted`
-    /// says that something has changed. What has finished is not looked at twice.
-    pub fn look(&mut self, needs: BTreeSet<Need>, is_hinted: bool, now: Instant, looks: Looks) {
+    /// says that something has changed. What has finished is not looked at twice. Whether it was due.
+    pub fn look(&mut self, needs: &BTreeSet<Need>, is_hinted: bool, now: Instant, looks: Looks) -> bool {
         let is_fresh = self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < PAUSE);
-        if (is_fresh && !is_hinted && needs == self.needs) || (needs.is_empty() && self.needs.is_empty()) {
-            return;
+        if (is_fresh && !is_hinted && *needs == self.needs) || (needs.is_empty() && self.needs.is_empty()) {
+            return false;
         }
         self.looked = Some(now);
         let mut before = std::mem::take(&mut self.seen);
@@ -66,7 +66,8 @@ impl LeftOut {
             }
         }
         self.gone = needs.iter().flat_map(looks.gone).collect();
-        self.needs = needs;
+        self.needs = needs.clone();
+        true
     }
 
     /// Those that are needed, as they were seen.
@@ -120,7 +121,7 @@ mod tests {
         let (mut looked_at, mut lists) = (Vec::new(), 0);
         let begun = Instant::now();
         let mut look = |needs: &[&str], is_hinted, seconds| {
-            let needs = needs.iter().map(|&need| ("x".to_owned(), need.to_owned())).collect();
+            let needs: BTreeSet<Need> = needs.iter().map(|&need| ("x".to_owned(), need.to_owned())).collect();
             looked_at.clear();
             let mut at = |dir: &RunDir| {
                 looked_at.push(dir.name());
@@ -134,7 +135,7 @@ mod tests {
                 vec![("y".to_owned(), "old".to_owned())]
             };
             let now = begun + Duration::from_secs(seconds);
-            left_out.look(needs, is_hinted, now, Looks { at: &mut at, gone: &mut gone });
+            left_out.look(&needs, is_hinted, now, Looks { at: &mut at, gone: &mut gone });
             (looked_at.clone(), lists)
         };
         assert_eq!(look(&[], true, 0), (vec![], 0), "nothing is needed");

@@ -10,14 +10,19 @@ use crate::say;
 /// With less than this, or a twentieth of a small disk, nothing new is started. Bytes.
 const LOW: u64 = 64 << 20;
 const LOW_PART: u64 = 20;
+/// The same in files, where the file system has a fixed number of them: it is as full without any left.
+const LOW_FILES: u64 = 1000;
 /// What a run that found the disk full may ask for before the next attempt, in checkpoints.
 const MOST_CHECKPOINTS: u64 = 4;
 
-/// Bytes of a file system, as far as they are this user's to fill.
+/// Bytes and files of a file system, as far as they are this user's to fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     pub free: u64,
     pub total: u64,
+    pub free_files: u64,
+    /// 0 where there may be as many as bytes allow.
+    pub files: u64,
 }
 
 impl Space {
@@ -29,18 +34,27 @@ impl Space {
     fn at(path: &Path) -> Option<Space> {
         let found = rustix::fs::statvfs(path).ok()?;
         let size = found.f_frsize;
-        let space = Space { free: found.f_bavail * size, total: found.f_blocks * size };
+        let space = Space {
+            free: found.f_bavail * size,
+            total: found.f_blocks * size,
+            free_files: found.f_favail,
+            files: found.f_files,
+        };
         // Some file systems in memory have no size and no end.
         (space.total > 0).then_some(space)
     }
 
     pub fn is_low(&self) -> bool {
-        self.free < self.low()
+        self.free < self.low() || self.free_files < self.low_files()
     }
 
     /// Why nothing is started.
     pub fn reason(&self) -> String {
-        format!("the disk of runs/ has {} free; it goes on when there is room", say::bytes(self.free))
+        let free = match self.has_enough_files() {
+            true => format!("{} free", say::bytes(self.free)),
+            false => format!("room for {} more files (df -i)", say::count(self.free_files)),
+        };
+        format!("the disk of runs/ has {free}; it goes on when there is room")
     }
 
     fn low(&self) -> u64 {
@@ -50,9 +64,17 @@ impl Space {
     fn enough(&self) -> u64 {
         2 * self.low()
     }
+
+    fn low_files(&self) -> u64 {
+        LOW_FILES.min(self.files / LOW_PART)
+    }
+
+    fn has_enough_files(&self) -> bool {
+        self.free_files >= 2 * self.low_files()
+    }
 }
 
-/// Whether the queue is held for want of room, and until how much is free.
+/// Whether the queue is held for want of room, and until how many bytes are free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     bar: Option<u64>,
@@ -66,7 +88,7 @@ impl Room {
     /// After another look at the disk.
     pub fn after(self, space: Space) -> Room {
         match self.bar {
-            Some(bar) if space.free >= bar => Room { bar: None },
+            Some(bar) if space.free >= bar && space.has_enough_files() => Room { bar: None },
             None if space.is_low() => Room { bar: Some(space.enough()) },
             _ => self,
         }
@@ -75,6 +97,9 @@ impl Room {
     /// After a run found no room on a disk that now has this: it needs more, by a checkpoint at least. Not
     /// held if there is that much already.
     pub fn after_full(self, space: Space, checkpoint_bytes: u64) -> Room {
+        if !space.has_enough_files() {
+            return Room { bar: Some(self.bar.unwrap_or_else(|| space.enough())) };
+        }
         let checkpoint = checkpoint_bytes.max(space.low());
         let enough = space.enough();
         let wanted = (space.free + checkpoint).clamp(enough, enough + MOST_CHECKPOINTS * checkpoint);
@@ -96,7 +121,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn large(free: u64) -> Space {
-        Space { free, total: 500 * GIB }
+        Space { free, total: 500 * GIB, free_files: 0, files: 0 }
     }
 
     #[test]
@@ -113,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_small_disk_has_small_amounts() {
-        let small = |free| Space { free, total: 8 * MIB };
+        let small = |free| Space { free, total: 8 * MIB, free_files: 0, files: 0 };
         assert!(!Room::default().after(small(MIB)).is_held());
         assert!(Room::default().after(small(MIB / 4)).is_held());
         assert!(!Room::default().after(small(MIB / 4)).after(small(MIB)).is_held());
@@ -128,6 +153,17 @@ mod tests {
         assert!(!Room::default().after_full(large(100 * GIB), GIB).is_held(), "somebody made room meanwhile");
         let twice = room.after_full(large(900 * MIB), GIB);
         assert!(!twice.after(large(2 * GIB)).is_held());
+    }
+
+    #[test]
+    fn a_disk_without_a_free_file_is_full_whatever_bytes_it_has() {
+        let with = |free_files| Space { free_files, files: 100_000, ..large(300 * GIB) };
+        assert!(with(999).is_low() && !with(1000).is_low());
+        assert!(with(0).reason().contains("has room for 0 more files"), "{}", with(0).reason());
+        let held = Room::default().after(with(999));
+        assert!(held.is_held() && held.after(with(1999)).is_held() && !held.after(with(2000)).is_held());
+        assert!(Room::default().after_full(with(1500), GIB).is_held(), "a run found no file there");
+        assert!(!Room::default().after_full(with(50_000), GIB).is_held());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::attempt::{self, Ended, Place, Witness};
 use super::child::{self, Handle};
 use super::preparing::Prepared;
 use super::program::Program;
+use super::removed_lock;
 use super::tracked::Killed;
 use crate::run_dir::records::{Attempt, End, Event, Request, Start};
 use crate::run_dir::scan::Seen;
@@ -55,6 +56,7 @@ pub async fn start(
 ) -> io::Result<Beginning> {
     let Some(held) = patient_lock(dir).await? else { return Ok(Beginning::Occupied) };
     let seen = look_under_lock(dir, place.host);
+    refuse_orphan(dir, &held, &seen)?;
     let Ok(record) = &seen.record else { return Ok(Beginning::Obsolete) };
     if !may_start(&seen) {
         return Ok(Beginning::Obsolete);
@@ -115,14 +117,14 @@ pub fn write_end(dir: &RunDir, end: &End) -> io::Result<()> {
     append_line(&dir.attempts(), &Attempt::End(end.clone()), Durability::Synced)
 }
 
-/// Writes the end that nobody saw, of a lost run and of one that finished alone, unless somebody is at the run
-/// or wrote it by now.
+/// Writes the end that nobody saw, unless somebody is at the run or wrote it by now.
 ///
 /// # Errors
 /// The run directory cannot be written to.
 pub async fn close(dir: &RunDir, host: &str, killed: Option<&Killed>) -> io::Result<Option<End>> {
-    let Some(_held) = patient_lock(dir).await? else { return Ok(None) };
+    let Some(held) = patient_lock(dir).await? else { return Ok(None) };
     let seen = look_under_lock(dir, host);
+    refuse_orphan(dir, &held, &seen)?;
     match last_start(&seen.attempts) {
         Some(start) if has_unseen_end(&seen) => {
             let end = end(dir, start.attempt, None, killed, &Witness::default());
@@ -163,6 +165,20 @@ async fn patient_lock(dir: &RunDir) -> io::Result<Option<File>> {
         }
         tokio::time::sleep(LOCK_PAUSE).await;
     }
+}
+
+/// Refuses a run whose worker lives though its lock file was removed. Every worker leaves its number in that
+/// file; where attempts were made and there is none, the file is a new one.
+fn refuse_orphan(dir: &RunDir, held: &File, seen: &Seen) -> io::Result<()> {
+    if last_start(&seen.attempts).is_none() || held.metadata()?.len() > 0 {
+        return Ok(());
+    }
+    let Some(process) = removed_lock::holder(&dir.alive_lock()) else { return Ok(()) };
+    let message = format!(
+        "its worker lives (process {process}), though its alive.lock was removed; \
+         wait for its end, or end it: kill {process}"
+    );
+    Err(io::Error::other(message))
 }
 
 /// One look at a run whose lock is ours: we are not its worker.

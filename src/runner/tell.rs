@@ -1,16 +1,17 @@
 //! What the runner lets others know while it works: `queue.json`, telemetry and the terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::devices::Devices;
+use super::devices::{Devices, Gpu};
 use super::estimate::{Rates, simulate};
 use super::schedule::{Decision, Reason, Slot, Standing, Wish};
 use super::tracked::Tracked;
 use super::view::LiveRun;
-use crate::curves::{Extent, Kind, of_run};
-use crate::run_dir::Status;
-use crate::run_dir::records::{Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun};
+use crate::run_dir::records::{
+    BatchGpu, Counts, FailedRun, PlanEntry, QueueState, RunName, RunResult, WaitingRun,
+};
 use crate::run_dir::status::{end_of, last_start};
+use crate::run_dir::{RunDir, Status};
 use crate::say;
 
 /// The places that runs can be expected to get.
@@ -151,23 +152,15 @@ pub fn achieved(result: &RunResult) -> String {
     format!(" in {time}{value}{early}")
 }
 
-/// Sentences about the curves that stand in the terminal when a run has ended: what was more than plain.
-const SENTENCES: usize = 4;
-/// Tables with more bytes than this are not read for it while other runs are at work.
-const MOST_BYTES: u64 = 8 << 20;
-
-/// What the curves of a run that has ended did, beside its best value; nothing of one that goes on.
-pub fn curves(run: &Tracked) -> Vec<String> {
-    let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let is_over = !matches!(run.seen.status, Status::Waiting { .. } | Status::Running { .. });
-    let Ok(record) = run.seen.record.as_ref() else { return Vec::new() };
-    if !is_over || size(run.dir.metrics()) + size(run.dir.telemetry()) > MOST_BYTES {
-        return Vec::new();
+/// A GPU as a batch names it, for those who know its number alone.
+pub fn batch_gpu(gpu: &Gpu) -> BatchGpu {
+    BatchGpu {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        name: gpu.name.clone(),
+        driver: gpu.driver.clone(),
+        memory_bytes: gpu.memory_bytes,
     }
-    let told = of_run::read(&run.dir, &record.settings.checkpoint.best, Extent::Whole);
-    let plain = [Kind::Course, Kind::OtherCourse];
-    let told = told.into_iter().filter(|said| !plain.contains(&said.kind));
-    told.take(SENTENCES).map(|said| say::plain(&said.text)).collect()
 }
 
 /// What a batch plans to do for a run; nothing where it has finished.
@@ -208,6 +201,17 @@ pub fn learn_partial_rate(rates: &mut Rates, run: &Tracked) {
     if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
         rates.add_partial(&run.dir.experiment(), run.settings_hash(), 1.0 / rate);
     }
+}
+
+/// What runs took so far, also others of the same experiments than those of this batch.
+pub fn known_rates(runs: &[Tracked], left_out: &HashSet<RunDir>, host: &str) -> Rates {
+    let mut rates = Rates::default();
+    runs.iter().for_each(|run| learn_rate(&mut rates, run));
+    let experiments: HashSet<String> = runs.iter().map(|run| run.dir.experiment()).collect();
+    for dir in left_out.iter().filter(|dir| experiments.contains(&dir.experiment())) {
+        learn_rate(&mut rates, &Tracked::new(dir.clone(), host));
+    }
+    rates
 }
 
 fn later(a: Option<f64>, b: Option<f64>) -> Option<f64> {
@@ -273,25 +277,5 @@ mod tests {
         assert!((again.since - passed.since).abs() < 5.0, "{again:?} {passed:?}");
         let scheduled = next.scheduled(Standing::Waiting, 1, None, std::time::Instant::now());
         assert!(scheduled.passed.is_enough());
-    }
-
-    #[test]
-    fn at_a_runs_end_its_curves_are_told_where_they_were_more_than_plain() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Workspace::new(folder.path()).run("x", "a");
-        std::fs::create_dir_all(dir.path()).unwrap();
-        replace_json(&dir.run_json(), &sample_record("x", "a"), Durability::Rebuildable).unwrap();
-        let row = |step: u32| {
-            format!(
-                "{step},{}\n",
-                if step == 60 { "nan".to_owned() } else { format!("{}", 3.0 / f64::from(step)) }
-            )
-        };
-        let rows: String = (1..=100).map(row).collect();
-        std::fs::write(dir.metrics(), format!("step,train/loss\n{rows}")).unwrap();
-        assert!(curves(&Tracked::new(dir.clone(), "here")).is_empty(), "it waits: nothing has ended");
-        let mut run = Tracked::new(dir, "here");
-        run.seen.status = Status::Failed { code: 1 };
-        assert_eq!(curves(&run), ["Training loss was not finite in 1 row, first at step 60 (nan)."]);
     }
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use super::FailedRuns;
 use super::admission::{Need, Probing};
 use super::alerts::Listener;
-use super::left_out::{self, LeftOut, Looks};
+use super::left_out::{LeftOut, Looks};
 use super::preparing::Preparation;
 use super::schedule::{self, Live, Passed, Standing, Threads};
+use super::skips::Skips;
 use crate::experiment::settings::{Every, Settings};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::needs::{self, Fate};
@@ -39,6 +40,8 @@ pub struct Tracked {
     pub verdicts: Option<Vec<Verdict>>,
     /// Something was done about it, so its directory has to be looked at.
     pub due: bool,
+    /// It was looked at, and nobody has asked yet what that means for those that need it.
+    pub is_news: bool,
     /// Finished before this batch looked at it for the first time.
     pub finished_before: bool,
     /// It could be read when this batch looked at it for the first time.
@@ -55,6 +58,8 @@ pub struct Tracked {
     passed: Option<(u32, Instant)>,
     /// Why it waits for a person, until one asks anything of it.
     held: Option<Held>,
+    /// It was seen running, and then no more, and this runner did not follow it meanwhile.
+    pub ended_alone: bool,
     /// What of its settings decides speed and memory.
     key: OnceCell<String>,
 }
@@ -77,6 +82,7 @@ impl Tracked {
             worker: None,
             fruitless: 0,
             due: false,
+            is_news: true,
             was_readable,
             verdicts: None,
             finished_before,
@@ -86,6 +92,7 @@ impl Tracked {
             skipped: None,
             passed: None,
             held: None,
+            ended_alone: false,
             key: OnceCell::new(),
         }
     }
@@ -101,7 +108,10 @@ impl Tracked {
         if self.worker.is_none() && self.seen.status == Status::Finished {
             return;
         }
+        let was_running = self.seen.status.is_running();
         self.seen = scan::look(&self.dir, host, scan::now());
+        self.ended_alone |= was_running && self.worker.is_none() && !self.seen.status.is_running();
+        self.is_news = true;
         if self.verdicts.is_none() && self.seen.status == Status::Finished {
             self.verdicts = Some(budgets::verdicts(&self.seen));
         }
@@ -317,7 +327,7 @@ impl Tracked {
 
     /// What must have finished before it.
     pub fn needs(&self) -> &[String] {
-        self.seen.record.as_ref().map_or(&[], |record| &record.queue.needs)
+        needs_of(&self.seen)
     }
 
     /// Higher ones start first: what was asked for last, else what the file says.
@@ -362,41 +372,68 @@ pub fn in_order_of_age(runs: &mut [Tracked]) {
     runs.sort_by(|a, b| a.age().partial_cmp(&b.age()).unwrap_or(std::cmp::Ordering::Equal));
 }
 
+/// How a batch judges runs that it does not work at this moment.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    pub host: &'a str,
+    pub batch: Option<&'a str>,
+    pub failed: FailedRuns,
+}
+
 /// Makes skipped those of `runs` that wait for one that did not finish; of `others`, which this batch leaves
-/// out, those are looked at that are needed. A failed one that this batch tries again is not lost yet.
+/// out, those are looked at that are needed. A failed one that this batch tries again is not lost yet. The
+/// positions of the runs that may stand otherwise than before.
 pub fn skip(
     runs: &mut [Tracked],
     others: &mut LeftOut,
+    skips: &mut Skips,
     is_hinted: bool,
-    host: &str,
-    batch: Option<&str>,
-    failed: FailedRuns,
-) {
-    // One that failed and is tried again needs what it needed before.
-    let waits = |seen: &Seen| {
-        Fate::of(&seen.status) == Fate::Waiting || standing(seen, batch, failed) == Standing::Waiting
+    judge: Judge,
+) -> BTreeSet<usize> {
+    let fate = |seen: &Seen| {
+        let fate = Fate::of(&seen.status);
+        let is_waiting = standing(seen, judge.batch, judge.failed) == Standing::Waiting;
+        // One that failed and is tried again needs what it needed before.
+        let is_open = fate == Fate::Waiting || is_waiting;
+        (if fate == Fate::Bad && is_waiting { Fate::Other } else { fate }, is_open)
     };
-    let waiting = runs.iter().filter(|run| waits(&run.seen));
-    let needs: BTreeSet<left_out::Need> =
-        waiting.flat_map(|run| run.needs().iter().map(|need| (run.dir.experiment(), need.clone()))).collect();
-    let is_needed = !needs.is_empty();
+    let mut news = BTreeSet::new();
+    let mut changed = BTreeSet::new();
+    for (index, run) in runs.iter_mut().enumerate().filter(|(_, run)| run.is_news) {
+        run.is_news = false;
+        news.insert(index);
+        let (fate, is_open) = fate(&run.seen);
+        changed.append(&mut skips.put(&run.dir, run.needs(), fate, is_open));
+    }
     let workspace = runs.first().map(|run| run.dir.workspace());
     let looks = Looks {
-        at: &mut |dir| scan::look(dir, host, scan::now()),
+        at: &mut |dir| scan::look(dir, judge.host, scan::now()),
         gone: &mut |(of, need)| {
             let gone = workspace.iter().flat_map(|workspace| deleted::meant(workspace, need, of));
             gone.map(|(experiment, gone)| (experiment, gone.run)).collect()
         },
     };
-    others.look(needs, is_hinted, Instant::now(), looks);
-    if !is_needed {
-        return;
+    if others.look(skips.open(), is_hinted, Instant::now(), looks) {
+        let others = others.seen().iter().map(|seen| (&seen.dir, needs_of(seen), fate(seen).0));
+        changed.append(&mut skips.put_others(others));
     }
-    needs::skip(runs.iter_mut().map(|run| &mut run.seen).collect(), others.seen(), |seen| {
-        let fate = Fate::of(&seen.status);
-        let is_tried_again = fate == Fate::Bad && standing(seen, batch, failed) == Standing::Waiting;
-        if is_tried_again { Fate::Other } else { fate }
-    });
+    if !changed.is_empty() {
+        news.extend((0..runs.len()).filter(|index| changed.contains(&runs[*index].dir)));
+    }
+    for index in &news {
+        let run = &mut runs[*index];
+        match (skips.failed(&run.dir), &run.seen.status) {
+            (Some(need), _) => run.seen.status = needs::without(need.to_owned(), &run.seen),
+            // What it is without that, its files say.
+            (None, Status::Skipped { .. } | Status::NeedFailed { .. }) => run.due = true,
+            (None, _) => {}
+        }
+    }
+    news
+}
+
+fn needs_of(seen: &Seen) -> &[String] {
+    seen.record.as_ref().map_or(&[], |record| &record.queue.needs)
 }
 
 /// What may be done about a run without a worker. A failed one is tried again at most once in a batch

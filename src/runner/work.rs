@@ -36,7 +36,7 @@ use super::gauges::Gauges;
 use super::gpu_memory::GpuMemories;
 use super::hold::Hold;
 use super::hooks::{self, Hooks};
-use super::interrupt::{Ending, Interrupt, Interrupts};
+use super::interrupt::{Ending, Interrupts};
 use super::kernel::MemoryWatch;
 use super::left_out::LeftOut;
 use super::outcome::{LeftRun, Outcome};
@@ -46,9 +46,11 @@ use super::retention::Retention;
 use super::room::{Room, Space};
 use super::rota::Rota;
 use super::schedule::{self, Action, Decision, Reason, Slot, Standing};
+use super::skips::Skips;
 use super::terminal::Terminal;
 use super::tracked::{self, Tracked};
 use super::view::{Facts, View};
+use super::words::{self, Words};
 use super::{Afterwards, Report, RunnerError, RunnerOptions, Selection, tell, view};
 use crate::run_dir::records::{Batch as BatchRecord, RunnerLock};
 use crate::run_dir::{PROTOCOL, RunDir, Workspace, machine, scan};
@@ -155,6 +157,7 @@ struct Work<'a> {
     draining: bool,
     /// Runs that were there before and are not this batch's.
     left_out: LeftOut,
+    skips: Skips,
     comings: scan::Comings,
     rota: Rota,
     batch: Batch,
@@ -164,6 +167,7 @@ struct Work<'a> {
     just_ended: Vec<gauging::JustEnded>,
     hooks: Hooks,
     retention: Retention,
+    words: Words,
     begun: Instant,
     sampled: Option<Instant>,
     memory: MemoryWatch,
@@ -205,6 +209,7 @@ impl<'a> Work<'a> {
         let slots = schedule::slots(options.slots, devices.gpus().len(), cores, per_gpu);
         let found = FoundBefore::read(workspace);
         for run in &mut runs {
+            run.is_news = true;
             if let Some(passed) = found.passed.get(&(run.dir.experiment(), run.dir.name())) {
                 run.recall_passed(*passed, scan::now());
             }
@@ -220,7 +225,7 @@ impl<'a> Work<'a> {
                 scan::runs_of_ours(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
             }
         };
-        let rates = known_rates(&runs, &left_out, &host);
+        let rates = tell::known_rates(&runs, &left_out, &host);
         let record = BatchRecord {
             protocol: PROTOCOL,
             host: host.clone(),
@@ -236,6 +241,7 @@ impl<'a> Work<'a> {
             plan: runs.iter().filter_map(|run| tell::plan_entry(run, &rates)).collect(),
             divisions: Vec::new(),
             device_memory: Vec::new(),
+            gpus: devices.gpus().iter().map(tell::batch_gpu).collect(),
         };
         let indices: Vec<u32> = devices.gpus().iter().map(|gpu| gpu.index).collect();
         let mut batch = Batch::begin(workspace, record, &indices)?;
@@ -263,6 +269,7 @@ impl<'a> Work<'a> {
             breaker: Breaker::new(options.breaker),
             draining: false,
             left_out: LeftOut::new(left_out),
+            skips: Skips::default(),
             comings: scan::Comings::default(),
             rota: Rota::default(),
             batch,
@@ -271,6 +278,7 @@ impl<'a> Work<'a> {
             just_ended: Vec::new(),
             hooks,
             retention: Retention::new(workspace, &options.settings.retention),
+            words: Words::default(),
             begun: Instant::now(),
             sampled: None,
             memory: MemoryWatch::begin(),
@@ -300,11 +308,12 @@ impl<'a> Work<'a> {
             // Those that live are caught up with when they are adopted.
             if !self.runs[index].seen.status.is_running() {
                 self.catch_up(index);
-                self.catch_up_end(index).await;
+                self.catch_up_end(index);
             }
         }
         let decision = loop {
             self.observe();
+            self.catch_up_with_ends();
             self.end_trials();
             let now = Instant::now();
             self.gauge(now);
@@ -330,6 +339,7 @@ impl<'a> Work<'a> {
                 news = terminal.next() => self.terminal_changed(news, terminal),
                 news = self.hooks.news() => news.tell(&mut self.batch, &mut self.view),
                 cleaned = self.retention.news() => cleaned.tell(&mut self.batch, &mut self.view),
+                said = self.words.news() => said.tell(&mut self.view),
                 _ = tick.tick() => {}
             }
         };
@@ -407,16 +417,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn interrupted(&mut self, interrupt: Interrupt) {
-        self.ending = self.ending.after(interrupt);
-        let words = match self.ending {
-            Ending::Now(_) => "ending at once",
-            _ => "starting nothing new; workers write their checkpoints and end (once more: at once)",
-        };
-        self.batch.event("interrupted", None, words);
-        self.view.say(words);
-    }
-
     fn name_what_is_left_alone(&mut self) {
         if let Some(at) = self.options.at.filter(|at| *at > scan::now()) {
             self.view.say(&format!("nothing is started before {}", super::clock(at)));
@@ -471,6 +471,9 @@ impl<'a> Work<'a> {
         let is_put_off = |(_, reason): &(usize, Reason)| matches!(reason, Reason::Waits(_));
         outcome.has_stopped_itself = self.breaker.tripped().is_some()
             || (self.options.until.is_some() && decision.waiting.iter().any(is_put_off));
+        if !matches!(self.ending, Ending::Now(_)) {
+            self.words.finish(&mut self.view, words::PATIENCE).await;
+        }
         // Its live lines end; what hooks have to tell is still to come.
         self.view = View::open(view::Style::Plain);
         if let Err(error) = self.batch.end(outcome.exit(), outcome.energy_joules) {
@@ -489,15 +492,4 @@ impl<'a> Work<'a> {
         self.tell_of_the_end(&outcome, interrupts, farewells).await;
         Ok(outcome)
     }
-}
-
-/// What runs took so far, also others of the same experiments than those of this batch.
-fn known_rates(runs: &[Tracked], left_out: &HashSet<RunDir>, host: &str) -> Rates {
-    let mut rates = Rates::default();
-    runs.iter().for_each(|run| tell::learn_rate(&mut rates, run));
-    let experiments: HashSet<String> = runs.iter().map(|run| run.dir.experiment()).collect();
-    for dir in left_out.iter().filter(|dir| experiments.contains(&dir.experiment())) {
-        tell::learn_rate(&mut rates, &Tracked::new(dir.clone(), host));
-    }
-    rates
 }

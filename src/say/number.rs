@@ -51,6 +51,17 @@ pub fn scientific(value: f64, digits: usize) -> String {
     }
 }
 
+/// As somebody would have typed it: without the last digits that arithmetic leaves, which nobody meant
+/// (`3e-5`, not `2.9999999999999997e-5`).
+pub fn as_typed(value: f64) -> String {
+    let meant = format!("{value:.11e}").parse().unwrap_or(value);
+    match meant {
+        0.0 => "0".into(),
+        meant if meant.abs() < 1e-2 || meant.abs() >= 1e7 => format!("{meant:e}"),
+        meant => format!("{meant}"),
+    }
+}
+
 /// So many decimals, thousands apart, and never a negative zero.
 pub fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
@@ -87,6 +98,15 @@ mod tests {
                 "1.471", "0.9912", "1.500", "3e-4", "412,110", "14.3 M", "5,000", "0", "-0.2500", "2e-7",
                 "1e300"
             ]
+        );
+    }
+
+    #[test]
+    fn a_setting_is_said_without_what_arithmetic_left() {
+        let shown = [3e-4 * 0.1, 0.1 + 0.2, 3e-4, 0.9, 5.0, -2e-3, 0.0, 1e9, 0.123456789, f64::INFINITY];
+        assert_eq!(
+            shown.map(as_typed),
+            ["3e-5", "0.3", "3e-4", "0.9", "5", "-2e-3", "0", "1e9", "0.123456789", "inf"]
         );
     }
 

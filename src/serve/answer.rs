@@ -15,6 +15,9 @@ use super::range::{self, Part};
 #[derive(Debug, Default)]
 pub(super) struct Asked<'a> {
     pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: &'a str,
+    pub accept: Option<&'a str>,
     pub range: Option<&'a str>,
     pub if_range: Option<&'a str>,
     pub if_none_match: Option<&'a str>,
@@ -131,14 +134,14 @@ fn entity_tag(metadata: &Metadata) -> String {
 }
 
 /// Whether an `If-None-Match` names the tag; weak ones compare like strong ones here (RFC 9110).
-fn lists(tags: &str, tag: &str) -> bool {
+pub(super) fn lists(tags: &str, tag: &str) -> bool {
     tags.split(',')
         .map(|listed| listed.trim())
         .any(|listed| listed == "*" || listed.strip_prefix("W/").unwrap_or(listed) == tag)
 }
 
 /// Whether an `Accept-Encoding` allows gzip, by name or by the star.
-fn accepts_gzip(header: &str) -> bool {
+pub(super) fn accepts_gzip(header: &str) -> bool {
     let quality = |name: &str| {
         header.split(',').find_map(|entry| {
             let mut parts = entry.split(';').map(str::trim);

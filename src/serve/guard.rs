@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Limits;
+use super::api::{self, problem};
 use super::crowd::Crowd;
 use super::descriptors::Shares;
 use super::events::Changes;
@@ -115,9 +116,13 @@ impl Guard {
             return;
         };
         drop(member);
+        let mut asker = Asker::Person;
         let head = match read {
             Ok(None) => return,
-            Ok(Some(bytes)) => Head::parse(&bytes),
+            Ok(Some(bytes)) => {
+                asker = Asker::of(&bytes);
+                Head::parse(&bytes)
+            }
             Err(refusal) => Err(refusal),
         };
         let outcome = match head.and_then(|head| self.admission.of(head)) {
@@ -130,7 +135,7 @@ impl Guard {
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = outcome {
-            self.refuse(&mut stream, refusal).await;
+            self.refuse(&mut stream, refusal, &asker).await;
         }
         finish(&mut stream, self.limits.farewell).await;
     }
@@ -177,10 +182,11 @@ impl Guard {
         self.write(stream, answer.as_bytes()).await;
     }
 
-    async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal) {
-        let (kind, body) = match refusal {
-            Refusal::NoToken => ("html", NO_TOKEN.to_owned()),
-            _ => ("plain", format!("{refusal}\n")),
+    async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal, asker: &Asker) {
+        let (kind, body) = match (asker, refusal) {
+            (Asker::Program { path }, _) => (problem::CONTENT_TYPE, refusal.problem(path)),
+            (Asker::Person, Refusal::NoToken) => ("text/html; charset=utf-8", NO_TOKEN.to_owned()),
+            (Asker::Person, _) => ("text/plain; charset=utf-8", format!("{refusal}\n")),
         };
         let more = match refusal {
             Refusal::NoToken => "WWW-Authenticate: Bearer\r\n",
@@ -189,7 +195,7 @@ impl Guard {
             _ => "",
         };
         let answer = format!(
-            "HTTP/1.1 {}\r\n{HEADERS}{more}Content-Type: text/{kind}; charset=utf-8\r\n\
+            "HTTP/1.1 {}\r\n{HEADERS}{more}Content-Type: {kind}\r\n\
              Content-Length: {}\r\n\r\n{body}",
             refusal.status(),
             body.len(),
@@ -213,6 +219,25 @@ impl Admission {
             Shown::Known => Ok(Admitted::Reader(head)),
             Shown::InAddress { cookie, target } => Ok(Admitted::Newcomer { cookie, target }),
             Shown::Nothing => Err(Refusal::NoToken),
+        }
+    }
+}
+
+/// Who is refused: a program is told so as programs read it.
+enum Asker {
+    Person,
+    Program { path: String },
+}
+
+impl Asker {
+    /// By the request line, which may be all that is well formed.
+    fn of(head: &[u8]) -> Asker {
+        let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        match std::str::from_utf8(path) {
+            Ok(path) if api::is_asked(path) => Asker::Program { path: path.to_owned() },
+            _ => Asker::Person,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::api::problem::Problem;
+
 /// What a request asks for, once its head is known to be well formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
@@ -67,6 +69,21 @@ impl Refusal {
             Refusal::NoToken => "401 Unauthorized",
             Refusal::TooManyStreams | Refusal::Unavailable => "503 Service Unavailable",
         }
+    }
+}
+
+impl Refusal {
+    /// The same for a program that asked for `path`.
+    pub fn problem(self, path: &str) -> String {
+        let status = self.status().split(' ').next().and_then(|status| status.parse().ok()).unwrap_or(503);
+        let hint = match self {
+            Refusal::NoToken => "send the token of overnight serve as: Authorization: Bearer TOKEN",
+            Refusal::ForeignHost => "call it by its address, or allow the name with overnight serve --host",
+            Refusal::TooSlow | Refusal::Unavailable | Refusal::TooManyStreams => "try again",
+            _ => "what can be asked stands in /api/v1/openapi.json",
+        };
+        let json = Problem::new(status, self.to_string(), hint).json(path);
+        String::from_utf8_lossy(&json).into_owned()
     }
 }
 

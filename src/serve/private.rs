@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use tiny_http::{Header, Request, Response, StatusCode};
 
 use super::answer::{self, Answer, Asked};
+use super::api::{self, Api};
 use super::compressed::Compressed;
 use super::events::Changes;
 
@@ -19,6 +20,7 @@ pub(super) struct Pages {
     pub reports: PathBuf,
     pub compressed: Compressed,
     pub changes: Changes,
+    pub api: Api,
 }
 
 /// One life of the private server.
@@ -100,15 +102,27 @@ fn respond(request: Request, pages: &Pages) {
     let target = request.url().to_owned();
     // A range is defined for GET alone.
     let is_get = *request.method() == tiny_http::Method::Get;
+    let accept = header("Accept");
     let asked = Asked {
         path: target.split(['?', '#']).next().unwrap_or("/"),
+        query: target
+            .split('#')
+            .next()
+            .and_then(|target| target.split_once('?'))
+            .map_or("", |(_, query)| query),
+        accept: accept.as_deref(),
         range: range.as_deref().filter(|_| is_get),
         if_range: if_range.as_deref(),
         if_none_match: if_none_match.as_deref(),
         accept_encoding: accept_encoding.as_deref(),
     };
-    let problem = pages.changes.problem();
-    let answer = answer::answer(&pages.reports, &asked, &pages.compressed, problem.as_deref());
+    let answer = match api::is_asked(asked.path) {
+        true => pages.api.answer(&asked),
+        false => {
+            let problem = pages.changes.problem();
+            answer::answer(&pages.reports, &asked, &pages.compressed, problem.as_deref())
+        }
+    };
     // The reader may be gone already; that is its business.
     let _ = request.respond(response(answer));
 }

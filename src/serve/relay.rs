@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::Limits;
+use super::api;
 use super::crowd::Crowd;
 use super::guard::HEADERS;
 use super::head::{Head, Refusal};
@@ -22,6 +23,8 @@ pub(super) struct Relay {
     private: Mutex<Option<Private>>,
     /// For beginnings of answers, which the private server gives as fast as the disk.
     places: Semaphore,
+    /// For answers to programs, which may take seconds to be made; each takes a place besides.
+    program_places: Semaphore,
     /// For answers that are sent as fast as their readers read.
     long_places: Semaphore,
     /// Long answers on their way, each holding its place.
@@ -40,7 +43,7 @@ const SPARED: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(5);
 
 /// What passes through; everything else stays with the guard.
-const PASSED_ON: [&str; 4] = ["range", "if-range", "if-none-match", "accept-encoding"];
+const PASSED_ON: [&str; 5] = ["range", "if-range", "if-none-match", "accept-encoding", "accept"];
 
 impl Relay {
     /// `requests`: how many are passed on at once, at least two.
@@ -52,6 +55,8 @@ impl Relay {
             threads: requests,
             private: Mutex::new(Some(private)),
             places: Semaphore::new(requests - long),
+            // Half of them stay for pages, wherever there are two.
+            program_places: Semaphore::new(((requests - long) / 2).max(1)),
             long_places: Semaphore::new(long),
             sending: Crowd::default(),
             parting: Crowd::default(),
@@ -61,11 +66,15 @@ impl Relay {
     /// Answers one request. An error means that nothing was sent yet.
     pub async fn answer(&self, stream: &mut TcpStream, head: &Head, limits: &Limits) -> Result<(), Refusal> {
         let request = request(head);
+        let program = match api::is_asked(head.path()) {
+            true => Some(self.place_for_program(limits).await?),
+            false => None,
+        };
         let place = self.places.acquire().await;
         let begun = self.begin(&request, limits).await?;
         drop(place);
         if begun.is_whole {
-            drop(begun.private);
+            drop((begun.private, program));
             let writing = timeout(limits.write_deadline, stream.write_all(&begun.bytes));
             let _ = self.parting.join().unless_ended(writing).await;
             return Ok(());
@@ -74,6 +83,7 @@ impl Relay {
         drop(begun);
         let _place = self.place_for_long(limits).await?;
         let mut begun = self.begin(&request, limits).await?;
+        drop(program);
         let member = self.sending.join();
         let sending = send_long(&mut begun, stream, limits.write_deadline, || member.came_forward());
         let _ = member.unless_ended(sending).await;
@@ -84,6 +94,13 @@ impl Relay {
     pub fn end_slowest(&self) {
         if !self.parting.end_oldest(SPARED) {
             self.sending.end_idlest(IDLE);
+        }
+    }
+
+    async fn place_for_program(&self, limits: &Limits) -> Result<SemaphorePermit<'_>, Refusal> {
+        match timeout(limits.answer_deadline, self.program_places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Refusal::Unavailable),
         }
     }
 

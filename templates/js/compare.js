@@ -74,7 +74,7 @@
     return value === undefined ? undefined : Number(String(value).replace("inf", "Infinity"));
   };
   const spreadOf = ({ run, spreads }, name) => (run.state.class === "finished" ? spreads?.find((spread) => spread.name === name) : undefined);
-  const signed = (value) => (value > 0 ? "+" : "") + measured(value, 2).replace("-", "−");
+  const signed = (value) => (value > 0 ? "+" : "") + measured(value, 2);
 
   /// A difference to another run in words: how large, how far seeds scatter, and what that means.
   const difference = (row, column, base) => {
@@ -190,12 +190,14 @@
     })));
     const costs = [["training", "seconds", ({ seconds }) => duration(seconds)], ["energy", "joules", ({ energy }) => energy]];
     for (const name of new Set(columns.map(({ run }) => run.cost.rate_name).filter(Boolean))) costs.push([name, "rate", ({ rate }) => measured(rate, 3), name]);
-    const cost = costs.map(([name, field, text, rate]) => line(name, columns.map((column) => {
+    // What was measured of none is no row.
+    const measuredOf = costs.filter(([, field]) => columns.some(({ run }) => run.cost[field] !== null));
+    const cost = measuredOf.map(([name, field, text, rate]) => line(name, columns.map((column) => {
       const [own, from] = [column.run.cost, base.run.cost];
       if (own[field] === null || (rate && own.rate_name !== rate)) return "";
       const part = column !== base && from[field] > 0 && (!rate || from.rate_name === rate) ? (own[field] / from[field] - 1) * 100 : null;
       const percent = Math.round(part);
-      return [text(own), ...(part === null ? [] : [" ", small(`${percent > 0 ? "+" : percent < 0 ? "−" : ""}${Math.abs(percent)} %`)])];
+      return [text(own), ...(part === null ? [] : [" ", small(`${percent > 0 ? "+" : ""}${percent} %`)])];
     })));
     const radio = (column) => make("input", { type: "radio", name: "base", value: column.key, checked: column === base, "aria-label": `differences to ${column.name}` });
     return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The runs side by side" },

@@ -27,7 +27,9 @@
       const reach = (model.x.high - model.x.low) * 0.02;
       if (at < 0 || value < line.x[0] - reach || value > line.x[line.x.length - 1] + reach) continue;
       const behind = line.faint ? line.faint.y[nearest(line.faint.x, value)] : null;
-      found.push({ line, x: line.x[at], y: line.y[at], behind });
+      const { band } = line;
+      const place = band ? nearest(band.x, value) : -1;
+      found.push({ line, x: line.x[at], y: line.y[at], behind, range: place < 0 ? null : [band.low[place], band.high[place]] });
     }
     const rank = ({ y }) => (Number.isNaN(y) ? -Infinity : y);
     return found.sort((one, other) => rank(other) - rank(one));
@@ -65,10 +67,11 @@
     svg.append(group);
   };
 
-  const row = ({ line, y, behind }, isNearest) => {
+  const row = ({ line, y, behind, range }, isNearest) => {
     const value = make("b", {}, measured(y));
     const cells = [make("span", { class: `swatch ${line.series.class}` }), make("span", {}, line.series.label), value];
-    if (behind !== null) cells.push(make("small", {}, measured(behind)));
+    if (range) cells.push(make("small", {}, range.map((end) => measured(end)).join(" to ")));
+    else if (behind !== null) cells.push(make("small", {}, measured(behind)));
     return make("li", { class: isNearest ? "near" : null }, ...cells);
   };
 

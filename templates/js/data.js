@@ -17,6 +17,7 @@
       series.y = every(series.points, 2, 1);
       const means = series.means;
       series.means = means ? { x: every(means, 3, 0), y: every(means, 3, 1), n: every(means, 3, 2) } : null;
+      series.members = (series.members || []).map(({ experiment, run, points }) => ({ runKey: `${experiment}/${run}`, x: every(points, 2, 0), y: every(points, 2, 1) }));
       series.isReduced = series.rows > series.x.length;
     }
     chart.isTime = chart.x.kind === "time";
@@ -42,7 +43,7 @@
     const text = root ? root.querySelector("#clocks")?.dataset.clocks ?? "{}" : clocksText;
     if (text !== clocksText) {
       clocksText = text;
-      clocksKnown = JSON.parse(text);
+      clocksKnown = overnight.parsed(text) || {};
     }
     return clocksKnown;
   };

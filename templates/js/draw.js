@@ -1,7 +1,7 @@
 
 // Charts drawn anew as the reader looks at them: the same SVG as the server's, in the same classes.
 (() => {
-  const { make, view, hasLogY, scale, smooth, placeOf, reduce, shown, ends, percentiles, telling, split } = overnight;
+  const { make, view, hasLogY, scale, smooth, together, placeOf, reduce, shown, ends, percentiles, telling, split } = overnight;
   const { chartOf, figures, clocks, onAxis, stepAt, finest, deepen, measured, duration, moment } = overnight;
   const FORMS = { elapsed: "duration", time: "clock" };
   const LABELS = { step: "step", epoch: "epoch", elapsed: "training time", time: "time of day", tokens: "tokens", energy: "energy (J)" };
@@ -10,7 +10,12 @@
   /// The x of a chart: its own where no run of it knows the one that is asked for.
   const axisOf = (chart) => {
     const known = clocks();
-    const isKnown = chart.series.some(({ runKey }) => known[runKey]?.[view.x]);
+    // Means are of runs that meet on the axis: by the clock, those that ran one after the other never do.
+    const meet = ({ members }) => {
+      const ends = members.map(({ x, runKey }) => onAxis([x[0], x[x.length - 1]], runKey, view.x));
+      return ends.every(Boolean) && Math.max(...ends.map(([first]) => first)) < Math.min(...ends.map(([, last]) => last));
+    };
+    const isKnown = chart.series.some((series) => (series.members.length ? meet(series) : known[series.runKey]?.[view.x]));
     return chart.isTime || !isKnown ? "step" : view.x;
   };
 
@@ -31,11 +36,15 @@
         const x = onAxis(line.x, series.runKey, axis);
         return x && { x, y: line.y };
       };
-      const values = on(known);
+      // A mean is that of values at the same place of the axis, whichever it is.
+      const members = series.members.map(({ x, y, runKey }) => ({ x: onAxis(x, runKey, axis), y }));
+      if (members.some(({ x }) => !x)) continue;
+      const joined = members.length ? together(members) : null;
+      const values = joined || on(known);
       if (!values || !values.x.length) continue;
-      const average = weight > 0 ? on(smooth(known === series ? series : known, weight)) : null;
+      const average = weight > 0 ? (joined ? smooth(joined, weight) : on(smooth(known === series ? series : known, weight))) : null;
       const isFaint = average && (view.smoothing !== null || series.faint);
-      lines.push({ series, ...(average || values), faint: isFaint ? values : null, values });
+      lines.push({ series, ...(average || values), faint: isFaint ? values : null, values, band: series.band ? joined : null });
     }
     return lines;
   };
@@ -60,9 +69,11 @@
     const isZoomed = view[keyOf(chart)] !== null;
     const values = shown(lines, low, high, isLog);
     const behind = lines.flatMap(({ faint }) => (faint ? [faint] : []));
+    const edges = lines.flatMap(({ band }) => (band ? [{ x: band.x, y: band.low }, { x: band.x, y: band.high }] : []));
+    values.push(...shown(edges, low, high, isLog));
     // Of the values behind an average the outermost stay outside: it is about the average.
     if (isZoomed && !view.outliers) values.push(...percentiles(shown(behind, low, high, isLog), 0.02).filter(Number.isFinite));
-    let range = chart.y.range === "telling" && !isLog && !isZoomed ? telling([...lines, ...behind], low, high) : ends(values);
+    let range = chart.y.range === "telling" && !isLog && !isZoomed ? telling([...lines, ...behind, ...edges], low, high) : ends(values);
     // Never wider than without: what the range above leaves out already are no outliers to ask back.
     if (view.outliers) {
       const [inner, outer] = percentiles(values);
@@ -188,6 +199,16 @@
     return gaps;
   };
 
+  /// The area between the lowest and the highest of several lines: there below and back above.
+  const paintBand = ({ band: { x, low, high }, series }, model, place) => {
+    const edge = (y) => {
+      const part = reaching({ x, y }, model.x.low, model.x.high);
+      const few = model.x.isLog ? part : reduce(part, model.x.low, model.x.high, Math.max(200, Math.round(model.width)));
+      return [...few.x].map((at, point) => place(at, few.y[point]));
+    };
+    return make("path", { class: `spread ${series.class}`, d: `M${[...edge(low), ...edge(high).reverse()].join("L")}Z` });
+  };
+
   const paintGaps = (gaps, model, color, over) => {
     let last = null;
     for (const gap of gaps.slice(0, 100)) {
@@ -209,6 +230,7 @@
     const [paths, over] = [[], []];
     const group = paintScale(model);
     paintEvents(model, group, over);
+    for (const line of model.lines) if (line.band) paths.push(paintBand(line, model, place));
     for (const line of model.lines) {
       const color = line.series.class + (overnight.away?.has(line.series.runKey) ? " away" : "");
       if (line.faint) paintLine(line.faint, model, { color, weight: " faint" }, place, paths, over);

@@ -52,7 +52,12 @@
 
   const root = isSent ? "" : new URL(document.querySelector('link[rel="stylesheet"]').href).pathname.replace(/assets\/style\.css$/, "");
   const own = () => {
-    const path = decodeURIComponent(location.pathname.slice(root.length));
+    let path = location.pathname.slice(root.length);
+    try {
+      path = decodeURIComponent(path);
+    } catch {
+      // A folder whose name is no text keeps its address.
+    }
     return path === "" || path.endsWith("/") ? `${path}index.html` : path;
   };
 

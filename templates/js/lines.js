@@ -147,5 +147,31 @@
     return { stretches, gaps: gaps.map((at) => ({ x: x[at], value: y[at], beside: beside(at) })) };
   };
 
-  Object.assign(overnight, { smooth, placeOf, nearest, between, reduce, shown, ends, percentiles, telling, split });
+  /// Several lines as one over the places that all of them cover: their mean, lowest and highest value. As
+  /// on the server: straight between a line's own places, and without what is not finite.
+  const together = (lines) => {
+    const finite = lines.map(({ x, y }) => {
+      const kept = [...x.keys()].filter((at) => Number.isFinite(x[at]) && Number.isFinite(y[at]));
+      return { x: kept.map((at) => x[at]), y: kept.map((at) => y[at]) };
+    });
+    const joined = { x: [], y: [], low: [], high: [] };
+    if (finite.some(({ x }) => !x.length)) return joined;
+    const [from, to] = [Math.max(...finite.map(({ x }) => x[0])), Math.min(...finite.map(({ x }) => x[x.length - 1]))];
+    const places = [...new Set(finite.flatMap(({ x }) => x))].filter((at) => at >= from && at <= to).sort((one, other) => one - other);
+    const at = finite.map(() => 0);
+    for (const place of places) {
+      const values = finite.map(({ x, y }, line) => {
+        while (x[at[line] + 1] <= place) at[line]++;
+        const [one, next] = [at[line], at[line] + 1];
+        return next < x.length && place > x[one] ? y[one] + (y[next] - y[one]) * ((place - x[one]) / (x[next] - x[one])) : y[one];
+      });
+      joined.x.push(place);
+      joined.y.push(values.reduce((sum, value) => sum + value / values.length, 0));
+      joined.low.push(Math.min(...values));
+      joined.high.push(Math.max(...values));
+    }
+    return joined;
+  };
+
+  Object.assign(overnight, { smooth, together, placeOf, nearest, between, reduce, shown, ends, percentiles, telling, split });
 })();

@@ -10,7 +10,7 @@
     const { task, metric, tags, bytes, marks } = model.dataset;
     const has = (name, holds) => !wanted[name] || holds(wanted[name]);
     return has("task", (word) => word === task) && has("metric", (word) => word === metric)
-      && has("tag", (word) => JSON.parse(tags).includes(word)) && has("size", (most) => Number(bytes) <= Number(most))
+      && has("tag", (word) => overnight.parsed(tags)?.includes(word)) && has("size", (most) => Number(bytes) <= Number(most))
       && has("mark", (word) => marks.split(" ").includes(word))
       && has("text", (text) => {
         const all = model.textContent.toLowerCase();
@@ -57,7 +57,7 @@
       wanted[name] = value;
       said.set(name, value);
     }
-    history.replaceState(history.state, "", said.toString() ? `#?${said}` : location.pathname + location.search);
+    overnight.writeWords(said);
     narrow(document);
   };
 

@@ -2,7 +2,7 @@
 // The first page tells of the time since the reader looked last: what is seen is kept in the browser, under
 // the workspace's name. Without a memory, and without this script, it tells of the last batch.
 (() => {
-  const { make, measured, duration, words, writeWords } = overnight;
+  const { make, measured, duration, iso, parsed, kept, keep, words, writeWords } = overnight;
   const PERIODS = { look: "since I last looked", batch: "the last batch", day: "24 hours" };
   const PAUSE = 30 * 60; // seconds without a look after which the next one is another
   const DAY = 86400;
@@ -15,13 +15,11 @@
   /// Keeps that everything up to `seen` has been looked at.
   const remember = (seen) => {
     const now = Date.now() / 1000;
-    try {
-      const before = JSON.parse(localStorage.getItem(key)) || {};
-      since = now - before.at > PAUSE ? before.seen : before.since ?? since;
-      localStorage.setItem(key, JSON.stringify({ since, seen, at: now }));
-    } catch {
-      // A browser that keeps nothing tells of the last batch.
-    }
+    // What is kept may be anybody's: a browser that keeps nothing, or rubbish, tells of the last batch.
+    const { at, ...before } = kept(key) || {};
+    const [seenBefore, sinceBefore] = [before.seen, before.since].map((time) => (time > 0 && iso(time) ? time : null));
+    since = now - at > PAUSE ? seenBefore : sinceBefore ?? since;
+    keep(key, { since, seen, at: now });
   };
 
   const period = () => {
@@ -29,9 +27,10 @@
     return Object.hasOwn(PERIODS, said) && (said !== "look" || since) ? said : since ? "look" : "batch";
   };
 
-  const iso = (seconds) => new Date((seconds + told.zone) * 1000).toISOString();
+  const local = (seconds) => iso(seconds + told.zone);
   const clock = (seconds) => {
-    const [then, now] = [iso(seconds), iso(told.built)];
+    const [then, now] = [local(seconds), local(told.built)];
+    if (!then) return "";
     const day = new Date(then).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
     return `${then.slice(0, 10) === now.slice(0, 10) ? "" : `${day} `}${then.slice(11, 16)}`;
   };
@@ -46,7 +45,7 @@
   };
 
   const row = ([time, kind, word, experiment, label, href, color, text], at, several) => make("tr", { id: `news-${at}` },
-    make("td", { class: "soft" }, make("time", { datetime: iso(time).replace("Z", "") }, clock(time))),
+    make("td", { class: "soft" }, make("time", { datetime: local(time).replace("Z", "") }, clock(time))),
     make("td", {}, make("span", { class: `st ${kind}` }, word)),
     make("td", {}, make("span", { class: `swatch ${color}` }), make("a", { href, title: experiment }, several ? `${experiment} · ` : "", label)),
     make("td", { class: "wrap" }, text));
@@ -75,7 +74,7 @@
       : isLook ? `You last looked ${clock(from)}, ${duration(told.built - from)} ago.` : `Since ${clock(from)}.`;
     const facts = section.querySelector(".keys");
     const fact = (name, value, unit) => make("li", { class: "key", "data-fact": name }, make("span", {}, name), make("b", { class: name === "failed" && "bad" }, value), unit ? " " : "", unit ? make("small", {}, unit) : "");
-    for (const name of [...Object.keys(counts), "training", "energy"]) facts.querySelector(`[data-fact="${name}"]`)?.remove();
+    for (const name of [...Object.keys(counts), "at work, all runs", "energy"]) facts.querySelector(`[data-fact="${name}"]`)?.remove();
     facts.prepend(...Object.entries(counts).filter(([, count]) => count).map(([name, count]) => fact(name, said(count))));
     const used = told.energy.length ? joules(begin) / 3.6e6 : 0;
     if (used > 0.0005) facts.append(fact("energy, about", measured(used, 2), "kWh"));
@@ -93,12 +92,15 @@
 
   const show = (root) => {
     const section = root.querySelector("#since");
-    if (!section || !pristine) return;
+    if (!section || !pristine || !told) return;
     const chosen = period();
     const next = pristine.cloneNode(true);
     if (chosen !== "batch") retell(next, chosen === "day" ? told.built - DAY : since, chosen === "look");
+    // Where nothing has run there is no time to tell of.
+    if (!told.runs) return;
     const offered = Object.keys(PERIODS).filter((name) => name !== "look" || since);
-    const button = (name) => make("button", { type: "button", "data-since": name, "aria-pressed": String(name === chosen) }, PERIODS[name]);
+    const named = (name) => (name === "batch" && !told.batch ? "all that is here" : PERIODS[name]);
+    const button = (name) => make("button", { type: "button", "data-since": name, "aria-pressed": String(name === chosen) }, named(name));
     (next.querySelector("h1 + p") || next.querySelector("h1")).after(make("p", { id: "periods", role: "group", "aria-label": "Which time is told of" }, ...offered.map(button)));
     overnight.patch(section, next);
   };
@@ -107,7 +109,8 @@
     const section = root.querySelector("#since");
     if (!section) return;
     pristine = section.cloneNode(true);
-    told = JSON.parse(section.dataset.told);
+    told = parsed(section.dataset.told);
+    if (!told) return;
     remember(told.built);
     show(root);
   };

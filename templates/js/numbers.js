@@ -28,6 +28,14 @@
     return Number.isInteger(value) || exponent < -2 ? trimmed(text) : text;
   };
 
+  /// A setting as somebody would have typed it: without the last digits that arithmetic leaves.
+  const typed = (value) => {
+    if (Array.isArray(value)) return `[${value.map(typed).join(", ")}]`;
+    if (typeof value !== "number") return String(value);
+    const meant = Number(value.toPrecision(12));
+    return meant !== 0 && (Math.abs(meant) < 1e-2 || Math.abs(meant) >= 1e7) ? meant.toExponential().replace("+", "") : String(meant);
+  };
+
   const isWhole = (value) => Math.abs(value - Math.round(value)) < 1e-6 * Math.max(Math.abs(value), 1e-300) && Math.abs(value) >= 0.5;
 
   /// Labels for the ticks of one axis: all with the same decimals, suffix or form of power.
@@ -75,5 +83,11 @@
     return `${clock}:${two(then.getSeconds())}`;
   };
 
-  Object.assign(overnight, { measured, labels, duration, moment });
+  /// A time as ISO 8601; empty for one that no calendar has, as a damaged record may name.
+  const iso = (seconds) => {
+    const then = new Date(seconds * 1000);
+    return Number.isNaN(then.getTime()) ? "" : then.toISOString();
+  };
+
+  Object.assign(overnight, { measured, typed, labels, duration, moment, iso });
 })();

@@ -2,8 +2,9 @@
 // The page of all runs: every run of the workspace in one table, found, filtered, sorted and turned over
 // by what its data scripts hold. The state stands in the address.
 (() => {
-  const { make, measured, duration, words, writeWords, terms, stands, isFound } = overnight;
+  const { make, measured, typed, duration, iso, words, writeWords, terms, stands, isFound } = overnight;
   const ROWS = 100;
+  const [LONGEST, MOST_COLUMNS] = [500, 60]; // characters of a search, columns at a time
   const FIRST = ["run", "experiment", "metric", "best", "at step", "steps", "training", "last heard", "state"];
   const MORE = ["tag", "description", "rate", "energy", "planned", "queued"];
   const TEXTS = ["run", "id", "experiment", "tag", "description", "notes"];
@@ -29,8 +30,9 @@
   const readAddress = () => {
     const said = words();
     asked = fresh();
-    for (const name of ["find", "sort"]) if (said.has(name)) asked[name] = said.get(name);
-    if (said.has("columns")) asked.columns = said.get("columns").split(";").filter(Boolean);
+    // An address may be a megabyte long.
+    for (const name of ["find", "sort"]) if (said.has(name)) asked[name] = said.get(name).slice(0, LONGEST);
+    if (said.has("columns")) asked.columns = said.get("columns").split(";", MOST_COLUMNS).filter(Boolean);
     asked.page = Math.max(1, Math.floor(Number(said.get("page"))) || 1);
   };
 
@@ -106,17 +108,13 @@
   };
 
   const momentOf = (row, name) => {
-    const local = (seconds) => new Date((seconds + valueOf(row, "zone")) * 1000);
-    const seconds = valueOf(row, name);
-    // A damaged record may name a time that no calendar has.
-    if (Number.isNaN(local(seconds).getTime())) return "";
-    const then = local(seconds).toISOString();
+    const then = iso(valueOf(row, name) + valueOf(row, "zone"));
+    if (!then) return "";
     const built = document.querySelector("#built time")?.dateTime || "";
     const day = new Date(then).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC", year: then.slice(0, 4) === built.slice(0, 4) ? undefined : "numeric" });
     return `${then.slice(0, 10) === built.slice(0, 10) ? "" : `${day} `}${then.slice(11, 16)}`;
   };
 
-  const typed = (value) => (typeof value === "number" && value !== 0 && (Math.abs(value) < 1e-2 || Math.abs(value) >= 1e7) ? value.toExponential().replace("+", "") : Array.isArray(value) ? `[${value.map(typed).join(", ")}]` : String(value));
 
   const textOf = (row, name) => {
     const value = valueOf(row, name);
@@ -125,7 +123,8 @@
     if (name === "training") return duration(value);
     if (["at step", "steps", "planned"].includes(name)) return value.toLocaleString("en-US");
     if (name === "energy") return `${measured(value / 3.6e6, 3)} kWh`;
-    if (name === "best" || name === "rate" || name.endsWith(", last")) return typeof value === "number" ? measured(value) : value;
+    if (name === "rate") return typeof value === "number" ? `${measured(value)} ${valueOf(row, "rate unit") ?? ""}` : value;
+    if (name === "best" || name.endsWith(", last")) return typeof value === "number" ? measured(value) : value;
     return name === "tag" ? value.join(", ") : typed(value);
   };
 

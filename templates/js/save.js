@@ -54,6 +54,11 @@
       if (!(part >= 0 && part <= 1)) continue;
       out.push(`<path d="M${(part * width).toFixed(2)} 0V${height}" stroke="${theme.accent}" stroke-dasharray="2 3"/>`, text((part * width + 5).toFixed(2), 11, word, "start"));
     }
+    for (const { band, series } of model.lines.filter((line) => line.band)) {
+      const seen = inside(model, band);
+      const edge = (values) => seen.map((place) => at(band.x[place], values[place]));
+      if (seen.length) out.push(`<path d="M${[...edge(band.low), ...edge(band.high).reverse()].join("L")}Z" fill="${looks(model.figure, series.class).color}" fill-opacity="0.14"/>`);
+    }
     const stroke = (line, series, look) => {
       for (const [from, to] of split(line).stretches) {
         const points = [];

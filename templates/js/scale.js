@@ -110,7 +110,7 @@
       return Math.min(FARTHEST + 1, Math.max(-FARTHEST, part));
     };
     const at = (part) => (isLog ? Math.exp(from + part * (to - from)) : low + part * (high - low));
-    const offset = form === "clock" ? -new Date(low * 1000).getTimezoneOffset() * 60 : 0;
+    const offset = form === "clock" ? -new Date(low * 1000).getTimezoneOffset() * 60 || 0 : 0;
     const ticks = isLog ? logTicks(low, high, Math.max(2, about))
       : form === "number" ? linearTicks(low, high, about) : timeTicks(low, high, about, offset);
     const step = ticks.length > 1 ? ticks[1] - ticks[0] : high - low;

@@ -26,7 +26,8 @@
     ...chart,
     series: chart.series.map((series) => {
       const { x, y, at, mean, of, rows } = lines[series.line];
-      return { ...series, points: inTurn(x, y), rows, ...(at.length && { means: inTurn(at, mean, of) }) };
+      const members = series.members?.map((member) => ({ ...member, points: inTurn(lines[member.line].x, lines[member.line].y) }));
+      return { ...series, members, points: inTurn(x, y), rows, ...(at.length && { means: inTurn(at, mean, of) }) };
     }),
   });
 

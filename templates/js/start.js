@@ -35,6 +35,32 @@ window.overnight = window.overnight || {};
     };
   };
 
+  /// What a text says as JSON; null where it says nothing that can be read.
+  const parsed = (text) => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return null;
+    }
+  };
+
+  /// What the browser keeps under a name, null where that is nothing; undefined where it may not be asked.
+  const kept = (name) => {
+    try {
+      return parsed(localStorage.getItem(name));
+    } catch {
+      return undefined;
+    }
+  };
+  /// Keeps it, unless the browser may not or has no room.
+  const keep = (name, value) => {
+    try {
+      localStorage.setItem(name, JSON.stringify(value));
+    } catch {
+      // It lives as long as the page.
+    }
+  };
+
   // Scripts that only some pages have come after the one of all pages; they name here what they add to a
   // page: as the first, because charts are made there, or after the others.
   const preparers = { first: [], last: [] };
@@ -43,5 +69,5 @@ window.overnight = window.overnight || {};
   /// A file that was sent stands alone: nothing beside it may be asked for, wherever it lies.
   const isSent = document.documentElement.dataset.sent !== undefined;
 
-  Object.assign(overnight, { make, framed, preparers, onPage, isSent });
+  Object.assign(overnight, { make, framed, parsed, kept, keep, preparers, onPage, isSent });
 })();

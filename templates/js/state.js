@@ -24,7 +24,11 @@
     if (!text && !words().size) return;
     const hash = text.startsWith("runs=") ? `#${text}` : `#?${text}`;
     // An address without a hash would keep the old one's scroll; the path must not change from a file.
-    history.replaceState(history.state, "", text ? hash : location.pathname + location.search);
+    try {
+      history.replaceState(history.state, "", text ? hash : location.pathname + location.search);
+    } catch {
+      // A page within another's frame may not write its address, and none as often as it likes.
+    }
   };
 
   const range = (text) => {

@@ -5,6 +5,7 @@
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
+  const MOST = 50; // brushes in an address, and words of a search about
   let data = null;
 
   // ---- state in the address: find, differ, brush=field:low,high, sx, sy, slog -------------------------
@@ -29,7 +30,7 @@
   /// The brushes by their field, each [low, high] in shares of its axis.
   const brushes = (root = document) => {
     const found = new Map();
-    for (const word of words().getAll("brush")) {
+    for (const word of words().getAll("brush").slice(0, MOST)) {
       const [, field, low, high] = /^(.*):([^:,]+),([^:,]+)$/.exec(word) || [];
       const axis = axes(root).find(({ dataset }) => dataset.field === field);
       const ends = axis ? [low, high].map((end) => scaleOf(axis).fraction(Number(end))) : [];
@@ -119,11 +120,25 @@
     const by = limit(step, -low, 1 - high);
     setBrush(axis, [low + by, high + by]);
   });
-  document.addEventListener("pointerover", (event) => {
-    const key = event.target.closest?.(".parallel path, .scatter a, #sweep tr")?.querySelector?.("[data-run]")?.dataset.run
-      ?? event.target.closest?.("[data-run]")?.dataset.run;
-    for (const line of document.querySelectorAll(".parallel path.line")) line.classList.toggle("named", line.dataset.run === key);
-  });
+  // What is pointed at stands out among the lines, and a line says whose it is: thin as they are, from a
+  // few pixels off.
+  const name = make("p", { id: "named", hidden: true, "aria-hidden": "true" });
+  const lineAt = ({ target, clientX, clientY }) =>
+    !drag && target.closest?.(".parallel") && [0, -2, 2, -4, 4].map((off) => document.elementFromPoint(clientX, clientY + off)).find((found) => found?.matches(".parallel path.line"));
+  const pointAt = (event) => {
+    const line = lineAt(event);
+    const key = (line || event.target.closest?.("[data-run]") || event.target.closest?.("#sweep tr")?.querySelector("[data-run]"))?.dataset.run;
+    for (const other of document.querySelectorAll(".parallel path.line")) other.classList.toggle("named", other.dataset.run === key);
+    name.hidden = !line;
+    if (!line) return;
+    if (!name.isConnected) document.body.append(name);
+    name.textContent = line.querySelector("title").textContent;
+    const isRight = event.clientX + name.offsetWidth + 20 > document.documentElement.clientWidth;
+    name.style.left = `${Math.max(4, event.clientX + (isRight ? -12 - name.offsetWidth : 12))}px`;
+    name.style.top = `${Math.max(4, event.clientY - 34)}px`;
+  };
+  document.addEventListener("pointerover", pointAt);
+  document.addEventListener("pointermove", (event) => event.target.closest?.(".parallel") && pointAt(event));
 
   // ---- scatter ----------------------------------------------------------------------------------------
 
@@ -176,16 +191,45 @@
       circle.classList.toggle("dot", left !== null && high !== null);
       link.setAttribute("aria-label", `${link.querySelector("title").textContent}: ${said(fieldX, at)}, ${said(fieldY, at)}`);
     }
+    rove(svg);
     for (const [id, value] of [["sx", x], ["sy", y]]) get(id, root).value = data.fields[value].name;
     get("slog-x", root).checked = logX;
     get("slog-y", root).checked = logY;
   };
 
+  // The points are one stop on the way by Tab: arrows go from each to the next one along x or y.
+  let stop = null; // the run of the point that has the stop
+  const rove = (svg) => {
+    const links = [...svg.querySelectorAll("a")];
+    const own = links.find((link) => link.dataset.run === stop) ?? links.at(-1);
+    for (const link of links) link.setAttribute("tabindex", link === own ? 0 : -1);
+  };
+  const KEYS = { ArrowRight: ["cx", 1], ArrowLeft: ["cx", -1], ArrowUp: ["cy", -1], ArrowDown: ["cy", 1], Home: ["cx", -Infinity], End: ["cx", Infinity] };
+  document.addEventListener("keydown", (event) => {
+    const link = event.target.closest?.(".scatter a");
+    const [along, by] = (!event.ctrlKey && !event.metaKey && !event.altKey && KEYS[event.key]) || [];
+    if (!link || !along) return;
+    event.preventDefault();
+    const at = (one, name) => parseFloat(one.querySelector("circle").getAttribute(name));
+    const across = along === "cx" ? "cy" : "cx";
+    const order = [...link.parentNode.querySelectorAll("a")].sort((one, other) => at(one, along) - at(other, along) || at(one, across) - at(other, across));
+    const next = order[Math.min(order.length - 1, Math.max(0, order.indexOf(link) + by))];
+    stop = next.dataset.run;
+    rove(link.parentNode);
+    next.focus();
+  });
+  document.addEventListener("focusin", ({ target }) => {
+    const link = target.closest?.(".scatter a");
+    if (!link || link.dataset.run === stop) return;
+    stop = link.dataset.run;
+    rove(link.parentNode);
+  });
+
   // ---- the table --------------------------------------------------------------------------------------
 
   const showTable = (root) => {
     const table = get("sweep", root);
-    const [find, differ] = [words().get("find") || "", words().has("differ")];
+    const [find, differ] = [(words().get("find") || "").slice(0, 10 * MOST), words().has("differ")];
     const rows = [...table.tBodies[0].rows];
     const wanted = find.toLowerCase().split(/\s+/);
     for (const row of rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
@@ -212,6 +256,7 @@
     get("scatter", root).querySelector("figcaption").after(make("div", { id: "scatter-tools" },
       choice("sx", "x"), check("slog-x", "log x"), choice("sy", "y"), check("slog-y", "log y")));
     get("parallel", root).querySelector("figcaption span").textContent = "drag along an axis to keep a part of the runs, double click for all; or arrows, Shift and Escape";
+    get("scatter", root).querySelector("figcaption span").textContent = "each point a run, hollow without a value; arrows go from one to the next";
   };
 
   document.addEventListener("input", ({ target: { id, value } }) => {
@@ -235,7 +280,7 @@
   onPage((root) => {
     if (!get("sweep", root)) return;
     const held = get("sweep-data", root)?.dataset.sweep;
-    data = held ? JSON.parse(held) : null;
+    data = held ? overnight.parsed(held) : null;
     tools(root);
     show(root);
   }, "first");

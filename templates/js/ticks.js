@@ -2,17 +2,17 @@
 // Runs chosen by ticks. The choice is the browser's, kept for this workspace, so that ticks on several pages
 // add up; a bar says how many there are and leads to the page that compares them.
 (() => {
-  const { make } = overnight;
+  const { make, kept, keep } = overnight;
   const NAME = `overnight-chosen-${document.documentElement.dataset.workspace}`;
   let chosen = [];
 
+  // No more than a page can compare many times over, and only what an address can hold.
+  const [MOST, LONGEST] = [1000, 600];
+  const isName = (key) => typeof key === "string" && key.length < LONGEST && !/[\ud800-\udfff]/u.test(key);
   const read = () => {
-    try {
-      const kept = JSON.parse(localStorage.getItem(NAME));
-      chosen = Array.isArray(kept) ? kept.filter((key) => typeof key === "string") : [];
-    } catch {
-      // Nothing is kept here, or not by us: the choice lives as long as the page.
-    }
+    const found = kept(NAME);
+    // Where nothing may be kept, the choice lives as long as the page.
+    if (found !== undefined) chosen = Array.isArray(found) ? found.filter(isName).slice(0, MOST) : [];
   };
 
   /// Runs as the address of the page that compares them has them: each part encoded, and then the whole.
@@ -37,11 +37,7 @@
 
   const choose = (keys) => {
     chosen = keys;
-    try {
-      localStorage.setItem(NAME, JSON.stringify(keys));
-    } catch {
-      // As above.
-    }
+    keep(NAME, keys);
     show();
     spoken.textContent = count.textContent;
   };

@@ -27,14 +27,16 @@
       type: "range", id: "tool-smooth", min: 0, max: 100, step: 1, value: positionOf(weight),
       "aria-valuetext": words(weight, view.smoothing !== null),
     });
+    // Over time there is no other x, and its logarithm says nothing; one x is no choice.
+    const isOfTime = charts.every(({ isTime }) => isTime);
     return [
-      make("label", {}, "x: ", make("select", { id: "tool-x" }, ...options)),
-      check("tool-log-x", "log x", view.logX),
+      ...(isOfTime || axes.length < 2 ? [] : [make("label", {}, "x: ", make("select", { id: "tool-x" }, ...options))]),
+      ...(isOfTime ? [] : [check("tool-log-x", "log x", view.logX)]),
       check("tool-log-y", "log y", view.logY.has("*"), "All charts; key L on one of them"),
       make("label", {}, "smoothing ", slider, " ", make("output", { for: "tool-smooth" }, words(weight, view.smoothing !== null))),
       check("tool-outliers", "ignore outliers", view.outliers, "The range without the outermost twentieth at each end"),
       make("button", { type: "button", id: "reset", hidden: !isChanged() }, "Show all as drawn"),
-      make("span", { class: "soft hint" }, "Drag to zoom, double click to see all, right button to save; or with arrows, + − and M on a chart."),
+      make("span", { class: "soft hint" }, "Drag to zoom, double click to see all, right button to save; or with arrows, +, - and M on a chart."),
     ];
   };
 
@@ -57,8 +59,9 @@
     if (!tools) return;
     const charts = figures().map(chartOf);
     const weight = view.smoothing ?? drawnWeight(charts);
-    document.getElementById("tool-x").value = view.x;
-    document.getElementById("tool-log-x").checked = view.logX;
+    const [x, logX] = ["tool-x", "tool-log-x"].map((id) => document.getElementById(id));
+    if (x) x.value = view.x;
+    if (logX) logX.checked = view.logX;
     document.getElementById("tool-log-y").checked = view.logY.has("*");
     document.getElementById("tool-outliers").checked = view.outliers;
     const slider = document.getElementById("tool-smooth");
@@ -85,7 +88,7 @@
   document.addEventListener("click", ({ target }) => {
     if (target.id !== "reset") return;
     reset();
-    document.getElementById("tool-x").focus();
+    document.querySelector("#tools select, #tools input").focus();
   });
   onView(refreshTools);
   Object.assign(overnight, { prepareTools, reset });

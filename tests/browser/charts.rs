@@ -1,6 +1,7 @@
 //! What one can do with a chart, by mouse, finger and keyboard, wide and narrow.
 
 mod axes;
+mod bands;
 mod edges;
 mod far;
 mod keys;

@@ -150,6 +150,12 @@ impl Chrome {
         self.client.perform_actions(drag).await.unwrap();
     }
 
+    /// Moves the mouse to a place of the window.
+    pub async fn point(&self, (x, y): (f64, f64)) {
+        let there = MouseActions::new("mouse".into()).then(PointerAction::MoveTo { duration: None, x, y });
+        self.client.perform_actions(there).await.unwrap();
+    }
+
     /// Types into what has the focus.
     pub async fn press(&self, key: fantoccini::key::Key) {
         let focused = self.client.active_element().await.unwrap();

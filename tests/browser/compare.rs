@@ -122,7 +122,7 @@ fn runs_side_by_side_show_what_differs_and_whether_seeds_explain_it() {
 
         let cells = row(chrome, "val/loss, best").await;
         let numbers = |cell: &str| -> Vec<f64> {
-            cell.replace('−', "-").split_whitespace().filter_map(|word| word.parse().ok()).collect()
+            cell.split_whitespace().filter_map(|word| word.parse().ok()).collect()
         };
         let variance = |numbers: &[usize]| {
             let values: Vec<f64> = numbers.iter().map(|number| best(&place, *number)).collect();

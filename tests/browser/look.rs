@@ -44,6 +44,11 @@ async fn look_at(chrome: &Chrome, name: &str, place: &Place) {
 }
 
 async fn look_at_pages(chrome: &Chrome, name: &str, place: &Place, pages: &[String]) {
+    look_in_theme(chrome, name, place, pages, ["rgb(251, 250, 247)", "rgb(16, 20, 27)"]).await;
+}
+
+/// `papers` are what the theme has behind its text by day and by night.
+async fn look_in_theme(chrome: &Chrome, name: &str, place: &Place, pages: &[String], papers: [&str; 2]) {
     for width in WIDTHS {
         for scheme in ["light", "dark"] {
             chrome.look(width, scheme).await;
@@ -55,7 +60,7 @@ async fn look_at_pages(chrome: &Chrome, name: &str, place: &Place, pages: &[Stri
                     std::fs::create_dir_all(&folder).unwrap();
                     chrome.picture(width, &folder.join(page.replace('/', "_") + ".png")).await;
                 }
-                let paper = if scheme == "light" { "rgb(251, 250, 247)" } else { "rgb(16, 20, 27)" };
+                let paper = papers[usize::from(scheme == "dark")];
                 assert_eq!(chrome.text(BACKGROUND).await, paper, "{at}");
                 assert_eq!(chrome.number("innerWidth").await, f64::from(width), "{at}");
                 let too_wide = chrome.number("document.documentElement.scrollWidth - innerWidth").await;
@@ -87,6 +92,62 @@ fn long_names_and_many_files_fit() {
 #[test]
 fn a_workspace_without_runs_fits() {
     with_browser(Scripts::On, async |chrome| look_at(chrome, "empty", &Place::empty()).await);
+}
+
+#[test]
+fn every_theme_fits() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(13, Ending::Mixed);
+        let white = "rgb(255, 255, 255)";
+        for (theme, by_night) in [("contrast", "rgb(0, 0, 0)"), ("paper", white)] {
+            std::fs::write(place.path().join("overnight.toml"), format!("[report]\ntheme = \"{theme}\"\n"))
+                .unwrap();
+            place.build();
+            let mut pages = place.pages();
+            let run = place.page_of(&place.runs[0]);
+            pages.retain(|page| !page.starts_with("runs/depth/") || *page == run);
+            look_in_theme(chrome, theme, &place, &pages, [white, by_night]).await;
+        }
+    });
+}
+
+/// Boxes that hide a part of what is in them without a shade at that edge, and tables whose first column
+/// scrolls away.
+const HIDDEN: &str = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1)
+    .flatMap((box) => {
+        const wrong = [];
+        if (!getComputedStyle(box).backgroundImage.includes('gradient')) wrong.push(`${box.ariaLabel}: no shade`);
+        const first = box.querySelector(':scope > table:not(.stack) > tbody > tr > :first-child');
+        box.scrollLeft = 1e6;
+        const gone = first && first.getBoundingClientRect().left < box.getBoundingClientRect().left - 1;
+        box.scrollLeft = 0;
+        if (gone) wrong.push(`${box.ariaLabel}: its first column is gone`);
+        return wrong;
+    })";
+
+#[test]
+fn what_is_too_wide_for_a_phone_scrolls_and_says_so() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(10, Ending::Mixed);
+        place.build();
+        chrome.look(390, "light").await;
+        let mut scrolling = 0.0;
+        for page in
+            [&place.page_of(&place.runs[0]), "experiments/depth/index.html", "index.html", "system.html"]
+        {
+            chrome.goto(&place.file(page)).await;
+            let wide = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1)";
+            scrolling += chrome.number(&format!("{wide}.length")).await;
+            assert_eq!(chrome.texts(HIDDEN).await, [""; 0], "{page}");
+            // Words at an edge of the night are whole.
+            let cut = "[...document.querySelectorAll('svg.window text')].filter((text) => {
+                const [own, around] = [text, text.closest('svg.window')].map((one) => one.getBoundingClientRect());
+                return own.width > 0 && text.closest('.scale') && (own.left < around.left - 1 || own.right > around.right + 1);
+            }).map((text) => text.textContent)";
+            assert_eq!(chrome.texts(cut).await, [""; 0], "{page}");
+        }
+        assert!(scrolling >= 3.0, "the checkpoints, importance and parallel coordinates: {scrolling}");
+    });
 }
 
 #[test]
@@ -163,5 +224,19 @@ fn on_paper_a_page_is_black_on_white_and_whole() {
         assert_eq!(chrome.text("getComputedStyle(document.querySelector('nav')).display").await, "none");
         let lines = "document.querySelectorAll('figure path.line').length";
         assert!(chrome.number(lines).await > 5.0);
+        // On a sheet of A4, with its margins, nothing is cut off: nobody scrolls there.
+        let many = Place::of(13, Ending::Mixed);
+        many.build();
+        let sheet = json!({ "width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
+        chrome.devtools("Emulation.setDeviceMetricsOverride", sheet).await;
+        for page in
+            ["index.html", "experiments/depth/index.html", &many.page_of(&many.runs[0]), "system.html"]
+        {
+            chrome.goto(&many.file(page)).await;
+            let beyond = "[...document.querySelectorAll('figure, svg, table')].filter((one) => !one.closest('.heard, svg svg')
+                && one.getBoundingClientRect().right > innerWidth + 1)
+                .map((one) => `${one.closest('[id]').id} ${one.getBoundingClientRect().right}`)";
+            assert_eq!(chrome.texts(beyond).await, [""; 0], "{page}");
+        }
     });
 }

@@ -9,6 +9,9 @@ mod compare;
 mod files;
 mod finding;
 mod hands;
+mod hostile;
+#[path = "../suite/hostile/records.rs"]
+mod hostile_records;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]

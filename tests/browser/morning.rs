@@ -20,10 +20,15 @@ fn the_first_page_tells_of_the_time_since_the_last_look() {
         let page = place.file("index.html");
         chrome.goto(&page).await;
         // Whoever never looked is told of the last batch.
-        assert_eq!(chrome.text(HEADLINE).await, "7 runs finished. One needs you.");
+        assert_eq!(chrome.text(HEADLINE).await, "8 runs finished. One needs you.");
         assert_eq!(chrome.texts(PERIODS).await, ["*the last batch", "24 hours"]);
         let rows = "document.querySelectorAll('#news tbody tr').length";
         assert_eq!(chrome.number(rows).await, 9.0);
+        // The headline and the facts count what the list tells of.
+        let told = "document.querySelectorAll('#news .st.finished').length";
+        assert_eq!(chrome.number(told).await, 8.0);
+        let fact = "document.querySelector('[data-fact=finished] b').textContent";
+        assert_eq!(chrome.text(fact).await, "8");
         // Names of several experiments say which.
         let names = chrome
             .texts("[...document.querySelectorAll('#news a[title]')].map((link) => link.textContent)")
@@ -60,7 +65,7 @@ fn the_first_page_tells_of_the_time_since_the_last_look() {
         // The choice stands in the address; the batch is told of as it came.
         chrome.run("document.querySelector('[data-since=batch]').focus()").await;
         chrome.press(fantoccini::key::Key::Enter).await;
-        assert_eq!(chrome.text(HEADLINE).await, "7 runs finished. One needs you.");
+        assert_eq!(chrome.text(HEADLINE).await, "8 runs finished. One needs you.");
         assert_eq!(chrome.text("location.hash").await, "#?since=batch");
         assert_eq!(chrome.text("document.activeElement.dataset.since").await, "batch");
         assert_eq!(chrome.number(rows).await, 9.0);
@@ -68,5 +73,12 @@ fn the_first_page_tells_of_the_time_since_the_last_look() {
         let too_wide = chrome.number("document.documentElement.scrollWidth - innerWidth").await;
         assert!(too_wide < 1.0, "{too_wide} pixels too wide");
         assert_eq!(chrome.complaints().await, Vec::<String>::new());
+
+        // Where nothing has run there is no time to choose.
+        let empty = Place::empty();
+        empty.build();
+        chrome.goto(&empty.file("index.html")).await;
+        chrome.until("the page", "document.querySelector('h1').textContent === 'No runs yet.'").await;
+        assert_eq!(chrome.texts(PERIODS).await, [""; 0]);
     });
 }

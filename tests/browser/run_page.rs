@@ -204,7 +204,8 @@ fn a_box_of_the_model_opens_its_tensors_by_mouse_and_keyboard() {
             let texts =
                 "[...document.querySelectorAll('svg.architecture text')].map((text) => text.textContent)";
             let texts = chrome.texts(texts).await;
-            for text in ["transformer.h.0 … 5", "attn", "64 × 128", "6 × 49,152 · 42.3 %", "no parameters"]
+            for text in
+                ["transformer.h.0 … 5", "attn", "64 × 128", "6 × 49,152 · 42.3\u{a0}%", "no parameters"]
             {
                 assert!(texts.iter().any(|one| one == text), "{text} is not among {texts:?}");
             }

@@ -20,6 +20,26 @@ async fn axis(chrome: &Chrome, at: usize, part: f64) -> (f64, f64) {
     (x, bottom + (top - bottom) * part)
 }
 
+/// The name of some line of the parallel coordinates, and a place where a pointer meets it.
+async fn line(chrome: &Chrome) -> (String, (f64, f64)) {
+    let found = chrome
+        .value(
+            "(() => {
+                for (const path of document.querySelectorAll('.parallel path.line')) {
+                    for (let part = 0.05; part < 0.5; part += 0.01) {
+                        const at = path.getPointAtLength(path.getTotalLength() * part).matrixTransform(path.getScreenCTM());
+                        const [x, y] = [Math.round(at.x), Math.round(at.y)];
+                        if (x < innerWidth && document.elementFromPoint(x, y) === path) return [path.querySelector('title').textContent, x, y];
+                    }
+                }
+                return null;
+            })()",
+        )
+        .await;
+    let place = |at: usize| found[at].as_f64().unwrap_or_else(|| panic!("no line can be met: {found}"));
+    (found[0].as_str().unwrap_or_default().to_owned(), (place(1), place(2)))
+}
+
 #[test]
 fn runs_are_brushed_found_and_set_against_each_other() {
     with_browser(Scripts::On, async |chrome| {
@@ -62,6 +82,36 @@ fn runs_are_brushed_found_and_set_against_each_other() {
             chrome.until("the address", "location.hash.includes('sx=')").await;
             let links = "document.querySelectorAll('.scatter a[href$=\"index.html\"]').length";
             assert_eq!(chrome.number(links).await, 12.0);
+            // All points are one stop on the way by Tab; arrows go on along x and y.
+            let stops =
+                "[...document.querySelectorAll('.scatter a')].filter((link) => link.tabIndex === 0).length";
+            assert_eq!(chrome.number(stops).await, 1.0);
+            chrome.run("document.querySelector('.scatter a[tabindex=\"0\"]').focus()").await;
+            let own = |name: &str| {
+                format!("parseFloat(document.activeElement.querySelector('circle').getAttribute('{name}'))")
+            };
+            chrome.press(Key::Home).await;
+            let left = chrome.number(&own("cx")).await;
+            chrome.press(Key::End).await;
+            assert!(chrome.number(&own("cx")).await > left, "{width}");
+            let before = chrome.text("document.activeElement.dataset.run").await;
+            chrome.press(Key::Left).await;
+            assert_ne!(chrome.text("document.activeElement.dataset.run").await, before);
+            let lower = chrome.number(&own("cy")).await;
+            chrome.press(Key::Up).await;
+            assert!(chrome.number(&own("cy")).await <= lower, "{width}");
+            assert_eq!(chrome.number(stops).await, 1.0);
+            chrome.press(Key::Tab).await;
+            assert!(chrome.is("document.activeElement.closest('.scatter') === null").await, "{width}");
+            // A line that is pointed at says its name and stands out.
+            chrome.run("document.getElementById('parallel').scrollIntoView({ block: 'center' })").await;
+            let (of, over) = line(chrome).await;
+            chrome.point(over).await;
+            chrome.until("a name", "document.getElementById('named')?.hidden === false").await;
+            assert_eq!(chrome.text("document.getElementById('named').textContent").await, of, "{width}");
+            assert_eq!(chrome.number("document.querySelectorAll('.parallel path.named').length").await, 1.0);
+            chrome.point((2.0, 2.0)).await;
+            chrome.until("no name", "document.getElementById('named').hidden").await;
             // The table.
             chrome
                 .run(

@@ -101,6 +101,12 @@ fn bars_of_the_night_follow_the_cursor_and_the_zoom_of_the_charts() {
         for width in WIDTHS {
             chrome.look(width, "light").await;
             chrome.goto(&place.file("system.html")).await;
+            // No switch is without effect: over time there is one x, and no logarithm of it.
+            chrome.until("the switches", "document.getElementById('tools') !== null").await;
+            let without = "['tool-x', 'tool-log-x'].every((id) => document.getElementById(id) === null)";
+            assert!(
+                chrome.is(without).await && chrome.is("document.getElementById('tool-log-y') !== null").await
+            );
             fits(chrome, "system").await;
             let lefts = "new Set([...document.querySelectorAll('#system svg.chart')].map((chart) => Math.round(chart.getBoundingClientRect().left))).size";
             assert_eq!(chrome.number(lefts).await, 1.0, "one left edge for all");

@@ -1,14 +1,16 @@
 //! Bad ends of workers, each provoked for real, and told apart in `status`, on pages and on disk.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
+use overnight::run_dir::RunDir;
 use overnight::run_dir::cause::Cause;
 use serde_json::Value;
 
 use crate::gauges;
-use crate::workspace::{Output, Workspace, ends, look};
+use crate::workspace::{Output, Workspace, ends, look, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -90,6 +92,55 @@ fn the_drivers_number_for_an_error_is_in_the_cause_though_no_kernel_log_can_be_r
     let page = format!("reports/runs/x/{}/index.html", workspace.seed("x", 1).name());
     let page = fs::read_to_string(workspace.path(&page)).unwrap();
     assert!(page.contains(words), "{page}");
+}
+
+/// A line as NVIDIA's driver writes it into the kernel's log, at this moment.
+pub fn kernel_says(workspace: &Workspace, message: &str) {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let line = format!("3,1,{}{:06},-;NVRM: {message}\n", now.tv_sec, now.tv_nsec / 1000);
+    let log = fs::File::options().append(true).create(true).open(workspace.path("kernel.log"));
+    log.unwrap().write_all(line.as_bytes()).unwrap();
+}
+
+/// With a file in the place of the kernel's log, and no retries.
+pub fn with_a_kernel_log(workspace: Workspace) -> Workspace {
+    let text = fs::read_to_string(workspace.path(X)).unwrap() + "[queue]\nretries = 0\n";
+    let log = workspace.path("kernel.log").to_string_lossy().into_owned();
+    workspace.file(X, &text).file("kernel.log", "").variable("OVERNIGHT_KERNEL_LOG", &log)
+}
+
+pub fn worker_of(run: &RunDir) -> String {
+    fs::read_to_string(run.alive_lock()).unwrap().trim().to_owned()
+}
+
+pub fn page_of(workspace: &Workspace, run: &RunDir) -> String {
+    fs::read_to_string(workspace.path(&format!("reports/runs/x/{}/index.html", run.name()))).unwrap()
+}
+
+#[test]
+fn what_the_driver_wrote_into_the_kernels_log_is_the_cause_in_status_and_on_the_page() {
+    // The library tells no number: the log alone does.
+    let Some(workspace) = gauges::workspace("await@2 cuda@3", &[1]) else { return };
+    let workspace = with_a_kernel_log(workspace);
+    let runner = workspace.start(&[X]);
+    wait_until("it waits for a word", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    let run = workspace.seed("x", 1);
+    kernel_says(&workspace, "Xid (PCI:0000:0a:00): 13, pid=1, name=init, Graphics Exception");
+    let process = worker_of(&run);
+    kernel_says(
+        &workspace,
+        &format!("Xid (PCI:0000:01:00): 79, pid={process}, name=fake-worker, GPU has fallen off the bus."),
+    );
+    fs::write(run.path().join("go-on"), "").unwrap();
+    runner.wait().code(100);
+    let cause = ends(&run).last().unwrap().cause.clone();
+    assert_eq!(cause, Some(Cause::DeviceLost { xid: Some(79) }), "whatever CUDA called it");
+    let words = "GPU lost (XID 79: it has fallen off the bus)";
+    let text = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(text.contains(words), "{text}");
+    workspace.overnight(&["report"]).code(0);
+    let page = page_of(&workspace, &run);
+    assert!(page.contains(words) && !page.contains("XID 13"), "{page}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use overnight::run_dir::RunDir;
 use overnight::run_dir::checkpoint::steps;
 use serde_json::Value;
 
-use crate::workspace::{Workspace, step, wait_until};
+use crate::workspace::{Workspace, ends, is_alive, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -133,4 +133,36 @@ fn a_run_that_is_broken_under_its_batch_did_not_get_done_and_one_that_was_broken
     runner.wait().code(100).says("run.json is empty");
     fs::remove_dir_all(workspace.seed("x", 2).path()).unwrap();
     workspace.run(&[]).code(0);
+}
+
+#[test]
+fn a_run_that_cannot_be_asked_keeps_nobody_from_asking_the_others() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2, 3], "");
+    workspace.overnight(&["queue", X]).code(0);
+    let first = workspace.runs("x").remove(0);
+    // A link that leads nowhere: there seems to be no file, and none can be made.
+    std::os::unix::fs::symlink("nowhere/at/all", first.requests()).unwrap();
+    let said = workspace.overnight(&["pause", "x"]).code(1).says("could not be asked");
+    assert_eq!(said.stdout.matches(" paused").count(), 2, "{}", said.stdout);
+    assert_eq!(workspace.words("x").iter().filter(|word| **word == "paused").count(), 2);
+}
+
+#[test]
+fn a_removed_lock_file_lets_nobody_do_the_work_a_second_time() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "s1:await@3");
+    let runner = workspace.start(&[X, "--slots", "1"]);
+    wait_until("it waits", || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3);
+    let run = workspace.seed("x", 1);
+    fs::remove_file(workspace.path("runs/.runner.lock")).unwrap();
+    fs::remove_file(run.alive_lock()).unwrap();
+    let worker = runner.children("train")[0];
+    let holds = format!("(process {}), though its lock file was removed", runner.process());
+    workspace.run(&[]).code(75).says(&holds);
+    runner.kill();
+    workspace.run(&[]).code(75).says("its worker lives").says("though its alive.lock was removed");
+    assert_eq!(workspace.words("x"), ["lost", "finished"]);
+    fs::write(run.path().join("go-on"), "").unwrap();
+    wait_until("it finishes alone", || run.result().is_file() && !is_alive(worker));
+    workspace.run(&[]).code(0);
+    assert_eq!((starts(&run).len(), ends(&run).len()), (1, 1));
 }

@@ -8,7 +8,7 @@ use overnight::run_dir::cause::Cause;
 use overnight::run_dir::checkpoint::steps;
 use rustix::process::Signal;
 
-use crate::namespace::{mount_small_disk, with_own_mounts};
+use crate::namespace::{mount_in_memory, mount_small_disk, with_own_mounts};
 use crate::workspace::{Running, Workspace, ends, look, starts, step, wait_to_see, wait_until};
 
 const X: &str = "experiments/x.toml";
@@ -145,4 +145,32 @@ fn what_is_started_finds_the_limit_on_the_size_of_files_as_it_was() {
     let ignored = u64::from_str_radix(line.trim(), 16).unwrap();
     // SIGXFSZ is number 25 on all that this program runs on.
     assert_eq!(ignored & (1 << 24), 0, "{signals}");
+}
+
+#[test]
+fn a_disk_that_has_bytes_but_no_file_left_holds_the_queue_until_it_has() {
+    with_own_mounts("disk::a_disk_that_has_bytes_but_no_file_left_holds_the_queue_until_it_has", || {
+        let workspace = Workspace::new();
+        if !mount_in_memory(&workspace.path(""), "size=64m,nr_inodes=400") {
+            return;
+        }
+        fs::create_dir(workspace.path("experiments")).unwrap();
+        let workspace = workspace.experiment("x", 8, &[1, 2], "s1:await@3");
+        let runner = workspace.start(&[X]);
+        wait_until("the first run has begun", || {
+            !workspace.runs("x").is_empty() && step(&workspace.seed("x", 1)) == 3
+        });
+        let ballast = workspace.path("ballast");
+        fs::create_dir(&ballast).unwrap();
+        let mut files = (0..).take_while(|number| File::create(ballast.join(number.to_string())).is_ok());
+        assert!(files.by_ref().count() > 100);
+        // A name moves without another file.
+        fs::rename(ballast.join("0"), workspace.seed("x", 1).path().join("go-on")).unwrap();
+        wait_until("the queue is held", || {
+            runner.said().contains("more files (df -i); it goes on when there is room")
+        });
+        fs::remove_dir_all(&ballast).unwrap();
+        runner.wait().code(0).says("there is room on the disk again");
+        assert_eq!(workspace.words("x"), ["finished"; 2]);
+    });
 }

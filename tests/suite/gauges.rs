@@ -89,7 +89,10 @@ fn throttling_and_errors_of_a_gpu_are_told_by_the_run_that_was_on_it() {
     };
     let page_of_first = page(&runs[0]);
     assert!(page_of_first.contains("The GPU reported XID 31 at "), "{page_of_first}");
-    assert!(page_of_first.contains("at its power limit (100 %), too warm (100 %)"), "{page_of_first}");
+    assert!(
+        page_of_first.contains("at its power limit (100\u{a0}%), too warm (100\u{a0}%)"),
+        "{page_of_first}"
+    );
     assert!(!page(&runs[1]).contains("XID"));
 }
 

@@ -1,11 +1,9 @@
 //! What others are told of a batch, and that they can harm none.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::mpsc::{Receiver, channel};
 
+use overnight::run_dir::lock;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -13,11 +11,11 @@ use crate::workspace::{Workspace, is_alive, look, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
-fn with_hooks(workspace: Workspace, hooks: &str) -> Workspace {
+pub fn with_hooks(workspace: Workspace, hooks: &str) -> Workspace {
     workspace.file("overnight.toml", hooks)
 }
 
-fn names(workspace: &Workspace) -> Vec<String> {
+pub fn names(workspace: &Workspace) -> Vec<String> {
     workspace.events().into_iter().map(|event| event.event).collect()
 }
 
@@ -167,131 +165,6 @@ fn a_notice_on_the_desktop_says_what_happened_and_how_urgent_it_is() {
     assert_eq!(names(&workspace).iter().filter(|name| *name == "hook").count(), 2);
 }
 
-/// A server that answers each request with 200 and hands it over: its head and its body.
-fn server() -> (u16, Receiver<(String, String)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sender, requests) = channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            if sender.send(request(stream.unwrap())).is_err() {
-                return;
-            }
-        }
-    });
-    (port, requests)
-}
-
-fn request(mut stream: TcpStream) -> (String, String) {
-    let mut bytes = Vec::new();
-    let mut part = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
-            });
-            if body.len() >= length.unwrap_or(0) {
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                    .unwrap();
-                return (head.to_lowercase(), body.to_owned());
-            }
-        }
-        let count = stream.read(&mut part).unwrap();
-        assert!(count > 0, "the request was cut off: {text}");
-        bytes.extend_from_slice(&part[..count]);
-    }
-}
-
-#[test]
-fn a_webhook_is_sent_json_or_what_ntfy_and_slack_take() {
-    let (port, requests) = server();
-    let hook = |path: &str, rest: &str| {
-        format!(
-            "[[hooks]]\non = [\"batch-finished\"]\nwebhook = \"http://127.0.0.1:{port}/{path}\"\n{rest}\n"
-        )
-    };
-    let hooks = [
-        hook("json", ""),
-        hook("ntfy", "form = \"ntfy\"\nheaders = { Authorization = \"Bearer ${TEST_TOKEN}\" }"),
-        hook("slack", "form = \"slack\""),
-    ];
-    let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1], ""), &hooks.concat())
-        .variable("TEST_TOKEN", "a-secret");
-    let output = workspace.run(&[X]).code(0);
-    let mut received: Vec<(String, String)> = (0..3).map(|_| requests.recv().unwrap()).collect();
-    received.sort();
-    let [(json_head, json), (ntfy_head, ntfy), (slack_head, slack)] = &received[..] else { panic!() };
-    assert!(
-        json_head.starts_with("post /json http/1.1") && json_head.contains("content-type: application/json"),
-        "{json_head}"
-    );
-    let told: Value = serde_json::from_str(json).unwrap();
-    assert_eq!((&told["event"], &told["exit_code"]), (&"batch-finished".into(), &0.into()));
-    assert_eq!(told["counts"]["finished"], 1);
-    let message = told["message"].as_str().unwrap();
-    assert!(message.starts_with("1 finished in "), "{message}");
-    for header in
-        ["title: batch finished", "priority: default", "tags: sunrise", "authorization: bearer a-secret"]
-    {
-        assert!(ntfy_head.lines().any(|line| line == header), "{header} is not in\n{ntfy_head}");
-    }
-    assert_eq!(ntfy, message);
-    assert!(slack_head.contains("content-type: application/json"));
-    let text: Value = serde_json::from_str(slack).unwrap();
-    assert_eq!(text, serde_json::json!({ "text": format!("*batch finished*\n{message}") }));
-    assert_eq!(names(&workspace).iter().filter(|name| *name == "hook").count(), 3, "{}", output.stderr);
-    let log = fs::read_to_string(workspace.batch().runner_log()).unwrap();
-    assert!(!log.contains("a-secret") && !output.stderr.contains("a-secret"));
-}
-
-/// A server that answers in the clear whatever it is sent.
-fn without_tls() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            drop(stream.read(&mut [0; 4096]));
-            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
-        }
-    });
-    port
-}
-
-#[test]
-fn a_webhook_without_an_answer_a_listener_or_its_token_harms_nothing() {
-    // It takes connections and never says a word.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = silent.local_addr().unwrap().port();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    // Who answers has all the time he needs.
-    let hook = |port: u16, seconds: u32, rest: &str| {
-        format!(
-            "[[hooks]]\non = [\"run-finished\"]\nwebhook = \"http://127.0.0.1:{port}/\"\ntimeout_seconds = {seconds}\n{rest}\n"
-        )
-    };
-    let hooks = [
-        hook(port, 1, ""),
-        hook(nobody, 60, ""),
-        hook(port, 60, "headers = { Authorization = \"${NO_SUCH_TOKEN}\" }"),
-        hook(without_tls(), 60, "").replace("http://", "https://"),
-    ];
-    let workspace = with_hooks(Workspace::new().experiment("x", 2, &[1, 2], ""), &hooks.concat());
-    let output = workspace.run(&[X]).code(0);
-    for expected in [
-        "no answer within 1 s",
-        "onnection refused",
-        "the variable NO_SUCH_TOKEN is not set",
-        "received corrupt message of type InvalidContentType",
-    ] {
-        assert!(output.stderr.contains(expected), "{expected} is not in\n{}", output.stderr);
-    }
-    assert_eq!(workspace.words("x"), ["finished"; 2]);
-    assert_eq!(names(&workspace).iter().filter(|name| *name == "hook-failed").count(), 8);
-}
-
 /// Hooks that hang for longer than any test, and write down which processes they are.
 const HANGS: &str = "[[hooks]]\non = [\"run-finished\", \"batch-finished\"]\ntimeout_seconds = 3600\n\
                      command = 'echo $$ >> hung; exec sleep 3600'\n";
@@ -359,6 +232,32 @@ fn what_is_queued_while_a_hook_of_the_end_is_waited_for_is_worked_too() {
     assert_eq!(workspace.batches(), 2);
 }
 
+/// Holds a lock from the moment on at which nobody else does.
+fn wait_for_lock(path: &std::path::Path) -> fs::File {
+    let mut held = None;
+    wait_until("the lock is free", || {
+        held = lock::try_lock(path).unwrap();
+        held.is_some()
+    });
+    held.expect("it was waited for")
+}
+
+/// What a child of a killed runner that was not loaded yet would do: it holds the workspace's lock.
+#[test]
+fn a_runner_that_was_killed_while_it_started_something_holds_up_the_next_for_a_moment_only() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "await@2");
+    let runner = workspace.start(&[X]);
+    wait_until("it waits for a word", || workspace.runs("x").iter().any(|run| step(run) == 2));
+    runner.kill();
+    let copy = wait_for_lock(&overnight::run_dir::Workspace::new(workspace.path("")).runner_lock());
+    let next = workspace.start(&[]);
+    wait_until("the next one waits for it", || next.said().contains("has ended; waiting for"));
+    fs::write(workspace.seed("x", 1).path().join("go-on"), "").unwrap();
+    drop(copy);
+    next.wait().code(0);
+    assert_eq!(workspace.words("x"), ["finished"]);
+}
+
 #[test]
 fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
     let hooks = "[[hooks]]\non = [\"run-finished\", \"run-failed\"]\n\
@@ -381,6 +280,8 @@ fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
         [&first, &second].map(|run| look(run).status.word()) == ["finished", "lost"]
     });
     assert_eq!(told(), Vec::<Value>::new(), "nobody was there to tell");
+    // The worker that finished may be on its way out for long.
+    let on_its_way_out = wait_for_lock(&first.alive_lock());
 
     workspace.run(&[]).code(100).says(&format!("finished x/{}", first.name()));
     let facts = |name: &str| {
@@ -388,6 +289,7 @@ fn ends_that_came_while_no_runner_lived_are_told_once_by_the_next() {
         told().into_iter().filter(about).collect::<Vec<_>>()
     };
     let of_first = facts(&first.name());
+    drop(on_its_way_out);
     assert_eq!(of_first.len(), 1, "{of_first:?}");
     assert_eq!((&of_first[0]["event"], &of_first[0]["status"]), (&"run-finished".into(), &"finished".into()));
     let of_second = facts(&second.name());

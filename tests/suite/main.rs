@@ -16,6 +16,9 @@ mod gauges;
 mod gpus;
 mod hangs;
 mod hooks;
+mod hostile;
+#[path = "hostile/records.rs"]
+mod hostile_records;
 mod import;
 mod leave;
 mod live;
@@ -40,5 +43,6 @@ mod themes;
 mod together;
 mod unwatched;
 mod verify;
+mod webhooks;
 mod workspace;
 mod workspace_pages;

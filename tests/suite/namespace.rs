@@ -35,8 +35,13 @@ pub fn with_own_mounts(test: &str, body: impl FnOnce()) {
 
 /// Mounts a file system in memory; false, with a printed reason, where that is not allowed.
 pub fn mount_small_disk(path: &Path, kib: u32) -> bool {
+    mount_in_memory(path, &format!("size={kib}k"))
+}
+
+/// The same with these options of tmpfs.
+pub fn mount_in_memory(path: &Path, options: &str) -> bool {
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"]).arg(path);
+    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path);
     let is_mounted = mount.output().is_ok_and(|output| output.status.success());
     if !is_mounted {
         println!("skipped: this machine lets nobody mount a tmpfs");

@@ -5,7 +5,7 @@ use overnight::run_dir::RunDir;
 use overnight::run_dir::records::{Attempt, Device, Start};
 use overnight::run_dir::write::{Durability, append_line};
 
-use crate::workspace::{Workspace, ends, starts};
+use crate::workspace::{Workspace, ends, starts, step, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -67,4 +67,36 @@ fn a_need_that_this_batch_leaves_out_is_waited_for_as_any_other() {
     workspace.run(&[X]).code(0);
     workspace.run(&["experiments/y.toml"]).code(0);
     assert_eq!(workspace.words("y"), ["finished"]);
+}
+
+#[test]
+fn a_run_that_ends_while_the_next_runner_begins_is_told_of_by_it() {
+    let hook = "[[hooks]]\non = [\"run-finished\"]\ncommand = \"echo $OVERNIGHT_RUN >> told\"\n";
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "s1:await@3").file("overnight.toml", hook);
+    let runner = workspace.start(&[X, "--slots", "1"]);
+    wait_until("it waits", || workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3);
+    runner.kill();
+    let run = workspace.seed("x", 1);
+    // A runner asks the worker for its protocol after its first look at the runs and before its second.
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = --protocol ]; then touch '{run}/go-on'; \
+         while [ ! -e '{run}/result.json' ] || ! flock -n '{run}/alive.lock' true; do sleep 0.02; done; fi\n\
+         exec '{worker}' \"$@\"\n",
+        run = run.path().display(),
+        worker = crate::workspace::fake_worker().display(),
+    );
+    let workspace = workspace.file("script", &script);
+    let (script, worker) = (workspace.path("script"), workspace.path("worker"));
+    // Not written by us: a process that another test starts this moment would hold it open for writing.
+    let installed =
+        std::process::Command::new("install").args(["-m", "755"]).arg(script).arg(&worker).status();
+    assert!(installed.unwrap().success());
+    let workspace = workspace.variable("OVERNIGHT_WORKER", worker.to_str().unwrap());
+    workspace.run(&[]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"; 2]);
+    let end = ends(&run).pop().expect("somebody wrote its end");
+    assert_eq!(end.why, "finished (nobody watched)");
+    let told = std::fs::read_to_string(workspace.path("told")).unwrap();
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.contains(&run.name()), "{told}");
 }

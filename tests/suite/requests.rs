@@ -1,6 +1,6 @@
 //! What people ask of runs: pause, resume, stop, retry, priority.
 
-use overnight::run_dir::records::RunnerLock;
+use overnight::run_dir::records::{Event, RunnerLock, What};
 use overnight::run_dir::{lock, read};
 
 use crate::workspace::{Workspace, ends, starts, step, wait_until};
@@ -82,8 +82,22 @@ fn a_retry_can_go_back_to_an_earlier_checkpoint() {
     assert_eq!(ends(&run)[0].checkpoint, Some(6));
     let words = |step: &str| overnight(&workspace, &["retry", "x", "--from", step]).code(0).stdout;
     assert!(words("4").ends_with(" goes on from step 4\n"));
+    let history = || std::fs::read_to_string(run.events()).unwrap();
+    let before = history();
     workspace.run(&[]).code(100);
     assert_eq!(starts(&run)[1].checkpoint, Some(4));
+    assert_eq!(ends(&run)[0].checkpoint, Some(6), "how far the first came stays in its attempts");
+    assert!(history().starts_with(&before) && history().len() > before.len(), "and in its events");
+    let of_first = |what: fn(&What) -> bool| {
+        let events = read::lines::<Event>(&run.events()).unwrap().records;
+        events
+            .into_iter()
+            .filter(|event| event.attempt == 1 && what(&event.what))
+            .map(|event| event.step)
+            .max()
+    };
+    assert_eq!(of_first(|what| matches!(what, What::Checkpointed { .. })), Some(6));
+    assert_eq!(of_first(|what| matches!(what, What::Failed { .. })), Some(7));
     assert!(words("0").ends_with(" begins again from the start\n"));
     workspace.run(&[]).code(100);
     assert_eq!(starts(&run)[2].checkpoint, None, "from the beginning");
@@ -113,6 +127,36 @@ fn priority_moves_a_run_ahead() {
     workspace.run(&["--slots", "1"]).code(0);
     let time = |seed| starts(&workspace.seed("x", seed))[0].time;
     assert!(time(3) < time(2) && time(2) < time(1));
+}
+
+#[test]
+fn each_verb_can_be_asked_of_a_run_an_experiment_a_tag_or_all() {
+    let workspace = Workspace::new().experiment("x", 4, &[1, 2], "").experiment("y", 4, &[1], "");
+    let file = workspace.path("experiments/y.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("tags = [\"night\"]\n{text}")).unwrap();
+    overnight(&workspace, &["queue", X, "experiments/y.toml"]).code(0);
+    let words = || (workspace.words("x"), workspace.words("y"));
+    let run = format!("x/{}", workspace.seed("x", 2).name());
+    for (selected, x, y) in [
+        (&[run.as_str()][..], [false, true], false),
+        (&["x"], [true, true], false),
+        (&["--tag", "night"], [false, false], true),
+        (&["--all"], [true, true], true),
+    ] {
+        let ask = |verb: &str| overnight(&workspace, &[&[verb], selected].concat()).code(0);
+        for (verb, word) in
+            [("pause", "paused"), ("resume", "waiting"), ("stop", "stopped"), ("retry", "waiting")]
+        {
+            ask(verb);
+            let of = |is_meant: bool| if is_meant { word } else { "waiting" };
+            assert_eq!(words(), (x.map(of).to_vec(), vec![of(y)]), "{verb} {selected:?}");
+        }
+        let before = std::fs::read_to_string(workspace.seed("y", 1).requests()).unwrap_or_default();
+        overnight(&workspace, &[&["priority", "7"], selected].concat()).code(0);
+        let after = std::fs::read_to_string(workspace.seed("y", 1).requests()).unwrap_or_default();
+        assert_eq!(after != before, y, "priority {selected:?}");
+    }
 }
 
 #[test]

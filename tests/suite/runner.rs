@@ -385,3 +385,45 @@ fn what_needs_a_failed_run_is_skipped_until_that_is_tried_again_and_finishes() {
     let runs = std::fs::read_to_string(workspace.path("reports/runs/index.json")).unwrap();
     assert_eq!(runs.matches("\"skipped\"").count(), 0);
 }
+
+#[test]
+fn what_dies_with_its_runner_never_counts_against_its_retries_however_often() {
+    let workspace = Workspace::new().experiment("x", 6, &[1], "await@1");
+    let text = fs::read_to_string(workspace.path(X)).unwrap() + "[queue]\nretries = 0\n";
+    let workspace = workspace.file(X, &text);
+    workspace.overnight(&["queue", X]).code(0);
+    let run = workspace.seed("x", 1);
+    for attempt in 1..=4 {
+        let runner = workspace.start(&["--breaker", "1"]);
+        let awaits = || look(&run).progress.is_some_and(|now| (now.attempt, now.step) == (attempt, 1));
+        wait_until("it waits for a word", awaits);
+        let worker = fs::read_to_string(run.alive_lock()).unwrap().trim().parse().unwrap();
+        runner.kill();
+        kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+        wait_until("all is dead", || look(&run).status.word() == "lost");
+    }
+    fs::write(run.path().join("go-on"), "").unwrap();
+    workspace.run(&["--breaker", "1"]).code(0);
+    assert_eq!(workspace.words("x"), ["finished"]);
+    assert_eq!(starts(&run).len(), 5);
+}
+
+/// A hook that the runner forks while it holds a run's lock has a copy of it until it is loaded, which may take
+/// longer than the run.
+#[test]
+fn a_run_that_has_ended_is_over_though_somebody_still_holds_its_lock() {
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:leave@3");
+    workspace.run(&[X]).code(100);
+    let run = workspace.seed("x", 1);
+    assert!(lock::is_held(&run.alive_lock()), "what it left behind is still there");
+    assert_eq!(workspace.words("x"), ["failed", "finished"]);
+    assert_eq!(ends(&run).len(), 1);
+
+    // Its next attempt waits for the lock.
+    workspace.overnight(&["retry", "x"]).code(0);
+    let runner = workspace.start(&[]);
+    wait_until("it is tried again", || workspace.batches() == 2);
+    fs::write(run.path().join("go-on"), "").unwrap();
+    runner.wait().code(100);
+    assert_eq!(starts(&run).len(), 2);
+}

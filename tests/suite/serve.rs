@@ -1,5 +1,6 @@
 //! The server as a client sees it, well-meaning or not: all over loopback, all through the front.
 
+mod api;
 mod crowds;
 mod descriptors;
 mod fuzz;
@@ -56,10 +57,7 @@ impl Served {
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream.set_write_timeout(Some(LIMIT)).unwrap();
-        stream
+        connect(self.address())
     }
 
     fn get(&self, path: &str) -> Reply {
@@ -71,9 +69,16 @@ impl Served {
     }
 
     fn send(&self, request: &str) -> Reply {
-        let mut stream = self.connect();
-        stream.write_all(request.as_bytes()).unwrap();
-        reply(&mut stream)
+        ask(self.address(), request.as_bytes())
+    }
+
+    /// Nothing is told of what these paths lead to.
+    fn assert_hides(&self, paths: &[&str]) {
+        for path in paths {
+            let reply = self.get(path);
+            assert_eq!(reply.status, 404, "{path}");
+            assert!(!reply.body.starts_with(b"secret"), "{path}");
+        }
     }
 
     fn assert_answers(&self) {
@@ -94,6 +99,20 @@ impl Served {
 
 /// Nothing here takes long, even on a machine that is busy; a test that waits this long has failed.
 const LIMIT: Duration = Duration::from_secs(60);
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+/// What a server answers to these bytes.
+fn ask(address: SocketAddr, request: &[u8]) -> Reply {
+    let mut stream = connect(address);
+    stream.write_all(request).unwrap();
+    reply(&mut stream)
+}
 
 fn reply(stream: &mut TcpStream) -> Reply {
     let mut bytes = Vec::new();

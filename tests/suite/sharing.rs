@@ -8,6 +8,7 @@ use overnight::run_dir::cause::Cause;
 use overnight::run_dir::records::{Ask, MeasuredMemory};
 use rustix::process::Signal;
 
+use crate::causes::{kernel_says, page_of, with_a_kernel_log, worker_of};
 use crate::gpus::stand_in;
 use crate::workspace::{Running, Workspace, ends, starts, step, wait_to_see, wait_until};
 
@@ -292,4 +293,35 @@ fn an_error_of_a_gpu_that_two_runs_share_blames_neither_where_the_driver_names_n
     wait_to_see("both are told of it", told, |told| both.iter().all(|name| told.contains(name)));
     runner.signal(Signal::INT);
     runner.wait();
+}
+
+#[test]
+fn of_two_runs_on_a_gpu_the_one_whose_process_the_kernels_log_names_has_met_the_error() {
+    let Some(folder) = stand_in() else { return };
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:hold@3 s2:await@1 s2:xid31@2");
+    let workspace = on_a_gpu_of(14, folder, with_a_kernel_log(workspace));
+    let runner = workspace.start(&[X]);
+    wait_until("both are on it", || {
+        workspace.runs("x").len() == 2
+            && [(1, 3), (2, 1)].iter().all(|(seed, at)| step(&workspace.seed("x", *seed)) == *at)
+    });
+    let [first, second] = [1, 2].map(|seed| workspace.seed("x", seed));
+    let process = worker_of(&second);
+    kernel_says(&workspace, &format!("Xid (PCI:0000:01:00): 31, pid={process}, name=fake-worker, MMU Fault"));
+    fs::write(second.path().join("go-on"), "").unwrap();
+    wait_until("the end of the second is written", || !ends(&second).is_empty());
+    assert_eq!(ends(&second)[0].cause, Some(Cause::CudaError { xid: Some(31) }));
+    let told = || {
+        let events = workspace.events().into_iter().filter(|event| event.event == "xid");
+        events.filter_map(|event| event.run).collect::<Vec<_>>()
+    };
+    wait_to_see("the error is told of", told, |told| !told.is_empty());
+    wait_until("its retries are used up", || workspace.words("x")[1] == "failed");
+    assert!(told().iter().all(|run| *run == second.name()), "its neighbor has met nothing: {:?}", told());
+    end(runner);
+    workspace.overnight(&["report"]).code(0);
+    // Their GPU reported it, which both pages may say; to one of them it happened.
+    let words = "CUDA error (XID 31: ";
+    assert!(page_of(&workspace, &second).contains(words));
+    assert!(!page_of(&workspace, &first).contains(words));
 }

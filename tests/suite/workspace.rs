@@ -334,7 +334,7 @@ pub fn is_alive(process: impl std::fmt::Display) -> bool {
 }
 
 /// The worker for tests, which `cargo test` builds as an example.
-fn fake_worker() -> PathBuf {
+pub fn fake_worker() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let target = tests.parent().and_then(Path::parent).unwrap();
     let path = target.join("examples/fake-worker");

@@ -41,7 +41,9 @@ fn a_pipeline_of_two_stages_stands_on_all_three_pages() {
     let file = best["file"].as_str().unwrap();
     assert!(workspace.path(file).is_file(), "{file}");
     let bytes = fs::metadata(workspace.path(file)).unwrap().len();
-    assert_eq!((best["bytes"].as_u64(), best["marks"][0].as_str()), (Some(bytes), Some("best")));
+    assert_eq!(best["bytes"].as_u64(), Some(bytes));
+    let marks = best["marks"].as_array().unwrap();
+    assert!(marks.contains(&"leads".into()) && marks.contains(&"best".into()), "{marks:?}");
     // What the card says can be typed: the run is found by its name.
     let commands = best["commands"].as_array().unwrap();
     let clean = commands.iter().find(|command| command["purpose"] == "delete the run").unwrap();

@@ -271,6 +271,7 @@ fn record(settings: Settings, examples: u64) -> RunRecord {
         steps_per_epoch: settings.steps_per_epoch(examples),
         settings,
         varied: serde_json::Map::new(),
+        log_uniform: Vec::new(),
         origins: BTreeMap::new(),
         queue: Queue::default(),
         alerts: Vec::new(),

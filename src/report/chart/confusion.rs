@@ -18,8 +18,8 @@ pub struct Confusion {
 const CELL_PX: usize = 28;
 /// Classes that have a name and numbers; of more only the colors are readable.
 const LETTERED: usize = 20;
-/// Classes that are drawn at all.
-const MOST: usize = 200;
+/// Classes that are drawn at all: each pair of them may be a rectangle.
+pub const MOST: usize = 100;
 /// The plot's width on a phone, in CSS pixels.
 const NARROW_PX: f64 = 300.0;
 /// Classes of which a phone shows all at once, and the plot's width for more of them.

@@ -23,6 +23,9 @@
 //!   smoothing  weight that a row of the moving average keeps for the next one as drawn; 0 = no average
 //!   faint      whether the values are drawn behind their average from the start
 //!   href       the page of the run, where that is another one
+//!   members    of a line that is the mean of several: id, experiment, run and points of each. On other
+//!              axes they are joined anew, where each of them stands there
+//!   band       whether the range of the members is drawn as well
 //!   csv        where every row lies: href, header's places x and y, and how a cell becomes a number
 //!              of this chart: (x - from) / unit, y / divisor
 //! events     x and word
@@ -53,6 +56,19 @@ pub struct Origin {
     pub csv: Option<Csv>,
     /// The values themselves, where the points of the series are their average.
     pub values: Option<Values>,
+    /// The lines whose mean it is.
+    pub members: Vec<Member>,
+    /// Whether their range is drawn.
+    pub has_band: bool,
+}
+
+/// One of several lines that are drawn as their mean.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub experiment: String,
+    pub run: String,
+    pub metric: String,
+    pub points: Vec<Point>,
 }
 
 /// Measured values in reduced form, with what an average of them needs.
@@ -145,6 +161,19 @@ struct SeriesData<'a> {
     href: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     csv: Option<&'a Csv>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<MemberData<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    band: bool,
+}
+
+#[derive(Serialize)]
+struct MemberData<'a> {
+    id: String,
+    experiment: &'a str,
+    run: &'a str,
+    points: Vec<Drawn>,
+    rows: usize,
 }
 
 /// A number without a point where it needs none: half of those on a page are steps.
@@ -227,14 +256,45 @@ fn series_data<'a>(one: &'a Prepared, columns: u32) -> SeriesData<'a> {
         metric: &origin.metric,
         class: series_class(*number),
         lead: one.series.weight == Weight::Lead,
-        points: points.iter().flat_map(|&(x, y)| [Drawn(brief(x, 9)), Drawn(brief(y, 6))]).collect(),
+        points: in_pairs(&points),
         rows,
         means: means.iter().flat_map(in_turn).collect(),
         smoothing: brief(smoothing, 6),
         faint: one.series.form == Form::Smoothed,
         href: origin.href.as_deref(),
         csv: origin.csv.as_ref(),
+        members: members(&origin.members, columns),
+        band: origin.has_band && !origin.members.is_empty(),
     }
+}
+
+/// The members of a mean, each with its part of the points that they may have together.
+fn members(members: &[Member], columns: u32) -> Vec<MemberData<'_>> {
+    let each = (POINTS_OF_MEMBERS / 2 / members.len().max(1)) as u32;
+    let columns = each.clamp(20, columns.max(20));
+    let data = |member: &'_ Member| -> Vec<Drawn> {
+        match member.points.len() > columns as usize * 2 {
+            true => in_pairs(&thinned(&member.points, columns)),
+            false => in_pairs(&member.points),
+        }
+    };
+    members
+        .iter()
+        .map(|member| MemberData {
+            id: [member.experiment.as_str(), &member.run, &member.metric].join("/"),
+            experiment: &member.experiment,
+            run: &member.run,
+            points: data(member),
+            rows: member.points.len(),
+        })
+        .collect()
+}
+
+/// Points of all members of one mean.
+const POINTS_OF_MEMBERS: usize = 4_000;
+
+fn in_pairs(points: &[Point]) -> Vec<Drawn> {
+    points.iter().flat_map(|&(x, y)| [Drawn(brief(x, 9)), Drawn(brief(y, 6))]).collect()
 }
 
 /// What the script gets of values in order: all of them where they are few.

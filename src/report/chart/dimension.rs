@@ -4,8 +4,9 @@
 use super::axis::{Scale, Spread};
 use super::number::labels;
 
-/// Positive values that lie this many times apart are shown on a log axis.
-const DECADES: f64 = 9.99;
+/// Positive values that lie two decades apart or more are shown on a log axis; a little less, because
+/// quotients of powers of ten are not exact.
+const DECADES: f64 = 99.99;
 
 /// What a value can be.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Dimension {
     pub name: String,
     pub measure: Measure,
     pub values: Vec<f64>,
+    /// Whether its sweep draws from a log-uniform distribution.
+    pub is_drawn_log: bool,
 }
 
 /// A dimension with its scale.
@@ -32,7 +35,7 @@ pub struct Placed {
 
 impl Dimension {
     pub fn amounts(name: &str, values: Vec<f64>) -> Dimension {
-        Dimension { name: name.to_owned(), measure: Measure::Amount, values }
+        Dimension { name: name.to_owned(), measure: Measure::Amount, values, is_drawn_log: false }
     }
 
     /// Whether two runs have different values.
@@ -45,7 +48,10 @@ impl Dimension {
 
     pub fn is_log(&self) -> bool {
         let (low, high) = self.ends();
-        self.measure == Measure::Amount && low > 0.0 && high / low >= DECADES
+        high.is_finite()
+            && self.measure == Measure::Amount
+            && low > 0.0
+            && (self.is_drawn_log || high / low >= DECADES)
     }
 
     pub fn placed(&self, about: usize) -> Placed {
@@ -111,16 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_is_logarithmic_where_positive_values_span_decades() {
+    fn an_axis_is_logarithmic_where_its_sweep_is_or_positive_values_span_two_decades() {
         let is_log = |values: &[f64]| Dimension::amounts("x", values.to_vec()).is_log();
         assert!(is_log(&[1e-4, 1e-2, f64::NAN]) && is_log(&[1e-300, 1e300]));
+        assert!(is_log(&[1e-4, 1e-3, 1e-2]) && !is_log(&[1e-4, 9e-3]));
+        let drawn = |values: &[f64]| {
+            Dimension { is_drawn_log: true, ..Dimension::amounts("x", values.to_vec()) }.is_log()
+        };
+        assert!(drawn(&[1e-4, 3e-4]) && drawn(&[2.0]) && !drawn(&[0.0, 1.0]) && !drawn(&[]));
         assert!(!is_log(&[1e-4, 3e-4]) && !is_log(&[0.0, 1e-2]) && !is_log(&[-1.0, 100.0]) && !is_log(&[]));
     }
 
     #[test]
     fn kinds_keep_their_order_and_a_constant_does_not_differ() {
         let kinds = Measure::Kinds(vec!["adamw".into(), "sgd".into()]);
-        let dimension = Dimension { name: "kind".into(), measure: kinds, values: vec![1.0, 0.0] };
+        let dimension =
+            Dimension { name: "kind".into(), measure: kinds, values: vec![1.0, 0.0], is_drawn_log: true };
         let words: Vec<String> = dimension.placed(4).ticks().into_iter().map(|(_, word)| word).collect();
         assert_eq!(words, ["adamw", "sgd"]);
         assert!(dimension.differs() && !dimension.is_log());

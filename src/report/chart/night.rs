@@ -113,9 +113,16 @@ fn draw(night: &Night) -> String {
     for (index, (time, label)) in ticks.iter().enumerate() {
         let x = rounded(across(*time));
         let class = if index % every_narrow == 0 { "" } else { r#" class="roomy""# };
+        // What stands at an edge leans inward: the window would cut half of it off on a phone.
+        let half = text_width(label, TEXT_PX) / 2.0 / NARROW_PX * 100.0;
+        let anchor = match across(*time) {
+            near if near < half => "start",
+            far if far > 100.0 - half => "end",
+            _ => "middle",
+        };
         let _ = write!(
             svg,
-            r#"<line class="gridline" x1="{x}%" x2="{x}%" y1="0" y2="{height}"/><text{class} x="{x}%" y="{height}" dy="15" text-anchor="middle">{label}</text>"#
+            r#"<line class="gridline" x1="{x}%" x2="{x}%" y1="0" y2="{height}"/><text{class} x="{x}%" y="{height}" dy="15" text-anchor="{anchor}">{label}</text>"#
         );
     }
     svg.push_str("</g>");
@@ -257,6 +264,15 @@ mod tests {
             ticks.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>(),
             ["13:00", "14:00", "15:00", "16:00", "17:00", "18:00", "19:00", "20:00"]
         );
+    }
+
+    #[test]
+    fn words_at_an_edge_lean_inward() {
+        let start = 1_000_020.0 * 60.0; // a full hour of local time
+        let night = Night { start, end: start + 8.0 * 3600.0, ..night(vec![bar(start, start + 60.0, "x")]) };
+        let svg = draw(&night);
+        let leaning = |anchor: &str| svg.matches(&format!(r#"dy="15" text-anchor="{anchor}""#)).count();
+        assert_eq!((leaning("start"), leaning("middle"), leaning("end")), (1, 7, 1), "{svg}");
     }
 
     #[test]

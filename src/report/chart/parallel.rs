@@ -97,7 +97,7 @@ fn draw_axis(svg: &mut String, dimension: &Dimension, placed: &Placed, x: f64, r
         let y = ABOVE + (1.0 - place) * HEIGHT;
         let _ = write!(
             svg,
-            r#"<text x="{x:.2}%" dx="7" y="{y:.1}" dy="4">{}</text>"#,
+            r#"<text class="tick" x="{x:.2}%" dx="7" y="{y:.1}" dy="4">{}</text>"#,
             Escaped(&shortened(&word, room - 12.0))
         );
     }

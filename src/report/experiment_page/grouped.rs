@@ -5,10 +5,11 @@ use super::super::chart::backend::series_class;
 use super::super::chart::band::Band;
 use super::super::chart::number::{measured, significant};
 use super::super::chart::{
-    self, Axis, Chart, Counted, Form, Origin, Point, Range, Series, Size, Spread, Weight,
+    self, Axis, Chart, Counted, Form, Member, Origin, Point, Range, Series, Size, Spread, Weight,
 };
 use super::super::model::{Figure, GroupRow, Key, SeedsBlock};
 use super::super::seeds::{Group, Seeds};
+use super::super::summary::RunSummary;
 use super::metric_title;
 use crate::statistics::{band, mean, variance};
 
@@ -16,6 +17,9 @@ use crate::statistics::{band, mean, variance};
 const LINES: usize = 8;
 /// Areas that can: where more lie over each other none is seen.
 const BANDS: usize = 3;
+
+/// Runs whose own curves the script is given, to join them on other axes; of more it has the means alone.
+const MEMBERS: usize = 120;
 
 /// The settings of an experiment in which some have several seeds.
 pub fn block(seeds: &Seeds) -> Option<SeedsBlock> {
@@ -52,11 +56,13 @@ fn class(group: &Group) -> String {
 
 fn figure(seeds: &Seeds) -> Option<Figure> {
     let shown: Vec<&Group> = seeds.groups.iter().take(LINES).collect();
+    let is_told = shown.iter().map(|group| group.runs.len()).sum::<usize>() <= MEMBERS;
     let (mut series, mut bands, mut legend) = (Vec::new(), Vec::new(), Vec::new());
     // The leading group is drawn last, over the others.
     for (place, group) in shown.iter().enumerate().rev() {
         let number = group.runs.first()?.number;
         let curves: Vec<Vec<Point>> = group.runs.iter().map(|run| run.curve(&seeds.metric)).collect();
+        let seed_count = curves.len();
         let slices = band::of(&curves);
         if slices.is_empty() {
             continue;
@@ -69,13 +75,17 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
             points,
             weight,
             form: Form::AsIs,
-            origin: Origin::default(),
+            origin: Origin {
+                members: if is_told { members(group, &seeds.metric, curves) } else { Vec::new() },
+                has_band: place < BANDS,
+                ..Origin::default()
+            },
         });
         let edges = slices.iter().map(|slice| (slice.x, slice.low, slice.high)).collect();
         if place < BANDS {
             bands.push(Band { number, edges });
         }
-        let name = format!("{} ({})", group.name, super::super::say::counted(curves.len(), "seed", "seeds"));
+        let name = format!("{} ({})", group.name, super::super::say::counted(seed_count, "seed", "seeds"));
         legend.insert(0, Key { class: class(group), name, href: None });
     }
     if series.is_empty() {
@@ -109,4 +119,15 @@ fn figure(seeds: &Seeds) -> Option<Figure> {
         told: seeds.sentence().unwrap_or_default(),
     };
     Some(Figure { id: "chart-seeds".into(), title, note, width: "w12", legend, drawing: chart::draw(&chart) })
+}
+
+/// The curves that a mean is made of.
+fn members(group: &Group, metric: &str, curves: Vec<Vec<Point>>) -> Vec<Member> {
+    let member = |(run, points): (&&RunSummary, Vec<Point>)| Member {
+        experiment: run.experiment.clone(),
+        run: run.run.clone(),
+        metric: metric.to_owned(),
+        points,
+    };
+    group.runs.iter().zip(curves).map(member).collect()
 }

@@ -96,11 +96,13 @@ fn settings(runs: &[&RunSummary]) -> Vec<Dimension> {
         let own = run.varied.iter().find(|(name, _)| name == path).map(|(_, value)| value);
         own.or_else(|| run.settings.get(path)).cloned()
     };
+    let is_drawn_log = |path: &str| runs.iter().any(|run| run.log_uniform.iter().any(|log| log == path));
     let dimension = |path: &str| {
         let values: Vec<Option<Value>> = runs.iter().map(|run| value(run, path)).collect();
         if values.iter().flatten().all(Value::is_number) {
             let amount = |value: &Option<Value>| value.as_ref().and_then(Value::as_f64).unwrap_or(f64::NAN);
-            return Dimension::amounts(path, values.iter().map(amount).collect());
+            let amounts = Dimension::amounts(path, values.iter().map(amount).collect());
+            return Dimension { is_drawn_log: is_drawn_log(path), ..amounts };
         }
         let kinds: BTreeSet<String> = values.iter().flatten().map(say::setting).collect();
         let kinds: Vec<String> = kinds.into_iter().collect();
@@ -109,7 +111,7 @@ fn settings(runs: &[&RunSummary]) -> Vec<Dimension> {
             kinds.iter().position(|kind| Some(kind) == word.as_ref()).map_or(f64::NAN, |at| at as f64)
         };
         let values = values.iter().map(place).collect();
-        Dimension { name: path.to_owned(), measure: Measure::Kinds(kinds), values }
+        Dimension { measure: Measure::Kinds(kinds), ..Dimension::amounts(path, values) }
     };
     paths.into_iter().map(dimension).collect()
 }
@@ -186,6 +188,19 @@ mod tests {
         let data: Value = serde_json::from_str(&found.data).unwrap();
         assert!(data["fields"][2]["values"][2].is_null() && data["fields"][0]["log"] == true, "{data}");
         assert_eq!(found.table.rows[2][3], "no value");
+    }
+
+    #[test]
+    fn an_axis_is_as_its_sweep_draws() {
+        let drawn = |log_uniform: &[&str]| {
+            let mut runs =
+                [run("a", "gpt", 1e-4, Some(1.0), "finished"), run("b", "gpt", 9e-4, Some(2.0), "finished")];
+            runs[0].log_uniform = log_uniform.iter().map(|path| (*path).to_owned()).collect();
+            let found = block(&runs.iter().collect::<Vec<_>>(), None, "").unwrap();
+            let data: Value = serde_json::from_str(&found.data).unwrap();
+            (found.parallel.svg.contains("data-log=\"1\""), data["fields"][0]["log"] == true)
+        };
+        assert_eq!((drawn(&[]), drawn(&["train.optimizer.lr"])), ((false, false), (true, true)));
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Packed {
             for field in ["points", "means", "rows", "csv"] {
                 series.remove(field);
             }
+            for member in series.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten() {
+                let line = self.line(member);
+                member["points"] = Value::Null;
+                member["line"] = line.into();
+            }
             let whose = ["experiment", "run"].map(|name| series.get(name).and_then(Value::as_str));
             if let (true, [Some(experiment), Some(run)]) = (series.contains_key("href"), whose) {
                 let place = place_of(experiment, run);

@@ -18,6 +18,7 @@ use super::super::seeds::Seeds;
 use super::super::site::address;
 use super::super::summary::{RunSummary, State};
 use super::Surroundings;
+use super::extras::Extras;
 use super::grain;
 use super::packed::{Packed, Sent};
 
@@ -83,6 +84,7 @@ pub struct RunBlock {
     failure: Option<FailureRow>,
     figure: Option<Figure>,
     sample: Option<LastSample>,
+    pub extras: Extras,
     /// Only where surroundings are shown.
     environment: Vec<(String, String)>,
     diff: String,
@@ -98,7 +100,7 @@ struct LastSample {
 /// A run that is in the file, with what its experiment needs of it.
 pub struct Told {
     pub block: RunBlock,
-    summary: RunSummary,
+    pub summary: RunSummary,
     settings: Vec<SettingRow>,
 }
 
@@ -135,6 +137,7 @@ pub fn run(
     let diff = files.environment.iter().filter(|_| shown).map(|known| known.git_diff.clone()).collect();
     let block = RunBlock {
         id: section_id(&summary.experiment, &summary.run),
+        extras: Extras::of(files, &charts),
         charts,
         name: format!("{}/{}", summary.experiment, summary.run),
         label: summary.label.clone(),

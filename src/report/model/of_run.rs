@@ -109,3 +109,32 @@ pub struct LogBlock {
     /// What the text beside the page leaves out, or empty.
     pub left_out: String,
 }
+
+/// Metrics without a chart of their own, by the beginning of their names.
+#[derive(Clone, Debug, Serialize)]
+pub struct FurtherBlock {
+    pub count: String,
+    pub groups: Vec<FurtherGroup>,
+    /// Metrics of groups that are not named.
+    pub left_out: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FurtherGroup {
+    pub name: String,
+    /// Metrics in it.
+    pub count: String,
+    pub rows: Vec<FurtherRow>,
+    /// Metrics that are not named.
+    pub more: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FurtherRow {
+    pub name: String,
+    pub last: String,
+    pub lowest: String,
+    pub highest: String,
+    /// Values that were logged.
+    pub rows: String,
+}

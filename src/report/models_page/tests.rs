@@ -73,8 +73,8 @@ fn a_run_that_came_to_a_bad_end_has_its_best_and_its_last_and_no_model_of_infini
 fn a_card_says_what_it_is_among_its_run_and_where_a_value_comes_from() {
     let page = shown(&[&run("pre", "s1", Task::LanguageModel, "finished")]);
     assert_eq!(page.headline, "2 checkpoints of 1 run can be used.");
-    let [last, best] = &page.models[..] else { panic!("{:?}", page.models) };
-    assert_eq!((last.marks.as_slice(), best.marks.as_slice()), (&["last"][..], &["best"][..]));
+    let [best, last] = &page.models[..] else { panic!("{:?}", page.models) };
+    assert_eq!((last.marks.as_slice(), best.marks.as_slice()), (&["last"][..], &["leads", "best"][..]));
     assert_eq!((last.value.as_str(), best.value.as_str()), ("1.500 at step 10", "1.500"));
     assert_eq!(last.file, "runs/pre/s1/checkpoints/step-00000020/model.safetensors");
     assert_eq!((last.hash.len(), last.whole_hash.len()), (16, 64));
@@ -91,6 +91,39 @@ fn the_best_come_first_and_what_is_not_listed_is_counted() {
     assert_eq!(page.models[0].name, "s077");
     let ids: BTreeSet<&str> = page.models.iter().map(|model| model.id.as_str()).collect();
     assert_eq!(ids.len(), 400);
+}
+
+#[test]
+fn checkpoints_stand_in_the_order_of_the_values_that_are_shown() {
+    let judged = |name: &str, at_end: f64| {
+        let mut run = run("x", name, Task::LanguageModel, "finished");
+        // The best was seen at a step of which no checkpoint is left.
+        run.best = Some(crate::report::summary::BestValue { value: 0.1 * at_end, step: 13 });
+        run.stock.best = Some(20);
+        run.stock.checkpoints.remove(0);
+        run.stock.checkpoints[0].values.insert("val/loss".into(), (20, Number(at_end)));
+        run
+    };
+    let (worse, better) = (judged("a", 1.543), judged("b", 1.542));
+    let mut without = judged("c", 1.0);
+    without.stock.checkpoints[0].values.remove("val/loss");
+    let mut nothing = judged("d", 1.0);
+    nothing.stock.checkpoints[0].values.insert("train/loss".into(), (20, Number(f64::NAN)));
+    let page = shown(&[&worse, &better, &without, &nothing]);
+    let listed: Vec<(&str, &str, &[&str])> = page
+        .models
+        .iter()
+        .map(|model| (model.name.as_str(), model.value.as_str(), model.marks.as_slice()))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("b", "1.542", &["leads", "best", "last"][..]),
+            ("a", "1.543", &["best", "last"][..]),
+            ("c", "", &["best", "last"][..])
+        ]
+    );
+    assert_eq!(page.headline, "3 checkpoints of 3 runs can be used.", "one has none that is worth using");
 }
 
 #[test]

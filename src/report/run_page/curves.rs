@@ -13,6 +13,7 @@ use super::events;
 use crate::curves::of_chart;
 use crate::experiment::metric::Metric;
 use crate::experiment::settings::ScheduleKind;
+use crate::run_dir::metrics::Column;
 use crate::run_dir::records::RunRecord;
 
 /// Charts of the first row have the whole width; then three in a row.
@@ -25,6 +26,9 @@ struct Plan {
     size: Size,
     range: Range,
 }
+
+/// Charts of metrics that are not ours, on a page: each costs a browser some thousand elements.
+const DRAWN: usize = 24;
 
 /// All charts of the run, in the order of the page. Those without a value are left out.
 pub fn figures(files: &RunFiles, summary: &RunSummary) -> Vec<Figure> {
@@ -42,8 +46,8 @@ pub fn planned(files: &RunFiles, summary: &RunSummary) -> Vec<Planned> {
         figures.extend(figure(files, summary, plan, x_range, &events));
     }
     // Metrics of another program's worker have a chart as well.
-    let others = files.metrics.columns.iter().filter(|column| !planned.contains(&column.name.as_str()));
-    for (index, column) in others.enumerate() {
+    let others = others(files, &planned);
+    for (index, column) in others.into_iter().take(DRAWN).enumerate() {
         let line =
             Line { metric: &column.name, name: &column.name, number: summary.number, weight: Weight::Plain };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
@@ -54,6 +58,19 @@ pub fn planned(files: &RunFiles, summary: &RunSummary) -> Vec<Planned> {
         figures.splice(if counts { 0..0 } else { figures.len()..figures.len() }, shown);
     }
     figures
+}
+
+/// Metrics with values whose charts are too many to be drawn.
+pub fn not_drawn(files: &RunFiles) -> Vec<&Column> {
+    let mut planned: Vec<&str> = vec!["step", "epoch", "time", "elapsed"];
+    planned.extend(plans(files).iter().flat_map(|plan| &plan.lines).map(|(metric, _)| *metric));
+    others(files, &planned).into_iter().skip(DRAWN).collect()
+}
+
+/// Columns of values that have no place in a chart of ours.
+fn others<'a>(files: &'a RunFiles, planned: &[&str]) -> Vec<&'a Column> {
+    let columns = files.metrics.columns.iter();
+    columns.filter(|one| !one.values.is_empty() && !planned.contains(&one.name.as_str())).collect()
 }
 
 fn plans(files: &RunFiles) -> Vec<Plan> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::run_dir::is_plain_name;
+use crate::run_dir::{is_plain_name, read};
 
 /// Themes that come with the program, with what each says beyond the common style.
 pub const BUILT_IN: [(&str, &str); 3] = [
@@ -93,13 +93,20 @@ fn file(path: &Path) -> Result<Option<Vec<u8>>, String> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(told(error)),
+        Ok(_) if leads_out(path) => return Err(format!("{} is a link to elsewhere", path.display())),
         Ok(found) if !found.is_file() => return Err(format!("{} is no file", path.display())),
         Ok(found) if found.len() > MOST => {
             return Err(format!("{} is larger than {} KiB", path.display(), MOST / 1024));
         }
         Ok(_) => {}
     }
-    fs::read(path).map(Some).map_err(told)
+    read::bounded(path, MOST).map(Some).map_err(told)
+}
+
+/// Whether a theme's file lies outside of the folder of themes: what it leads to would be sent along.
+fn leads_out(path: &Path) -> bool {
+    let themes = path.parent().and_then(Path::parent).and_then(|themes| fs::canonicalize(themes).ok());
+    !themes.is_some_and(|themes| fs::canonicalize(path).is_ok_and(|path| path.starts_with(themes)))
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, String> {
@@ -138,13 +145,44 @@ fn fault(style: &str) -> Option<String> {
     if depth > 0 {
         return Some("a brace is not closed".into());
     }
-    let lower = style.to_ascii_lowercase();
-    let asks = ["@import", "http://", "https://", "url(//", "url('//", "url(\"//"];
-    asks.iter().find(|word| lower.contains(*word)).map(|word| {
+    asks_elsewhere(style)
+}
+
+/// Whether a style would ask for a file, however that is spelled.
+fn asks_elsewhere(style: &str) -> Option<String> {
+    // Addresses of names within a namespace are no addresses of files.
+    let plain = unescaped(style).to_ascii_lowercase().replace("http://www.w3.org/", "");
+    let words: String =
+        plain.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, rest)| rest)).collect();
+    let dense = |text: &str| text.chars().filter(|one| !one.is_whitespace()).collect::<String>();
+    let asks = ["@import", "http:", "https:", "file:", "ftp:", "url(//", "'//", "\"//"];
+    let all = [dense(&plain), dense(&words)];
+    asks.iter().find(|word| all.iter().any(|text| text.contains(*word))).map(|word| {
         format!(
             "\"{word}\" would ask for something from elsewhere (put it into the file, or as a data: address)"
         )
     })
+}
+
+/// A style with the signs that it writes by their number, as `\69 mport`.
+fn unescaped(style: &str) -> String {
+    let mut plain = String::with_capacity(style.len());
+    let mut rest = style;
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain += before;
+        let digits = after.bytes().take(6).take_while(u8::is_ascii_hexdigit).count();
+        let sign = u32::from_str_radix(&after[..digits], 16).ok().and_then(char::from_u32);
+        plain.extend(sign);
+        rest = &after[digits..];
+        if digits > 0 {
+            rest = rest.strip_prefix(|one: char| one.is_ascii_whitespace()).unwrap_or(rest);
+        } else {
+            let mut signs = rest.chars();
+            plain.extend(signs.next());
+            rest = signs.as_str();
+        }
+    }
+    plain + rest
 }
 
 /// Bytes up to and with the quote that closes what begins here; none on the same line otherwise.
@@ -208,6 +246,10 @@ mod tests {
             ("comment/theme.css", b"\n/* :root { }"),
             ("string/theme.css", b"a { content: \"x\n }"),
             ("far/theme.css", b"@import url(https://fonts.example/a.css);"),
+            ("escaped/theme.css", b"@\\69 mport 'x.css';"),
+            ("spaced/theme.css", b"a { background: url( \n //elsewhere.example/a.png) }"),
+            ("hidden/theme.css", b"a { background: url(h\\74tp:/\\2f elsewhere.example/a.png) }"),
+            ("set/theme.css", b"a { background: image-set('//elsewhere.example/a.png' 1x) }"),
             ("bytes/theme.css", b"\xff\xfe"),
             ("logo/theme.css", b""),
             ("logo/logo.svg", b"GIF89a"),
@@ -224,6 +266,10 @@ mod tests {
             ("logo", "logo.svg is no image of its kind"),
             ("folder", "is no file"),
             ("large", "is larger than 512 KiB"),
+            ("escaped", "from elsewhere"),
+            ("spaced", "from elsewhere"),
+            ("hidden", "from elsewhere"),
+            ("set", "from elsewhere"),
             ("missing", "missing/theme.css (built in are default, contrast, paper)"),
             ("../paper", "letters, digits"),
         ] {
@@ -233,6 +279,30 @@ mod tests {
             assert!(warning.contains(said), "{name}: {warning}");
             assert_eq!(look.style, "", "{name}");
             assert_eq!(look.logo.bytes, LOGO.as_bytes(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_or_a_pipe_is_no_theme() {
+        let folder = themes(&[("ours/theme.css", b"a { color: red }"), ("secret", b"TOP-SECRET")]);
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("themes/out")).unwrap();
+        fs::create_dir_all(at("themes/pipe")).unwrap();
+        std::os::unix::fs::symlink(at("secret"), at("themes/out/theme.css")).unwrap();
+        std::os::unix::fs::symlink(at("ours"), at("themes/whole")).unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("themes/pipe/theme.css"), kind, mode, 0).unwrap();
+        for (name, said) in
+            [("out", "is a link to elsewhere"), ("whole", "is a link to elsewhere"), ("pipe", "is no file")]
+        {
+            let look = Look::of(&at("themes"), name);
+            assert!(
+                look.warning.as_ref().is_some_and(|warning| warning.contains(said)),
+                "{:?}",
+                look.warning
+            );
+            assert_eq!(look.style, "");
         }
     }
 

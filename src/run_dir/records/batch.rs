@@ -31,6 +31,20 @@ pub struct Batch {
     /// What probes of this batch took of GPUs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device_memory: Vec<MeasuredMemory>,
+    /// The GPUs whose columns its telemetry has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<BatchGpu>,
+}
+
+/// A GPU that a batch may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchGpu {
+    /// Place in PCI bus order: the number in the names of its columns.
+    pub index: u32,
+    pub uuid: String,
+    pub name: String,
+    pub driver: String,
+    pub memory_bytes: u64,
 }
 
 impl Batch {

@@ -69,7 +69,9 @@ impl Work<'_> {
                 self.view.say(&format!("started  {name} on {on}{beside}{why}"));
                 false
             }
-            Ok(Beginning::Occupied | Beginning::Obsolete) => true,
+            // Whoever has its lock may keep it for long: others go on meanwhile, and the next tick looks again.
+            Ok(Beginning::Occupied) => false,
+            Ok(Beginning::Obsolete) => true,
             Ok(Beginning::Failed { why }) => {
                 self.trouble(index, &why);
                 true
@@ -290,9 +292,7 @@ impl Work<'_> {
         self.batch.event(late::EVENT, Some(&dir), &format!("{word}: {why}"));
         self.retention.run_ended(&dir);
         self.view.say(&line);
-        for sentence in tell::curves(&self.runs[index]) {
-            self.view.say(&format!("         {sentence}"));
-        }
+        self.words.ask(&self.runs[index]);
         self.tell_hooks_of_end(index, why);
     }
 

@@ -9,16 +9,16 @@ use crate::run_dir::{Status, read, scan};
 use crate::runner::admission::{self, Need, Probing, Rules, Vacancies};
 use crate::runner::hooks::Occasion;
 use crate::runner::schedule::{self, Deadline, Decision, Gate, Observation, Reason, Standing, Wish};
-use crate::runner::tracked::{self, Tracked};
+use crate::runner::tracked::{self, Judge, Tracked};
 use crate::runner::{clock, devices, estimate, tell};
 
 impl Work<'_> {
     /// Takes out of the queue what waits for a run that did not finish.
     pub(super) fn skip(&mut self, is_hinted: bool) {
         let batch = self.batch.name();
-        let (others, failed) = (&mut self.left_out, self.options.failed);
-        tracked::skip(&mut self.runs, others, is_hinted, &self.host, Some(&batch), failed);
-        for run in &mut self.runs {
+        let judge = Judge { host: &self.host, batch: Some(&batch), failed: self.options.failed };
+        for index in tracked::skip(&mut self.runs, &mut self.left_out, &mut self.skips, is_hinted, judge) {
+            let run = &mut self.runs[index];
             let need = match &run.seen.status {
                 Status::Skipped { need } | Status::NeedFailed { need } => Some(need.clone()),
                 _ => None,

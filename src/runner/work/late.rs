@@ -5,14 +5,26 @@ use super::Work;
 use crate::run_dir::records::{BatchEvent, End};
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Status, Workspace, read, scan};
+use crate::runner::attempt::Witness;
 use crate::runner::hooks::Occasion;
 use crate::runner::starting;
 use crate::runner::tracked::Tracked;
 
 impl Work<'_> {
+    /// Tells of runs that lived when this batch looked at them first, and ended before it followed them.
+    pub(super) fn catch_up_with_ends(&mut self) {
+        for index in 0..self.runs.len() {
+            let run = &mut self.runs[index];
+            if std::mem::take(&mut run.ended_alone) && run.worker.is_none() && run.put_off.is_none() {
+                self.catch_up(index);
+                self.catch_up_end(index);
+            }
+        }
+    }
+
     /// Tells of a run that finished alone.
-    pub(super) async fn catch_up_end(&mut self, index: usize) {
-        let Some(end) = untold(self.workspace, &self.runs[index], &self.host).await else { return };
+    pub(super) fn catch_up_end(&mut self, index: usize) {
+        let Some(end) = untold(self.workspace, &self.runs[index]) else { return };
         let run = &self.runs[index];
         self.batch.event(EVENT, Some(&run.dir), &message(&end));
         self.view.say(&line(run, &end));
@@ -49,15 +61,17 @@ pub(super) fn occasion(run: &Tracked, why: &str) -> Option<Occasion> {
 }
 
 /// Writes the end of a run that a runner began and that finished alone; what was told before, by a runner
-/// that wrote no such end, is not given back.
-pub(super) async fn untold(workspace: &Workspace, run: &Tracked, host: &str) -> Option<End> {
+/// that wrote no such end, is not given back. Its worker may still be there, on its way out: nothing that it
+/// does after its result changes what is told.
+pub(super) fn untold(workspace: &Workspace, run: &Tracked) -> Option<End> {
     if run.worker.is_some() || run.seen.status != Status::Finished || !starting::has_unseen_end(&run.seen) {
         return None;
     }
     let start = last_start(&run.seen.attempts)?;
     let batch = start.batch.as_deref()?;
     // Where the disk takes no line, it is told the next time.
-    let end = starting::close(&run.dir, host, None).await.ok().flatten()?;
+    let end = starting::end(&run.dir, start.attempt, None, None, &Witness::default());
+    starting::write_end(&run.dir, &end).ok()?;
     (!was_told(workspace, &run.dir, batch, start.time)).then_some(end)
 }
 

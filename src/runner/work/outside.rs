@@ -1,9 +1,10 @@
-//! What comes from outside of the batch, and what it does to the machine: the terminal that goes away,
-//! workers of others whose end is waited for, sleep that is held off.
+//! What comes from outside of the batch, and what it does to the machine: a person's signal, the terminal that
+//! goes away, workers of others whose end is waited for, sleep that is held off.
 
 use std::time::Instant;
 
 use super::Work;
+use crate::runner::interrupt::{Ending, Interrupt};
 use crate::runner::terminal::{News, Terminal};
 use crate::runner::tracked::Kinship;
 
@@ -21,6 +22,16 @@ impl Work<'_> {
                 self.view.say(words);
             }
         }
+    }
+
+    pub(super) fn interrupted(&mut self, interrupt: Interrupt) {
+        self.ending = self.ending.after(interrupt);
+        let words = match self.ending {
+            Ending::Now(_) => "ending at once",
+            _ => "starting nothing new; workers write their checkpoints and end (once more: at once)",
+        };
+        self.batch.event("interrupted", None, words);
+        self.view.say(words);
     }
 
     /// Lets the end of each adopted worker wake the loop. Its lock stays the truth: it is free by then.

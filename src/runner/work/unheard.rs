@@ -24,14 +24,11 @@ pub(super) async fn tell(
 ) {
     let untold = runs.iter().filter_map(|run| Some((run, unheard(workspace, run)?.1)));
     let untold: Vec<_> = untold.filter(|(_, events)| !events.is_empty()).collect();
-    let host = scan::host();
-    let mut ended = Vec::new();
-    for run in runs {
-        ended.extend(late::untold(workspace, run, &host).await.map(|end| (run, end)));
-    }
+    let ended = runs.iter().filter_map(|run| Some((run, late::untold(workspace, run)?)));
+    let ended: Vec<_> = ended.collect();
     let is_news = !untold.is_empty() || !ended.is_empty();
     let Some(batch) = scan::batches(workspace).pop().filter(|_| is_news) else { return };
-    let place = Place { workspace: workspace.clone(), host, batch: batch.name() };
+    let place = Place { workspace: workspace.clone(), host: scan::host(), batch: batch.name() };
     let hooks = Hooks::new(&options.settings.hooks, place);
     let mut teller = Teller { batch, hooks, view: View::open(options.style) };
     for (run, events) in untold {

@@ -10,8 +10,9 @@ use crate::runner::left_out::LeftOut;
 use crate::runner::outcome::{LeftRun, Outcome};
 use crate::runner::room::{Room, Space};
 use crate::runner::schedule::Standing;
+use crate::runner::skips::Skips;
 use crate::runner::terminal::{News, Terminal};
-use crate::runner::tracked::{self, Tracked};
+use crate::runner::tracked::{self, Judge, Tracked};
 use crate::runner::view::View;
 use crate::runner::{RunnerOptions, Selection};
 
@@ -37,7 +38,8 @@ pub(super) fn selected(workspace: &Workspace, options: &RunnerOptions, host: &st
         }
         Selection::All => HashSet::new(),
     });
-    tracked::skip(&mut runs, &mut others, true, host, None, options.failed);
+    let judge = Judge { host, batch: None, failed: options.failed };
+    tracked::skip(&mut runs, &mut others, &mut Skips::default(), true, judge);
     runs
 }
 

@@ -75,12 +75,19 @@ fn fuzz(served: &Served, time: Duration, seed: u64) -> u64 {
 /// Xorshift: the same bytes from the same seed.
 struct Random(u64);
 
-const WORDS: [&[u8]; 22] = [
+const WORDS: [&[u8]; 29] = [
     b"GET ",
     b"HEAD ",
     b"/",
     b"/events",
     b"/runs/a/metrics.csv",
+    b"/api/v1/runs",
+    b"/api/v1/runs/x/a/metrics?points=",
+    b"/metrics",
+    b"/readyz",
+    b"&column=",
+    b"&status=waiting",
+    b"Accept: application/openmetrics-text\r\n",
     b" HTTP/1.1\r\n",
     b"Host: localhost\r\n",
     b"Range: bytes=",
@@ -129,9 +136,14 @@ impl Random {
 
     /// A good request with a few bytes changed, left out or doubled.
     fn changed(&mut self) -> Vec<u8> {
-        let mut request = b"GET /runs/a/metrics.csv?x=1 HTTP/1.1\r\nHost: localhost\r\nRange: bytes=5-\r\n\
-              If-Range: \"1-2-3\"\r\nAccept-Encoding: gzip;q=0.5, *\r\nLast-Event-ID: 1-2\r\n\r\n"
-            .to_vec();
+        let target: &[u8] = match self.below(3) {
+            0 => b"/runs/a/metrics.csv?x=1",
+            1 => b"/api/v1/runs/x/a/metrics?from=1&column=train/loss&points=10",
+            _ => b"/api/v1/runs?status=waiting&tag=a&limit=2&cursor=x/a",
+        };
+        let rest = b" HTTP/1.1\r\nHost: localhost\r\nRange: bytes=5-\r\nIf-Range: \"1-2-3\"\r\n\
+              Accept-Encoding: gzip;q=0.5, *\r\nLast-Event-ID: 1-2\r\n\r\n";
+        let mut request = [b"GET ", target, rest].concat();
         for _ in 0..1 + self.below(4) {
             let at = self.below(request.len());
             match self.below(3) {

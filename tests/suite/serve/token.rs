@@ -96,10 +96,8 @@ impl Started {
     }
 
     fn status(&self, path: &str, host: &str, header: &str) -> u16 {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\n");
-        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-        super::reply(&mut stream).status
+        super::ask(([127, 0, 0, 1], self.port).into(), request.as_bytes()).status
     }
 
     /// Ends it; what it said on standard error.

@@ -1,0 +1,140 @@
+//! Pages of hostile records, opened with hostile addresses and a storage full of rubbish or forbidden:
+//! nothing of it runs, and nothing that was there before is gone.
+
+use overnight::report::export::{Surroundings, export};
+use overnight::run_dir::{Workspace, scan};
+use serde_json::json;
+
+use crate::chrome::{Chrome, Scripts, with_browser};
+use crate::hostile_records::{HOSTILE, edit, spoil};
+use crate::place::Place;
+
+fn place() -> Place {
+    let place = Place::morning();
+    spoil(&place.runs[0]);
+    let batch = &scan::batches(&Workspace::new(place.path()))[0];
+    edit(&batch.batch_json(), |batch| batch["host"] = json!(HOSTILE));
+    place.build();
+    place
+}
+
+/// What the page must be like, whatever was done to it.
+async fn is_whole(chrome: &Chrome, what: &str) {
+    assert!(!chrome.is("'ran' in window").await, "{what}: something of a record ran");
+    // A run that an address names and nobody has is asked for, and told of on the page.
+    let is_missing = |said: &String| said.contains("/reports/data/") && said.contains("ERR_FILE_NOT_FOUND");
+    let complaints: Vec<String> =
+        chrome.complaints().await.into_iter().filter(|said| !is_missing(said)).collect();
+    assert_eq!(complaints, Vec::<String>::new(), "{what}");
+    assert!(
+        chrome.is("document.querySelector('main, #main').textContent.trim().length > 20").await,
+        "{what}"
+    );
+    assert!(chrome.is("typeof overnight.onPage === 'function' && (overnight.isSent || typeof overnight.unchoose === 'function')").await, "{what}");
+}
+
+/// A script that a page finds before its own.
+async fn before_each_page(chrome: &Chrome, source: &str) -> String {
+    let added = chrome.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+    added["identifier"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = place();
+        let workspace = Workspace::new(place.path());
+        let sent = export(&workspace, &scan::runs(&workspace), Surroundings::Shown, None).unwrap().html;
+        std::fs::write(place.path().join("reports/sent.html"), sent).unwrap();
+        let mut pages = place.pages();
+        pages.push("sent.html".into());
+        for page in &pages {
+            chrome.goto(&place.file(page)).await;
+            is_whole(chrome, page).await;
+        }
+        let key = format!("{}/{}", place.runs[0].experiment(), place.runs[0].name());
+        chrome.goto("about:blank").await;
+        chrome.goto(&format!("{}#runs={key}", place.file("compare.html"))).await;
+        chrome.until("the table", "document.querySelector('#beside') !== null").await;
+        is_whole(chrome, "compare").await;
+
+        // Times that no calendar has, in what the first page tells of.
+        chrome.goto(&place.file("index.html")).await;
+        let told = "const section = document.querySelector('#since');
+            const told = JSON.parse(section.dataset.told);
+            told.events = told.events.map(([, ...rest]) => [1e300, ...rest]);
+            section.dataset.told = JSON.stringify({ ...told, from: -1e300, built: 1e300 });
+            overnight.preparers.last.forEach((prepare) => prepare(document));";
+        chrome.run(told).await;
+        chrome.run("section = document.querySelector('#since'); section.dataset.told = '{oops'; overnight.preparers.last.forEach((prepare) => prepare(document))").await;
+        is_whole(chrome, "impossible times").await;
+
+        // One page of each kind.
+        let run = place.page_of(&place.runs[0]);
+        let one_of_each = |page: &&String| {
+            !page.starts_with("runs/") && !page.starts_with("experiments/")
+                || **page == run
+                || ["runs/index.html", "experiments/depth/index.html"].contains(&page.as_str())
+        };
+        let pages: Vec<&String> = pages.iter().filter(one_of_each).collect();
+        let rubbish = [
+            ("rubbish", "Storage.prototype.getItem = () => '{oops'"),
+            (
+                "other things",
+                "Storage.prototype.getItem = () => JSON.stringify({ seen: 1e300, since: 'x', at: -1e300 })",
+            ),
+            (
+                "names of no run",
+                "Storage.prototype.getItem = () => JSON.stringify(['\\ud800/x', 7, null, 'a/b', 'x'.repeat(1e6)])",
+            ),
+            (
+                "full",
+                "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }",
+            ),
+            (
+                "forbidden",
+                "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError') } })",
+            ),
+            (
+                "an address that stays",
+                "history.replaceState = () => { throw new DOMException('no', 'SecurityError') }",
+            ),
+        ];
+        for (what, source) in rubbish {
+            let script = before_each_page(chrome, source).await;
+            for page in &pages {
+                chrome.goto("about:blank").await;
+                chrome.goto(&place.file(page)).await;
+                is_whole(chrome, &format!("{what}: {page}")).await;
+            }
+            chrome.goto(&place.file(&place.page_of(&place.runs[1]))).await;
+            chrome.run("document.getElementById('tool-log-x')?.click()").await;
+            is_whole(chrome, &format!("{what}, used")).await;
+            chrome
+                .devtools("Page.removeScriptToEvaluateOnNewDocument", json!({ "identifier": script }))
+                .await;
+        }
+
+        // An address of a megabyte and long ones of our own words, set within the page: the driver would not send it.
+        let addresses = [
+            "'#' + 'x'.repeat(1e6)",
+            "'#?' + 'find=a+b+'.repeat(1e4)",
+            "'#?find=' + 'a+'.repeat(5e4)",
+            "'#?columns=' + 'a;'.repeat(5e4)",
+            "'#?hide=' + 'a%2Fb&hide='.repeat(1e4)",
+            "'#runs=' + 'a%252Fb,'.repeat(1e4)",
+            "'#?x=%E0%A4%A&zoom=nan,inf&time=1e999,-1e999&smooth=9&logy=%FF&since=__proto__&page=-1e308&sort=constructor'",
+            "'#%E0%A4%A'",
+            "'#runs=%E0%A4%A,../../etc/passwd,%252e%252e/x,a/b/c'",
+        ];
+        for page in &pages {
+            chrome.goto("about:blank").await;
+            chrome.goto(&place.file(page)).await;
+            for address in addresses {
+                chrome.run(&format!("location.hash = {address}")).await;
+                chrome.until("two frames", "(window.frames2 = (window.frames2 || 0) + 1) > 1").await;
+            }
+            is_whole(chrome, &format!("{page} after every address")).await;
+        }
+    });
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Holds what `overnight serve` answers against its own description, with requests that schemathesis makes
+# up: valid ones, invalid ones, at the bounds. Usage: schemathesis.sh path/to/overnight
+set -euo pipefail
+
+VERSION=4.32.5
+overnight=$(realpath "${1:?path to overnight}")
+python=${XDG_CACHE_HOME:-$HOME/.cache}/overnight/schemathesis-$VERSION
+if [ ! -x "$python/bin/schemathesis" ]; then
+    python3 -m venv "$python"
+    "$python/bin/pip" install --quiet "schemathesis==$VERSION"
+fi
+
+folder=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
+cd "$folder"
+mkdir experiments
+cat > experiments/shapes.toml <<'TOML'
+tags = ["tried"]
+[data]
+kind = "shapes"
+count = 100
+[model]
+kind = "mlp"
+[train]
+steps = 20
+[sweep]
+seeds = [1, 2, 3]
+TOML
+"$overnight" queue experiments/shapes.toml
+for run in runs/shapes/*/; do
+    { echo 'step,epoch,time,elapsed,train/loss'; seq 1 3000 | sed 's/$/,1,1,1,0.5/'; echo '3001,1,1,1,nan'; } \
+        > "$run/metrics.csv"
+done
+"$overnight" report
+"$overnight" serve --port 0 > address 2> log &
+server=$!
+for _ in $(seq 1200); do [ ! -s address ] || break; sleep 0.1; done
+address=$(head -n 1 address)
+"$python/bin/schemathesis" run "${address%/}/api/v1/openapi.json" \
+    --max-examples "${EXAMPLES:-100}" --seed "${SEED:-1}" --phases examples,coverage,fuzzing
