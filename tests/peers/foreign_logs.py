@@ -51,6 +51,18 @@ def events(folder):
     writer.close()
 
 
+def hugging_face(folder):
+    """The state of a trainer, as Hugging Face's own class saves it."""
+    from transformers.trainer_callback import TrainerState
+
+    log = [{"loss": 2.5, "learning_rate": 5e-5, "epoch": 0.5, "step": 10}, {"eval_loss": 2.25, "epoch": 1.0, "step": 20}]
+    checkpoint = folder / "checkpoint-20"
+    checkpoint.mkdir()
+    TrainerState(global_step=20, max_steps=40, train_batch_size=8, log_history=log).save_to_json(
+        str(checkpoint / "trainer_state.json")
+    )
+
+
 def imported(overnight, workspace, source):
     told = subprocess.run(
         [overnight, "-C", str(workspace), "import", str(source), "--json"], check=True, capture_output=True, text=True
@@ -105,6 +117,14 @@ def main(overnight):
                 assert any("histograms" in warning for warning in run["warnings"]), run
             assert imported(overnight, workspace, source)[0]["what"] == "same"
             print(f"{name}: {len(read)} rows as TensorBoard reads them")
+        source = place / "trained"
+        source.mkdir()
+        hugging_face(source)
+        (run,) = imported(overnight, workspace, source)
+        _, read = rows(workspace, run)
+        told = [(row["step"], row["epoch"], row["loss"], row["eval_loss"]) for row in read]
+        assert told == [("10", "0.5", "2.5", ""), ("20", "1", "", "2.25")], told
+        print("trained: 2 rows as Hugging Face logged them")
 
 
 if __name__ == "__main__":
