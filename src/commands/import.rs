@@ -52,14 +52,11 @@ fn watch(session: Session, args: &ImportArgs) -> anyhow::Result<Exit> {
     let mut broken = None;
     let read = || {
         let mut session = session.borrow_mut();
-        let told = session.round().map(|round| {
-            if let Err(error) = session.hold(&round) {
-                text::talk(error);
-            }
-            round
-        });
-        match told {
+        match session.round() {
             Ok(round) => {
+                if let Err(error) = session.hold(&round) {
+                    text::talk(error);
+                }
                 said.clear();
                 if let Err(error) = print_changes(&round) {
                     broken = Some(error);

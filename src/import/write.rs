@@ -369,10 +369,10 @@ const COMMON: [&str; 9] =
     ["lightning_logs", "logs", "log", "runs", "tb_logs", "csv_logs", "tensorboard", "output", "outputs"];
 
 fn experiment_of(root: &Path) -> String {
-    let names = root.ancestors().map(super::files::name);
+    let mut names = root.ancestors().map(super::files::name);
     let is_telling = |name: &String| !name.is_empty() && !COMMON.contains(&name.as_str());
     let own = root.is_file().then(|| stem(root));
-    own.or_else(|| names.filter(is_telling).next()).unwrap_or_else(|| "imported".to_owned())
+    own.or_else(|| names.find(is_telling)).unwrap_or_else(|| "imported".to_owned())
 }
 
 /// Its place below the root in words, without what is common to all.
