@@ -1,5 +1,7 @@
 //! What other pages need to know of a run: a fold over its files, small enough to remember.
 
+mod few;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -15,9 +17,9 @@ use super::files::RunFiles;
 use super::run_page::telemetry;
 use super::siblings;
 use super::stock::Stock;
-use crate::curves::{self, Extent, Said, of_run};
+use crate::curves::Said;
 use crate::experiment::identity;
-use crate::experiment::metric::{Direction, Metric, direction_of};
+use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
@@ -176,10 +178,6 @@ pub struct Failure {
 /// Lines of the log that stand beside a failure.
 const LAST_LINES: usize = 4;
 
-/// Sentences of one kind about a run's curves.
-const SENTENCES: usize = 40;
-/// Metrics whose last values other pages know.
-const METRICS: usize = 100;
 /// Columns of the curves that are remembered.
 const COLUMNS: u32 = 300;
 /// The same for the values behind an average.
@@ -231,10 +229,10 @@ impl RunSummary {
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             log_uniform: record.map_or_else(Vec::new, |record| record.log_uniform.clone()),
             best: best(files, &metric),
-            said: said(files, &metric),
+            said: few::said(files, &metric),
             group: record.map_or_else(String::new, RunRecord::group),
             metric,
-            last: last(files),
+            last: few::last(files),
             rate: rate(files),
             attempts: spans(files),
             failure: failure(files),
@@ -260,7 +258,7 @@ impl RunSummary {
 
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
         let wanted = CURVES.iter().copied().chain([self.metric.as_str()]);
-        self.header = header(files, &wanted.clone().collect::<Vec<_>>());
+        self.header = few::header(files, &wanted.clone().collect::<Vec<_>>());
         for name in wanted {
             let points = files.curve(name);
             if points.is_empty() || self.curves.contains_key(name) {
@@ -370,24 +368,6 @@ fn state_of(seen: &Seen) -> State {
     State { word: seen.status.word().to_owned(), class: class.to_owned(), detail, is_imported }
 }
 
-fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
-    let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
-    let events = files.standing_events();
-    let observed = of_run::observed(metric, &files.curves, &files.metrics, &events, &files.telemetry, extent);
-    let mut said = curves::said(&observed);
-    // Of thousands of metrics few are drawn; each kind of sentence has its share.
-    let mut seen: Vec<(curves::Kind, usize)> = Vec::new();
-    said.retain(|one| {
-        let place = seen.iter().position(|(kind, _)| *kind == one.kind).unwrap_or(seen.len());
-        if place == seen.len() {
-            seen.push((one.kind, 0));
-        }
-        seen[place].1 += 1;
-        seen[place].1 <= SENTENCES
-    });
-    said
-}
-
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
     if let Some(best) = files.result.as_ref().and_then(|result| result.best.as_ref())
         && best.metric == metric
@@ -403,27 +383,6 @@ fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
         _ => best,
     });
     best.map(|(step, value)| BestValue { value, step: step as u64 })
-}
-
-/// The header of `metrics.csv`, with names only where other pages ask for the place of a column.
-fn header(files: &RunFiles, wanted: &[&str]) -> String {
-    let columns = files.metrics.columns.iter().map(|column| column.name.as_str());
-    let names = columns.map(|name| if name == "step" || wanted.contains(&name) { name } else { "" });
-    names.collect::<Vec<_>>().join(",")
-}
-
-/// Of many metrics those that are known and that decide, then the first.
-fn last(files: &RunFiles) -> BTreeMap<String, Number> {
-    let logged = files
-        .metrics
-        .columns
-        .iter()
-        .filter(|column| !matches!(column.name.as_str(), "step" | "epoch" | "time" | "elapsed"));
-    let values = logged.filter_map(|column| Some((column.name.clone(), Number(column.last()?))));
-    let decides = metric_of(&files.seen);
-    let counts = |name: &str| Metric::named(name).is_some() || name == decides;
-    let (known, others): (Vec<_>, Vec<_>) = values.partition(|(name, _)| counts(name));
-    known.into_iter().chain(others).take(METRICS).collect()
 }
 
 /// The middle of the rates that were logged: single slow steps do not count.
