@@ -31,6 +31,7 @@ pub struct Damage {
 pub fn each_record(file: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<Damage> {
     let mut window = Window { file, bytes: Vec::new(), start: 0, is_over: false };
     let mut damage = Damage::default();
+    let mut zeros_before = 0;
     loop {
         window.fill(HEAD)?;
         let ahead = window.ahead();
@@ -39,6 +40,15 @@ pub fn each_record(file: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<D
             damage.is_cut = ahead.iter().any(|byte| *byte != 0);
             return Ok(damage);
         }
+        // A file that was made longer before it was written, by gigabytes perhaps: no record begins in zeros.
+        if ahead[..HEAD] == [0; HEAD] {
+            let zeros = ahead.iter().position(|byte| *byte != 0).unwrap_or(ahead.len());
+            let passed = zeros - (HEAD - 1);
+            window.start += passed;
+            zeros_before += passed as u64;
+            continue;
+        }
+        damage.skipped += std::mem::take(&mut zeros_before);
         let Some(length) = length(ahead) else {
             window.start += 1;
             damage.skipped += 1;
@@ -196,6 +206,15 @@ mod tests {
         let (records, damage) = read(&file);
         assert_eq!(records, [b"one".to_vec(), b"three".to_vec()]);
         assert_eq!(damage.skipped, record(b"two").len() as u64);
+    }
+
+    #[test]
+    fn zeros_behind_the_last_record_are_no_damage_and_those_between_two_are() {
+        let zeros = vec![0; 700_000];
+        let (records, damage) = read(&[record(b"one"), zeros.clone()].concat());
+        assert_eq!((records.len(), damage), (1, Damage::default()));
+        let (records, damage) = read(&[record(b"one"), zeros, record(b"two")].concat());
+        assert_eq!((records.len(), damage.skipped), (2, 700_000));
     }
 
     #[test]
