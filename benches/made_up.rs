@@ -122,6 +122,7 @@ fn run(root: &Path, made_up: &MadeUp, number: u32) -> io::Result<String> {
     }
     let origins = [("train.batch_size", Origin::File { line: 12 }), ("train.optimizer.lr", Origin::Sweep)];
     let record = RunRecord {
+        imported: None,
         protocol: PROTOCOL,
         experiment: made_up.experiment.into(),
         run: name.clone(),
