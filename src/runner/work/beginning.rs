@@ -68,7 +68,7 @@ impl<'a> Work<'a> {
         let left_out = match &options.selection {
             Selection::All => HashSet::new(),
             Selection::Runs(chosen) => {
-                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
+                scan::runs_of_ours(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
             }
         };
         let rates = tell::known_rates(&runs, &left_out, &host);
