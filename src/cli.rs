@@ -69,6 +69,8 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Write runs into one HTML file, to send.
     Export(ExportArgs),
+    /// Take over runs and batches of other workspaces, also of such as still grow.
+    Merge(MergeArgs),
     /// Show what could be deleted, why, and how much that is. A run that a rule deletes counts as done ever
     /// after (--again trains it anew); one that you name is forgotten, and its file queues it anew.
     Clean(CleanArgs),
@@ -144,11 +146,18 @@ pub struct PlanArgs {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Experiment files; none to work on all that waits.
+    /// Experiment files, or one report that was exported (FILE.html), whose runs are trained again; none to
+    /// work on all that waits.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub overrides: OverrideArgs,
+    /// Look for the data of a report in this folder, by size and hash; may be given again.
+    #[arg(long, value_name = "DIR")]
+    pub data: Vec<PathBuf>,
+    /// Train what a report asks for, without being asked.
+    #[arg(long)]
+    pub yes: bool,
     /// Queue runs once more that are there already.
     #[arg(long)]
     pub again: bool,
@@ -321,7 +330,8 @@ fn days(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// A run: its name, the beginning of it, or `latest`.
+    /// A run: its name, the beginning of it, or `latest`. Or a report that was exported (FILE.html): then the
+    /// runs here that have its runs' identities are held against what it says, and nothing is trained.
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
     /// The step to begin after: 0, or one whose checkpoint is still there. By default the last but one.
@@ -428,6 +438,21 @@ pub struct ExportArgs {
     /// Also the host, paths as they are, and the changes that were not committed.
     #[arg(long)]
     pub with_environment: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Workspaces: folders that have runs/. Nothing in them is changed.
+    #[arg(value_name = "FROM", required = true)]
+    pub from: Vec<PathBuf>,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep a run that is another one here under the same name beside it, with a number behind its name.
+    #[arg(long)]
+    pub keep_both: bool,
     #[command(flatten)]
     pub json: JsonArgs,
 }

@@ -21,6 +21,7 @@ pub mod reason;
 pub mod records;
 pub mod requests;
 pub mod scan;
+pub mod sent;
 pub mod split;
 pub mod stage;
 pub mod standing;
