@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use walkdir::WalkDir;
 
@@ -106,14 +106,15 @@ impl Search<'_> {
 
     /// The recorded folder, where all data lies in it as it was.
     fn in_place(&mut self, settings: &Settings, base: &str, recorded: &[Fingerprint]) -> Option<String> {
-        if recorded.is_empty() {
-            return Some(inside(base, 0).then_some(base).unwrap_or("experiments").to_owned());
-        }
+        let base = if inside(base, 0) { base } else { "experiments" };
         let mut mutable = settings.clone();
         let mut named = super::paths::of_data(&mut mutable).into_iter();
         let is_inside = |path: &str| climbs(path).is_some_and(|climbed| inside(base, climbed));
         if !named.all(|path| is_inside(path)) || !recorded.iter().all(|file| is_inside(&file.path)) {
             return None;
+        }
+        if recorded.is_empty() {
+            return Some(base.to_owned());
         }
         let folder = self.workspace.root().join(base);
         // Sizes first: reading is what costs.
@@ -171,7 +172,8 @@ fn whole(settings: &Settings, path: &Path) -> Option<Fingerprint> {
 
 /// Whether what lies so many folders above `base` is still within the workspace.
 fn inside(base: &str, climbed: usize) -> bool {
-    climbs(base) == Some(0) && climbed <= Path::new(base).components().count()
+    let mut parts = Path::new(base).components();
+    parts.clone().count() >= climbed && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Makes the folder of links, where it is not there yet; its names are those in the settings.
@@ -213,4 +215,92 @@ pub fn link(workspace: &Workspace, key: &str, base: &str, files: &[(String, Path
     fs::rename(building.path(), &place).map_err(|error| at(&place, error))?;
     let _ = building.keep();
     sync_folder(&all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::settings::{Folder, Text};
+    use crate::run_dir::scan::sample_record;
+
+    fn text(files: &[&str]) -> Settings {
+        let files = files.iter().map(|file| (*file).to_owned()).collect();
+        Settings { data: Data::Text(Text { files, ..Text::default() }), ..sample_record("x", "y").settings }
+    }
+
+    #[test]
+    fn a_place_is_within_the_workspace_only_if_no_part_of_it_climbs_out() {
+        for (base, climbed, expected) in [
+            ("experiments", 0, true),
+            ("experiments", 1, true),
+            ("experiments", 2, false),
+            ("", 0, true),
+            ("", 1, false),
+            ("a/..", 2, false),
+            ("../a", 0, false),
+            ("/a", 0, false),
+        ] {
+            assert_eq!(inside(base, climbed), expected, "{base} {climbed}");
+        }
+    }
+
+    #[test]
+    fn data_are_taken_in_place_if_equal_else_by_hash_and_never_from_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("w");
+        fs::create_dir_all(root.join("experiments")).unwrap();
+        fs::create_dir_all(folder.path().join("store")).unwrap();
+        fs::write(root.join("experiments/a.txt"), "one").unwrap();
+        fs::write(folder.path().join("outside.txt"), "out").unwrap();
+        fs::write(folder.path().join("store/z"), "two").unwrap();
+        let workspace = Workspace::new(&root);
+        let mut search = Search::new(&workspace, &[folder.path().join("store")]).unwrap();
+        let known = |path: &str, text: &str| Fingerprint {
+            path: path.to_owned(),
+            bytes: text.len() as u64,
+            blake3: blake3::hash(text.as_bytes()).to_hex().to_string(),
+        };
+        let mut find = |path: &str, text: &str| {
+            search.find(&super::tests::text(&[path]), "experiments", &[known(path, text)])
+        };
+        assert_eq!(find("a.txt", "one"), Found::InPlace { base: "experiments".into() });
+        let Found::Elsewhere { files, key, base } = find("a.txt", "two") else {
+            panic!("it is in the store")
+        };
+        assert!(files[0].1.ends_with("store/z"), "{files:?}");
+        link(&workspace, &key, &base, &files).unwrap();
+        assert_eq!(fs::read_to_string(root.join(&base).join("a.txt")).unwrap(), "two");
+        // Once more is the same, and links that lead nowhere by now are made anew.
+        link(&workspace, &key, &base, &files).unwrap();
+        // A file that is there and equal, but not within the workspace.
+        assert!(matches!(find("../../outside.txt", "out"), Found::Missing(_)));
+        let nothing = search.find(&text(&["../../outside.txt"]), "experiments", &[]);
+        assert!(matches!(nothing, Found::Elsewhere { .. }), "{nothing:?}");
+        assert!(Search::new(&workspace, &[folder.path().join("outside.txt")]).is_err());
+    }
+
+    #[test]
+    fn a_folder_of_images_is_found_by_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store/pictures");
+        for class in ["cat", "dog"] {
+            fs::create_dir_all(store.join(class)).unwrap();
+            fs::write(store.join(class).join("1.png"), class).unwrap();
+        }
+        let workspace = Workspace::new(folder.path().join("w"));
+        fs::create_dir_all(workspace.root()).unwrap();
+        let settings = Settings {
+            data: Data::Folder(Folder { path: "../images".into(), ..Folder::default() }),
+            ..sample_record("x", "y").settings
+        };
+        let known = whole(&settings, &store).unwrap();
+        let recorded = [Fingerprint { path: "../images".into(), ..known }];
+        let mut search = Search::new(&workspace, &[folder.path().join("store")]).unwrap();
+        let Found::Elsewhere { key, base, files } = search.find(&settings, "experiments", &recorded) else {
+            panic!("it is in the store")
+        };
+        link(&workspace, &key, &base, &files).unwrap();
+        let here = data_files::fingerprints(&settings, &workspace.root().join(base), &unheard).unwrap();
+        assert_eq!(here, recorded);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod listing;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,11 @@ pub fn merge(
     };
     let mut foreign = std::mem::take(&mut listing.foreign);
     if fs::symlink_metadata(here.path()).is_err() {
-        let bytes = add(&there, &here, &listing, None, wish)?;
+        // Of two runs with one number the later one gets the next that is free, or they had one color.
+        let numbers = numbers(workspace, experiment);
+        let numbered =
+            numbers.contains(&record.number).then(|| RunRecord { number: next(&numbers), ..record });
+        let bytes = add(&there, &here, &listing, numbered, wish)?;
         return Ok((What::Added { bytes }, foreign));
     }
     let mut why = match stand_and_go(&here, &there, &record, &listing, wish, &mut foreign)? {
@@ -82,12 +87,20 @@ pub fn merge(
         return Ok((What::Conflict { why }, foreign));
     }
     let kept_as = format!("{name}-{kept}");
-    let numbers = scan::runs_of(workspace, experiment).into_iter();
-    let highest = numbers.filter_map(|dir| Some(read::run_record(&dir).ok()?.number)).max();
-    let number = highest.map_or(0, |highest| highest.saturating_add(1));
+    let number = next(&numbers(workspace, experiment));
     let record = RunRecord { run: kept_as.clone(), number, ..record };
     let bytes = add(&there, &workspace.run(experiment, &kept_as), &listing, Some(record), wish)?;
     Ok((What::Beside { kept_as, bytes }, foreign))
+}
+
+/// The numbers that runs of an experiment have here.
+fn numbers(workspace: &Workspace, experiment: &str) -> BTreeSet<u32> {
+    let runs = scan::runs_of(workspace, experiment).into_iter();
+    runs.filter_map(|dir| Some(read::run_record(&dir).ok()?.number)).collect()
+}
+
+fn next(numbers: &BTreeSet<u32>) -> u32 {
+    numbers.last().map_or(0, |last| last.saturating_add(1))
 }
 
 /// Builds a run aside and renames it into place.
