@@ -14,7 +14,7 @@ use crate::queue::survey::Surveyor;
 use crate::queue::{self, Entry};
 use crate::run_dir::needs::means;
 use crate::run_dir::records::{Environment, Fingerprint, RunRecord, SentFrom};
-use crate::run_dir::sent::{self, SentError, SentRun};
+use crate::run_dir::sent::{self, Sent, SentError, SentRun};
 use crate::run_dir::{RunDir, Workspace, read, scan};
 use crate::say;
 
@@ -51,6 +51,15 @@ pub struct Planned {
     pub remarks: Vec<String>,
 }
 
+/// All that a file asks for.
+#[derive(Debug)]
+pub struct Plan {
+    pub runs: Vec<Planned>,
+    pub from: SentFrom,
+    /// Runs that nobody can train again.
+    pub left_out: Vec<String>,
+}
+
 impl Planned {
     pub fn name(&self) -> String {
         format!("{}/{}", self.dir.experiment(), self.dir.name())
@@ -61,12 +70,8 @@ impl Planned {
 ///
 /// # Errors
 /// Something is wrong with the file, or with one of its runs here.
-pub fn plan(
-    workspace: &Workspace,
-    file: &Path,
-    folders: &[PathBuf],
-) -> Result<(Vec<Planned>, SentFrom), AgainError> {
-    let (runs, from) = sent::read(file)?;
+pub fn plan(workspace: &Workspace, file: &Path, folders: &[PathBuf]) -> Result<Plan, AgainError> {
+    let Sent { runs, from, left_out } = sent::read(file)?;
     let mut search = Search::new(workspace, folders)?;
     let mut planned = Vec::with_capacity(runs.len());
     for mut sent in runs {
@@ -81,7 +86,7 @@ pub fn plan(
     }
     needs(workspace, &planned)?;
     missing(&planned, folders)?;
-    Ok((planned, from))
+    Ok(Plan { runs: planned, from, left_out })
 }
 
 /// Paths that only another machine has become names.
@@ -181,10 +186,10 @@ fn missing(planned: &[Planned], folders: &[PathBuf]) -> Result<(), AgainError> {
 /// # Errors
 /// The data do not give what the file says, or the disk cannot be written to; runs that were queued until
 /// then stay queued.
-pub fn queue(workspace: &Workspace, planned: &[Planned], from: &SentFrom) -> Result<(), AgainError> {
+pub fn queue(workspace: &Workspace, plan: &Plan) -> Result<(), AgainError> {
     let environment = environment::of_workspace(workspace);
     let mut entries = Vec::new();
-    for one in planned.iter().filter(|one| !one.is_known) {
+    for one in plan.runs.iter().filter(|one| !one.is_known) {
         let base = match &one.data {
             Found::InPlace { base } => base.clone(),
             Found::Elsewhere { key, base, files } => {
@@ -201,7 +206,7 @@ pub fn queue(workspace: &Workspace, planned: &[Planned], from: &SentFrom) -> Res
         let environment = Environment {
             data: one.sent.came.data.clone(),
             stamps,
-            sent: Some(SentFrom { program: one.sent.came.program.clone(), ..from.clone() }),
+            sent: Some(SentFrom { program: one.sent.came.program.clone(), ..plan.from.clone() }),
             ..environment.clone()
         };
         let entry = Entry {

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::print_json;
 use super::text::{self, BOLD, RED};
 use crate::again::data::Found;
-use crate::again::{self, AgainError, Compared, Planned};
+use crate::again::{self, AgainError, Compared, Plan, Planned};
 use crate::cli::{RunArgs, VerifyArgs};
 use crate::exit::Exit;
 use crate::run_dir::certificate::is_same_libtorch;
-use crate::run_dir::records::SentFrom;
+use crate::run_dir::sent::Sent;
 use crate::run_dir::{RunDir, Workspace, machine, sent};
 use crate::runner::devices::Devices;
 use crate::runner::program::Program;
@@ -49,10 +49,7 @@ pub fn report(args: &RunArgs) -> anyhow::Result<Option<&Path>> {
 }
 
 /// Runs of a report that a person, or `--yes`, agreed to.
-pub struct Agreed {
-    planned: Vec<Planned>,
-    from: SentFrom,
-}
+pub struct Agreed(Plan);
 
 impl Agreed {
     /// Queues them, and gives all, also those that are here.
@@ -60,8 +57,8 @@ impl Agreed {
     /// # Errors
     /// The data do not fit after all, or the disk cannot be written to.
     pub fn queue(self, workspace: &Workspace) -> Result<Vec<RunDir>, AgainError> {
-        again::queue(workspace, &self.planned, &self.from)?;
-        Ok(self.planned.into_iter().map(|one| one.dir).collect())
+        again::queue(workspace, &self.0)?;
+        Ok(self.0.runs.into_iter().map(|one| one.dir).collect())
     }
 }
 
@@ -70,9 +67,9 @@ impl Agreed {
 /// # Errors
 /// It cannot be run here. Nothing was changed.
 pub fn agreed(workspace: &Workspace, file: &Path, args: &RunArgs) -> anyhow::Result<Option<Agreed>> {
-    let (planned, from) = again::plan(workspace, file, &args.data)?;
-    show(&planned, &from);
-    let agreed = Agreed { planned, from };
+    let plan = again::plan(workspace, file, &args.data)?;
+    show(&plan);
+    let agreed = Agreed(plan);
     if args.yes {
         return Ok(Some(agreed));
     }
@@ -91,7 +88,8 @@ pub fn agreed(workspace: &Workspace, file: &Path, args: &RunArgs) -> anyhow::Res
 }
 
 /// What it would run, on which data, and what is not as it was there.
-fn show(planned: &[Planned], from: &SentFrom) {
+fn show(plan: &Plan) {
+    let Plan { runs: planned, from, left_out } = plan;
     let say = |line: String| text::talk(say::plain(&line));
     say(format!("{}, exported by overnight {}", from.file, from.program));
     let mut by_experiment: BTreeMap<String, Vec<&Planned>> = BTreeMap::new();
@@ -121,6 +119,9 @@ fn show(planned: &[Planned], from: &SentFrom) {
     for one in planned {
         data_of(one).into_iter().for_each(&mut once);
         one.remarks.iter().cloned().for_each(&mut once);
+    }
+    for name in left_out {
+        once(format!("left out: {name}, imported from another program or unreadable there"));
     }
     for line in differences(planned) {
         once(line);
@@ -191,7 +192,7 @@ pub fn verify(workspace: &Workspace, args: &VerifyArgs) -> anyhow::Result<Exit> 
         return Ok(Exit::Usage);
     }
     let file = PathBuf::from(&args.run);
-    let (runs, from) = sent::read(&file).map_err(AgainError::from)?;
+    let Sent { runs, from, .. } = sent::read(&file).map_err(AgainError::from)?;
     let mut all: Vec<Compared> = Vec::new();
     for one in &runs {
         all.extend(again::compare(workspace, one)?);

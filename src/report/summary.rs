@@ -27,7 +27,7 @@ use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, Origin, RunRecord, exit};
 use crate::run_dir::scan::Seen;
-use crate::run_dir::{RunDir, Status, reason};
+use crate::run_dir::{RunDir, Status, metric_of, reason};
 
 /// A run, as the lists, the experiment's page and the first page show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,6 +108,9 @@ pub struct RunSummary {
     /// What it took over all attempts, where that was measured.
     #[serde(default)]
     pub energy_joules: Option<f64>,
+    /// When it was last heard of, beside its attempts: of an imported run its newest value.
+    #[serde(default)]
+    pub newest: Option<f64>,
     /// Its models, and what it takes of others.
     #[serde(default)]
     pub stock: Stock,
@@ -129,6 +132,9 @@ pub struct State {
     pub class: String,
     /// More than the word says: the signal, the reason.
     pub detail: Option<String>,
+    /// Another program trained it.
+    #[serde(default)]
+    pub is_imported: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,8 +188,7 @@ pub const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/
 impl RunSummary {
     pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {
         let record = files.seen.record.as_ref().ok();
-        let metric =
-            record.map_or_else(|| "val/loss".to_owned(), |record| record.settings.checkpoint.best.clone());
+        let metric = metric_of(&files.seen);
         let progress = files.seen.progress.as_ref();
         let result = files.result.as_ref();
         let step_column = files.metrics.column("step").and_then(|column| column.last());
@@ -203,7 +208,7 @@ impl RunSummary {
             tags: files.tags(),
             notes: files.notes(),
             settings: record
-                .map_or_else(BTreeMap::new, |record| identity::flat(&record.settings).into_iter().collect()),
+                .map_or_else(BTreeMap::new, |record| record.flat_settings().into_iter().collect()),
             energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
             state: state_of(&files.seen),
@@ -220,12 +225,12 @@ impl RunSummary {
                 .and_then(|progress| progress.remaining_seconds)
                 .filter(|_| files.seen.status.is_running()),
             elapsed_seconds: result.map(|result| result.elapsed_seconds).or(elapsed_column),
-            seed: record.map(|record| record.settings.train.seed),
+            seed: record.and_then(RunRecord::seed),
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             log_uniform: record.map_or_else(Vec::new, |record| record.log_uniform.clone()),
             best: best(files, &metric),
             said: few::said(files, &metric),
-            group: record.map_or_else(String::new, group),
+            group: record.map_or_else(String::new, RunRecord::group),
             metric,
             last: few::last(files),
             rate: rate(files),
@@ -233,6 +238,7 @@ impl RunSummary {
             failure: failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
+            newest: files.seen.import.as_ref().and_then(|import| import.newest),
             stock: Stock::default(),
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
@@ -298,7 +304,7 @@ impl RunSummary {
     /// When the run was last heard of.
     pub fn latest(&self) -> f64 {
         let times = self.attempts.iter().map(|attempt| attempt.end.unwrap_or(attempt.start));
-        times.fold(self.created, f64::max)
+        times.chain(self.newest).fold(self.created, f64::max)
     }
 }
 
@@ -337,7 +343,7 @@ pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     if changed.is_empty() {
         return short.to_owned();
     }
-    let settings = identity::flat(&record.settings);
+    let settings = record.flat_settings();
     changed.into_iter().fold(short.to_owned(), |label, path| {
         let key = path.rsplit('.').next().unwrap_or(path);
         let value = settings.get(path).map(identity::short).unwrap_or_default();
@@ -358,15 +364,8 @@ fn state_of(seen: &Seen) -> State {
         | Status::NeedFailed { .. } => "failed",
     };
     let detail = Some(reason::of(seen)).filter(|reason| !reason.is_empty());
-    State { word: seen.status.word().to_owned(), class: class.to_owned(), detail }
-}
-
-/// What the run is but for its seed.
-fn group(record: &RunRecord) -> String {
-    let mut settings = record.settings.clone();
-    settings.train.seed = 0;
-    let hash = identity::hash(&settings, &record.alerts);
-    hash.get(..16).unwrap_or(&hash).to_owned()
+    let is_imported = seen.record.as_ref().is_ok_and(|record| record.imported.is_some());
+    State { word: seen.status.word().to_owned(), class: class.to_owned(), detail, is_imported }
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {

@@ -13,7 +13,7 @@ use super::number::Number;
 use super::records::{Device, Fingerprint, RunRecord, Start};
 use crate::experiment::settings::Precision;
 
-pub use read::{SentError, read};
+pub use read::{Sent, SentError, read};
 pub use rows::{Mark, first_difference, marks};
 
 /// Version of this form. The first one had no more than settings and values.

@@ -20,6 +20,7 @@ mod hooks;
 mod hostile;
 #[path = "hostile/records.rs"]
 mod hostile_records;
+mod import;
 mod leave;
 mod live;
 mod merge;

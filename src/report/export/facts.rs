@@ -58,7 +58,12 @@ pub fn facts(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings,
             last: result.last.clone(),
         }),
     };
+    let is_imported = record.imported.is_some();
     let mut facts = json!(SentRun { record, came });
+    if is_imported {
+        // Those of another program are none of ours, and nothing trains them again.
+        facts["settings"] = Value::Null;
+    }
     if surroundings == Surroundings::Shown {
         facts["environment"] = json!(environment);
     }

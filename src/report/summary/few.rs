@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::files::RunFiles;
 use crate::curves::{self, Extent, Said, of_run};
 use crate::experiment::metric::Metric;
+use crate::run_dir::metric_of;
 use crate::run_dir::number::Number;
 
 /// Metrics whose last values other pages know.
@@ -27,8 +28,8 @@ pub fn last(files: &RunFiles) -> BTreeMap<String, Number> {
         .iter()
         .filter(|column| !matches!(column.name.as_str(), "step" | "epoch" | "time" | "elapsed"));
     let values = logged.filter_map(|column| Some((column.name.clone(), Number(column.last()?))));
-    let decides = files.seen.record.as_ref().ok().map(|record| record.settings.checkpoint.best.as_str());
-    let counts = |name: &str| Metric::named(name).is_some() || Some(name) == decides;
+    let decides = metric_of(&files.seen);
+    let counts = |name: &str| Metric::named(name).is_some() || name == decides;
     let (known, others): (Vec<_>, Vec<_>) = values.partition(|(name, _)| counts(name));
     known.into_iter().chain(others).take(METRICS).collect()
 }

@@ -39,11 +39,20 @@ pub enum SentError {
     Fact { file: PathBuf, place: String, reason: String, way_out: String },
 }
 
+/// What an exported file holds.
+#[derive(Debug)]
+pub struct Sent {
+    pub runs: Vec<SentRun>,
+    pub from: SentFrom,
+    /// Runs of which it says too little: imported ones, and such as could not be read.
+    pub left_out: Vec<String>,
+}
+
 /// The runs of an exported file, and what marks those that are made of it.
 ///
 /// # Errors
 /// It is no such file, or says of a run what cannot be.
-pub fn read(file: &Path) -> Result<(Vec<SentRun>, SentFrom), SentError> {
+pub fn read(file: &Path) -> Result<Sent, SentError> {
     let bytes = read::bounded(file, MOST_OF_FILE)
         .map_err(|error| SentError::Read { file: file.to_owned(), error })?;
     let mut from = SentFrom {
@@ -66,9 +75,14 @@ pub fn read(file: &Path) -> Result<(Vec<SentRun>, SentFrom), SentError> {
         return Err(wrong("runs", format!("{} of them, and {MOST_RUNS} at most are read", runs.len())));
     }
     let mut known = HashSet::new();
-    let mut read = Vec::with_capacity(runs.len());
+    let (mut read, mut left_out) = (Vec::with_capacity(runs.len()), Vec::new());
     for (index, run) in runs.iter().enumerate() {
         let place = format!("runs[{index}]");
+        if run["settings"].is_null() || !run["imported"].is_null() {
+            let part = |key: &str| run[key].as_str().unwrap_or("?").chars().take(100).collect::<String>();
+            left_out.push(format!("{}/{}", part("experiment"), part("run")));
+            continue;
+        }
         let sent = one(run).map_err(|(below, reason)| wrong(&format!("{place}{below}"), reason))?;
         if !known.insert((sent.record.experiment.clone(), sent.record.run.clone())) {
             let name = format!("{}/{}", sent.record.experiment, sent.record.run);
@@ -76,7 +90,13 @@ pub fn read(file: &Path) -> Result<(Vec<SentRun>, SentFrom), SentError> {
         }
         read.push(sent);
     }
-    Ok((read, from))
+    if read.is_empty() {
+        return Err(wrong(
+            "runs",
+            "all were imported from other programs, or could not be read there".to_owned(),
+        ));
+    }
+    Ok(Sent { runs: read, from, left_out })
 }
 
 /// The packed block as JSON.
