@@ -69,6 +69,8 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Write runs into one HTML file, to send.
     Export(ExportArgs),
+    /// Take over runs and batches of other workspaces, also of such as still grow.
+    Merge(MergeArgs),
     /// Set runs of other programs beside ours: TensorBoard, Lightning, W&B's CSV, nanoGPT, llm.c, Hugging Face,
     /// CSV, JSON lines. They are shown, and never run.
     Import(ImportArgs),
@@ -147,11 +149,18 @@ pub struct PlanArgs {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Experiment files; none to work on all that waits.
+    /// Experiment files, or one report that was exported (FILE.html), whose runs are trained again; none to
+    /// work on all that waits.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub overrides: OverrideArgs,
+    /// Look for the data of a report in this folder, by size and hash; may be given again.
+    #[arg(long, value_name = "DIR")]
+    pub data: Vec<PathBuf>,
+    /// Train what a report asks for, without being asked.
+    #[arg(long)]
+    pub yes: bool,
     /// Queue runs once more that are there already.
     #[arg(long)]
     pub again: bool,
@@ -324,7 +333,8 @@ fn days(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// A run: its name, the beginning of it, or `latest`.
+    /// A run: its name, the beginning of it, or `latest`. Or a report that was exported (FILE.html): then the
+    /// runs here that have its runs' identities are held against what it says, and nothing is trained.
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
     /// The step to begin after: 0, or one whose checkpoint is still there. By default the last but one.
@@ -431,6 +441,21 @@ pub struct ExportArgs {
     /// Also the host, paths as they are, and the changes that were not committed.
     #[arg(long)]
     pub with_environment: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Workspaces: folders that have runs/. Nothing in them is changed.
+    #[arg(value_name = "FROM", required = true)]
+    pub from: Vec<PathBuf>,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep a run that is another one here under the same name beside it, with a number behind its name.
+    #[arg(long)]
+    pub keep_both: bool,
     #[command(flatten)]
     pub json: JsonArgs,
 }

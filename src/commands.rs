@@ -1,6 +1,7 @@
 //! The verbs: each takes what was typed, calls the parts, and prints. Results go to standard output,
 //! talk to standard error.
 
+mod again;
 mod check;
 mod clean;
 mod compare;
@@ -14,6 +15,7 @@ mod import;
 mod init;
 mod junit;
 mod logs;
+mod merge;
 mod place;
 mod plan;
 mod report;
@@ -30,6 +32,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
+use crate::again::AgainError;
 use crate::cli::{Cli, SchemaOf, Verb};
 use crate::exit::Exit;
 use crate::experiment::Rejected;
@@ -85,6 +88,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Export(args) => export::export(&workspace, &args),
+        Verb::Merge(args) => merge::merge(&workspace, &args),
         Verb::Import(args) => import::import(&workspace, &args),
         Verb::Compare(args) => compare::compare(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
@@ -110,6 +114,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return Exit::NoRun;
     }
     if error.downcast_ref::<Rejected>().is_some() {
+        return Exit::Rejected;
+    }
+    if error.downcast_ref::<AgainError>().is_some_and(|error| !matches!(error, AgainError::Io(_))) {
         return Exit::Rejected;
     }
     if let Some(error) = error.downcast_ref::<RunnerError>() {

@@ -31,6 +31,7 @@
 //! - Runner and report do not know each other; nothing here knows libtorch.
 //! - What a model, a person or another program wrote is untrusted text.
 
+pub mod again;
 pub mod clean;
 pub mod cli;
 pub mod commands;
@@ -43,6 +44,7 @@ pub mod file_size;
 pub mod generate;
 pub mod import;
 pub mod libtorch;
+pub mod merge;
 pub mod queue;
 pub mod report;
 pub mod run_dir;

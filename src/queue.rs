@@ -246,7 +246,7 @@ pub fn submit(workspace: &Workspace, entries: &[Entry]) -> Result<(), QueueError
     Ok(())
 }
 
-fn create(entry: &Entry, environment: &Environment) -> io::Result<()> {
+pub(crate) fn create(entry: &Entry, environment: &Environment) -> io::Result<()> {
     let experiment = entry.dir.path().parent().unwrap_or(Path::new("."));
     create_folder(experiment)?;
     let building = tempfile::Builder::new()

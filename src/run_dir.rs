@@ -23,6 +23,7 @@ pub mod records;
 pub mod removed_lock;
 pub mod requests;
 pub mod scan;
+pub mod sent;
 pub mod split;
 pub mod stage;
 pub mod standing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{detach, fits, junit, plan, serve, status, text};
+use super::{again, detach, fits, junit, plan, serve, status, text};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::queue::{self, Again, Entry};
@@ -32,7 +32,12 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> anyhow::Result<Exit> {
     // Done before, and deleted by a rule since.
     let mut gone: Vec<RunDir> = Vec::new();
     let mut finished_before = None;
-    let selection = if args.files.is_empty() {
+    let report = again::report(args)?;
+    let selection = if let Some(file) = report {
+        let Some(planned) = again::agreed(workspace, file, args)? else { return Ok(Exit::Usage) };
+        hold = Hold::take(workspace, |words| text::talk(format_args!("{words}")))?;
+        Selection::Runs(planned.queue(workspace)?)
+    } else if args.files.is_empty() {
         anyhow::ensure!(args.overrides.set.is_empty(), "--set goes with an experiment file: name one");
         anyhow::ensure!(!args.again, "--again goes with an experiment file: name one");
         hold = Hold::take(workspace, |words| text::talk(format_args!("{words}")))?;

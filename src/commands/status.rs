@@ -150,6 +150,17 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
         })
         .collect();
     lines.sort_by(|(a, left), (b, right)| left.experiment.cmp(&right.experiment).then(a.cmp(b)));
+    for later in 1..lines.len() {
+        let (before, after) = lines.split_at_mut(later);
+        let ((number, first), (other, line)) = (&before[later - 1], &mut after[0]);
+        if number == other && *number != u32::MAX && first.experiment == line.experiment {
+            line.warnings.push(format!(
+                "{}/{} and {} both have the number {number}, so one color: their folders were copied together \
+                 (overnight merge gives each its own)",
+                line.experiment, first.run, line.run
+            ));
+        }
+    }
     let lines = lines.into_iter().map(|(_, line)| line).collect();
     Shown { lines, end: queue.end, remarks: queue.remarks }
 }

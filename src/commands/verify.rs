@@ -1,7 +1,9 @@
 //! `overnight verify`: whether a part of a run, trained again, gives the same bits.
 
-use super::print_json;
+use std::path::Path;
+
 use super::text::{self, BOLD, RED};
+use super::{again, print_json};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::queue::select;
@@ -13,6 +15,9 @@ use crate::verify::{self, VerifyError};
 
 /// The exit code says what was found: 1 is a difference and nothing else.
 pub fn verify(workspace: &Workspace, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    if again::is_report(Path::new(&args.run)) {
+        return again::verify(workspace, args);
+    }
     let run = select::run(workspace, &args.run)?;
     let name = format!("{}/{}", run.experiment(), run.name());
     let wish = Wish { from: args.from, to: args.to, all: args.all };

@@ -25,6 +25,7 @@ pub fn of_workspace(workspace: &Workspace) -> Environment {
         git_diff_cut,
         data: Vec::new(),
         stamps: Vec::new(),
+        sent: None,
     }
 }
 

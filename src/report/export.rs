@@ -4,6 +4,7 @@
 //! counts stands in it as drawings and tables; the script draws the rest from the data that is packed in.
 
 mod extras;
+mod facts;
 mod grain;
 mod packed;
 mod page;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::ReportError;
@@ -23,8 +24,7 @@ use super::say::Clock;
 use super::summary::RunSummary;
 use super::theme::Theme;
 use crate::run_dir::metrics::Metrics;
-use crate::run_dir::records::RunRecord;
-use crate::run_dir::status::last_start;
+use crate::run_dir::sent::FORMAT;
 use crate::run_dir::{RunDir, Workspace, scan};
 use packed::{Packed, compressed};
 use page::{ExportPage, Share};
@@ -72,7 +72,7 @@ pub fn export(
         if let Some(private) = &private {
             private.leave_out_of_words(&mut summary);
         }
-        facts.push(recorded(&files, &summary, surroundings));
+        facts.push(facts::facts(&files, &summary, surroundings, dirs.len()));
         let told = page::run(&files, summary, place, share, surroundings, &mut packed);
         by_experiment.entry(dir.experiment()).or_default().push(told);
     }
@@ -90,7 +90,7 @@ pub fn export(
     let mut best_first: Vec<_> = best_first.into_iter().map(|(_, run)| &mut run.extras).collect();
     extras::fit(&mut best_first);
     let in_page = |error| ReportError::Twin { page: "the exported file".into(), error };
-    let facts = json!({ "format": 1, "program": env!("CARGO_PKG_VERSION"), "runs": facts });
+    let facts = json!({ "format": FORMAT, "program": env!("CARGO_PKG_VERSION"), "runs": facts });
     let logo = theme.logo();
     let style = kept_inside(&theme.text_of(&["style.css"]));
     let script = kept_inside(&theme.text_of(&["overnight.js", "sent.js"]));
@@ -117,28 +117,6 @@ fn kept_inside(text: &str) -> String {
 /// How a content-security policy names a text.
 fn hash(text: &str) -> String {
     STANDARD.encode(Sha256::digest(text.as_bytes()))
-}
-
-/// Settings, seed, fingerprints and versions of a run, for programs.
-fn recorded(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings) -> Value {
-    let record = files.seen.record.as_ref().ok();
-    let environment = files.environment.as_ref();
-    let mut facts = json!({
-        "experiment": summary.experiment,
-        "run": summary.run,
-        "seed": summary.seed,
-        "state": summary.state.word,
-        "last": summary.last,
-        "settings": record.and_then(RunRecord::own_settings),
-        "imported": record.and_then(|record| record.imported.as_ref()),
-        "data": environment.map(|known| &known.data),
-        "program": environment.map(|known| &known.program),
-        "libtorch": last_start(&files.seen.attempts).map(|start| &start.libtorch),
-    });
-    if surroundings == Surroundings::Shown {
-        facts["environment"] = json!(environment);
-    }
-    facts
 }
 
 #[cfg(test)]

@@ -109,6 +109,20 @@ pub struct Environment {
     pub data: Vec<Fingerprint>,
     /// What the file system said of the same files.
     pub stamps: Vec<Stamp>,
+    /// The report that the run was taken from, to be trained again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentFrom>,
+}
+
+/// An exported file that a run was taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentFrom {
+    /// The file's name, without its folder.
+    pub file: String,
+    /// blake3 of it, in hex.
+    pub blake3: String,
+    /// Version of overnight that queued the run there.
+    pub program: String,
 }
 
 /// What a data file was when the run was queued.

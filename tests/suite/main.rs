@@ -1,5 +1,6 @@
 //! Everything but the worker, as one binary; what trains is a fake worker that obeys the protocol.
 
+mod again;
 mod alerts;
 mod bounds;
 mod causes;
@@ -22,6 +23,7 @@ mod hostile_records;
 mod import;
 mod leave;
 mod live;
+mod merge;
 mod morning;
 mod namespace;
 mod others;

@@ -2,6 +2,7 @@
 //!
 //! These need libtorch: `LIBTORCH` must name it (`make test` sets it).
 
+mod again;
 mod alerts;
 mod asked_to_end;
 mod disturbed;
