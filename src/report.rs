@@ -16,6 +16,7 @@ mod energy;
 mod experiment_page;
 pub mod export;
 mod files;
+pub mod forms;
 mod index_page;
 mod lanes;
 mod lead;

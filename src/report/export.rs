@@ -7,7 +7,7 @@ mod extras;
 mod grain;
 mod packed;
 mod page;
-mod private;
+pub(super) mod private;
 
 use std::collections::BTreeMap;
 
