@@ -2,7 +2,7 @@
 //! training. For benchmarks of the report, for tests, and for looking at pages.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use overnight::run_dir::metrics::{Writer, columns};
 use overnight::run_dir::number::Number;
 use overnight::run_dir::records::*;
 use overnight::run_dir::write::{Durability, append_line, replace_json};
-use overnight::run_dir::{PROTOCOL, RunDir, Workspace};
+use overnight::run_dir::{PROTOCOL, RunDir, Workspace, lock, read};
 use serde_json::json;
 
 /// Unix seconds at which every made-up night begins.
@@ -30,6 +30,21 @@ pub struct MadeUp<'a> {
     /// Rows of `metrics.csv` of each run.
     pub rows: u32,
     pub end: Ending,
+}
+
+/// Makes a run that has ended one that a worker is busy with, as long as the lock is kept. A lock alone
+/// would not do: it may outlive the end of an attempt by a moment.
+pub fn revive(run: &RunDir) -> io::Result<File> {
+    match fs::remove_file(run.result()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let attempts = read::lines::<Attempt>(&run.attempts()).map_err(io::Error::other)?.records;
+    fs::remove_file(run.attempts())?;
+    for start in attempts.iter().filter(|line| matches!(line, Attempt::Start(_))) {
+        append_line(&run.attempts(), start, Durability::Rebuildable)?;
+    }
+    lock::try_lock(&run.alive_lock())?.ok_or_else(|| io::Error::other("somebody is at work at it"))
 }
 
 /// How the last runs of an experiment stand; the others are finished.
@@ -107,6 +122,7 @@ fn run(root: &Path, made_up: &MadeUp, number: u32) -> io::Result<String> {
     }
     let origins = [("train.batch_size", Origin::File { line: 12 }), ("train.optimizer.lr", Origin::Sweep)];
     let record = RunRecord {
+        imported: None,
         protocol: PROTOCOL,
         experiment: made_up.experiment.into(),
         run: name.clone(),

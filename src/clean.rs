@@ -61,6 +61,8 @@ impl From<&RetentionSettings> for Rules {
 pub struct Known {
     pub dir: RunDir,
     pub status: Status,
+    /// Another program trained it.
+    pub is_imported: bool,
     /// Complete checkpoints, ascending, with their bytes.
     pub checkpoints: Vec<(u64, u64)>,
     /// The checkpoint that a person wants the next attempt to go on from.
@@ -120,7 +122,7 @@ pub fn decide(runs: &[Known], outside: &[Leftover], rules: &Rules) -> Decision {
     let beaten = rules.best.map(|best| beaten(runs, best)).unwrap_or_default();
     let mut decision = Decision::default();
     for run in runs {
-        match (whole_reason(run, rules, &beaten), why_it_stays(run)) {
+        match (whole_reason(run, rules, &beaten), why_it_stays(run, rules)) {
             (Some(reason), None) => {
                 let of = Part::Whole(run.dir.clone(), run.status.clone());
                 let path = run.dir.path().to_owned();
@@ -154,7 +156,13 @@ fn whole_reason(run: &Known, rules: &Rules, beaten: &BTreeMap<&RunDir, String>) 
 }
 
 /// Why a run cannot go whole, whoever asks.
-fn why_it_stays(run: &Known) -> Option<String> {
+fn why_it_stays(run: &Known, rules: &Rules) -> Option<String> {
+    if run.is_imported && run.status.is_running() {
+        return Some("its import goes on, or its source was written to just now".to_owned());
+    }
+    if run.is_imported && !rules.runs.contains(&run.dir) {
+        return Some("it was imported: rules leave it alone (name it to delete it)".to_owned());
+    }
     if let Some(other) = &run.needed_by {
         return Some(format!("{other} needs it"));
     }

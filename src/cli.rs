@@ -69,6 +69,9 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Write runs as one HTML file to send, or as CSV, Parquet, TensorBoard, LaTeX, PDF and more.
     Export(ExportArgs),
+    /// Set runs of other programs beside ours: TensorBoard, Lightning, W&B's CSV, nanoGPT, llm.c, Hugging Face,
+    /// CSV, JSON lines. They are shown, and never run.
+    Import(ImportArgs),
     /// Show what could be deleted, why, and how much that is. A run that a rule deletes counts as done ever
     /// after (--again trains it anew); one that you name is forgotten, and its file queues it anew.
     Clean(CleanArgs),
@@ -474,6 +477,44 @@ pub enum ExportFormat {
     Png,
     /// The whole site.
     Zip,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A file or a folder with logs of another program.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Go on adding what comes, until Ctrl-C.
+    #[arg(long, conflicts_with_all = ["json", "dry_run"])]
+    pub watch: bool,
+    /// The experiment that the runs belong to; by default the name of the folder or file.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub experiment: Option<String>,
+    /// What the run is called; before its own name where there are several.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// A tag for the runs.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// The column of a CSV or of JSON lines that holds the steps.
+    #[arg(long, value_name = "COLUMN")]
+    pub step: Option<String>,
+    /// Take these metrics alone, each under its own name or another one: val_loss=val/loss,lr
+    #[arg(long, value_name = "NAME[=NEW],...", value_delimiter = ',', value_parser = renamed)]
+    pub columns: Vec<(String, String)>,
+    /// Say what would be imported, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+fn renamed(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').unwrap_or((text, text));
+    let is_named = !from.trim().is_empty() && !to.trim().is_empty();
+    is_named
+        .then(|| (from.trim().to_owned(), to.trim().to_owned()))
+        .ok_or_else(|| format!("`{text}` names no column: write NAME, or NAME=NEW, with a comma between two"))
 }
 
 #[derive(Debug, Args)]

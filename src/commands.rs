@@ -10,6 +10,7 @@ mod export;
 mod fits;
 mod fresh;
 mod generate;
+mod import;
 mod init;
 mod junit;
 mod logs;
@@ -84,6 +85,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Report(args) => report::report(&workspace, &args),
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Export(args) => export::export(&workspace, &args),
+        Verb::Import(args) => import::import(&workspace, &args),
         Verb::Compare(args) => compare::compare(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),

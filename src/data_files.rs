@@ -8,7 +8,7 @@ mod class_folder;
 mod expand;
 mod fingerprint;
 mod idx;
-mod image;
+pub mod image;
 mod images;
 mod inspect;
 mod named;

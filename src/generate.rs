@@ -32,6 +32,8 @@ pub struct Wish {
 pub enum GenerateError {
     #[error("its task is no language model: there is no text to write")]
     NoText,
+    #[error("it {0}")]
+    Imported(String),
     #[error("it has no checkpoint (it has not come so far, or `overnight clean` let them go)")]
     NoCheckpoint,
     #[error("it has no checkpoint of step {step} (there are {known})")]
@@ -63,6 +65,9 @@ pub struct Generation {
 /// There is nothing to write with.
 pub fn prepare(run: &RunDir, wish: &Wish) -> Result<Generation, GenerateError> {
     let record = read::run_record(run)?;
+    if let Some(why) = record.refusal() {
+        return Err(GenerateError::Imported(why));
+    }
     if record.settings.task() != Task::LanguageModel {
         return Err(GenerateError::NoText);
     }

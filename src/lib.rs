@@ -41,6 +41,7 @@ pub mod exit;
 pub mod experiment;
 pub mod file_size;
 pub mod generate;
+pub mod import;
 pub mod libtorch;
 pub mod queue;
 pub mod report;

@@ -160,6 +160,7 @@ fn record(
     now: f64,
 ) -> RunRecord {
     RunRecord {
+        imported: None,
         protocol: PROTOCOL,
         experiment: experiment.name.clone(),
         run: identity.name,

@@ -11,6 +11,7 @@ pub mod cause;
 pub mod certificate;
 pub mod checkpoint;
 pub mod deleted;
+pub mod imported;
 pub mod lock;
 pub mod machine;
 pub mod metrics;
@@ -32,6 +33,7 @@ pub mod write;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::CheckpointDir;
+pub use imported::metric_of;
 pub use read::ReadError;
 pub use status::Status;
 
@@ -250,6 +252,11 @@ impl RunDir {
     /// `overnight verify`: [`verdict::Verdict`] lines.
     pub fn verify(&self) -> PathBuf {
         self.path.join("verify.jsonl")
+    }
+
+    /// `overnight import`, in runs of other programs alone: [`imported::ImportState`].
+    pub fn import_json(&self) -> PathBuf {
+        self.path.join("import.json")
     }
 
     /// Worker, last act of a run that finished, and only then: [`records::RunResult`].

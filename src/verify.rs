@@ -38,6 +38,9 @@ pub enum VerifyError {
     /// The device is busy or away, or something it needs is missing.
     #[error("it cannot be verified now: {0}")]
     NotNow(String),
+    /// Another program trained it.
+    #[error("it {0}")]
+    Imported(String),
     #[error("ended by a signal; nothing is left of the replay")]
     Interrupted,
     #[error(transparent)]
@@ -65,6 +68,9 @@ async fn verdict(run: &RunDir, wish: Wish, tell: &dyn Fn(&str)) -> Result<Verdic
     let mut interrupts = Interrupts::listen()?;
     let began = Instant::now();
     let record = read::run_record(run)?;
+    if let Some(why) = record.refusal() {
+        return Err(VerifyError::Imported(why));
+    }
     let attempts = read::lines::<Attempt>(&run.attempts())?.records;
     let (scratch, stretches, recorded) = prepare(run, &record, &attempts, wish)?;
     let program = Program::find()?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use overnight::experiment::settings::Task;
-use overnight::run_dir::{Workspace, lock};
+use overnight::run_dir::Workspace;
 
 use super::made_up::{self, Ending, MadeUp};
 
@@ -37,23 +37,24 @@ pub fn generated(runs: u32, rows: u32) -> std::io::Result<Workspace> {
 
 /// A run that goes on while this is held: its worker's lock.
 pub struct Live {
-    result: (PathBuf, Vec<u8>),
-    _alive: Option<fs::File>,
+    kept: [(PathBuf, Vec<u8>); 2],
+    _alive: fs::File,
 }
 
 impl Live {
     /// Takes back a run's result, as if it had some way to go.
     pub fn begin(run: &overnight::run_dir::RunDir) -> std::io::Result<Live> {
-        let result = fs::read(run.result())?;
-        let alive = lock::try_lock(&run.alive_lock())?;
-        fs::remove_file(run.result())?;
-        Ok(Live { result: (run.result(), result), _alive: alive })
+        let kept = |path: PathBuf| fs::read(&path).map(|bytes| (path, bytes));
+        let kept = [kept(run.result())?, kept(run.attempts())?];
+        Ok(Live { kept, _alive: made_up::revive(run)? })
     }
 }
 
 impl Drop for Live {
     /// The workspace is kept for the next time, so it is left as it was.
     fn drop(&mut self) {
-        let _ = fs::write(&self.result.0, &self.result.1);
+        for (path, bytes) in &self.kept {
+            let _ = fs::write(path, bytes);
+        }
     }
 }

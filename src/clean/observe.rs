@@ -55,6 +55,7 @@ fn known(run: &Seen, now: f64) -> Known {
         checkpoints: steps.into_iter().map(|step| (step, weigh(dir.checkpoint(step).path()).0)).collect(),
         asked_from: asked_from(&run.requests, &events),
         leftovers: leftovers::in_run(dir, now),
+        is_imported: run.record.as_ref().is_ok_and(|record| record.imported.is_some()),
         keep: run.record.as_ref().map_or(usize::MAX, |record| record.settings.checkpoint.keep as usize),
         bytes,
         idle_days: ((now - newest) / 86_400.0).max(0.0),
@@ -81,7 +82,8 @@ struct Needing {
 
 fn needing(dir: &RunDir, record: Result<&RunRecord, &ReadError>) -> Option<Needing> {
     let record = record.ok()?;
-    let (needs, weights) = (record.queue.needs.clone(), record.settings.weights.clone());
+    let weights = record.own_settings().and_then(|settings| settings.weights.clone());
+    let needs = record.queue.needs.clone();
     (!needs.is_empty()).then(|| Needing { dir: dir.clone(), needs, weights })
 }
 

@@ -7,6 +7,7 @@ fn run(name: &str, status: Status, best: f64) -> Known {
     Known {
         dir: RunDir::new(format!("runs/x/{name}")),
         status,
+        is_imported: false,
         checkpoints: vec![(10, 100), (20, 100), (30, 100), (40, 100)],
         asked_from: None,
         leftovers: Vec::new(),

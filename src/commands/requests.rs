@@ -5,7 +5,7 @@ use super::text;
 use crate::cli::{PriorityArgs, RetryArgs, SelectArgs};
 use crate::exit::Exit;
 use crate::queue::{self, select};
-use crate::run_dir::records::{Ask, RunnerLock};
+use crate::run_dir::records::{Ask, RunRecord, RunnerLock};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Status, last_start};
 use crate::run_dir::{BatchDir, Workspace, checkpoint, lock, read};
@@ -39,6 +39,10 @@ pub fn resume(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> 
 pub fn retry(workspace: &Workspace, args: &RetryArgs) -> anyhow::Result<Exit> {
     if let Some(step) = args.from {
         for dir in selected(workspace, &args.select)? {
+            // That it was imported is said below.
+            if scan::is_imported(&dir) {
+                continue;
+            }
             let steps = checkpoint::steps(&dir);
             anyhow::ensure!(
                 step == 0 || steps.contains(&step),
@@ -113,6 +117,11 @@ fn ask_each<'a>(
     for dir in &dirs {
         let seen = scan::look(dir, &host, now);
         let name = format!("{}/{}", dir.experiment(), dir.name());
+        if let Some(why) = seen.record.as_ref().ok().and_then(RunRecord::refusal) {
+            refused += 1;
+            text::talk(format_args!("{name} {why}"));
+            continue;
+        }
         match judge(&seen.status) {
             Ok(done) => {
                 // What is wrong with one run keeps nobody from asking the others.

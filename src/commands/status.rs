@@ -22,7 +22,7 @@ use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Waiting, last_start};
 use crate::run_dir::telemetry::Energy;
-use crate::run_dir::{RunDir, Status, Workspace, read, reason};
+use crate::run_dir::{RunDir, Status, Workspace, metric_of, read, reason};
 use crate::runner::room::Space;
 use crate::runner::view::Facts;
 use crate::say;
@@ -255,7 +255,7 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         alerts,
         budgets,
         trouble,
-        metric: record.map_or_else(String::new, |record| record.settings.checkpoint.best.clone()),
+        metric: record.map_or_else(String::new, |_| metric_of(&seen)),
         curves: Vec::new(),
         warnings: seen.warnings,
         status: seen.status,

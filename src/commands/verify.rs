@@ -36,6 +36,7 @@ pub fn verify(workspace: &Workspace, args: &VerifyArgs) -> anyhow::Result<Exit> 
 
 fn exit_of(error: &VerifyError) -> Exit {
     match error {
+        VerifyError::Imported(_) => Exit::Usage,
         VerifyError::Plan(PlanError::From { .. } | PlanError::To { .. }) => Exit::Usage,
         _ => Exit::TryAgain,
     }

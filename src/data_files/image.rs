@@ -60,8 +60,21 @@ fn decode_png(bytes: &[u8]) -> Result<Image, String> {
     .without_opacity())
 }
 
+/// A JPEG in color of no more than so many pixels on a side.
+///
+/// # Errors
+/// It is larger, or cannot be decoded.
+pub fn jpeg(bytes: &[u8], longest_side: usize) -> Result<Image, String> {
+    let options = DecoderOptions::default().set_max_width(longest_side).set_max_height(longest_side);
+    decode(bytes, options)
+}
+
 fn decode_jpeg(bytes: &[u8]) -> Result<Image, String> {
-    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+    decode(bytes, DecoderOptions::default())
+}
+
+fn decode(bytes: &[u8], options: DecoderOptions) -> Result<Image, String> {
+    let options = options.jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let pixels = decoder.decode().map_err(|error| error.to_string())?;
     let info = decoder.info().ok_or("it has no frame")?;

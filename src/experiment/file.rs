@@ -451,8 +451,13 @@ mod tests {
 
     #[test]
     fn a_file_of_a_size_that_nobody_writes_is_refused_unread() {
-        let rejected = Experiment::read(Path::new("/dev/zero"), &[]).unwrap_err().to_string();
-        assert!(rejected.starts_with("/dev/zero: is longer than 4 MiB"), "{rejected}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.toml");
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let rejected = Experiment::read(&path, &[]).unwrap_err().to_string();
+        assert!(rejected.contains("x.toml: is longer than 4 MiB"), "{rejected}");
+        let endless = Experiment::read(Path::new("/dev/zero"), &[]).unwrap_err().to_string();
+        assert!(endless.starts_with("/dev/zero: ") && endless.contains("a device"), "{endless}");
     }
 
     #[test]

@@ -61,6 +61,26 @@ pub enum Task {
 }
 
 impl Settings {
+    /// In the place of settings where there are none: no step of these could learn anything, and no file may
+    /// ask for them.
+    pub fn absent() -> Settings {
+        Settings {
+            data: Data::Shapes(Shapes::default()),
+            model: Model::Mlp(Mlp::default()),
+            weights: None,
+            train: Train { batch_size: 0, ..Train::default() },
+            evaluate: Evaluate::default(),
+            checkpoint: Checkpoint::default(),
+            sample: Sample::default(),
+            stop: None,
+            resources: Resources::default(),
+        }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        self.train.batch_size == 0
+    }
+
     pub fn task(&self) -> Task {
         match self.data {
             Data::Text(_) => Task::LanguageModel,

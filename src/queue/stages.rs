@@ -11,7 +11,7 @@ use crate::experiment::settings::{Data, Queue, Settings, Weights};
 use crate::experiment::{Alert, Diagnostic, Experiment, PlannedRun, Problem, Rejected, identity};
 use crate::run_dir::needs::{asked, means, names};
 use crate::run_dir::records::ModelRecord;
-use crate::run_dir::{Workspace, deleted, is_plain_name, read, scan};
+use crate::run_dir::{RunDir, Workspace, deleted, is_plain_name, read, scan};
 
 use self::circle::Waiting;
 use super::Checked;
@@ -161,6 +161,11 @@ impl Known<'_> {
             let way_out = format!("see all that is wrong there: overnight check {}", first.file.display());
             return Some(Problem::new(path, reason, way_out));
         }
+        let is_meant = |dir: &RunDir| means(need, &experiment.name, &dir.experiment(), &dir.name());
+        if scan::runs(self.workspace).iter().any(|dir| scan::is_imported(dir) && is_meant(dir)) {
+            let reason = format!("\"{need}\" was imported: it is shown, and has nothing to take");
+            return Some(Problem::new(path, reason, "name runs that are trained here"));
+        }
         let reason = format!(
             "\"{need}\" names no experiment and no run: neither among these files, nor in runs/, nor a file beside this one"
         );
@@ -195,7 +200,7 @@ impl Known<'_> {
             return None;
         }
         let mut finished: HashSet<(String, String)> = HashSet::new();
-        for dir in scan::runs(self.workspace) {
+        for dir in scan::runs_of_ours(self.workspace) {
             let (experiment, run) = (dir.experiment(), dir.name());
             if dir.result().is_file() {
                 finished.insert((experiment, run));
@@ -265,7 +270,7 @@ impl Known<'_> {
 
     fn queued(&self, experiment: &Experiment, need: &str) -> Vec<Other> {
         let of = &experiment.name;
-        let runs = scan::runs(self.workspace).into_iter();
+        let runs = scan::runs_of_ours(self.workspace).into_iter();
         let meant = runs.filter(|dir| means(need, of, &dir.experiment(), &dir.name()));
         let wanted = experiment.runs.iter().find_map(|run| {
             let weights = run.settings.weights.as_ref().filter(|weights| weights.from == need)?;

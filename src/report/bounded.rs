@@ -86,6 +86,10 @@ pub fn cut_sample(sample: &mut Sample, told: &mut Vec<String>) {
                     left = left.saturating_sub(text.chars().count());
                 }
             }
+            SampleItem::Logged { title, text } => {
+                is_cut |= shorten(title, NAME) | shorten(text, left);
+                left = left.saturating_sub(text.chars().count());
+            }
             SampleItem::Prediction { actual, predicted, .. } => {
                 is_cut |= shorten(actual, NAME) | shorten(predicted, NAME);
             }
@@ -134,6 +138,9 @@ fn cut_record(record: &mut RunRecord, told: &mut Vec<String>) {
     {
         record.settings = settings;
         is_cut = true;
+    }
+    for (_, value) in record.imported.iter_mut().flat_map(|imported| imported.settings.iter_mut()) {
+        is_cut |= cut_value(value);
     }
     for (_, value) in &mut record.varied {
         is_cut |= cut_value(value);

@@ -11,6 +11,7 @@ use super::chart::data::brief;
 use super::files::RunFiles;
 use crate::experiment::settings::{Model, Settings};
 use crate::run_dir::metrics::{Column, Metrics};
+use crate::run_dir::records::RunRecord;
 use crate::run_dir::standing::rising;
 use crate::run_dir::telemetry::{RUN_CPU_JOULES, RUN_GPU_JOULES};
 
@@ -30,7 +31,7 @@ const TOLERANCE: f64 = 1e-3;
 
 impl Clocks {
     pub fn of(files: &RunFiles) -> Clocks {
-        let settings = files.seen.record.as_ref().ok().map(|record| &record.settings);
+        let settings = files.seen.record.as_ref().ok().and_then(RunRecord::own_settings);
         read(&files.metrics, &files.telemetry, settings)
     }
 

@@ -23,6 +23,7 @@ use super::say::Clock;
 use super::summary::RunSummary;
 use super::theme::Theme;
 use crate::run_dir::metrics::Metrics;
+use crate::run_dir::records::RunRecord;
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Workspace, scan};
 use packed::{Packed, compressed};
@@ -128,7 +129,8 @@ fn recorded(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings) 
         "seed": summary.seed,
         "state": summary.state.word,
         "last": summary.last,
-        "settings": record.map(|record| &record.settings),
+        "settings": record.and_then(RunRecord::own_settings),
+        "imported": record.and_then(|record| record.imported.as_ref()),
         "data": environment.map(|known| &known.data),
         "program": environment.map(|known| &known.program),
         "libtorch": last_start(&files.seen.attempts).map(|start| &start.libtorch),

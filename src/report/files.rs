@@ -232,6 +232,7 @@ pub fn fingerprint(dir: &RunDir) -> String {
         dir.checkpoints(),
         dir.result(),
         dir.verify(),
+        dir.import_json(),
     ];
     let mut text = String::with_capacity(files.len() * 24);
     for file in &files {

@@ -97,7 +97,12 @@ pub fn news(
 
 /// How it ended, where it has, and each time it was started again.
 fn of_run(run: &RunSummary) -> Vec<Happened<'_>> {
-    let state = |word: &str, class: &str| State { word: word.into(), class: class.into(), detail: None };
+    let state = |word: &str, class: &str| State {
+        word: word.into(),
+        class: class.into(),
+        detail: None,
+        is_imported: false,
+    };
     let mut happened: Vec<Happened> = Vec::new();
     for (before, attempt) in run.attempts.iter().enumerate().skip(1) {
         let (word, from) = match attempt.checkpoint {
@@ -232,7 +237,7 @@ mod tests {
             attempt(300.0, 400.0, None),
             attempt(500.0, 1100.0, Some(2000)),
         ];
-        run.state = State { word: "killed".into(), class: "failed".into(), detail: None };
+        run.state = State { word: "killed".into(), class: "failed".into(), detail: None, is_imported: false };
         run.failure = Some(Failure {
             message: "the loss was not finite\nand more".into(),
             hint: String::new(),

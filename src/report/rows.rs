@@ -196,7 +196,8 @@ pub fn common_row(run: &RunSummary, root: &str, clock: &Clock) -> RunRow {
 
 /// How far a run is, while it runs.
 pub fn progress(run: &RunSummary) -> Option<Progress> {
-    run.is_active().then(|| Progress {
+    // How many steps another program meant to take, nobody told.
+    (run.is_active() && !run.state.is_imported).then(|| Progress {
         step: run.step.min(run.steps),
         steps: run.steps.max(1),
         text: format!("{} of {}", count(run.step), count(run.steps)),

@@ -130,7 +130,11 @@ fn when(files: &RunFiles, summary: &RunSummary, clock: &Clock) -> String {
     let Some(last) = summary.attempts.last() else {
         // Of a run without a readable record nobody knows.
         let is_known = summary.created > 0.0;
-        return if is_known {
+        return if is_known && summary.state.is_imported {
+            let first = clock.moment(summary.created).text;
+            let last = summary.newest.map(|newest| format!(" to {}", clock.moment(newest).text));
+            format!("logged {first}{}", last.unwrap_or_default())
+        } else if is_known {
             format!("queued {}", clock.moment(summary.created).text)
         } else {
             String::new()
@@ -274,6 +278,18 @@ pub fn environment(files: &RunFiles) -> Vec<(String, String)> {
             let from = format!("{}/{}/{}", weights.experiment, weights.run, weights.file);
             row("began with", format!("{from}, {}, blake3 {hash}", say::bytes(weights.bytes)));
         }
+    }
+    if let Some(imported) = files.seen.record.as_ref().ok().and_then(|record| record.imported.as_ref()) {
+        row("trained by", format!("another program, logged by {}", imported.tool));
+        row("source", imported.source.clone());
+        row("run of it", imported.part.clone());
+        row("read by", format!("overnight {}", imported.program));
+        let read = files.seen.import.as_ref();
+        let count = |read: &crate::run_dir::imported::ImportState| {
+            let bytes = read.files.values().map(|file| file.bytes).sum();
+            format!("{}, {}", say::counted(read.files.len(), "file", "files"), say::bytes(bytes))
+        };
+        row("read of it", read.map(count).unwrap_or_default());
     }
     if let Some(environment) = &files.environment {
         row("overnight", environment.program.clone());

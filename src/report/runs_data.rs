@@ -153,13 +153,14 @@ fn rows(runs: &[&RunSummary], clock: &Clock) -> Rows {
     };
     let set = names(&|run| run.settings.keys().cloned().collect());
     let last = names(&|run| run.last.keys().cloned().collect());
-    let is: [(&'static str, Column); 22] = [
+    let is: [(&'static str, Column); 23] = [
         ("run", column(&|run| json!(run.label))),
         ("id", column(&|run| json!(run.run))),
         ("experiment", column(&|run| json!(run.experiment))),
         ("color", column(&|run| json!(series_class(run.number)))),
         ("state", column(&|run| json!(run.state.word))),
         ("class", column(&|run| json!(run.state.class))),
+        ("imported", column(&|run| json!(run.state.is_imported))),
         ("why", column(&|run| json!(run.state.detail))),
         ("tag", column(&|run| json!(run.tags))),
         ("description", column(&|run| json!(run.description))),

@@ -10,7 +10,7 @@ use super::files::RunFiles;
 use crate::experiment::settings::{Data, Settings, Task};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::number::Number;
-use crate::run_dir::records::{Ask, What};
+use crate::run_dir::records::{Ask, RunRecord, What};
 use crate::run_dir::status::last_start;
 
 /// The models of a run.
@@ -77,7 +77,7 @@ impl Stock {
     /// `best` is the step with the best value so far.
     pub fn of(files: &RunFiles, best: Option<u64>) -> Stock {
         let record = files.seen.record.as_ref().ok();
-        let settings = record.map(|record| &record.settings);
+        let settings = record.and_then(RunRecord::own_settings);
         let asks = || files.seen.requests.iter().map(|request| &request.ask);
         let mut tags = record.map_or_else(Vec::new, |record| record.tags.clone());
         for ask in asks() {
@@ -153,7 +153,8 @@ fn takes(files: &RunFiles) -> Vec<Take> {
     let Ok(record) = &files.seen.record else { return Vec::new() };
     let start = last_start(&files.seen.attempts);
     let mut takes = Vec::new();
-    if let Some(weights) = &record.settings.weights {
+    let Some(settings) = record.own_settings() else { return Vec::new() };
+    if let Some(weights) = &settings.weights {
         let taken = start.and_then(|start| start.weights.as_ref());
         takes.push(Take {
             need: weights.from.clone(),
@@ -165,7 +166,7 @@ fn takes(files: &RunFiles) -> Vec<Take> {
             ),
         });
     }
-    if let Data::Text(text) = &record.settings.data {
+    if let Data::Text(text) = &settings.data {
         for (_, need, pattern) in text.taken() {
             takes.push(files_taken(need, pattern, start.map_or(&[][..], |start| &start.text), record));
         }

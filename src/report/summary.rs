@@ -1,5 +1,7 @@
 //! What other pages need to know of a run: a fold over its files, small enough to remember.
 
+mod few;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -15,9 +17,9 @@ use super::files::RunFiles;
 use super::run_page::telemetry;
 use super::siblings;
 use super::stock::Stock;
-use crate::curves::{self, Extent, Said, of_run};
+use crate::curves::Said;
 use crate::experiment::identity;
-use crate::experiment::metric::{Direction, Metric, direction_of};
+use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
@@ -25,7 +27,7 @@ use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, Origin, RunRecord, exit};
 use crate::run_dir::scan::Seen;
-use crate::run_dir::{RunDir, Status, reason};
+use crate::run_dir::{RunDir, Status, metric_of, reason};
 
 /// A run, as the lists, the experiment's page and the first page show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +108,9 @@ pub struct RunSummary {
     /// What it took over all attempts, where that was measured.
     #[serde(default)]
     pub energy_joules: Option<f64>,
+    /// When it was last heard of, beside its attempts: of an imported run its newest value.
+    #[serde(default)]
+    pub newest: Option<f64>,
     /// Its models, and what it takes of others.
     #[serde(default)]
     pub stock: Stock,
@@ -127,6 +132,9 @@ pub struct State {
     pub class: String,
     /// More than the word says: the signal, the reason.
     pub detail: Option<String>,
+    /// Another program trained it.
+    #[serde(default)]
+    pub is_imported: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,10 +178,6 @@ pub struct Failure {
 /// Lines of the log that stand beside a failure.
 const LAST_LINES: usize = 4;
 
-/// Sentences of one kind about a run's curves.
-const SENTENCES: usize = 40;
-/// Metrics whose last values other pages know.
-const METRICS: usize = 100;
 /// Columns of the curves that are remembered.
 const COLUMNS: u32 = 300;
 /// The same for the values behind an average.
@@ -184,8 +188,7 @@ pub const CURVES: [&str; 5] = ["val/loss", "val/accuracy", "train/loss", "train/
 impl RunSummary {
     pub fn of(files: &RunFiles, fingerprint: String) -> RunSummary {
         let record = files.seen.record.as_ref().ok();
-        let metric =
-            record.map_or_else(|| "val/loss".to_owned(), |record| record.settings.checkpoint.best.clone());
+        let metric = metric_of(&files.seen);
         let progress = files.seen.progress.as_ref();
         let result = files.result.as_ref();
         let step_column = files.metrics.column("step").and_then(|column| column.last());
@@ -205,7 +208,7 @@ impl RunSummary {
             tags: files.tags(),
             notes: files.notes(),
             settings: record
-                .map_or_else(BTreeMap::new, |record| identity::flat(&record.settings).into_iter().collect()),
+                .map_or_else(BTreeMap::new, |record| record.flat_settings().into_iter().collect()),
             energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
             state: state_of(&files.seen),
@@ -222,19 +225,20 @@ impl RunSummary {
                 .and_then(|progress| progress.remaining_seconds)
                 .filter(|_| files.seen.status.is_running()),
             elapsed_seconds: result.map(|result| result.elapsed_seconds).or(elapsed_column),
-            seed: record.map(|record| record.settings.train.seed),
+            seed: record.and_then(RunRecord::seed),
             varied: record.map_or_else(Vec::new, |record| record.varied.clone().into_iter().collect()),
             log_uniform: record.map_or_else(Vec::new, |record| record.log_uniform.clone()),
             best: best(files, &metric),
-            said: said(files, &metric),
-            group: record.map_or_else(String::new, group),
+            said: few::said(files, &metric),
+            group: record.map_or_else(String::new, RunRecord::group),
             metric,
-            last: last(files),
+            last: few::last(files),
             rate: rate(files),
             attempts: spans(files),
             failure: failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
+            newest: files.seen.import.as_ref().and_then(|import| import.newest),
             stock: Stock::default(),
             curves: BTreeMap::new(),
             behind: BTreeMap::new(),
@@ -255,7 +259,7 @@ impl RunSummary {
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
         let metric = self.metric.clone();
         let wanted = CURVES.iter().copied().chain([metric.as_str()]);
-        self.header = header(files, &wanted.clone().collect::<Vec<_>>());
+        self.header = few::header(files, &wanted.clone().collect::<Vec<_>>());
         wanted.for_each(|name| self.remember(files, name));
         self
     }
@@ -304,7 +308,7 @@ impl RunSummary {
     /// When the run was last heard of.
     pub fn latest(&self) -> f64 {
         let times = self.attempts.iter().map(|attempt| attempt.end.unwrap_or(attempt.start));
-        times.fold(self.created, f64::max)
+        times.chain(self.newest).fold(self.created, f64::max)
     }
 }
 
@@ -343,7 +347,7 @@ pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     if changed.is_empty() {
         return short.to_owned();
     }
-    let settings = identity::flat(&record.settings);
+    let settings = record.flat_settings();
     changed.into_iter().fold(short.to_owned(), |label, path| {
         let key = path.rsplit('.').next().unwrap_or(path);
         let value = settings.get(path).map(identity::short).unwrap_or_default();
@@ -364,33 +368,8 @@ fn state_of(seen: &Seen) -> State {
         | Status::NeedFailed { .. } => "failed",
     };
     let detail = Some(reason::of(seen)).filter(|reason| !reason.is_empty());
-    State { word: seen.status.word().to_owned(), class: class.to_owned(), detail }
-}
-
-/// What the run is but for its seed.
-fn group(record: &RunRecord) -> String {
-    let mut settings = record.settings.clone();
-    settings.train.seed = 0;
-    let hash = identity::hash(&settings, &record.alerts);
-    hash.get(..16).unwrap_or(&hash).to_owned()
-}
-
-fn said(files: &RunFiles, metric: &str) -> Vec<Said> {
-    let extent = if files.seen.status.is_running() { Extent::SoFar } else { Extent::Whole };
-    let events = files.standing_events();
-    let observed = of_run::observed(metric, &files.curves, &files.metrics, &events, &files.telemetry, extent);
-    let mut said = curves::said(&observed);
-    // Of thousands of metrics few are drawn; each kind of sentence has its share.
-    let mut seen: Vec<(curves::Kind, usize)> = Vec::new();
-    said.retain(|one| {
-        let place = seen.iter().position(|(kind, _)| *kind == one.kind).unwrap_or(seen.len());
-        if place == seen.len() {
-            seen.push((one.kind, 0));
-        }
-        seen[place].1 += 1;
-        seen[place].1 <= SENTENCES
-    });
-    said
+    let is_imported = seen.record.as_ref().is_ok_and(|record| record.imported.is_some());
+    State { word: seen.status.word().to_owned(), class: class.to_owned(), detail, is_imported }
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
@@ -408,27 +387,6 @@ fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
         _ => best,
     });
     best.map(|(step, value)| BestValue { value, step: step as u64 })
-}
-
-/// The header of `metrics.csv`, with names only where other pages ask for the place of a column.
-fn header(files: &RunFiles, wanted: &[&str]) -> String {
-    let columns = files.metrics.columns.iter().map(|column| column.name.as_str());
-    let names = columns.map(|name| if name == "step" || wanted.contains(&name) { name } else { "" });
-    names.collect::<Vec<_>>().join(",")
-}
-
-/// Of many metrics those that are known and that decide, then the first.
-fn last(files: &RunFiles) -> BTreeMap<String, Number> {
-    let logged = files
-        .metrics
-        .columns
-        .iter()
-        .filter(|column| !matches!(column.name.as_str(), "step" | "epoch" | "time" | "elapsed"));
-    let values = logged.filter_map(|column| Some((column.name.clone(), Number(column.last()?))));
-    let decides = files.seen.record.as_ref().ok().map(|record| record.settings.checkpoint.best.as_str());
-    let counts = |name: &str| Metric::named(name).is_some() || Some(name) == decides;
-    let (known, others): (Vec<_>, Vec<_>) = values.partition(|(name, _)| counts(name));
-    known.into_iter().chain(others).take(METRICS).collect()
 }
 
 /// The middle of the rates that were logged: single slow steps do not count.

@@ -121,7 +121,12 @@ pub fn run_record(run: &RunDir) -> Result<RunRecord, ReadError> {
     if versioned.protocol != u64::from(PROTOCOL) {
         return Err(ReadError::Protocol { path, found: versioned.protocol });
     }
-    serde_json::from_slice(&bytes).map_err(|error| json_error(&path, &error))
+    let record: RunRecord = serde_json::from_slice(&bytes).map_err(|error| json_error(&path, &error))?;
+    if record.settings.is_absent() != record.imported.is_some() {
+        let message = "settings stand in runs of ours, and in no imported one".to_owned();
+        return Err(ReadError::Json { path, line: 1, column: 1, message });
+    }
+    Ok(record)
 }
 
 /// The lines of a JSON-lines file, and those that could not be read.

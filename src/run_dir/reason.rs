@@ -13,6 +13,9 @@ use crate::say;
 
 /// Why it waits or is held, or how it ended badly; empty where the state says all.
 pub fn of(seen: &Seen) -> String {
+    if let Some(imported) = seen.record.as_ref().ok().and_then(|record| record.imported.as_ref()) {
+        return imported.words();
+    }
     match &seen.status {
         Status::Unreadable { reason } => reason.clone(),
         Status::Waiting { because } => waiting(seen, *because),

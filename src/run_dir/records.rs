@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::cause::Cause;
 use super::checkpoint::Best;
+use super::imported::Imported;
 use super::number::Number;
 use super::stage::{TakenFile, TakenWeights};
 use crate::experiment::alert::Action;
@@ -50,7 +51,13 @@ pub struct RunRecord {
     pub notes: String,
     /// The folder that paths in `settings.data` are relative to: itself relative to the workspace where it lies inside.
     pub base: String,
+    /// What a worker of ours obeys, complete. A run that another program trained has none: the file leaves them
+    /// out, and what stands here then may be asked nothing (see [`RunRecord::own_settings`]).
+    #[serde(default = "Settings::absent", skip_serializing_if = "Settings::is_absent")]
     pub settings: Settings,
+    /// Where a run of another program comes from, with the settings it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Box<Imported>>,
     /// What the sweep varies, by dotted path, in the order of the file: `train.optimizer.lr` → 0.001.
     #[serde(default)]
     pub varied: serde_json::Map<String, Value>,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::imported::ImportState;
 use super::read::{self, ReadError};
 use super::records::{Attempt, Progress, Request, RunRecord};
 use super::status::{Observation, Status, status};
@@ -58,9 +59,19 @@ pub fn announce(run: &RunDir) {
     }
 }
 
-/// Whether a run has no result yet, or a worker is still at it.
+/// Those of them that were not imported: the runs that a runner may work on.
+pub fn runs_of_ours(workspace: &Workspace) -> Vec<RunDir> {
+    runs(workspace).into_iter().filter(|run| !is_imported(run)).collect()
+}
+
+/// Whether another program trained the run: only such have been read from anywhere.
+pub fn is_imported(run: &RunDir) -> bool {
+    run.import_json().exists()
+}
+
+/// Whether a run of ours has no result yet, or a worker is still at it.
 pub fn is_unfinished(run: &RunDir) -> bool {
-    !run.result().is_file() || lock::is_held(&run.alive_lock())
+    !is_imported(run) && (!run.result().is_file() || lock::is_held(&run.alive_lock()))
 }
 
 /// The run directories of one experiment, sorted by name.
@@ -94,6 +105,8 @@ pub struct Seen {
     pub attempts: Vec<Attempt>,
     pub requests: Vec<Request>,
     pub progress: Option<Progress>,
+    /// How far its source was read, of a run that another program trained.
+    pub import: Option<ImportState>,
     pub status: Status,
     /// Files that could not be read in whole or in part, as sentences.
     pub warnings: Vec<String>,
@@ -114,6 +127,13 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
         warnings.push(error.to_string());
         None
     });
+    let is_imported = record.as_ref().is_ok_and(|record| record.imported.is_some());
+    let import = is_imported.then(|| read::json_if_there(&dir.import_json())).transpose();
+    let import = import.map(Option::flatten).unwrap_or_else(|error| {
+        warnings.push(error.to_string());
+        None
+    });
+    warnings.extend(import.iter().flat_map(|import: &ImportState| import.warnings.clone()));
     let mut status = status(&Observation {
         record: record.as_ref(),
         // A run that ended between the two looks above left its result.
@@ -122,6 +142,7 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
         attempts: &attempts,
         requests: &requests,
         progress: progress.as_ref(),
+        import: import.as_ref(),
         host,
         boot: machine::boot_id(),
         now,
@@ -129,7 +150,7 @@ pub fn look(dir: &RunDir, host: &str, now: f64) -> Seen {
     if let Some(reason) = unreadable.filter(|_| status != Status::Finished) {
         status = Status::Unreadable { reason };
     }
-    Seen { dir: dir.clone(), record, attempts, requests, progress, status, warnings }
+    Seen { dir: dir.clone(), record, attempts, requests, progress, import, status, warnings }
 }
 
 /// The lines of a file without which nobody knows what became of a run; why, if it cannot be read.
@@ -179,6 +200,7 @@ pub(crate) fn sample_record(experiment: &str, run: &str) -> RunRecord {
         tags: Vec::new(),
         notes: String::new(),
         base: "experiments".to_owned(),
+        imported: None,
         settings: Settings {
             data: Data::Shapes(Shapes::default()),
             model: Model::Mlp(Mlp::default()),

@@ -116,7 +116,7 @@ pub fn best_finished(dir: &RunDir, need: &str) -> Result<(Finished, String), Tak
 fn finished(dir: &RunDir, need: &str) -> Result<Vec<Finished>, TakeError> {
     let of = dir.experiment();
     let mut finished = Vec::new();
-    for other in scan::runs(&dir.workspace()) {
+    for other in scan::runs_of_ours(&dir.workspace()) {
         let (experiment, run) = (other.experiment(), other.name());
         if other == *dir || !means(need, &of, &experiment, &run) {
             continue;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::cause::Cause;
+use super::imported::{self, ImportState};
 use super::read::ReadError;
 use super::records::{Ask, Attempt, End, Event, Progress, Request, RunRecord, Start, What, exit};
 use super::split::{self, Next, Split};
@@ -123,6 +124,8 @@ pub struct Observation<'a> {
     pub attempts: &'a [Attempt],
     pub requests: &'a [Request],
     pub progress: Option<&'a Progress>,
+    /// How far the source of an imported run was read.
+    pub import: Option<&'a ImportState>,
     /// This machine's name, and the id of its boot: see [`machine`](super::machine).
     pub host: &'a str,
     pub boot: &'a str,
@@ -140,6 +143,9 @@ pub fn status(seen: &Observation) -> Status {
         Ok(record) => record,
         Err(error) => return Status::Unreadable { reason: error.to_string() },
     };
+    if record.imported.is_some() {
+        return imported::status(seen.import, seen.is_alive, seen.now);
+    }
     if seen.has_result {
         return Status::Finished;
     }
@@ -357,6 +363,7 @@ mod tests {
             attempts,
             requests,
             progress: None,
+            import: None,
             host: "here",
             boot: "boot",
             now: 1000.0,
@@ -463,6 +470,7 @@ mod tests {
             attempts: &attempts,
             requests: &[],
             progress: Some(&progress),
+            import: None,
             host: "there",
             boot: "another",
             now: 1000.0,

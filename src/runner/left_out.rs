@@ -101,6 +101,7 @@ mod tests {
         let mut record = sample_record(&dir.experiment(), &dir.name());
         record.queue.needs = needs.iter().map(|&need| need.to_owned()).collect();
         Seen {
+            import: None,
             dir: dir.clone(),
             record: Ok(record),
             attempts: Vec::new(),

@@ -195,6 +195,7 @@ fn look_under_lock(dir: &RunDir, host: &str) -> Seen {
         attempts: &seen.attempts,
         requests: &seen.requests,
         progress: seen.progress.as_ref(),
+        import: seen.import.as_ref(),
         host,
         boot: machine::boot_id(),
         now,

@@ -222,7 +222,7 @@ impl<'a> Work<'a> {
         let left_out = match &options.selection {
             Selection::All => HashSet::new(),
             Selection::Runs(chosen) => {
-                scan::runs(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
+                scan::runs_of_ours(workspace).into_iter().filter(|dir| !chosen.contains(dir)).collect()
             }
         };
         let rates = tell::known_rates(&runs, &left_out, &host);
@@ -354,7 +354,7 @@ impl<'a> Work<'a> {
         if hinted {
             // What was there before and is not among the chosen stays out; what is queued from now on
             // belongs to this batch.
-            let all = scan::runs(self.workspace).into_iter();
+            let all = scan::runs_of_ours(self.workspace).into_iter();
             let known: HashSet<&RunDir> = self.runs.iter().map(|run| &run.dir).collect();
             let new = all.filter(|dir| !known.contains(dir) && !self.left_out.dirs.contains(dir));
             let mut new: Vec<Tracked> = new.map(|dir| Tracked::new(dir, &self.host)).collect();

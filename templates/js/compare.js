@@ -173,7 +173,7 @@
 
   const head = ({ key, run, name, class: color, page }, isSeveral) => make("th", { scope: "col" },
     make("span", { class: `swatch ${color}` }), make("a", { href: page, title: key }, name),
-    ...(isSeveral ? [make("br"), run.experiment] : []), make("br"), make("span", { class: `st ${run.state.class}` }, run.state.word),
+    ...(isSeveral ? [make("br"), run.experiment] : []), make("br"), make("span", { class: `st ${run.state.class}` }, run.state.word), run.state.is_imported ? " imported" : "",
     make("button", { type: "button", class: "without", "data-without": key, "aria-label": `without ${name}` }, "✕"));
 
   const table = (columns, rows, base) => {

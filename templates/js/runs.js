@@ -151,7 +151,8 @@
       }
       if (name === "experiment") return make("td", { class: "hide-s" }, make("a", { href: `${root}experiments/${folder}/index.html` }, experiment));
       if (name === "state") {
-        return make("td", {}, make("span", { class: `st ${valueOf(row, "class")}`, title: valueOf(row, "why") }, valueOf(row, "state")));
+        return make("td", {}, make("span", { class: `st ${valueOf(row, "class")}`, title: valueOf(row, "why") }, valueOf(row, "state")),
+          ...(valueOf(row, "imported") ? [" ", make("span", { class: "soft imported" }, "imported")] : []));
       }
       return make("td", { class: classOf(name, columns) }, textOf(row, name));
     };

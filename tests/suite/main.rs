@@ -19,6 +19,7 @@ mod hooks;
 mod hostile;
 #[path = "hostile/records.rs"]
 mod hostile_records;
+mod import;
 mod leave;
 mod live;
 mod morning;

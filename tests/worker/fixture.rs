@@ -256,6 +256,7 @@ pub fn gpt(settings: &mut Settings) -> &mut Gpt {
 
 fn record(settings: Settings, examples: u64) -> RunRecord {
     RunRecord {
+        imported: None,
         protocol: PROTOCOL,
         experiment: "test".to_owned(),
         run: "run".to_owned(),

@@ -169,7 +169,7 @@ mod tests {
         let mut run = sample("x", name);
         run.varied = vec![("train.optimizer.lr".into(), json!(rate)), ("model.kind".into(), json!(kind))];
         run.best = best.map(|value| BestValue { value, step: 1 });
-        run.state = State { word: class.into(), class: class.into(), detail: None };
+        run.state = State { word: class.into(), class: class.into(), detail: None, is_imported: false };
         run
     }
 

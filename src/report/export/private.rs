@@ -72,6 +72,13 @@ impl Private {
         }
         if let Ok(record) = &mut files.seen.record {
             self.in_data(&mut record.settings.data);
+            if let Some(imported) = &mut record.imported {
+                imported.source = self.in_path(&imported.source);
+                imported
+                    .settings
+                    .values_mut()
+                    .for_each(|value| each_text(value, &|text| self.in_words(text)));
+            }
             for text in [&mut record.description, &mut record.notes].into_iter().chain(&mut record.tags) {
                 *text = self.in_words(text);
             }

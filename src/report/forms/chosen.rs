@@ -11,10 +11,10 @@ use super::super::files::RunFiles;
 use super::super::say::Clock;
 use super::super::summary::RunSummary;
 use super::{FormError, Written};
-use crate::experiment::identity;
+use crate::run_dir::imported::is_seed;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::metrics::stream::Rows;
-use crate::run_dir::records::Environment;
+use crate::run_dir::records::{Environment, RunRecord};
 use crate::run_dir::{RunDir, Workspace, read, scan};
 
 /// Sentences about damage beyond these are counted.
@@ -87,8 +87,8 @@ impl<'a> Chosen<'a> {
         Outline {
             experiment: dir.experiment(),
             run: dir.name(),
-            seed: record.map(|record| record.settings.train.seed),
-            settings: record.map_or_else(Map::new, |record| identity::flat(&record.settings)),
+            seed: record.and_then(RunRecord::seed),
+            settings: record.map_or_else(Map::new, RunRecord::flat_settings),
             files,
         }
     }
@@ -202,7 +202,7 @@ pub enum Kind {
 impl Varying {
     pub fn see(&mut self, settings: &Map<String, Value>) {
         self.runs += 1;
-        for (path, value) in settings.iter().filter(|(path, _)| path.as_str() != "train.seed") {
+        for (path, value) in settings.iter().filter(|(path, _)| !is_seed(path)) {
             let kind = kind_of(value);
             match self.places.get(path).and_then(|place| self.found.get_mut(*place)) {
                 Some(found) => {

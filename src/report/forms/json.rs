@@ -10,6 +10,7 @@ use super::chosen::{Chosen, Outline};
 use super::place::text;
 use super::{FormError, Written};
 use crate::run_dir::number::spelled;
+use crate::run_dir::records::RunRecord;
 use crate::run_dir::status::last_start;
 
 pub fn write(chosen: &mut Chosen, out: &mut impl Write, written: &mut Written) -> Result<(), FormError> {
@@ -56,7 +57,8 @@ fn facts(outline: &Outline, surroundings: Surroundings, columns: &[String]) -> V
         "tags": files.tags(),
         "notes": files.notes(),
         "varied": record.map(|record| &record.varied),
-        "settings": record.map(|record| &record.settings),
+        "settings": record.and_then(RunRecord::own_settings),
+        "imported": record.and_then(|record| record.imported.as_ref()),
         "result": files.result,
         "data": environment.map(|known| &known.data),
         "program": environment.map(|known| &known.program),

@@ -2,7 +2,6 @@
 //! hyperparameters, what models wrote and drew. Its scalars have 32 bits, so numbers are rounded to these.
 
 mod event;
-mod record;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -12,12 +11,12 @@ use super::super::attached::sheet;
 use super::super::bounded;
 use super::chosen::{Chosen, Outline};
 use super::{FormError, Written};
+use crate::import::tfrecord;
 use crate::run_dir::records::{Sample, SampleItem};
 use crate::run_dir::status::{end_of, last_start};
 use crate::run_dir::write::at;
 use crate::run_dir::{RunDir, Status, read, step_of};
 use event::{Ended, Event};
-use record::framed;
 
 pub fn write(chosen: &mut Chosen, folder: &Path, written: &mut Written) -> Result<(), FormError> {
     let (mut values, mut samples) = (0, 0);
@@ -52,7 +51,7 @@ struct Out {
 
 impl Out {
     fn put(&mut self, event: &[u8]) -> Result<(), FormError> {
-        let record = framed(event);
+        let record = tfrecord::record(event);
         self.bytes += record.len() as u64;
         Ok(self.file.write_all(&record)?)
     }
@@ -128,12 +127,14 @@ fn said_and_drawn(chosen: &mut Chosen, dir: &RunDir, begun: f64, out: &mut Out) 
         let time = fs::metadata(dir.sample_json(*step)).and_then(|known| known.modified()).ok();
         let time = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let mut event = Event::at(time.map_or(begun, |time| time.as_secs_f64()), *step as i64);
-        let texts = sample.items.iter().filter_map(|item| match item {
-            SampleItem::Text { prompt, text, .. } => Some((prompt, text)),
-            SampleItem::Prediction { .. } => None,
-        });
-        for (place, (prompt, text)) in texts.enumerate() {
-            event.text(&format!("samples/{}", place + 1), &format!("{prompt}{text}"));
+        for (place, item) in sample.items.iter().enumerate() {
+            match item {
+                SampleItem::Text { prompt, text, .. } => {
+                    event.text(&format!("samples/{}", place + 1), &format!("{prompt}{text}"));
+                }
+                SampleItem::Logged { title, text } => event.text(title, text),
+                SampleItem::Prediction { .. } => {}
+            }
         }
         if let Some(png) = sheet(dir, *step) {
             event.image("samples/images", &png);

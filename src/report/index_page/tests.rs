@@ -46,7 +46,7 @@ fn run(name: &str, attempts: &[(&str, f64, f64)]) -> RunSummary {
         energy_joules: None,
     };
     let mut run = sample("x", name);
-    run.state = State { word: "finished".into(), class: "finished".into(), detail: None };
+    run.state = State { word: "finished".into(), class: "finished".into(), detail: None, is_imported: false };
     run.attempts = attempts.iter().map(attempt).collect();
     run
 }

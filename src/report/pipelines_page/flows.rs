@@ -190,7 +190,7 @@ impl Node<'_> {
         let with = |class: &str| self.runs.iter().find(|run| run.state.class == class);
         let found = ["failed", "held", "running", "waiting", "finished"].into_iter().find_map(with);
         let mut state = found.map_or_else(
-            || State { word: String::new(), class: String::new(), detail: None },
+            || State { word: String::new(), class: String::new(), detail: None, is_imported: false },
             |run| run.state.clone(),
         );
         if self.runs.len() > 1 {

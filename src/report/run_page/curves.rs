@@ -14,6 +14,7 @@ use crate::curves::of_chart;
 use crate::experiment::metric::Metric;
 use crate::experiment::settings::ScheduleKind;
 use crate::run_dir::metrics::Column;
+use crate::run_dir::records::RunRecord;
 
 /// Charts of the first row have the whole width; then three in a row.
 struct Plan {
@@ -50,8 +51,11 @@ pub fn planned(files: &RunFiles, summary: &RunSummary) -> Vec<Planned> {
         let line =
             Line { metric: &column.name, name: &column.name, number: summary.number, weight: Weight::Plain };
         let heading = (format!("other-{index}"), column.name.clone(), String::new());
-        let shown = drawn(files, summary, heading, &[line], (Size::Third, Range::Telling), x_range, &events);
-        figures.extend(shown);
+        // What counts for a run of another program is what one looks at first.
+        let counts = column.name == summary.metric;
+        let size = if counts { Size::Full } else { Size::Third };
+        let shown = drawn(files, summary, heading, &[line], (size, Range::Telling), x_range, &events);
+        figures.splice(if counts { 0..0 } else { figures.len()..figures.len() }, shown);
     }
     figures
 }
@@ -78,7 +82,7 @@ fn plans(files: &RunFiles) -> Vec<Plan> {
         size,
         range,
     };
-    let settings = files.seen.record.as_ref().ok().map(|record| &record.settings);
+    let settings = files.seen.record.as_ref().ok().and_then(RunRecord::own_settings);
     let schedule = settings.map_or_else(String::new, |settings| {
         let schedule = &settings.train.schedule;
         let kind = match schedule.kind {

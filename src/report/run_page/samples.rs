@@ -49,6 +49,14 @@ pub fn blocks(files: &RunFiles) -> Vec<SampleBlock> {
                     }
                     block.texts.push(TextSample { how, prompt: prompt.clone(), text: text.clone() });
                 }
+                SampleItem::Logged { title, text } if text.is_empty() => {
+                    let and = if block.summary.is_empty() { "" } else { ", " };
+                    block.summary += &format!("{and}{title}");
+                }
+                SampleItem::Logged { title, text } => {
+                    let (prompt, text) = (String::new(), text.clone());
+                    block.texts.push(TextSample { how: title.clone(), prompt, text });
+                }
                 SampleItem::Prediction { .. } => block.predictions.extend(prediction(item)),
             }
         }

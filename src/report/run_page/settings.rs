@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::chart::number::measured;
 use super::super::model::{SettingRow, SiblingBlock};
 use super::super::say;
 use super::super::siblings::Finished;
 use super::super::site::{address_of, run_folder};
+use crate::experiment::identity;
 use crate::run_dir::records::{Origin, RunRecord};
 
 /// The best other run of the experiment that finished, by the same metric.
@@ -21,7 +22,7 @@ pub struct Sibling {
 
 impl Sibling {
     pub fn new(record: &RunRecord, run: Finished, label: String) -> Sibling {
-        Sibling { run, label, settings: flattened(&record.settings).into_iter().collect() }
+        Sibling { run, label, settings: flattened(record).into_iter().collect() }
     }
 
     pub fn block(&self, root: &str) -> SiblingBlock {
@@ -43,9 +44,9 @@ pub fn is_told(row: &SettingRow) -> bool {
 
 /// Every setting by its dotted path, in the order of the file format, then those that only the sibling has.
 pub fn rows(record: &RunRecord, sibling: Option<&Sibling>) -> Vec<SettingRow> {
-    let settings = flattened(&record.settings);
-    let defaults: BTreeMap<String, String> =
-        flattened(&record.settings.defaults_of_same_kinds()).into_iter().collect();
+    let settings = flattened(record);
+    let defaults = record.own_settings().map(|settings| identity::flat(&settings.defaults_of_same_kinds()));
+    let defaults: BTreeMap<String, String> = defaults.map(in_words).into_iter().flatten().collect();
     let theirs = |path: &str| {
         sibling.map(|sibling| sibling.settings.get(path).cloned().unwrap_or_else(|| ABSENT.to_owned()))
     };
@@ -84,24 +85,12 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-fn flattened(settings: &crate::experiment::Settings) -> Vec<(String, String)> {
-    let mut flat = Vec::new();
-    if let Ok(value) = serde_json::to_value(settings) {
-        flatten("", &value, &mut flat);
-    }
-    flat
+fn flattened(record: &RunRecord) -> Vec<(String, String)> {
+    in_words(record.flat_settings())
 }
 
-fn flatten(path: &str, value: &Value, flat: &mut Vec<(String, String)>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                flatten(&below, field, flat);
-            }
-        }
-        leaf => flat.push((path.to_owned(), say::setting(leaf))),
-    }
+fn in_words(settings: Map<String, Value>) -> Vec<(String, String)> {
+    settings.into_iter().map(|(path, value)| (path, say::setting(&value))).collect()
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ mod tests {
 
     fn known(run: &str, bytes: u64) -> Known {
         Known {
+            is_imported: false,
             dir: RunDir::new(run),
             status: Status::Finished,
             checkpoints: vec![(10, 30), (20, 40)],

@@ -75,6 +75,8 @@ pub enum SampleItem {
         top_k: u32,
         top_p: f64,
     },
+    /// What another program logged there: a text, or with none the name of a picture.
+    Logged { title: String, text: String },
     /// One image of the sheet `step-*.png`, by its number from the top left.
     Prediction {
         tile: u32,

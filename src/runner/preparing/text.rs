@@ -86,7 +86,7 @@ fn content(path: &Path) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("{}: is no sample of text: {error}", path.display()))?;
     let texts = sample.items.iter().filter_map(|item| match item {
         SampleItem::Text { prompt, text, .. } => Some(format!("{prompt}{text}\n")),
-        SampleItem::Prediction { .. } => None,
+        SampleItem::Prediction { .. } | SampleItem::Logged { .. } => None,
     });
     let all: String = texts.collect();
     match all.is_empty() {

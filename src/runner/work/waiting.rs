@@ -26,7 +26,7 @@ pub(super) fn selected(workspace: &Workspace, options: &RunnerOptions, host: &st
     let mut runs: Vec<Tracked> = match &options.selection {
         Selection::Runs(runs) => runs.iter().map(|dir| Tracked::new(dir.clone(), host)).collect(),
         Selection::All => {
-            let runs = scan::runs(workspace).into_iter();
+            let runs = scan::runs_of_ours(workspace).into_iter();
             let mut runs: Vec<Tracked> = runs.map(|dir| Tracked::new(dir, host)).collect();
             tracked::in_order_of_age(&mut runs);
             runs
@@ -34,7 +34,7 @@ pub(super) fn selected(workspace: &Workspace, options: &RunnerOptions, host: &st
     };
     let mut others = LeftOut::new(match &options.selection {
         Selection::Runs(runs) => {
-            scan::runs(workspace).into_iter().filter(|dir| !runs.contains(dir)).collect()
+            scan::runs_of_ours(workspace).into_iter().filter(|dir| !runs.contains(dir)).collect()
         }
         Selection::All => HashSet::new(),
     });
@@ -45,7 +45,7 @@ pub(super) fn selected(workspace: &Workspace, options: &RunnerOptions, host: &st
 
 /// Runs that no batch of this runner has seen.
 pub(super) fn come_since(workspace: &Workspace, known: &HashSet<RunDir>) -> Vec<RunDir> {
-    scan::runs(workspace).into_iter().filter(|dir| !known.contains(dir)).collect()
+    scan::runs_of_ours(workspace).into_iter().filter(|dir| !known.contains(dir)).collect()
 }
 
 /// Whether nothing of these could be begun or followed.
@@ -92,7 +92,7 @@ pub(super) async fn found_work(
         }
         ticks += 1;
         let is_due = comings.any(workspace) || ticks % TICKS == 0;
-        let has_unfinished = || scan::runs(workspace).iter().any(scan::is_unfinished);
+        let has_unfinished = || scan::runs_of_ours(workspace).iter().any(scan::is_unfinished);
         if is_due && has_unfinished() {
             let runs = selected(workspace, options, &host);
             let is_new = |run: &Tracked| match left.get(&run.dir) {

@@ -71,6 +71,8 @@ enum Item {
         top_k: u32,
         top_p: Measured,
     },
+    /// What another program logged, of an imported run: a text, or with none the name of a picture.
+    Logged { title: String, text: String },
     Prediction {
         /// Its number in the sheet, from the top left.
         tile: u32,
@@ -127,6 +129,7 @@ impl From<SampleItem> for Item {
             SampleItem::Text { prompt, text, temperature, top_k, top_p } => {
                 Item::Text { prompt, text, temperature: temperature.into(), top_k, top_p: top_p.into() }
             }
+            SampleItem::Logged { title, text } => Item::Logged { title, text },
             SampleItem::Prediction { tile, actual, predicted, probability } => {
                 Item::Prediction { tile, actual, predicted, probability: probability.into() }
             }

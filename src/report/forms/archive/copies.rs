@@ -62,6 +62,7 @@ pub fn run(chosen: &mut Chosen, dir: &RunDir, site: &Workspace) -> Result<(), Fo
         dir.taken_model_json(),
         dir.evaluation(),
         dir.verify(),
+        dir.import_json(),
     ] {
         let Ok(below) = path.strip_prefix(dir.path()) else { continue };
         let to = copy.path().join(below);
@@ -112,6 +113,8 @@ fn left_out(chosen: &Chosen, value: &mut Value) {
             for (key, field) in fields {
                 match (key.as_str(), &*field) {
                     ("host" | "who", Value::String(_)) => *field = json!("(left out)"),
+                    // The source of an imported run, file by file.
+                    ("files", Value::Object(_)) => *field = json!({}),
                     // Named by its machine, and by the machine's start.
                     ("batch" | "boot", Value::String(_)) => *field = json!(""),
                     _ => left_out(chosen, field),

@@ -1,0 +1,86 @@
+//! Runs of other programs, read from what they wrote and set beside ours.
+//!
+//! Each format is a file below, which takes the files that are its own ([`files::Files`]) and gives what it read
+//! as one type ([`foreign::Foreign`]); one writer makes run directories of it ([`write`]). What a file is, its
+//! content says, and its name only where a folder holds many.
+
+mod event;
+pub mod files;
+pub mod follow;
+pub mod foreign;
+mod lightning;
+mod names;
+mod picture;
+mod protobuf;
+pub mod rows;
+pub mod session;
+mod table;
+mod tensorboard;
+mod text_logs;
+pub(crate) mod tfrecord;
+mod trainer_state;
+mod wandb_csv;
+pub mod write;
+mod yaml;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use files::{Files, Reading};
+use foreign::{Foreign, Wish};
+
+/// Takes the files of a format from those that are left.
+type Claim = fn(&mut Files) -> Vec<Reading>;
+
+/// The formats, those that know more of a run first: what one takes, the next do not see.
+const FORMATS: &[Claim] = &[
+    trainer_state::claim,
+    lightning::claim,
+    tensorboard::claim,
+    text_logs::claim,
+    wandb_csv::claim,
+    table::claim,
+];
+
+/// Why nothing is imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: io::Error },
+    #[error(
+        "{0}: nothing here is known (read are TensorBoard's event files, Lightning's logs, CSV and JSON lines \
+         with a step column, W&B's exported CSV, the logs of nanoGPT and llm.c, and trainer_state.json; --step \
+         names the column of steps)"
+    )]
+    Nothing(PathBuf),
+}
+
+/// What was read at one place of a source.
+#[derive(Debug)]
+pub struct Found {
+    pub place: PathBuf,
+    pub runs: Result<Vec<Foreign>, io::Error>,
+}
+
+/// The readings of which a source consists.
+///
+/// # Errors
+/// It is not there, or cannot be read.
+pub fn recognize(path: &Path) -> Result<Vec<Reading>, ImportError> {
+    let mut files = Files::of(path).map_err(|error| ImportError::Io { path: path.to_owned(), error })?;
+    Ok(FORMATS.iter().flat_map(|claim| claim(&mut files)).collect())
+}
+
+/// Reads all that is known of a source.
+///
+/// # Errors
+/// It is not there, or nothing in it is known.
+pub fn read(path: &Path, wish: &Wish) -> Result<Vec<Found>, ImportError> {
+    let readings = recognize(path)?;
+    if readings.is_empty() {
+        return Err(ImportError::Nothing(path.to_owned()));
+    }
+    let found =
+        |reading: &Reading| Found { place: reading.place.clone(), runs: (reading.read)(reading, wish) };
+    Ok(readings.iter().map(found).collect())
+}

@@ -1,0 +1,181 @@
+//! What every reader of a foreign format gives: one run of another program, as its source tells it. Reading
+//! decides nothing about where it goes, and writes nothing.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::rows::Rows;
+
+/// A run of another program.
+#[derive(Debug, Clone, Default)]
+pub struct Foreign {
+    /// The program that wrote the source, as people call it.
+    pub tool: &'static str,
+    /// The experiment that the source names, if it names one.
+    pub experiment: Option<String>,
+    /// What the run is called there.
+    pub name: String,
+    /// Which run of its files it is, where they hold several; otherwise empty.
+    pub part: String,
+    /// What was read. The first says where the run lies.
+    pub files: Vec<PathBuf>,
+    /// By their dotted path, values as they are.
+    pub settings: Map<String, Value>,
+    pub tags: Vec<String>,
+    pub description: String,
+    pub notes: String,
+    pub rows: Rows,
+    pub texts: Vec<LoggedText>,
+    pub images: Vec<LoggedImage>,
+    /// Unix seconds of its first and its last sign, as far as the source tells.
+    pub started: Option<f64>,
+    pub newest: Option<f64>,
+    /// Whether the source says that it has ended.
+    pub has_ended: bool,
+    /// What could not be read and what was left out, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A text that was logged at a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedText {
+    pub step: u64,
+    pub title: String,
+    pub text: String,
+}
+
+/// A picture that was logged at a step: a PNG or JPEG as it was encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedImage {
+    pub step: u64,
+    pub title: String,
+    pub encoded: Vec<u8>,
+}
+
+/// What a person said about how to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The column that holds the steps, where its name does not say so.
+    pub step: Option<String>,
+    /// The columns to take, each with the name it gets. Empty takes all.
+    pub columns: Vec<(String, String)>,
+}
+
+impl Wish {
+    /// Rows that take in what is wished for.
+    pub fn rows(&self) -> Rows {
+        Rows::taking(&self.columns)
+    }
+}
+
+/// Longest text that is taken; the rest of one is cut off.
+pub const LONGEST_TEXT: usize = 64 * 1024;
+/// Texts of a run: more would make a page that nobody reads.
+pub const MOST_TEXTS: usize = 200;
+/// Pictures of a run, the newest.
+pub const MOST_IMAGES: usize = 40;
+/// Bytes of an encoded picture at the most.
+pub const LARGEST_IMAGE: usize = 8 << 20;
+
+impl Foreign {
+    /// Notes a sign of life at this Unix time.
+    pub fn heard(&mut self, time: f64) {
+        // Clocks of boards that forgot the date say 1970.
+        if !time.is_finite() || time < 1e8 {
+            return;
+        }
+        self.started = Some(self.started.map_or(time, |first| first.min(time)));
+        self.newest = Some(self.newest.map_or(time, |last| last.max(time)));
+    }
+
+    pub fn add_text(&mut self, step: u64, title: &str, text: &str) {
+        let mut end = text.len().min(LONGEST_TEXT);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = text[..end].to_owned();
+        self.texts.retain(|known| (known.step, known.title.as_str()) != (step, title));
+        if self.texts.len() == MOST_TEXTS {
+            self.texts.remove(0);
+        }
+        self.texts.push(LoggedText { step, title: title.to_owned(), text });
+    }
+
+    pub fn add_image(&mut self, step: u64, title: &str, encoded: &[u8]) {
+        if encoded.len() > LARGEST_IMAGE {
+            self.warn(format!("a picture of step {step} was left out: it has {} bytes", encoded.len()));
+            return;
+        }
+        self.images.retain(|known| (known.step, known.title.as_str()) != (step, title));
+        if self.images.len() == MOST_IMAGES {
+            self.images.remove(0);
+        }
+        self.images.push(LoggedImage { step, title: title.to_owned(), encoded: encoded.to_vec() });
+    }
+
+    /// Adds a sentence, once.
+    pub fn warn(&mut self, sentence: impl Into<String>) {
+        const MOST: usize = 50;
+        let sentence = sentence.into();
+        if self.warnings.len() < MOST && !self.warnings.contains(&sentence) {
+            self.warnings.push(sentence);
+        }
+    }
+
+    /// Adds settings below `path`, flat: what is nested gets dotted paths.
+    pub fn add_settings(&mut self, path: &str, value: Value) {
+        const MOST: usize = 2_000;
+        match value {
+            Value::Object(fields) if !fields.is_empty() => {
+                for (name, field) in fields {
+                    let below = if path.is_empty() { name } else { format!("{path}.{name}") };
+                    self.add_settings(&below, field);
+                }
+            }
+            _ if path.is_empty() => {}
+            _ if self.settings.len() >= MOST => self.warn(format!("settings beyond {MOST} were left out")),
+            leaf => {
+                self.settings.insert(path.to_owned(), leaf);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn settings_are_flat_and_keep_lists_whole() {
+        let mut run = Foreign::default();
+        run.add_settings("", json!({"lr": 0.1, "model": {"hidden": [2, 3], "none": {}}}));
+        let shown: Vec<String> = run.settings.iter().map(|(path, value)| format!("{path}={value}")).collect();
+        assert_eq!(shown, ["lr=0.1", "model.hidden=[2,3]", "model.none={}"]);
+    }
+
+    #[test]
+    fn texts_and_pictures_are_the_newest_and_one_of_a_step_replaces_its_like() {
+        let mut run = Foreign::default();
+        for step in 0..300 {
+            run.add_text(step, "sample", "old");
+            run.add_text(step, "sample", &"ä".repeat(LONGEST_TEXT));
+            run.add_image(step, "digits", &[1]);
+        }
+        assert_eq!((run.texts.len(), run.texts[0].step), (MOST_TEXTS, 100));
+        assert!(run.texts.iter().all(|text| text.text.len() <= LONGEST_TEXT && text.text != "old"));
+        assert_eq!((run.images.len(), run.images[0].step), (MOST_IMAGES, 260));
+        run.add_image(1, "digits", &vec![0; LARGEST_IMAGE + 1]);
+        assert_eq!(run.warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_beginning_of_all_time_is_no_sign() {
+        let mut run = Foreign::default();
+        for time in [0.0, f64::NAN, 1.7e9, 1.6e9] {
+            run.heard(time);
+        }
+        assert_eq!((run.started, run.newest), (Some(1.6e9), Some(1.7e9)));
+    }
+}

@@ -1,0 +1,78 @@
+//! Lightning's folders: `version_N` with `hparams.yaml`, and `metrics.csv` or event files.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use super::files::{Files, Reading, folder, name, whole};
+use super::foreign::{Foreign, Wish};
+use super::{table, tensorboard, yaml};
+
+/// Takes folders that a logger of Lightning wrote: they are called so, or have settings beside their values.
+pub fn claim(files: &mut Files) -> Vec<Reading> {
+    let is_log = |path: &PathBuf| name(path) == "metrics.csv" || tensorboard::is_event_file(path);
+    let logs: BTreeSet<PathBuf> =
+        files.left.iter().filter(|path| is_log(path)).map(|path| folder(path)).collect();
+    let is_ours = |place: &PathBuf| {
+        name(place).strip_prefix("version_").is_some_and(|number| number.parse::<u32>().is_ok())
+            || place.join("hparams.yaml").is_file()
+    };
+    let reading = |place: PathBuf, files: &mut Files| {
+        let taken = files
+            .take(|path| folder(path) == place && (is_log(&path.to_owned()) || name(path) == "hparams.yaml"));
+        Reading { place, files: taken, read }
+    };
+    logs.into_iter().filter(is_ours).map(|place| reading(place, files)).collect()
+}
+
+fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
+    let of = |is_meant: &dyn Fn(&PathBuf) -> bool| -> Reading {
+        let files = reading.files.iter().filter(|path| is_meant(path)).cloned().collect();
+        Reading { place: reading.place.clone(), files, read }
+    };
+    let table = of(&|path| name(path) == "metrics.csv");
+    let mut events = of(&|path| tensorboard::is_event_file(path));
+    events.files.sort();
+    let has_both = !table.files.is_empty() && !events.files.is_empty();
+    let mut run = match table.files.is_empty() {
+        true => tensorboard::read(&events, wish)?,
+        false => table::read(&table, wish)?,
+    };
+    let mut run = if run.is_empty() { Foreign::default() } else { run.swap_remove(0) };
+    if has_both {
+        run.warn("its event files were left out: metrics.csv has the same values");
+    }
+    for path in of(&|path| name(path) == "hparams.yaml").files {
+        let text = String::from_utf8_lossy(&whole(&path)?).into_owned();
+        let (settings, is_whole) = yaml::read(&text);
+        if !is_whole {
+            run.warn("hparams.yaml could not be read to its end");
+        }
+        run.add_settings("", settings);
+    }
+    Ok(vec![Foreign { tool: "Lightning", files: reading.files.clone(), ..run }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn values_of_training_and_validation_on_rows_of_their_own_are_one_run_with_its_settings() {
+        let scene = tempfile::tempdir().unwrap();
+        let place = scene.path().join("lightning_logs/version_3");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("hparams.yaml"), "lr: 0.1\nmodel:\n  depth: 3\n").unwrap();
+        let rows = "train_loss,epoch,step,val_loss\n0.5,0,49,\n,0,50,0.4\n0.3,1,99,\n";
+        fs::write(place.join("metrics.csv"), rows).unwrap();
+        let mut files = Files::of(scene.path()).unwrap();
+        let readings = claim(&mut files);
+        let run = (readings[0].read)(&readings[0], &Wish::default()).unwrap().remove(0);
+        assert_eq!((readings.len(), run.tool, run.files.len()), (1, "Lightning", 2));
+        let table = run.rows.clone().table();
+        assert_eq!(table.columns()[4..], ["train_loss", "val_loss"]);
+        assert_eq!(table.rows()[1], [Some(50.0), Some(0.0), None, None, None, Some(0.4)]);
+        assert_eq!(serde_json::to_string(&run.settings).unwrap(), r#"{"lr":0.1,"model.depth":3}"#);
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+use crate::import::rows::Clock;
+use crate::run_dir::Status;
+use crate::run_dir::metrics::Metrics;
+
+/// A workspace, and a source of one file beside it.
+struct Scene {
+    folder: tempfile::TempDir,
+    known: KnownRuns,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("logs")).unwrap();
+        Scene { folder, known: KnownRuns::default() }
+    }
+
+    fn workspace(&self) -> Workspace {
+        Workspace::new(self.folder.path().join("workspace"))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("logs").join(name)
+    }
+
+    /// Brings what a log of these losses comes to.
+    fn bring(&mut self, name: &str, losses: &[f64], mode: Mode) -> Brought {
+        let file = self.file(name);
+        fs::write(&file, format!("{losses:?}")).unwrap();
+        let mut foreign = Foreign { tool: "TensorBoard", files: vec![file.clone()], ..Foreign::default() };
+        for (step, loss) in losses.iter().enumerate() {
+            foreign.rows.put_clock(step as f64, Clock::Time, 1.7e9 + step as f64);
+            foreign.rows.put(step as f64, "val_loss", *loss);
+        }
+        foreign.add_settings("lr", 0.1.into());
+        let aim = Aim { tags: vec!["old".into()], ..Aim::default() };
+        let one = arriving(&self.file(""), vec![(file, foreign)], &aim).unwrap().remove(0);
+        bring(&self.workspace(), one, &mut self.known, None, mode).unwrap()
+    }
+}
+
+#[test]
+fn a_run_is_made_once_grows_and_stays_as_it_is_where_nothing_came() {
+    let mut scene = Scene::new();
+    let first = scene.bring("a.log", &[3.0, 2.0], Mode::Write);
+    assert_eq!(first.what, What::New);
+    assert_eq!(
+        first.dir.experiment(),
+        scene.folder.path().file_name().unwrap().to_str().unwrap().trim_matches('.')
+    );
+    let csv = || fs::read_to_string(first.dir.metrics()).unwrap();
+    assert!(csv().starts_with("step,epoch,time,elapsed,val_loss\n0,,1700000000,0,3\n"), "{}", csv());
+    let state = || fs::read(first.dir.import_json()).unwrap();
+    let before = state();
+    assert_eq!(scene.bring("a.log", &[3.0, 2.0], Mode::Write).what, What::Same);
+    assert_eq!(state(), before, "nothing is touched");
+    assert_eq!(scene.bring("a.log", &[3.0, 2.0, 1.0, 0.5], Mode::Write).what, What::Grown(2));
+    assert_eq!(Metrics::read(&first.dir.metrics()).unwrap().rows, 4);
+    assert_eq!(scene.bring("a.log", &[9.0, 2.0, 1.0, 0.5], Mode::Write).what, What::Rewritten);
+    assert!(csv().contains(",0,9\n"), "{}", csv());
+    assert_eq!(scan::runs(&scene.workspace()).len(), 1);
+}
+
+#[test]
+fn what_stands_on_disk_has_no_settings_of_ours_and_reads_back() {
+    let mut scene = Scene::new();
+    let dir = scene.bring("a.log", &[3.0], Mode::Write).dir;
+    let text = fs::read_to_string(dir.run_json()).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert!(json.get("settings").is_none(), "{text}");
+    assert_eq!(json["imported"]["settings"]["lr"], 0.1);
+    let seen = scan::look(&dir, "here", scan::now());
+    let record = seen.record.unwrap();
+    assert_eq!((record.tags, seen.status), (vec!["old".to_owned()], Status::Finished));
+    assert!(record.imported.is_some_and(|imported| imported.source.ends_with("logs/a.log")));
+    assert!(scan::is_imported(&dir) && scan::runs_of_ours(&scene.workspace()).is_empty());
+    // Neither may stand without the other.
+    fs::write(dir.run_json(), text.replace("\"imported\"", "\"other\"")).unwrap();
+    let error = read::run_record(&dir).unwrap_err().to_string();
+    assert!(error.contains("settings stand in runs of ours"), "{error}");
+}
+
+#[test]
+fn a_copy_of_the_same_files_adds_nothing_and_a_dry_run_writes_nothing() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.bring("a.log", &[3.0], Mode::DryRun).what, What::New);
+    assert!(!scene.workspace().runs().exists());
+    let first = scene.bring("a.log", &[3.0], Mode::Write).dir;
+    assert_eq!(scene.bring("copy.log", &[3.0], Mode::Write).what, What::Copy(first));
+    scene.known = KnownRuns::of(&scene.workspace());
+    assert_eq!(scene.bring("a.log", &[3.0], Mode::Write).what, What::Same);
+    assert_eq!(scene.bring("other.log", &[4.0], Mode::Write).what, What::New);
+    assert_eq!(scan::runs(&scene.workspace()).len(), 2);
+}
+
+#[test]
+fn names_come_from_the_place_and_what_differs_is_what_varies() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("mnist/lightning_logs");
+    let mut found = Vec::new();
+    for (version, lr) in [("version_0", 0.1), ("version_1", 0.2)] {
+        let place = root.join(version);
+        fs::create_dir_all(&place).unwrap();
+        let mut foreign = Foreign::default();
+        foreign.add_settings("lr", lr.into());
+        foreign.add_settings("depth", 3.into());
+        found.push((place, foreign));
+    }
+    let aim = Aim { name: Some("old run".into()), ..Aim::default() };
+    let named = arriving(&root, found.clone(), &aim).unwrap();
+    assert_eq!(named[0].name, "old-run-version_0");
+    let arriving = arriving(&root, found, &Aim::default()).unwrap();
+    assert_eq!((arriving[0].experiment.as_str(), arriving[1].name.as_str()), ("mnist", "version_1"));
+    assert_eq!(serde_json::to_string(&arriving[1].varied).unwrap(), r#"{"lr":0.2}"#);
+}
+
+#[test]
+fn a_file_cannot_be_written_while_another_import_follows_it() {
+    let mut scene = Scene::new();
+    let dir = scene.bring("a.log", &[3.0], Mode::Write).dir;
+    let held = lock::try_lock(&dir.alive_lock()).unwrap().unwrap();
+    assert!(scan::look(&dir, "here", scan::now()).status.is_running());
+    let foreign = Foreign { files: vec![scene.file("a.log")], ..Foreign::default() };
+    let one =
+        arriving(&scene.file(""), vec![(scene.file("a.log"), foreign)], &Aim::default()).unwrap().remove(0);
+    let error = bring(&scene.workspace(), one, &mut scene.known, None, Mode::Write).unwrap_err();
+    assert!(error.to_string().contains("another import"), "{error}");
+    drop(held);
+}
