@@ -20,20 +20,22 @@ fn with_runs() -> Workspace {
 #[test]
 fn the_ending_decides_the_form_and_it_is_said_what_was_written() {
     let workspace = with_runs();
-    for (path, begins) in [
-        ("a.csv", &b"experiment,run,seed,step,metric,value"[..]),
-        ("a.json", b"{\"format\":1,\"program\":\"overnight "),
-        ("a.parquet", b"PAR1"),
-        ("a.tex", b"% overnight "),
-        ("a.md", b"<!-- overnight "),
-        ("a.pdf", b"%PDF-"),
-        ("a.png", b"\x89PNG"),
-        ("a.zip", b"PK"),
-        ("a.html", b"<!doctype html>"),
+    // The worker of the tests evaluates nothing.
+    let of = ["--metric", "train/loss"];
+    for (path, more, begins) in [
+        ("a.csv", &[][..], &b"experiment,run,seed,step,metric,value"[..]),
+        ("a.json", &[], b"{\"format\":1,\"program\":\"overnight "),
+        ("a.parquet", &[], b"PAR1"),
+        ("a.tex", &of, b"% overnight "),
+        ("a.md", &of, b"<!-- overnight "),
+        ("a.pdf", &of, b"%PDF-"),
+        ("a.png", &[], b"\x89PNG"),
+        ("a.zip", &[], b"PK"),
+        ("a.html", &[], b"<!doctype html>"),
     ] {
         // Twice: the second replaces the first, which is one of its kind.
         for _ in 0..2 {
-            let said = workspace.overnight(&["export", "x", "--json", "-o", path]).code(0);
+            let said = workspace.overnight(&[&["export", "x", "--json", "-o", path], more].concat()).code(0);
             let told: Value = serde_json::from_str(&said.stdout).unwrap();
             let bytes = fs::read(workspace.path(path)).unwrap();
             assert!(bytes.starts_with(begins), "{path}: {:?}", &bytes[..40]);

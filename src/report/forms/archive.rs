@@ -11,9 +11,11 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use super::super::export::Surroundings;
+use super::super::{Report, Scope};
 use super::chosen::Chosen;
 use super::{FormError, Wishes, Written};
-use crate::run_dir::{Workspace, read};
+use crate::run_dir::{Workspace, read, scan};
 
 /// What the file says of who made it.
 pub const COMMENT: &str = concat!("overnight ", env!("CARGO_PKG_VERSION"), " report");
@@ -33,9 +35,13 @@ pub fn write(
     for dir in chosen.dirs {
         copies::run(chosen, dir, &site)?;
     }
-    let built = super::super::build(site.root())?;
-    written.warning = built.warning;
     let name = path.and_then(Path::file_stem).and_then(|stem| stem.to_str()).unwrap_or("report");
+    let host = match chosen.surroundings {
+        Surroundings::LeftOut => "(left out)".to_owned(),
+        Surroundings::Shown => scan::host(),
+    };
+    let built = Report::anew(site.root()).named(name.to_owned(), host).refresh(&Scope::All)?;
+    written.warning = built.warning;
     let files = packed(&site.reports(), name, out)?;
     written.holds.push(("files".into(), files));
     written.left_out.push("checkpoints, and the time line of nights and machines (batches)".into());

@@ -16,7 +16,7 @@ use super::super::planned::Planned;
 use super::super::rows::ranked;
 use super::super::run_page::{self, curves};
 use super::super::seeds::Seeds;
-use super::super::summary::RunSummary;
+use super::super::summary::{CURVES, RunSummary};
 use super::super::theme::Theme;
 use super::bare::Look;
 use super::chosen::Chosen;
@@ -97,7 +97,7 @@ pub fn png(
     );
     let tree = press.tree(&svg)?;
     let scale = wishes.width as f32 / tree.size().width();
-    let height = (tree.size().height() * scale).ceil().max(1.0) as u32;
+    let height = (tree.size().height() * scale).floor().max(1.0) as u32;
     let too_large = || FormError::Made { what: "the picture", reason: "it is too large".into() };
     let mut pixels = Pixmap::new(wishes.width, height).ok_or_else(too_large)?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
@@ -141,7 +141,10 @@ fn of_experiment(chosen: &mut Chosen, metric: Option<&str>) -> Result<Planned, F
         })
         .collect();
     let ranked = ranked(&runs);
-    let wanted = metric.or(ranked.first().map(|run| run.metric.as_str())).unwrap_or_default();
+    // The one that counts; where no run has come to it yet, another that pages draw.
+    let drawn = ranked.first().map(|run| run.metric.as_str()).into_iter().chain(CURVES);
+    let has_values = |name: &&str| ranked.iter().any(|run| run.curves.contains_key(*name));
+    let wanted = metric.or_else(|| drawn.into_iter().find(has_values)).unwrap_or("any metric");
     let planned = experiment_page::planned_comparison(&ranked, wanted, Size::Full, "");
     planned.ok_or_else(|| no_metric(name, &runs, wanted))
 }
@@ -221,7 +224,8 @@ fn of_runs(
         cell.is_some_and(|cell| cell.is_decided)
     };
     pages.table("Mean ± standard deviation over seeds", &heads, &rows, &is_bold);
-    grid.notes.iter().for_each(|note| pages.paragraph(note));
+    let notes = grid.notes.iter().filter(|_| !grid.rows.is_empty());
+    notes.for_each(|note| pages.paragraph(note));
     let shown = ranked.iter().take(MOST_RUNS);
     let rows = shown.map(|run| {
         let best = run.best.map_or_else(String::new, |best| crate::say::number::measured(best.value));

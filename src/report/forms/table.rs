@@ -76,6 +76,10 @@ pub fn write(
             })
             .collect();
         let grid = grid(&name, &runs, &wishes.metrics)?;
+        if grid.rows.is_empty() {
+            let metric = runs.first().map_or("", |run| run.metric.as_str());
+            return Err(no_metric(&name, &runs, metric));
+        }
         rows += grid.rows.len() as u64;
         text(out, &if form == Form::Latex { latex::table(&grid) } else { markdown::table(&grid) })?;
     }
