@@ -116,7 +116,7 @@ pub fn grid(experiment: &str, runs: &[RunSummary], metrics: &[String]) -> Result
             .map(|run| RunSummary { metric: metric.clone(), ..run.clone() })
             .filter(|run| run.curves.contains_key(metric))
             .collect();
-        if by_metric.is_empty() && metrics != &of_its_own {
+        if by_metric.is_empty() && *metrics != of_its_own {
             return Err(no_metric(experiment, runs, metric));
         }
         let (cells, keys, step) = column(&by_metric, metric);
