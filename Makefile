@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 OVERNIGHT := target/release/overnight
 
-.PHONY: help demo test build lint bench storm gpu-check
+.PHONY: help demo test build lint bench peers storm gpu-check
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,16 @@ lint: ## formatting and clippy, with the worker and without
 bench: build ## how fast reports are built and models trained, on this machine
 	$(CARGO) build --release --example fake-worker
 	TENSORBOARD=$$(scripts/tensorboard || true) scripts/with-libtorch $(CARGO) bench --features torch
+
+PEERS := $${XDG_CACHE_HOME:-$$HOME/.cache}/overnight/peers
+
+peers: build ## what other programs write and read, by those programs; some hundred MiB from PyPI at the first time
+	$(CARGO) build --release --example fake-worker
+	python3 -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet $(foreach file,$(wildcard tests/peers/requirements-*.txt),-r $(file))
+	$(PEERS)/bin/python tests/peers/exported_runs.py $(OVERNIGHT) target/release/examples/fake-worker
+	$(PEERS)/bin/python tests/peers/foreign_logs.py $(OVERNIGHT)
+	tests/peers/schemathesis.sh $(OVERNIGHT)
 
 # Another length, or the same storm again: make storm KILLS=50 SEED=1234 ROWS_SECONDS=60 FUZZ_SECONDS=10
 RUNS ?= 20

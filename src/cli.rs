@@ -67,7 +67,7 @@ pub enum Verb {
     Serve(ServeArgs),
     /// Show what differs between runs: settings, results with their noise, cost.
     Compare(CompareArgs),
-    /// Write runs into one HTML file, to send.
+    /// Write runs as one HTML file to send, or as CSV, Parquet, TensorBoard, LaTeX, PDF and more.
     Export(ExportArgs),
     /// Take over runs and batches of other workspaces, also of such as still grow.
     Merge(MergeArgs),
@@ -424,7 +424,7 @@ pub struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "overnight export <RUN|--all>... -o <FILE>")]
+#[command(override_usage = "overnight export <RUN|--all>... [--format <FORMAT>] -o <PATH>")]
 pub struct ExportArgs {
     /// Runs by name or its beginning, experiments, or `latest`.
     #[arg(value_name = "RUN", required_unless_present = "all")]
@@ -432,10 +432,30 @@ pub struct ExportArgs {
     /// All runs of the workspace.
     #[arg(long)]
     pub all: bool,
-    /// The file to write, replaced whole; - is standard output.
-    #[arg(short, long, value_name = "FILE")]
+    /// The file or folder to write, replaced whole; - is standard output.
+    #[arg(short, long, value_name = "PATH")]
     pub output: PathBuf,
-    /// How it looks: default, contrast, paper, or a folder below themes/; by default what overnight.toml says.
+    /// What to write; by default what the ending of the path says, else html.
+    #[arg(long, value_enum)]
+    pub format: Option<ExportFormat>,
+    /// Replace what is there also where it is no export of this kind; a folder is moved aside.
+    #[arg(long)]
+    pub force: bool,
+    /// Of csv and parquet: a row for each step and a column for each metric, not a row for each value.
+    #[arg(long)]
+    pub wide: bool,
+    /// Of latex, markdown and pdf: a metric whose mean and spread over seeds is shown, again for more; by
+    /// default the one that counts.
+    #[arg(long = "metric", value_name = "METRIC")]
+    pub metrics: Vec<String>,
+    /// Of png: the metric of the chart; by default the one that counts.
+    #[arg(long, value_name = "METRIC")]
+    pub chart: Option<String>,
+    /// Of png: pixels across.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=8192))]
+    pub width: Option<u32>,
+    /// How it looks: default, contrast, paper, or a folder below themes/; by default what overnight.toml says,
+    /// and paper for pdf and png.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// Also the host, paths as they are, and the changes that were not committed.
@@ -443,6 +463,30 @@ pub struct ExportArgs {
     pub with_environment: bool,
     #[command(flatten)]
     pub json: JsonArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One page with everything inside, to send.
+    Html,
+    /// A folder of event files, one folder a run.
+    Tensorboard,
+    /// Every number; settings that vary stand beside it.
+    Csv,
+    /// What each run is, and its rows.
+    Json,
+    /// The table of csv with types, for pandas, Polars and DuckDB.
+    Parquet,
+    /// A table for a paper, a row for runs that differ by seed alone.
+    Latex,
+    /// The same table for Markdown.
+    Markdown,
+    /// Charts and tables on pages.
+    Pdf,
+    /// One chart.
+    Png,
+    /// The whole site.
+    Zip,
 }
 
 #[derive(Debug, Args)]

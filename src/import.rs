@@ -17,7 +17,7 @@ pub mod session;
 mod table;
 mod tensorboard;
 mod text_logs;
-mod tfrecord;
+pub(crate) mod tfrecord;
 mod trainer_state;
 mod wandb_csv;
 pub mod write;

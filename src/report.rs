@@ -16,6 +16,7 @@ mod energy;
 mod experiment_page;
 pub mod export;
 mod files;
+pub mod forms;
 mod index_page;
 mod lanes;
 mod lead;
@@ -125,6 +126,8 @@ pub struct Report {
     workspace: Workspace,
     site: Site,
     host: String,
+    /// Name of the workspace and of its machine on pages that are sent.
+    named: Option<(String, String)>,
     runs: BTreeMap<RunDir, Known>,
     /// What the pages about all runs were last made from.
     shared: String,
@@ -177,7 +180,8 @@ impl Report {
         let shared = read::bounded(&site.remembered_shared(), read::MOST_OF_RECORD).unwrap_or_default();
         let shared = String::from_utf8(shared).unwrap_or_default();
         let (lag, scripts, weighed, verdicts, pages) = Default::default();
-        Report { site, workspace, host: scan::host(), runs, shared, lag, scripts, weighed, verdicts, pages }
+        let (host, named) = (scan::host(), None);
+        Report { site, workspace, host, named, runs, shared, lag, scripts, weighed, verdicts, pages }
     }
 
     /// Opens the report of a workspace and takes every page for stale.
@@ -186,7 +190,12 @@ impl Report {
         let site = Site::new(&workspace);
         let (host, runs) = (scan::host(), BTreeMap::new());
         let (shared, lag, scripts, weighed, verdicts, pages) = Default::default();
-        Report { site, workspace, host, runs, shared, lag, scripts, weighed, verdicts, pages }
+        Report { site, workspace, host, named: None, runs, shared, lag, scripts, weighed, verdicts, pages }
+    }
+
+    /// Lets pages name another workspace and machine than those on which they are made.
+    pub fn named(self, workspace: String, host: String) -> Report {
+        Report { named: Some((workspace, host)), ..self }
     }
 
     /// Brings the pages up to what is on disk, under the lock on `reports/`.
@@ -399,12 +408,13 @@ impl Report {
         let name =
             path.file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
         let id = blake3::hash(format!("{} {}", self.host, path.display()).as_bytes());
+        let (workspace, host) = self.named.clone().unwrap_or_else(|| (name, self.host.clone()));
         Frame {
             title,
             root: root.to_owned(),
             here,
-            workspace: name,
-            host: self.host.clone(),
+            workspace,
+            host,
             workspace_id: id.to_hex()[..16].to_owned(),
             logo: theme.logo().path,
             warning: theme.warning().map(str::to_owned),

@@ -157,8 +157,7 @@ const TABLE: [u32; 256] = {
 };
 
 /// A record as TensorFlow writes it.
-#[cfg(test)]
-pub(super) fn record(data: &[u8]) -> Vec<u8> {
+pub fn record(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let sum = |bytes: &[u8]| masked(crc32c(bytes)).to_le_bytes();
     [&length[..], &sum(&length), data, &sum(data)].concat()

@@ -135,7 +135,8 @@ pub fn comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) 
     planned_comparison(ranked, metric, size, root).map(Planned::drawn)
 }
 
-fn planned_comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) -> Option<Planned> {
+/// The same before it is drawn.
+pub fn planned_comparison(ranked: &[&RunSummary], metric: &str, size: Size, root: &str) -> Option<Planned> {
     let with_curve: Vec<&RunSummary> =
         ranked.iter().copied().filter(|run| run.curves.contains_key(metric)).take(LINES).collect();
     if with_curve.is_empty() {

@@ -8,7 +8,7 @@ mod facts;
 mod grain;
 mod packed;
 mod page;
-mod private;
+pub(super) mod private;
 
 use std::collections::BTreeMap;
 

@@ -87,6 +87,11 @@ impl<'a> Seeds<'a> {
         self.groups.iter().any(|group| group.values.len() > 1)
     }
 
+    /// Whether the first group is ahead of every other one.
+    pub fn is_decided(&self) -> bool {
+        matches!(self.verdict, Verdict::Decided { .. })
+    }
+
     /// Who leads and whether that is decided, in sentences.
     pub fn sentence(&self) -> Option<String> {
         let first = self.groups.first()?;

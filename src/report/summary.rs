@@ -257,23 +257,27 @@ impl RunSummary {
     }
 
     fn with_curves(mut self, files: &RunFiles) -> RunSummary {
-        let wanted = CURVES.iter().copied().chain([self.metric.as_str()]);
+        let metric = self.metric.clone();
+        let wanted = CURVES.iter().copied().chain([metric.as_str()]);
         self.header = few::header(files, &wanted.clone().collect::<Vec<_>>());
-        for name in wanted {
-            let points = files.curve(name);
-            if points.is_empty() || self.curves.contains_key(name) {
-                continue;
-            }
-            // What is logged at every row is noise without an average; evaluations are means already.
-            let is_noisy = points.len() > 60 && !name.starts_with("val/");
-            if is_noisy {
-                self.behind.insert(name.to_owned(), Behind::of(points));
-            }
-            let line = if is_noisy { Cow::Owned(smoothed(points)) } else { Cow::Borrowed(points) };
-            let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
-            self.curves.insert(name.to_owned(), kept.collect());
-        }
+        wanted.for_each(|name| self.remember(files, name));
         self
+    }
+
+    /// Keeps the curve of a metric, where it has one.
+    pub fn remember(&mut self, files: &RunFiles, name: &str) {
+        let points = files.curve(name);
+        if points.is_empty() || self.curves.contains_key(name) {
+            return;
+        }
+        // What is logged at every row is noise without an average; evaluations are means already.
+        let is_noisy = points.len() > 60 && !name.starts_with("val/");
+        if is_noisy {
+            self.behind.insert(name.to_owned(), Behind::of(points));
+        }
+        let line = if is_noisy { Cow::Owned(smoothed(points)) } else { Cow::Borrowed(points) };
+        let kept = thinned(&line, COLUMNS).into_iter().map(|(x, y)| (x, Number(y)));
+        self.curves.insert(name.to_owned(), kept.collect());
     }
 
     /// The remembered points of a metric.

@@ -100,7 +100,7 @@ pub fn metric_of(seen: &Seen) -> String {
 }
 
 /// Whether a setting of another program is the seed, by its last word.
-fn is_seed(path: &str) -> bool {
+pub fn is_seed(path: &str) -> bool {
     let word = path.rsplit(['.', '/']).next().unwrap_or(path).to_ascii_lowercase();
     ["seed", "random_seed", "manual_seed", "random_state", "seed_everything"].contains(&word.as_str())
 }

@@ -13,6 +13,7 @@ mod dead_mount;
 mod disk;
 mod division;
 mod export;
+mod forms;
 mod gauges;
 mod gpus;
 mod hangs;

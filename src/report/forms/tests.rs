@@ -1,0 +1,123 @@
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::*;
+use crate::run_dir::scan::sample_record;
+
+/// Two runs whose numbers are known.
+fn workspace() -> (tempfile::TempDir, Workspace, Vec<RunDir>) {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = Workspace::new(folder.path());
+    let mut dirs = Vec::new();
+    for (place, table) in [
+        "step,train/loss,val/loss\n1,0.5,\n2,0.25,nan\n",
+        "step,train/loss,lr,b\"\n1,inf,3e-4,\n2,1e-300,,7\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("r{place}");
+        let dir = workspace.run("x", &name);
+        fs::create_dir_all(dir.path()).unwrap();
+        let mut record = sample_record("x", &name);
+        record.settings.train.seed = u64::MAX - place as u64;
+        record.settings.train.clip = place as f64;
+        fs::write(dir.run_json(), serde_json::to_vec(&record).unwrap()).unwrap();
+        fs::write(dir.metrics(), table).unwrap();
+        dirs.push(dir);
+    }
+    (folder, workspace, dirs)
+}
+
+fn wishes(layout: Layout) -> Wishes {
+    Wishes {
+        layout,
+        metrics: Vec::new(),
+        chart: None,
+        width: 100,
+        theme: None,
+        surroundings: Surroundings::LeftOut,
+        overwrite: Overwrite::Own,
+    }
+}
+
+fn made(form: Form, layout: Layout) -> (String, Written) {
+    let (folder, workspace, dirs) = workspace();
+    let path = folder.path().join("made");
+    let written = write(&workspace, &dirs, form, Some(&path), &wishes(layout)).unwrap();
+    (fs::read_to_string(path).unwrap(), written)
+}
+
+#[test]
+fn a_long_table_has_a_row_for_each_value_and_the_settings_that_vary() {
+    let (text, written) = made(Form::Csv, Layout::Long);
+    let expected = "\
+experiment,run,seed,step,metric,value,train.clip
+x,r0,18446744073709551615,1,train/loss,0.5,0.0
+x,r0,18446744073709551615,2,train/loss,0.25,0.0
+x,r0,18446744073709551615,2,val/loss,nan,0.0
+x,r1,18446744073709551614,1,train/loss,inf,1.0
+x,r1,18446744073709551614,1,lr,0.0003,1.0
+x,r1,18446744073709551614,2,train/loss,1e-300,1.0
+x,r1,18446744073709551614,2,\"b\"\"\",7,1.0
+";
+    assert_eq!(text, expected);
+    assert_eq!(written.holds, [("rows".to_owned(), 7)]);
+    assert_eq!(written.bytes, expected.len() as u64);
+}
+
+#[test]
+fn a_wide_table_has_a_column_for_each_metric_of_any_run() {
+    let (text, _) = made(Form::Csv, Layout::Wide);
+    let expected = "\
+experiment,run,seed,step,train/loss,val/loss,lr,\"b\"\"\",train.clip
+x,r0,18446744073709551615,1,0.5,,,,0.0
+x,r0,18446744073709551615,2,0.25,nan,,,0.0
+x,r1,18446744073709551614,1,inf,,0.0003,,1.0
+x,r1,18446744073709551614,2,1e-300,,,7,1.0
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn json_keeps_whole_numbers_and_spells_what_is_not_finite() {
+    let (text, _) = made(Form::Json, Layout::Long);
+    assert!(text.contains("[1,0.5,null]") && text.contains("[2,0.25,\"nan\"]"), "{text}");
+    assert!(text.contains("[1,\"inf\",0.0003,null]"), "{text}");
+    let read: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(read["runs"][0]["seed"], Value::from(u64::MAX));
+    assert_eq!(read["runs"][1]["columns"][3], "b\"");
+}
+
+#[test]
+fn what_is_damaged_is_told() {
+    let (folder, workspace, dirs) = workspace();
+    fs::write(dirs[0].metrics(), "step,a\n1,2,3\n2,5\n").unwrap();
+    fs::write(dirs[1].run_json(), "{").unwrap();
+    let path = folder.path().join("made.csv");
+    let written = write(&workspace, &dirs, Form::Csv, Some(&path), &wishes(Layout::Long)).unwrap();
+    let told = written.left_out.join("\n");
+    assert!(told.contains("1 damaged lines") && told.contains("run.json"), "{told}");
+    assert!(!told.contains(&folder.path().display().to_string()), "{told}");
+    let text = fs::read_to_string(path).unwrap();
+    assert!(
+        text.contains("x,r0,18446744073709551615,2,a,5") && text.contains("x,r1,,1,train/loss,inf"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_ending_names_a_form() {
+    for (path, form) in [
+        ("a.csv", Some(Form::Csv)),
+        ("a.b/c.PARQUET", Some(Form::Parquet)),
+        ("table.tex", Some(Form::Latex)),
+        ("folder", None),
+        ("a.txt", None),
+        ("-", None),
+    ] {
+        assert_eq!(Form::of_ending(Path::new(path)), form, "{path}");
+    }
+}
