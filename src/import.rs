@@ -9,6 +9,7 @@ pub mod files;
 pub mod follow;
 pub mod foreign;
 mod lightning;
+mod mlflow;
 mod names;
 mod picture;
 mod protobuf;
@@ -34,6 +35,7 @@ type Claim = fn(&mut Files) -> Vec<Reading>;
 
 /// The formats, those that know more of a run first: what one takes, the next do not see.
 const FORMATS: &[Claim] = &[
+    mlflow::claim,
     trainer_state::claim,
     lightning::claim,
     tensorboard::claim,
