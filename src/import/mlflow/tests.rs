@@ -44,7 +44,7 @@ fn a_run_has_its_parameters_metrics_tags_and_the_name_of_its_experiment() {
     assert_eq!((run.experiment.as_deref(), run.name.as_str()), (Some("digits"), "first try"));
     assert_eq!(
         serde_json::to_string(&run.settings).unwrap(),
-        r#"{"lr":0.1,"model.kind":"mlp","mlflow.parent":"../../../etc"}"#
+        r#"{"lr":0.1,"model/kind":"mlp","mlflow.parent":"../../../etc"}"#
     );
     assert_eq!((run.notes.as_str(), run.tags.as_slice()), ("good", &["team=night".to_owned()][..]));
     assert_eq!((run.started, run.newest, run.has_ended), (Some(1.7e9), Some(1.7e9 + 100.0), true));
