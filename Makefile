@@ -26,6 +26,14 @@ lint: ## formatting and clippy, with the worker and without
 	$(CARGO) clippy --all-targets -- -D warnings
 	scripts/with-libtorch $(CARGO) clippy --all-targets --features torch -- -D warnings
 
+PEERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/overnight/peers
+
+peers: build ## logs of other programs, written by their own packages, imported and compared number by number
+	test -x $(PEERS)/bin/python || python3 -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet -r tests/peers/requirements-import.txt
+	$(PEERS)/bin/python tests/peers/foreign_logs.py $(OVERNIGHT)
+	$(PEERS)/bin/python tests/peers/foreign_stores.py $(OVERNIGHT)
+
 bench: build ## how fast reports are built and models trained, on this machine
 	$(CARGO) build --release --example fake-worker
 	TENSORBOARD=$$(scripts/tensorboard || true) scripts/with-libtorch $(CARGO) bench --features torch

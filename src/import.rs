@@ -8,11 +8,15 @@ mod event;
 pub mod files;
 pub mod follow;
 pub mod foreign;
+mod hydra;
 mod lightning;
+mod mlflow;
 mod names;
 mod picture;
 mod protobuf;
+mod python_json;
 pub mod rows;
+mod sacred;
 pub mod session;
 mod table;
 mod tensorboard;
@@ -20,6 +24,8 @@ mod text_logs;
 pub(crate) mod tfrecord;
 mod trainer_state;
 mod wandb_csv;
+mod wandb_log;
+mod wandb_offline;
 pub mod write;
 mod yaml;
 
@@ -34,6 +40,9 @@ type Claim = fn(&mut Files) -> Vec<Reading>;
 
 /// The formats, those that know more of a run first: what one takes, the next do not see.
 const FORMATS: &[Claim] = &[
+    mlflow::claim,
+    wandb_offline::claim,
+    sacred::claim,
     trainer_state::claim,
     lightning::claim,
     tensorboard::claim,
@@ -49,7 +58,8 @@ pub enum ImportError {
     Io { path: PathBuf, error: io::Error },
     #[error(
         "{0}: nothing here is known (read are TensorBoard's event files, Lightning's logs, CSV and JSON lines \
-         with a step column, W&B's exported CSV, the logs of nanoGPT and llm.c, and trainer_state.json; --step \
+         with a step column, MLflow's mlruns, W&B's offline folders and exported CSV, Sacred's file storage, \
+         Hydra's jobs, the logs of nanoGPT and llm.c, and trainer_state.json; --step \
          names the column of steps)"
     )]
     Nothing(PathBuf),
@@ -62,25 +72,33 @@ pub struct Found {
     pub runs: Result<Vec<Foreign>, io::Error>,
 }
 
-/// The readings of which a source consists.
-///
-/// # Errors
-/// It is not there, or cannot be read.
-pub fn recognize(path: &Path) -> Result<Vec<Reading>, ImportError> {
-    let mut files = Files::of(path).map_err(|error| ImportError::Io { path: path.to_owned(), error })?;
-    Ok(FORMATS.iter().flat_map(|claim| claim(&mut files)).collect())
+/// All that was found at a source.
+#[derive(Debug)]
+pub struct Source {
+    pub found: Vec<Found>,
+    /// Files that no format knows.
+    pub unknown: Vec<PathBuf>,
+    /// What was left out before anything was read, as sentences.
+    pub said: Vec<String>,
 }
 
 /// Reads all that is known of a source.
 ///
 /// # Errors
 /// It is not there, or nothing in it is known.
-pub fn read(path: &Path, wish: &Wish) -> Result<Vec<Found>, ImportError> {
-    let readings = recognize(path)?;
-    if readings.is_empty() {
+pub fn read(path: &Path, wish: &Wish) -> Result<Source, ImportError> {
+    let mut files = Files::of(path).map_err(|error| ImportError::Io { path: path.to_owned(), error })?;
+    let jobs = hydra::Jobs::of(&mut files);
+    let mut readings: Vec<Reading> = FORMATS.iter().flat_map(|claim| claim(&mut files)).collect();
+    readings.extend(jobs.without(&readings));
+    if readings.is_empty() && files.said.is_empty() {
         return Err(ImportError::Nothing(path.to_owned()));
     }
-    let found =
-        |reading: &Reading| Found { place: reading.place.clone(), runs: (reading.read)(reading, wish) };
-    Ok(readings.iter().map(found).collect())
+    let read = |reading: &Reading| {
+        let mut runs = (reading.read)(reading, wish)?;
+        jobs.dress(&reading.place, &mut runs)?;
+        Ok(runs)
+    };
+    let found = |reading: &Reading| Found { place: reading.place.clone(), runs: read(reading) };
+    Ok(Source { found: readings.iter().map(found).collect(), unknown: files.left, said: files.said })
 }

@@ -1,5 +1,6 @@
 //! `overnight import`: runs of other programs, set beside ours.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +19,9 @@ use crate::say;
 
 /// Warnings that are shown of a run; its page has them all.
 const WARNINGS: usize = 6;
+/// Files that are named where nothing knows them; JSON names more.
+const UNKNOWN: usize = 8;
+const UNKNOWN_IN_JSON: usize = 1_000;
 
 pub fn import(workspace: &Workspace, args: &ImportArgs) -> anyhow::Result<Exit> {
     let wish = Wish { step: args.step.clone(), columns: args.columns.clone() };
@@ -86,6 +90,22 @@ fn print(round: &Round, mode: Mode) -> std::io::Result<()> {
             text::talk(format_args!("  and {more} more such sentences, on its page"));
         }
     }
+    for sentence in &round.said {
+        text::talk(say::plain(sentence));
+    }
+    let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
+    round.brought.iter().for_each(|brought| *tools.entry(brought.tool).or_default() += 1);
+    if round.brought.len() > 1 {
+        let tools: Vec<String> = tools.iter().map(|(tool, count)| format!("{count} of {tool}")).collect();
+        text::talk(format_args!("found: {}", tools.join(", ")));
+    }
+    if !round.unknown.is_empty() {
+        let named = round.unknown.iter().take(UNKNOWN).map(|path| say::plain(&path.display().to_string()));
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = if round.unknown.len() > UNKNOWN { ", ..." } else { "" };
+        let count = say::counted(round.unknown.len(), "file", "files");
+        text::talk(format_args!("not known: {count}: {named}{more}"));
+    }
     Ok(())
 }
 
@@ -153,5 +173,13 @@ fn as_json(round: &Round, mode: Mode) -> serde_json::Value {
         "written": mode == Mode::Write,
         "runs": round.brought.iter().map(run).collect::<Vec<_>>(),
         "failed": failed.collect::<Vec<_>>(),
+        "left_out": round.said,
+        "unknown": round
+            .unknown
+            .iter()
+            .take(UNKNOWN_IN_JSON)
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>(),
+        "unknown_count": round.unknown.len(),
     })
 }

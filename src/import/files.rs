@@ -14,8 +14,8 @@ pub struct Files {
     pub root: PathBuf,
     /// Those that no format has taken yet, in order.
     pub left: Vec<PathBuf>,
-    /// Whether there are more than were looked at.
-    pub has_more: bool,
+    /// What was left out before anything was read, as sentences.
+    pub said: Vec<String>,
 }
 
 /// Files that make one or several runs, and how they are read.
@@ -27,7 +27,7 @@ pub struct Reading {
 }
 
 /// Files of a folder that are looked at.
-const MOST_FILES: usize = 20_000;
+const MOST_FILES: usize = 100_000;
 /// How deep below it.
 const DEEPEST: usize = 12;
 
@@ -39,16 +39,22 @@ impl Files {
     pub fn of(root: &Path) -> io::Result<Files> {
         if !fs::metadata(root)?.is_dir() {
             read::open(root)?;
-            return Ok(Files { root: root.to_owned(), left: vec![root.to_owned()], has_more: false });
+            return Ok(Files { root: root.to_owned(), left: vec![root.to_owned()], said: Vec::new() });
         }
         fs::read_dir(root)?;
         let below = walkdir::WalkDir::new(root).max_depth(DEEPEST).sort_by_file_name();
         let below = below.into_iter().filter_entry(|entry| !is_run_of_ours(entry.path()));
         let entries = below.flatten().filter(|entry| entry.file_type().is_file());
         let mut left: Vec<PathBuf> = entries.map(walkdir::DirEntry::into_path).take(MOST_FILES + 1).collect();
-        let has_more = left.len() > MOST_FILES;
-        left.truncate(MOST_FILES);
-        Ok(Files { root: root.to_owned(), left, has_more })
+        let mut said = Vec::new();
+        if left.len() > MOST_FILES {
+            left.truncate(MOST_FILES);
+            said.push(format!(
+                "it holds more than {MOST_FILES} files: what comes after {} was not looked at",
+                left.last().map(|last| last.display().to_string()).unwrap_or_default()
+            ));
+        }
+        Ok(Files { root: root.to_owned(), left, said })
     }
 
     /// Whether a person named this file itself, so that its name need not say what it is.
@@ -97,6 +103,18 @@ pub fn has_ending(path: &Path, endings: &[&str]) -> bool {
 /// The folder that a file lies in.
 pub fn folder(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The text of a small file, and whether that is all of it: no more than `most` bytes are read.
+///
+/// # Errors
+/// It cannot be read.
+pub fn text(path: &Path, most: u64) -> io::Result<(String, bool)> {
+    let mut bytes = Vec::new();
+    read::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    let is_whole = bytes.len() as u64 <= most;
+    bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), is_whole))
 }
 
 /// Reads a file that is taken into memory whole.

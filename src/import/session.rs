@@ -32,6 +32,10 @@ pub struct Round {
     pub brought: Vec<Brought>,
     /// Places that could not be read, or runs that could not be written, each with its reason.
     pub failed: Vec<(PathBuf, String)>,
+    /// Files that no format knows.
+    pub unknown: Vec<PathBuf>,
+    /// What was left out before anything was read, as sentences.
+    pub said: Vec<String>,
 }
 
 impl Session<'_> {
@@ -45,9 +49,10 @@ impl Session<'_> {
     /// # Errors
     /// The source is not there, or nothing in it is known.
     pub fn round(&mut self) -> Result<Round, ImportError> {
-        let mut round = Round::default();
+        let source = super::read(&self.root, &self.wish)?;
+        let mut round = Round { unknown: source.unknown, said: source.said, ..Round::default() };
         let mut runs: Vec<(PathBuf, Foreign)> = Vec::new();
-        for Found { place, runs: read } in super::read(&self.root, &self.wish)? {
+        for Found { place, runs: read } in source.found {
             match read {
                 Ok(read) => runs.extend(read.into_iter().map(|run| (place.clone(), run))),
                 Err(error) => round.failed.push((place, error.to_string())),

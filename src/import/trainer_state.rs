@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::files::{Files, Reading, folder, head, name, whole};
 use super::foreign::{Foreign, Wish};
+use super::python_json;
 use super::rows::Clock;
 
 pub fn claim(files: &mut Files) -> Vec<Reading> {
@@ -63,8 +64,8 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
     run.files.clone_from(&reading.files);
     for path in &reading.files {
         let bytes = whole(path)?;
-        match serde_json::from_slice::<Value>(&bytes) {
-            Ok(state) => {
+        match python_json::read(&bytes) {
+            (state, true) => {
                 for name in SETTINGS {
                     if let Some(value) = state.get(name).filter(|value| !value.is_null()) {
                         run.add_settings(name, value.clone());
@@ -75,33 +76,14 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
                 let log = state.get("log_history").and_then(Value::as_array);
                 log.into_iter().flatten().for_each(|entry| take(&mut run, entry));
             }
-            Err(_) => {
+            (state, false) => {
                 run.warn(format!("{} is cut off or damaged: what stands before that was read", name(path)));
-                entries(&bytes).iter().for_each(|entry| take(&mut run, entry));
+                let log = state.get("log_history").and_then(Value::as_array);
+                log.into_iter().flatten().for_each(|entry| take(&mut run, entry));
             }
         }
     }
     Ok(vec![run])
-}
-
-/// The whole entries of a log that has no end.
-fn entries(bytes: &[u8]) -> Vec<Value> {
-    let start = memchr::memmem::find(bytes, b"\"log_history\"");
-    let list = start.and_then(|start| Some(start + memchr::memchr(b'[', &bytes[start..])? + 1));
-    let mut rest = list.map_or(&[][..], |list| &bytes[list..]);
-    let mut entries = Vec::new();
-    loop {
-        rest = rest.trim_ascii_start();
-        rest = rest.strip_prefix(b",").unwrap_or(rest);
-        let mut stream = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
-        match stream.next() {
-            Some(Ok(entry)) => {
-                entries.push(entry);
-                rest = &rest[stream.byte_offset()..];
-            }
-            _ => return entries,
-        }
-    }
 }
 
 fn take(run: &mut Foreign, entry: &Value) {
@@ -109,7 +91,7 @@ fn take(run: &mut Foreign, entry: &Value) {
     let Some(step) = fields.get("step").and_then(Value::as_f64) else { return };
     for (name, value) in fields {
         // Python writes NaN as a word where it writes JSON that others can read.
-        let number = value.as_f64().or_else(|| value.as_str().and_then(|word| word.parse().ok()));
+        let number = python_json::number(value);
         match (name.as_str(), number) {
             ("step", _) | (_, None) => {}
             ("epoch", Some(epoch)) => run.rows.put_clock(step, Clock::Epoch, epoch),

@@ -75,6 +75,11 @@ impl Open {
     }
 }
 
+/// A value that stands alone.
+pub fn word(text: &str) -> Value {
+    scalar(text, ScalarStyle::Plain)
+}
+
 fn scalar(text: &str, style: ScalarStyle) -> Value {
     if style != ScalarStyle::Plain {
         return text.into();
