@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod junit;
 mod logs;
+mod person;
 mod place;
 mod plan;
 mod report;
