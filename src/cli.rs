@@ -562,6 +562,13 @@ pub struct ServeArgs {
     /// Open it in a browser.
     #[arg(long)]
     pub open: bool,
+    /// Serve nothing; write a person who may act into overnight.toml, and print the token of that person,
+    /// once.
+    #[arg(long, value_name = "NAME")]
+    pub add_person: Option<String>,
+    /// What that person may do; by default see.
+    #[arg(long, requires = "add_person")]
+    pub role: Option<crate::serve::control::role::Role>,
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod init;
 mod junit;
 mod logs;
 mod merge;
+mod person;
 mod place;
 mod plan;
 mod report;

@@ -3,6 +3,7 @@
 //!
 //! [`check()`] reads files and looks at their data; [`plan`] says what would be queued; [`submit`] queues it.
 
+pub mod asked;
 pub mod check;
 pub mod environment;
 pub mod select;

@@ -1,4 +1,5 @@
-//! Shows `reports/` in a browser and tells open pages when it changes. It only ever reads.
+//! Shows `reports/` in a browser and tells open pages when it changes. It only reads, unless the workspace
+//! names people who may act.
 //!
 //! ```text
 //! browser ── TCP ── guard (tokio) ── Unix socket ── private server (tiny_http) ── reports/
@@ -12,6 +13,7 @@
 mod answer;
 mod api;
 mod compressed;
+pub mod control;
 mod crowd;
 mod descriptors;
 mod events;
@@ -38,8 +40,11 @@ use tokio::sync::oneshot;
 
 pub use events::Changes;
 
+use crate::run_dir::Workspace;
 use api::Api;
 use compressed::Compressed;
+use control::Control;
+use control::person::Person;
 use guard::{Admission, Guard};
 use host::Hosts;
 use private::Pages;
@@ -57,6 +62,8 @@ pub struct ServeOptions {
     /// What readers must know. Outside of this machine there is always one: without a word here it is
     /// made.
     pub token: Option<String>,
+    /// Who may change something; nobody, and there is no POST.
+    pub people: Vec<Person>,
     pub limits: Limits,
     /// Who else announces changes, for a builder in the same process; files are watched anyway.
     pub changes: Changes,
@@ -97,6 +104,7 @@ impl Default for ServeOptions {
             port: Port::FreeFrom(8990),
             hosts: Vec::new(),
             token: None,
+            people: Vec::new(),
             limits: Limits::default(),
             changes: Changes::default(),
         }
@@ -161,7 +169,12 @@ impl Server {
             None if address.ip().is_loopback() => None,
             None => Some(Token::made(address.port())?),
         };
-        let admission = Admission { hosts: Hosts::new(address, &options.hosts), token: token.clone() };
+        let control = Some(options.people).filter(|people| !people.is_empty()).map(|people| {
+            let workspace = Workspace::new(reports.parent().unwrap_or(&reports));
+            Arc::new(Control::new(workspace, people))
+        });
+        let hosts = Hosts::new(address, &options.hosts);
+        let admission = Admission { hosts, token: token.clone(), control };
         let guard = Arc::new(Guard::new(options.limits, shares, admission, changes.clone(), relay));
         let site = SiteWatch::start(reports, changes.clone())?;
         let (stop, stopped) = oneshot::channel();

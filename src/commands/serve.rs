@@ -6,6 +6,7 @@ use super::{fresh, text};
 use crate::cli::ServeArgs;
 use crate::exit::Exit;
 use crate::run_dir::Workspace;
+use crate::serve::control::role::Role;
 use crate::serve::{self, Port, ServeOptions};
 use crate::workspace_settings::{ServerSettings, WorkspaceSettings};
 
@@ -16,10 +17,14 @@ pub const PORT: u16 = 8990;
 pub fn options(settings: &ServerSettings) -> ServeOptions {
     let port = if settings.port == 0 { Port::FreeFrom(PORT) } else { Port::Exactly(settings.port) };
     let (hosts, token) = (settings.hosts.clone(), settings.token.clone());
-    ServeOptions { address: settings.address, port, hosts, token, ..ServeOptions::default() }
+    let people = if settings.control { settings.people.clone() } else { Vec::new() };
+    ServeOptions { address: settings.address, port, hosts, token, people, ..ServeOptions::default() }
 }
 
 pub fn serve(workspace: &Workspace, args: &ServeArgs) -> anyhow::Result<Exit> {
+    if let Some(name) = &args.add_person {
+        return super::person::add(workspace, name, args.role.unwrap_or(Role::Viewer));
+    }
     let mut options = options(&WorkspaceSettings::read(workspace)?.server);
     options.address = args.address.unwrap_or(options.address);
     options.port = args.port.map_or(options.port, Port::Exactly);

@@ -5,7 +5,7 @@
 //! connection that has dawdled longest gives up its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,7 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Limits;
+use super::api::problem::Problem;
 use super::api::{self, problem};
+use super::control::{self, Control};
 use super::crowd::Crowd;
 use super::descriptors::Shares;
 use super::events::Changes;
@@ -27,6 +29,8 @@ pub(super) struct Admission {
     pub hosts: Hosts,
     /// Where only those may read who know it.
     pub token: Option<Token>,
+    /// Where people may change something.
+    pub control: Option<Arc<Control>>,
 }
 
 pub(super) struct Guard {
@@ -117,17 +121,26 @@ impl Guard {
         };
         drop(member);
         let mut asker = Asker::Person;
+        let mut beyond = Vec::new();
         let head = match read {
             Ok(None) => return,
-            Ok(Some(bytes)) => {
+            Ok(Some((bytes, more))) => {
+                beyond = more;
                 asker = Asker::of(&bytes);
-                Head::parse(&bytes)
+                match self.admission.control {
+                    Some(_) => Head::parse_any(&bytes),
+                    None => Head::parse(&bytes),
+                }
             }
             Err(refusal) => Err(refusal),
         };
         let outcome = match head.and_then(|head| self.admission.of(head)) {
             Ok(Admitted::Newcomer { cookie, target }) => {
                 self.welcome(&mut stream, &cookie, &target).await;
+                Ok(())
+            }
+            Ok(Admitted::Changer(head, control)) => {
+                self.change(&mut stream, &head, beyond, control).await;
                 Ok(())
             }
             Ok(Admitted::Reader(head)) if head.path() == "/events" => self.tell(&mut stream, &head).await,
@@ -156,7 +169,8 @@ impl Guard {
                 self.write(stream, start.as_bytes()).await;
                 return Ok(());
             }
-            Method::Get => format!("{start}retry: {RETRY_MS}\n\n{opening}"),
+            // A POST never comes here; what reads is told what is new.
+            Method::Get | Method::Post => format!("{start}retry: {RETRY_MS}\n\n{opening}"),
         };
         let mut unexpected = [0u8; 16];
         while self.write(stream, next.as_bytes()).await {
@@ -171,6 +185,38 @@ impl Guard {
             };
         }
         Ok(())
+    }
+
+    /// Judges a change by its head, reads its body to the end, and carries it out. One that is cut off in the
+    /// middle changes nothing.
+    async fn change(&self, stream: &mut TcpStream, head: &Head, beyond: Vec<u8>, control: Arc<Control>) {
+        let outcome = async {
+            let permitted = control.permit(head, Instant::now())?;
+            let body = body(stream, beyond, permitted.body_bytes).await?;
+            // Files and locks may be slow; other connections are not held up by them.
+            let acting = tokio::task::spawn_blocking(move || control.carry_out(&permitted, &body)).await;
+            acting.unwrap_or_else(|_| Err(Problem::unavailable("the change could not be made")))
+        };
+        let (status, kind, more, body) = match outcome.await {
+            Ok(body) => (200, "application/json", "", body),
+            Err(problem) => {
+                let more = match problem.status {
+                    401 => "WWW-Authenticate: Bearer\r\n",
+                    429 => "Retry-After: 1\r\n",
+                    503 => "Retry-After: 5\r\n",
+                    _ => "",
+                };
+                let body = String::from_utf8_lossy(&problem.json(head.path())).into_owned();
+                (problem.status, problem::CONTENT_TYPE, more, body)
+            }
+        };
+        let phrase = problem::title(status);
+        let answer = format!(
+            "HTTP/1.1 {status} {phrase}\r\n{HEADERS}{more}Content-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len(),
+        );
+        self.write(stream, answer.as_bytes()).await;
     }
 
     /// The token came in the address: from here on the cookie says it, and no history keeps it.
@@ -215,6 +261,11 @@ impl Admission {
         if !head.header("host").is_some_and(|host| self.hosts.allow(host)) {
             return Err(Refusal::ForeignHost);
         }
+        if head.method == Method::Post {
+            // The person's own token is asked for there.
+            let control = self.control.clone().ok_or(Refusal::Method)?;
+            return Ok(Admitted::Changer(head, control));
+        }
         match self.token.as_ref().map_or(Shown::Known, |token| token.shown_by(&head)) {
             Shown::Known => Ok(Admitted::Reader(head)),
             Shown::InAddress { cookie, target } => Ok(Admitted::Newcomer { cookie, target }),
@@ -243,6 +294,7 @@ impl Asker {
 }
 
 enum Admitted {
+    Changer(Head, Arc<Control>),
     Reader(Head),
     Newcomer { cookie: String, target: String },
 }
@@ -258,6 +310,20 @@ const NO_TOKEN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"
 const RETRY_MS: u32 = 1000;
 /// Of what a client goes on sending after its answer, before it is cut off.
 const FAREWELL_BYTES: usize = 256 << 10;
+
+/// The body of a request, of exactly so many bytes.
+async fn body(stream: &mut TcpStream, mut begun: Vec<u8>, length: usize) -> Result<Vec<u8>, Problem> {
+    if begun.len() > length {
+        return Err(Problem::new(400, "the body is longer than it says", "send one request a connection"));
+    }
+    let have = begun.len();
+    begun.resize(length, 0);
+    match timeout(control::BODY_DEADLINE, stream.read_exact(&mut begun[have..])).await {
+        Ok(Ok(_)) => Ok(begun),
+        Ok(Err(_)) => Err(Problem::new(400, "the body was cut off", "send it whole")),
+        Err(_) => Err(Problem::new(408, "the body took too long", "send it again")),
+    }
+}
 
 /// Closing a socket with bytes unread resets it, and the answer may be lost with it. So: say that
 /// nothing more comes, and read on for a moment.

@@ -20,6 +20,8 @@ pub(super) struct Head {
 pub(super) enum Method {
     Get,
     Head,
+    /// Only where changes are allowed.
+    Post,
 }
 
 impl Method {
@@ -27,6 +29,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Head => "HEAD",
+            Method::Post => "POST",
         }
     }
 }
@@ -97,13 +100,26 @@ impl Head {
         }
     }
 
+    /// Whether a header was sent at all, once or more often.
+    pub fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(sent, _)| sent == name)
+    }
+
     /// The path without the query, still percent-encoded.
     pub fn path(&self) -> &str {
         self.target.split(['?', '#']).next().unwrap_or("/")
     }
 
-    /// Parses a whole head, from the request line to the empty line.
+    /// Parses the whole head of a request that only reads, from the request line to the empty line.
     pub fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
+        match Head::parse_any(bytes)? {
+            head if head.method == Method::Post => Err(Refusal::Method),
+            head => Ok(head),
+        }
+    }
+
+    /// The same where changes are allowed: a POST may have a body, of a length that is told.
+    pub fn parse_any(bytes: &[u8]) -> Result<Head, Refusal> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::Malformed("the head is not ASCII"))?
             .strip_suffix("\r\n\r\n")
@@ -115,22 +131,20 @@ impl Head {
         if head.header("host").is_none() {
             return Err(Refusal::Malformed("exactly one Host header is needed"));
         }
-        let announced = |name: &str| head.headers.iter().any(|(sent, _)| sent == name);
-        if announced("transfer-encoding")
-            || (announced("content-length") && head.header("content-length") != Some("0"))
-        {
+        let has_body = head.has("content-length") && head.header("content-length") != Some("0");
+        if head.has("transfer-encoding") || (has_body && head.method != Method::Post) {
             return Err(Refusal::Body);
         }
         Ok(head)
     }
 }
 
-/// Reads until the empty line that ends a head. `Ok(None)`: the client left without a word.
+/// Reads until the empty line that ends a head, and tells what was read beyond it. `Ok(None)`: the client left without a word.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     limit_bytes: usize,
     deadline: Duration,
-) -> Result<Option<Vec<u8>>, Refusal> {
+) -> Result<Option<(Vec<u8>, Vec<u8>)>, Refusal> {
     let reading = async {
         let mut head = Vec::with_capacity(1024);
         let mut part = [0u8; 2048];
@@ -143,9 +157,9 @@ pub(super) async fn read(
             let from = head.len().saturating_sub(3);
             head.extend_from_slice(&part[..count]);
             if let Some(at) = memchr::memmem::find(&head[from..], b"\r\n\r\n") {
-                head.truncate(from + at + 4);
+                let beyond = head.split_off(from + at + 4);
                 return match head.len() <= limit_bytes {
-                    true => Ok(Some(head)),
+                    true => Ok(Some((head, beyond))),
                     false => Err(Refusal::TooLarge),
                 };
             }
@@ -175,6 +189,7 @@ fn request_line(line: &str) -> Result<(Method, String), Refusal> {
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
+        "POST" => Method::Post,
         _ => return Err(Refusal::Method),
     };
     // Absolute targets are for proxies; here they could smuggle in another host's name.
@@ -255,7 +270,8 @@ mod tests {
     async fn the_end_of_a_head_is_found_across_reads_and_the_limit_holds() {
         let deadline = Duration::from_secs(5);
         let mut torn = tokio_chain(b"GET / HTTP/1.1\r\nHost: a\r", b"\n\r\nrest");
-        let head = read(&mut torn, 100, deadline).await.unwrap().unwrap();
+        let (head, beyond) = read(&mut torn, 100, deadline).await.unwrap().unwrap();
+        assert_eq!(beyond, b"rest");
         assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 
         let mut endless = tokio::io::repeat(b'x');

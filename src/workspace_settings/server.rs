@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Problem;
+use crate::run_dir::is_plain_name;
+use crate::serve::control::person::{self, Person};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -19,11 +21,23 @@ pub struct ServerSettings {
     /// The token that readers give once in the address (`?token=`). Default: none on this machine alone,
     /// elsewhere one that is made and printed at each start.
     pub token: Option<String>,
+    /// Whether the people named here may change something over the network. Default: false.
+    pub control: bool,
+    /// Who may act, each with a role; `overnight serve --add-person NAME` writes one. Default: nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Person>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        ServerSettings { port: 0, address: IpAddr::V4(Ipv4Addr::LOCALHOST), hosts: Vec::new(), token: None }
+        ServerSettings {
+            port: 0,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            hosts: Vec::new(),
+            token: None,
+            control: false,
+            people: Vec::new(),
+        }
     }
 }
 
@@ -40,6 +54,19 @@ impl ServerSettings {
         let no_word = self.token.as_ref().filter(|token| token.trim().is_empty()).map(|_| {
             Problem::new("server.token", "the token is empty", "write one, or leave it out and one is made")
         });
-        empty.map(problem).into_iter().chain(no_word).collect()
+        let of_people = self.people.iter().enumerate().filter_map(|(index, person)| {
+            let is_double = self.people[..index].iter().any(|earlier| earlier.name == person.name);
+            let (key, says) = match () {
+                () if !is_plain_name(&person.name) => {
+                    ("name", "the name is not of letters, digits, . _ and -")
+                }
+                () if is_double => ("name", "this name stands twice"),
+                () if !person::is_hash(&person.token_hash) => ("token_hash", "this is no hash of a token"),
+                () => return None,
+            };
+            let way_out = "take the section away and add it by overnight serve --add-person NAME";
+            Some(Problem::new(format!("server.people[{index}].{key}"), says, way_out))
+        });
+        empty.map(problem).into_iter().chain(no_word).chain(of_people).collect()
     }
 }
