@@ -26,18 +26,6 @@ lint: ## formatting and clippy, with the worker and without
 	$(CARGO) clippy --all-targets -- -D warnings
 	scripts/with-libtorch $(CARGO) clippy --all-targets --features torch -- -D warnings
 
-PEERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/overnight/peers
-
-peers: build ## logs of other programs, written by their own packages, imported and compared number by number
-	test -x $(PEERS)/bin/python || python3 -m venv $(PEERS)
-	$(PEERS)/bin/pip install --quiet -r tests/peers/requirements-import.txt
-	$(PEERS)/bin/python tests/peers/foreign_logs.py $(OVERNIGHT)
-	$(PEERS)/bin/python tests/peers/foreign_stores.py $(OVERNIGHT)
-
-bench: build ## how fast reports are built and models trained, on this machine
-	$(CARGO) build --release --example fake-worker
-	TENSORBOARD=$$(scripts/tensorboard || true) scripts/with-libtorch $(CARGO) bench --features torch
-
 PEERS := $${XDG_CACHE_HOME:-$$HOME/.cache}/overnight/peers
 
 peers: build ## what other programs write and read, by those programs; some hundred MiB from PyPI at the first time
@@ -46,6 +34,7 @@ peers: build ## what other programs write and read, by those programs; some hund
 	$(PEERS)/bin/pip install --quiet $(foreach file,$(wildcard tests/peers/requirements-*.txt),-r $(file))
 	$(PEERS)/bin/python tests/peers/exported_runs.py $(OVERNIGHT) target/release/examples/fake-worker
 	$(PEERS)/bin/python tests/peers/foreign_logs.py $(OVERNIGHT)
+	$(PEERS)/bin/python tests/peers/foreign_stores.py $(OVERNIGHT)
 	tests/peers/schemathesis.sh $(OVERNIGHT)
 
 # Another length, or the same storm again: make storm KILLS=50 SEED=1234 ROWS_SECONDS=60 FUZZ_SECONDS=10
