@@ -26,6 +26,10 @@ lint: ## formatting and clippy, with the worker and without
 	$(CARGO) clippy --all-targets -- -D warnings
 	scripts/with-libtorch $(CARGO) clippy --all-targets --features torch -- -D warnings
 
+bench: build ## how fast reports are built and models trained, on this machine
+	$(CARGO) build --release --example fake-worker
+	TENSORBOARD=$$(scripts/tensorboard || true) scripts/with-libtorch $(CARGO) bench --features torch
+
 PEERS := $${XDG_CACHE_HOME:-$$HOME/.cache}/overnight/peers
 
 peers: build ## what other programs write and read, by those programs; some hundred MiB from PyPI at the first time
