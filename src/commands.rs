@@ -83,7 +83,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Stop(args) => requests::stop(&workspace, &args),
         Verb::Retry(args) => requests::retry(&workspace, &args),
         Verb::Priority(args) => requests::priority(&workspace, &args),
-        Verb::Drain => requests::drain(&workspace),
+        Verb::Drain(args) => requests::drain(&workspace, args),
         Verb::Generate(args) => generate::generate(&workspace, &args),
         Verb::Verify(args) => verify::verify(&workspace, &args),
         Verb::Report(args) => report::report(&workspace, &args),

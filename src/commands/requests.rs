@@ -2,7 +2,7 @@
 //! run's requests; the runner at work reads it, and a live worker that is not of its batch is asked here.
 
 use super::text;
-use crate::cli::{PriorityArgs, RetryArgs, SelectArgs};
+use crate::cli::{DrainArgs, PriorityArgs, RetryArgs, SelectArgs};
 use crate::exit::Exit;
 use crate::queue::{self, select};
 use crate::run_dir::records::{Ask, RunRecord, RunnerLock};
@@ -74,7 +74,21 @@ pub fn priority(workspace: &Workspace, args: &PriorityArgs) -> anyhow::Result<Ex
     })
 }
 
-pub fn drain(workspace: &Workspace) -> anyhow::Result<Exit> {
+pub fn drain(workspace: &Workspace, args: DrainArgs) -> anyhow::Result<Exit> {
+    let DrainArgs { runs, tag, .. } = args;
+    if runs.is_empty() && tag.is_empty() {
+        return drain_runner(workspace);
+    }
+    let select = SelectArgs { runs, tag, all: false };
+    let answers = answers(workspace, &select, &Ask::Pause, |status| match status {
+        Status::Waiting { .. } | Status::Lost => Ok("paused before it starts (overnight resume)"),
+        Status::Running { .. } => Err("is at work, and goes on to its end"),
+        other => Err(done_words(other)),
+    })?;
+    Ok(if answers.broken == 0 { Exit::Success } else { Exit::Failure })
+}
+
+fn drain_runner(workspace: &Workspace) -> anyhow::Result<Exit> {
     if hold::end_waiting_runner(workspace)? {
         text::talk("the runner waited for work, and ends");
         return Ok(Exit::Success);
@@ -106,13 +120,33 @@ fn done_words(status: &Status) -> &'static str {
     }
 }
 
-/// Asks every selected run that can be asked, and says what became of each.
+/// Asks every selected run that can be asked. Some of many is a success, the one that was named is not.
 fn ask_each<'a>(
     workspace: &Workspace,
     args: &SelectArgs,
     ask: &Ask,
     judge: impl Fn(&Status) -> Result<&'a str, &'static str>,
 ) -> anyhow::Result<Exit> {
+    let answers = answers(workspace, args, ask, judge)?;
+    let is_done = answers.broken == 0 && answers.refused < answers.of;
+    Ok(if is_done { Exit::Success } else { Exit::Failure })
+}
+
+/// How many runs were not asked, because there is nothing to ask of them or because it went wrong, of how
+/// many.
+struct Answers {
+    refused: usize,
+    broken: usize,
+    of: usize,
+}
+
+/// Asks, and says what became of each.
+fn answers<'a>(
+    workspace: &Workspace,
+    args: &SelectArgs,
+    ask: &Ask,
+    judge: impl Fn(&Status) -> Result<&'a str, &'static str>,
+) -> anyhow::Result<Answers> {
     let (host, now) = (scan::host(), scan::now());
     let batch = batch_at_work(workspace);
     let (mut refused, mut broken) = (0, 0);
@@ -146,9 +180,7 @@ fn ask_each<'a>(
             }
         }
     }
-    // Some of many is a success, the one that was named is not.
-    let is_done = broken == 0 && refused < dirs.len();
-    Ok(if is_done { Exit::Success } else { Exit::Failure })
+    Ok(Answers { refused, broken, of: dirs.len() })
 }
 
 /// What the runner at work calls its batch, if there is one.

@@ -1,5 +1,7 @@
 //! What people ask of runs: pause, resume, stop, retry, priority.
 
+use std::fs;
+
 use overnight::run_dir::records::{Event, RunnerLock, What};
 use overnight::run_dir::{lock, read};
 
@@ -182,6 +184,23 @@ fn a_drained_runner_ends_after_its_current_runs() {
     overnight(&workspace, &["stop", &workspace.seed("x", 1).name()]).code(0);
     runner.wait().code(75);
     assert_eq!(workspace.words("x"), ["stopped", "waiting"]);
+}
+
+#[test]
+fn of_what_is_drained_the_current_run_goes_on_and_the_others_wait_for_resume() {
+    let workspace = Workspace::new().experiment("x", 6, &[1, 2], "s1:await@3").experiment("y", 4, &[1], "");
+    let runner = workspace.start(&[X, "experiments/y.toml"]);
+    wait_until("the first run waits for a word", || {
+        workspace.runs("x").len() == 2 && step(&workspace.seed("x", 1)) == 3
+    });
+    let answer = overnight(&workspace, &["drain", "x"]);
+    answer.code(0).says("goes on to its end").says("paused before it starts");
+    fs::write(workspace.seed("x", 1).path().join("go-on"), "").unwrap();
+    runner.wait().code(0);
+    assert_eq!((workspace.words("x"), workspace.words("y")), (vec!["finished", "paused"], vec!["finished"]));
+    overnight(&workspace, &["resume", "x"]).code(0);
+    workspace.run(&[]).code(0);
+    assert_eq!(workspace.words("x"), ["finished", "finished"]);
 }
 
 #[test]
