@@ -4,6 +4,7 @@
 //! as one type ([`foreign::Foreign`]); one writer makes run directories of it ([`write`]). What a file is, its
 //! content says, and its name only where a folder holds many.
 
+mod crc;
 mod event;
 pub mod files;
 pub mod follow;

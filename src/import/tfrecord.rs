@@ -6,6 +6,8 @@
 
 use std::io::{self, Read};
 
+use super::crc;
+
 /// Longest record that is taken into memory. A summary of pictures has a few MiB.
 const LONGEST: u64 = 64 << 20;
 /// Length and its checksum.
@@ -134,27 +136,12 @@ pub fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C, reflected, by tables of one byte.
+/// CRC-32C.
 pub fn crc32c(bytes: &[u8]) -> u32 {
-    let fold = |crc: u32, byte: &u8| TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8);
-    !bytes.iter().fold(!0, fold)
+    crc::of(bytes, &TABLE)
 }
 
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[byte] = crc;
-        byte += 1;
-    }
-    table
-};
+const TABLE: [u32; 256] = crc::table(0x82f6_3b78);
 
 /// A record as TensorFlow writes it.
 pub fn record(data: &[u8]) -> Vec<u8> {

@@ -4,6 +4,8 @@
 
 use std::io::{self, Read};
 
+use super::crc;
+
 const BLOCK: usize = 32 << 10;
 /// Checksum, length, type.
 const HEAD: usize = 7;
@@ -96,25 +98,10 @@ pub fn each_record(mut file: impl Read, mut take: impl FnMut(&[u8])) -> io::Resu
 
 /// CRC-32 as in zip and PNG.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    let fold = |crc: u32, byte: &u8| TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8);
-    !bytes.iter().fold(!0, fold)
+    crc::of(bytes, &TABLE)
 }
 
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[byte] = crc;
-        byte += 1;
-    }
-    table
-};
+const TABLE: [u32; 256] = crc::table(0xedb8_8320);
 
 /// A file of these records as W&B writes it.
 #[cfg(test)]
