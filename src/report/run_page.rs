@@ -24,7 +24,7 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use super::watched;
-use crate::curves::paragraph;
+use crate::curves::foremost;
 use crate::run_dir::certificate::trail;
 use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, Start, What, exit};
 pub use settings::Sibling;
@@ -205,7 +205,8 @@ pub fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
 
 /// What a person would say about the curves.
 pub fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let mut said: Vec<String> = paragraph(&summary.said).map(str::to_owned).collect();
+    let (told, _) = foremost(&summary.said, &summary.metric, SENTENCES);
+    let mut said: Vec<String> = told.into_iter().map(str::to_owned).collect();
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }
