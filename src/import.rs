@@ -9,6 +9,7 @@ mod event;
 pub mod files;
 pub mod follow;
 pub mod foreign;
+mod histogram;
 mod hydra;
 mod lightning;
 mod mlflow;

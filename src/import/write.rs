@@ -126,7 +126,9 @@ pub fn bring(
     let Arriving { mut foreign, source, experiment, name, varied, tags } = arriving;
     let files = hashed(&foreign.files, &source)?;
     let table = std::mem::take(&mut foreign.rows).table();
+    let spread = std::mem::take(&mut foreign.distributions).table();
     foreign.warnings.extend(table.warnings.iter().cloned());
+    foreign.warnings.extend(spread.warnings.iter().map(|said| format!("of its histograms: {said}")));
     let key = (source.to_string_lossy().into_owned(), foreign.part.clone());
     let metrics = table.metrics();
     let mut state = ImportState {
@@ -149,10 +151,11 @@ pub fn bring(
             None if mode == Mode::DryRun => None,
             None => Some(lock::try_lock(&dir.alive_lock())?.ok_or_else(|| followed(&dir))?),
         };
-        let what = update(&dir, &table, &foreign, &mut state, mode)?;
+        let what = update(&dir, (&table, &spread), &foreign, &mut state, mode)?;
         return brought(dir, what, state);
     }
     if metrics.is_empty()
+        && spread.metrics().is_empty()
         && foreign.texts.is_empty()
         && foreign.images.is_empty()
         && foreign.settings.is_empty()
@@ -197,9 +200,10 @@ pub fn bring(
         steps: 0,
         steps_per_epoch: 0,
     };
-    let csv = csv(&table, &mut state);
+    let (csv, rows) = csv(&table);
+    state.rows = rows;
     if mode == Mode::Write {
-        create(&dir, &record, &csv, &foreign, &mut state)?;
+        create(&dir, &record, &csv, (&spread, &foreign), &mut state)?;
         known.by_source.insert(key, dir.clone());
         known.by_content.insert(copy, dir.clone());
     }
@@ -226,12 +230,13 @@ fn hashed(files: &[PathBuf], source: &Path) -> io::Result<BTreeMap<String, Sourc
     Ok(hashed)
 }
 
-/// The table as our `metrics.csv`.
-fn csv(table: &Table, state: &mut ImportState) -> Vec<u8> {
+/// The table as our `metrics.csv`, and how many rows it has.
+fn csv(table: &Table) -> (Vec<u8>, u64) {
+    let mut rows = 0;
     let mut csv = table.columns().join(",").into_bytes();
     csv.push(b'\n');
     let all: Result<(), std::convert::Infallible> = table.each_row(|row| {
-        state.rows += 1;
+        rows += 1;
         for (place, value) in row.iter().enumerate() {
             if place > 0 {
                 csv.push(b',');
@@ -244,7 +249,7 @@ fn csv(table: &Table, state: &mut ImportState) -> Vec<u8> {
         Ok(())
     });
     match all {
-        Ok(()) => csv,
+        Ok(()) => (csv, rows),
     }
 }
 
@@ -252,7 +257,7 @@ fn create(
     dir: &RunDir,
     record: &RunRecord,
     csv: &[u8],
-    foreign: &Foreign,
+    (spread, foreign): (&Table, &Foreign),
     state: &mut ImportState,
 ) -> io::Result<()> {
     let experiment = dir.path().parent().unwrap_or(Path::new("."));
@@ -264,6 +269,7 @@ fn create(
     let new = RunDir::new(building.path());
     replace_json(&new.run_json(), record, Durability::Synced)?;
     write::replace(&new.metrics(), csv, Durability::Rebuildable)?;
+    bring_distributions(&new, spread)?;
     samples::bring(&new, foreign, state)?;
     replace_json(&new.import_json(), state, Durability::Synced)?;
     fs::set_permissions(building.path(), fs::Permissions::from_mode(0o755))?;
@@ -272,16 +278,30 @@ fn create(
     write::sync_folder(experiment)
 }
 
+/// Replaces `distributions.csv` where it says something else, and makes none where no histogram was logged.
+fn bring_distributions(dir: &RunDir, spread: &Table) -> io::Result<()> {
+    let path = dir.distributions();
+    if spread.metrics().is_empty() {
+        return Ok(());
+    }
+    let (csv, _) = csv(spread);
+    if length_of_prefix(&path, &csv)? == Some(csv.len()) {
+        return Ok(());
+    }
+    write::replace(&path, &csv, Durability::Rebuildable)
+}
+
 /// Brings a run that is there up to date; nothing is touched where nothing came.
 fn update(
     dir: &RunDir,
-    table: &Table,
+    (table, spread): (&Table, &Table),
     foreign: &Foreign,
     state: &mut ImportState,
     mode: Mode,
 ) -> io::Result<What> {
     let before: ImportState = read::json_if_there(&dir.import_json()).ok().flatten().unwrap_or_default();
-    let csv = csv(table, state);
+    let (csv, rows) = csv(table);
+    state.rows = rows;
     let path = dir.metrics();
     let old = length_of_prefix(&path, &csv)?;
     let what = match old {
@@ -303,6 +323,7 @@ fn update(
         }
     };
     if mode == Mode::Write {
+        bring_distributions(dir, spread)?;
         samples::bring(dir, foreign, state)?;
         let told = ImportState { time: before.time, ..state.clone() };
         if told != before {
