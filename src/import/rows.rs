@@ -14,6 +14,8 @@ const MOST_VALUES: usize = 20_000_000;
 /// Columns of quantiles, and their values: sixty histograms.
 const MOST_QUANTILES: usize = 60 * distributions::QUANTILES.len();
 const MOST_VALUES_OF_QUANTILES: usize = 4_000_000;
+/// The end of the year 9999, in Unix seconds.
+pub const LATEST: f64 = 253_402_300_800.0;
 /// Steps are counted exactly up to here.
 const LAST_STEP: f64 = 9_007_199_254_740_992.0;
 
@@ -25,6 +27,8 @@ pub struct Rows {
     /// What to take, and under which name; empty takes all.
     wanted: Vec<(String, String)>,
     taken: usize,
+    /// Columns that are no clock.
+    metrics: usize,
     room: Room,
     /// Columns beyond the most, values beyond the most, and steps that are none.
     left_columns: BTreeSet<String>,
@@ -168,7 +172,8 @@ impl Rows {
             Clock::Time => 2,
             Clock::Elapsed => 3,
         }];
-        if value.is_finite() {
+        // Beyond the year 9999 nobody trains; pages would have to show it.
+        if value.abs() < LATEST {
             self.push(step, name.to_owned(), value);
         }
     }
@@ -182,14 +187,14 @@ impl Rows {
         let place = match self.places.get(&name) {
             Some(place) => *place,
             None => {
-                let metrics = self.columns.iter().filter(|known| !FIRST.contains(&known.name.as_str()));
-                if !is_clock && metrics.count() >= self.room.columns {
+                if !is_clock && self.metrics >= self.room.columns {
                     const TOLD: usize = 100_000;
                     if self.left_columns.len() < TOLD {
                         self.left_columns.insert(name);
                     }
                     return;
                 }
+                self.metrics += usize::from(!is_clock);
                 self.places.insert(name.clone(), self.columns.len());
                 self.columns.push(Logged { name, points: Vec::new() });
                 self.columns.len() - 1

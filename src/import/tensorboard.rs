@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use super::event::{Event, Logged, Session, What, session};
@@ -17,8 +18,8 @@ use crate::run_dir::read;
 pub fn claim(files: &mut Files) -> Vec<Reading> {
     let is_named = |path: &Path| files.is_named(path) || is_event_file(path);
     let ours = |path: &Path| is_named(path) && (tfrecord::is_record(&head(path)) || is_empty(path));
-    let found: Vec<PathBuf> = files.left.iter().filter(|path| ours(path)).cloned().collect();
-    let found = files.take(|path| found.iter().any(|known| known == path));
+    let found: BTreeSet<PathBuf> = files.left.iter().filter(|path| ours(path)).cloned().collect();
+    let found = files.take(|path| found.contains(path));
     let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for file in found {
         folders.entry(folder(&file)).or_default().push(file);
@@ -64,9 +65,11 @@ fn fold_keras(folders: &mut BTreeMap<PathBuf, Vec<PathBuf>>) {
     let parents: BTreeSet<PathBuf> = folders.keys().map(|path| folder(path)).collect();
     for parent in parents {
         let parts = PARTS.map(|part| parent.join(part));
-        let below = folders.keys().filter(|path| path.starts_with(&parent) && **path != parent).count();
         let found: Vec<&PathBuf> = parts.iter().filter(|part| folders.contains_key(*part)).collect();
-        if found.len() >= 2 && found.len() == below && !folders.contains_key(&parent) {
+        // What lies below a folder follows it in their order.
+        let after = || folders.range::<PathBuf, _>((Bound::Excluded(&parent), Bound::Unbounded));
+        let below = || after().take_while(|(path, _)| path.starts_with(&parent)).count();
+        if found.len() >= 2 && !folders.contains_key(&parent) && found.len() == below() {
             let files = found.into_iter().flat_map(|part| folders.remove(part)).flatten().collect();
             folders.insert(parent, files);
         }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
@@ -72,6 +73,8 @@ pub struct KnownRuns {
     by_source: BTreeMap<(String, String), RunDir>,
     /// By the part and the hashes of all files.
     by_content: BTreeMap<(String, Vec<String>), RunDir>,
+    /// Files that hold several runs are hashed once: by their path, with the length and time they had.
+    hashes: BTreeMap<PathBuf, ((u64, Option<SystemTime>), SourceFile)>,
 }
 
 impl KnownRuns {
@@ -124,7 +127,7 @@ pub fn bring(
     mode: Mode,
 ) -> io::Result<Brought> {
     let Arriving { mut foreign, source, experiment, name, varied, tags } = arriving;
-    let files = hashed(&foreign.files, &source)?;
+    let files = hashed(&foreign.files, &source, known)?;
     let table = std::mem::take(&mut foreign.rows).table();
     let spread = std::mem::take(&mut foreign.distributions).table();
     foreign.warnings.extend(table.warnings.iter().cloned());
@@ -218,14 +221,28 @@ fn followed(dir: &RunDir) -> io::Error {
 
 /// Every file of the source by its path below it, hashed before it is read again: what is added meanwhile is
 /// found the next time.
-fn hashed(files: &[PathBuf], source: &Path) -> io::Result<BTreeMap<String, SourceFile>> {
+fn hashed(
+    files: &[PathBuf],
+    source: &Path,
+    known: &mut KnownRuns,
+) -> io::Result<BTreeMap<String, SourceFile>> {
     let mut hashed = BTreeMap::new();
     for path in files {
-        let mut hasher = blake3::Hasher::new();
-        let bytes = io::copy(&mut read::open(path)?, &mut hasher).map_err(|error| at(path, error))?;
+        let mut open = read::open(path)?;
+        let metadata = open.metadata()?;
+        let stamp = (metadata.len(), metadata.modified().ok());
+        let file = match known.hashes.get(path) {
+            Some((known, file)) if *known == stamp => file.clone(),
+            _ => {
+                let mut hasher = blake3::Hasher::new();
+                let bytes = io::copy(&mut open, &mut hasher).map_err(|error| at(path, error))?;
+                SourceFile { bytes, blake3: hasher.finalize().to_hex().to_string() }
+            }
+        };
+        known.hashes.insert(path.clone(), (stamp, file.clone()));
         let whole = fs::canonicalize(path)?;
         let below = whole.strip_prefix(source).unwrap_or(&whole).to_string_lossy().into_owned();
-        hashed.insert(below, SourceFile { bytes, blake3: hasher.finalize().to_hex().to_string() });
+        hashed.insert(below, file);
     }
     Ok(hashed)
 }
