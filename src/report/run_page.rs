@@ -4,6 +4,7 @@ mod analytics;
 mod certificate;
 mod checkpoints;
 pub mod curves;
+pub mod distributions;
 mod events;
 mod further;
 pub mod log;
@@ -67,6 +68,8 @@ pub fn page(
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
         further: further::block(files),
+        distributions: distributions::figures(files, summary),
+        distributions_left: distributions::left(files),
         has_metrics: files.metrics.rows > 0,
         clocks: clocks::json([(summary.key(), &summary.clocks)]),
         telemetry: telemetry::figures(files, summary),
