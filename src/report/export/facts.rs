@@ -7,17 +7,20 @@ use super::super::summary::RunSummary;
 use super::Surroundings;
 use crate::experiment::identity;
 use crate::run_dir::certificate::trail;
-use crate::run_dir::sent::{Came, SentOrders, SentPoint, SentResult, SentRun, marks};
+use crate::run_dir::sent::{Came, SentOrders, SentPoint, SentResult, SentRun, chain, marks};
 use crate::run_dir::status::last_start;
 
 /// Hashes of checkpoints and of rows, over all runs together: the file is to be mailed, and hashes do not let
 /// themselves be compressed.
 const POINTS: usize = 600;
 const MARKS: usize = 2_000;
+/// Bytes of chains of rows: one for each row of fifty runs of ten thousand steps.
+const CHAINS: usize = 500_000;
 /// Of a run at least so many of each, and at most.
 const LEAST: usize = 3;
 const MOST_POINTS: usize = 64;
 const MOST_MARKS: usize = 200;
+const MOST_OF_CHAIN: usize = 200_000;
 
 /// Of one of so many `runs`. One whose record cannot be read has little to say, and nobody trains it again.
 pub fn facts(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings, runs: usize) -> Value {
@@ -52,6 +55,7 @@ pub fn facts(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings,
         shortened: identity::hash(&record.settings, &record.alerts) != record.hash,
         checkpoints: spread(points, each(POINTS, MOST_POINTS)),
         rows: marks(&files.metrics, each(MARKS, MOST_MARKS)),
+        chain: chain(&files.metrics, each(CHAINS, MOST_OF_CHAIN)),
         result: files.result.as_ref().map(|result| SentResult {
             step: result.step,
             history: result.history.clone(),

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Came, FORMAT, SentRun};
+use super::{Came, Chain, FORMAT, SentRun};
 use crate::experiment::{alert, identity, validate};
 use crate::run_dir::records::{RunRecord, SentFrom};
 use crate::run_dir::{PROTOCOL, is_plain_name, read};
@@ -173,6 +173,9 @@ fn one(run: &Value) -> Result<SentRun, (String, String)> {
     if let Some((path, _)) = record.varied.iter().find(|(path, _)| !known.contains_key(*path)) {
         let path: String = path.chars().take(60).collect();
         return wrong("varied", format!("{path:?} is no setting"));
+    }
+    if let Some(problem) = came.chain.as_ref().and_then(Chain::problem) {
+        return wrong("chain", problem);
     }
     if came.seed != record.settings.train.seed {
         return wrong("seed", format!("is {}, in the settings {}", came.seed, record.settings.train.seed));
