@@ -13,14 +13,14 @@ use crate::run_dir::status::last_start;
 /// Hashes of checkpoints and of rows, over all runs together: the file is to be mailed, and hashes do not let
 /// themselves be compressed.
 const POINTS: usize = 600;
-const MARKS: usize = 2_000;
-/// Bytes of chains of rows: one for each row of fifty runs of ten thousand steps.
-const CHAINS: usize = 500_000;
+const MARKS: usize = 1_000;
+/// Bytes of chains of rows: of fifty runs of a thousand rows one for each row, of fifty of ten thousand rows
+/// one for every nine.
+const CHAINS: usize = 60_000;
 /// Of a run at least so many of each, and at most.
 const LEAST: usize = 3;
 const MOST_POINTS: usize = 64;
 const MOST_MARKS: usize = 200;
-const MOST_OF_CHAIN: usize = 200_000;
 
 /// Of one of so many `runs`. One whose record cannot be read has little to say, and nobody trains it again.
 pub fn facts(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings, runs: usize) -> Value {
@@ -55,7 +55,7 @@ pub fn facts(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings,
         shortened: identity::hash(&record.settings, &record.alerts) != record.hash,
         checkpoints: spread(points, each(POINTS, MOST_POINTS)),
         rows: marks(&files.metrics, each(MARKS, MOST_MARKS)),
-        chain: chain(&files.metrics, each(CHAINS, MOST_OF_CHAIN)),
+        chain: chain(&files.metrics, each(CHAINS, CHAINS)),
         result: files.result.as_ref().map(|result| SentResult {
             step: result.step,
             history: result.history.clone(),

@@ -81,67 +81,78 @@ impl Chain {
         }
     }
 
-    /// How many were compared, and the place among the rows here of the first that is another.
-    fn first_difference(&self, here: &[(u64, blake3::Hash)]) -> (usize, Option<usize>) {
+    /// What it says of the rows here, up to the first that is another.
+    fn held(&self, ours: &[(u64, blake3::Hash)]) -> Vec<Held> {
         if self.problem().is_some() {
-            return (0, None);
+            return Vec::new();
         }
         let hashes = STANDARD.decode(&self.hashes).unwrap_or_default();
-        let every = self.every as usize;
-        let ours = here.iter().enumerate().skip(every - 1).step_by(every);
-        let mut compared = 0;
-        for (recorded, (place, (_, is))) in hashes.chunks_exact(usize::from(self.bytes)).zip(ours) {
-            compared += 1;
-            if !is.as_bytes().starts_with(recorded) {
-                return (compared, Some(place));
-            }
-        }
-        (compared, None)
+        let (every, bytes) = (self.every as usize, usize::from(self.bytes));
+        let places = (every - 1..ours.len()).step_by(every);
+        let all = hashes.chunks_exact(bytes).zip(places).map(|(recorded, place)| {
+            let (step, hash) = &ours[place];
+            let is_equal = hash.as_bytes().starts_with(recorded);
+            Held { place, step: *step, bits: u32::from(self.bytes) * 8, is_equal }
+        });
+        to_the_first_other(all)
     }
+}
+
+/// A row here, held against a hash of it.
+struct Held {
+    place: usize,
+    step: u64,
+    bits: u32,
+    is_equal: bool,
 }
 
 /// From where on the rows here are not those that were recorded; none where they are as far as both came.
 /// Also how many rows were compared.
 pub fn first_difference(recorded: &[Mark], chain: Option<&Chain>, here: &Metrics) -> (usize, Option<Parted>) {
     let ours = hashes(here);
-    let (mut compared, by_mark) = by_marks(recorded, &ours);
-    let Some(chain) = chain else { return (compared, by_mark) };
-    let (linked, place) = chain.first_difference(&ours);
-    compared = compared.max(linked);
-    let Some(place) = place else { return (compared, by_mark) };
-    let step = ours[place].0;
-    if by_mark.is_some_and(|parted| parted.step < step) {
-        return (compared, by_mark);
-    }
-    let every = chain.every as usize;
-    let linked = place.checked_sub(every);
-    // A mark in between is surer than what the chain has before it.
-    let marked = recorded.iter().rfind(|mark| mark.step < step).map(|mark| mark.step);
-    let marked = marked.and_then(|step| ours.binary_search_by_key(&step, |(step, _)| *step).ok());
-    let before = marked.max(linked);
-    let bits = if before.is_none() || marked == before { SURE } else { u32::from(chain.bytes) * 8 };
-    let after = before.map_or(0, |before| ours[before].0);
-    let between = place - before.map_or(0, |before| before + 1);
-    (compared, Some(Parted { after, step, bits, between }))
+    let (marked, linked) = (marked(recorded, &ours), chain.map_or_else(Vec::new, |chain| chain.held(&ours)));
+    let compared = marked.len().max(linked.len());
+    // Of a row that has both, the mark says more, and comes last.
+    let all = || linked.iter().chain(&marked);
+    let Some(first) = all().filter(|held| !held.is_equal).min_by_key(|held| held.place) else {
+        return (compared, None);
+    };
+    let before = all().filter(|held| held.is_equal && held.place < first.place);
+    let before = before.max_by_key(|held| held.place);
+    let parted = Parted {
+        after: before.map_or(0, |before| before.step),
+        step: first.step,
+        bits: before.map_or(SURE, |before| before.bits),
+        between: first.place - before.map_or(0, |before| before.place + 1),
+    };
+    (compared, Some(parted))
 }
 
 /// Bits of a mark.
 const SURE: u32 = DIGITS as u32 * 4;
 
-fn by_marks(recorded: &[Mark], ours: &[(u64, blake3::Hash)]) -> (usize, Option<Parted>) {
+/// What the marks say of the rows here.
+fn marked(recorded: &[Mark], ours: &[(u64, blake3::Hash)]) -> Vec<Held> {
     let came = ours.last().map_or(0, |(step, _)| *step);
-    let (mut compared, mut after, mut next) = (0, 0, 0);
-    for marked in recorded.iter().filter(|mark| mark.step <= came) {
-        compared += 1;
-        let place = ours.binary_search_by_key(&marked.step, |(step, _)| *step);
-        if place.is_err() || place.is_ok_and(|place| mark(ours[place].0, &ours[place].1) != *marked) {
-            let between = place.unwrap_or_else(|place| place).saturating_sub(next);
-            return (compared, Some(Parted { after, step: marked.step, bits: SURE, between }));
+    let all = recorded.iter().filter(|mark| mark.step <= came).map(|recorded| {
+        let place = ours.binary_search_by_key(&recorded.step, |(step, _)| *step);
+        let is_equal = place.is_ok_and(|place| mark(ours[place].0, &ours[place].1) == *recorded);
+        // A row that is missing here would stand before the next one.
+        Held { place: place.unwrap_or_else(|next| next), step: recorded.step, bits: SURE, is_equal }
+    });
+    to_the_first_other(all)
+}
+
+fn to_the_first_other(all: impl Iterator<Item = Held>) -> Vec<Held> {
+    let mut held = Vec::new();
+    for one in all {
+        let is_equal = one.is_equal;
+        held.push(one);
+        if !is_equal {
+            break;
         }
-        after = marked.step;
-        next = place.map_or(0, |place| place + 1);
     }
-    (compared, None)
+    held
 }
 
 fn mark(step: u64, hash: &blake3::Hash) -> Mark {
@@ -278,9 +289,9 @@ mod tests {
             Chain { hashes: "%%".into(), ..good.clone() },
         ] {
             assert!(bad.problem().is_some(), "{bad:?}");
-            assert_eq!(bad.first_difference(&hashes(&Metrics::of(CALM))), (0, None));
+            assert!(bad.held(&hashes(&Metrics::of(CALM))).is_empty());
         }
         let far = Chain { every: u32::MAX, ..good };
-        assert_eq!(far.first_difference(&hashes(&Metrics::of(CALM))), (0, None));
+        assert!(far.held(&hashes(&Metrics::of(CALM))).is_empty());
     }
 }
