@@ -1,5 +1,7 @@
 //! An exported file as the experiment: run elsewhere, verified, and refused where somebody changed it.
 
+mod hostile;
+
 use std::fs;
 use std::io::{Read, Write};
 
@@ -61,6 +63,17 @@ fn a_report_is_run_elsewhere_with_data_by_hash_and_verified_equal() {
         .code(1)
         .says("--set does not go with a report");
     here.run(&["sent.html", "--yes", "--again"]).code(1).says("--again does not go with a report");
+    // One that has the name or the size, and is another.
+    for text in ["short".to_owned(), TEXT.repeat(30).replace("joy", "yoj")] {
+        let other = here.path("other");
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join("b.txt"), &text).unwrap();
+        let refused = here.run(&["sent.html", "--yes", "--data", "other"]).code(78);
+        let found = format!("found other data: {}, ", other.join("b.txt").display());
+        for words in [hash.as_str(), &found, blake3::hash(text.as_bytes()).to_hex().as_str()] {
+            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        }
+    }
     assert!(here.runs("x").is_empty() && !here.path("data").exists());
     here.overnight(&["verify", "sent.html"]).code(4);
 
