@@ -25,7 +25,7 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use super::watched;
-use crate::curves::paragraph;
+use crate::curves::foremost;
 use crate::run_dir::certificate::trail;
 use crate::run_dir::records::{Attempt, End, Fingerprint, Start, What, exit};
 use crate::run_dir::requests;
@@ -192,7 +192,8 @@ pub fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
 
 /// What a person would say about the curves.
 pub fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let mut said: Vec<String> = paragraph(&summary.said).map(str::to_owned).collect();
+    let (told, _) = foremost(&summary.said, &summary.metric, SENTENCES);
+    let mut said: Vec<String> = told.into_iter().map(str::to_owned).collect();
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }
