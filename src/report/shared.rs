@@ -16,7 +16,7 @@ use super::say::Clock;
 use super::site::{experiment_folder, seeds_data};
 use super::summary::RunSummary;
 use super::theme::Theme;
-use super::{Built, Report, ReportError, compared, experiment_page, runs_page};
+use super::{Built, Report, ReportError, aside, compared, experiment_page, runs_page};
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{lock, scan};
 
@@ -116,9 +116,12 @@ impl Report {
             .into_par_iter()
             .map(|(name, runs)| {
                 let frame = self.frame(theme, name.to_owned(), "../../", "experiments", is_open(runs), clock);
-                let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
+                let mut page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
-                self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
+                let folder = experiment_folder(name);
+                // The script first: whoever has the page finds it.
+                aside::publish(&self.site, &folder, aside::taken(&mut page).as_deref(), &mut written)?;
+                self.publish_page(theme, "experiment.html", &folder, &page, &mut written)?;
                 let below = seeds_data(name);
                 if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
                     written.push(below);
@@ -143,6 +146,7 @@ impl Report {
             clock,
         );
         index.say.extend(unread);
+        aside::publish(&self.site, "", aside::taken(&mut index).as_deref(), &mut built.written)?;
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);

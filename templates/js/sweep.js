@@ -169,6 +169,13 @@
   const showScatter = (root) => {
     const { x, y, logX, logY } = chosen();
     const svg = root.querySelector("svg.scatter");
+    for (const [id, value] of [["sx", x], ["sy", y]]) get(id, root).value = data.fields[value].name;
+    get("slog-x", root).checked = logX;
+    get("slog-y", root).checked = logY;
+    // The server's own drawing shows just this.
+    const isAsDrawn = x === data.x && y === data.y && logX === data.fields[x].log && logY === data.fields[y].log;
+    if (isAsDrawn && svg.dataset.own === undefined) return rove(svg);
+    svg.dataset.own = "";
     const [fieldX, fieldY] = [data.fields[x], data.fields[y]];
     const [across, up] = [axisOf(fieldX, logX, 6), axisOf(fieldY, logY, 4)];
     const parts = up.ticks.flatMap(([part, word]) => [
@@ -192,9 +199,6 @@
       link.setAttribute("aria-label", `${link.querySelector("title").textContent}: ${said(fieldX, at)}, ${said(fieldY, at)}`);
     }
     rove(svg);
-    for (const [id, value] of [["sx", x], ["sy", y]]) get(id, root).value = data.fields[value].name;
-    get("slog-x", root).checked = logX;
-    get("slog-y", root).checked = logY;
   };
 
   // The points are one stop on the way by Tab: arrows go from each to the next one along x or y.
@@ -232,9 +236,11 @@
     const [[find, told], differ] = [taken("find"), words().has("differ")];
     const rows = [...table.tBodies[0].rows];
     const wanted = find.toLowerCase().split(/\s+/);
-    for (const row of rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
+    // Of a table that shows all, and shall, nothing is asked.
+    const isWhole = !find && !differ && !table.querySelector("[hidden]");
+    for (const row of isWhole ? [] : rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
     const count = table.tHead.rows[0].cells.length;
-    for (let at = 1; at < count; at++) {
+    for (let at = 1; at < count && !isWhole; at++) {
       const isSame = differ && rows.length > 1 && rows.every((row) => row.cells[at].textContent === rows[0].cells[at].textContent);
       for (const row of [table.tHead.rows[0], ...rows]) row.cells[at].hidden = isSame;
     }
@@ -271,6 +277,15 @@
     }
   });
 
+  /// The fields, where the page has them by now; read once for each version of them.
+  let from = null;
+  const take = (root) => {
+    const text = get("sweep-data", root)?.dataset.sweep;
+    if (text === from) return;
+    from = text;
+    data = text ? overnight.parsed(overnight.held("sweep-data", text)) : null;
+  };
+
   const show = (root) => {
     showTable(root);
     if (!data) return;
@@ -279,10 +294,14 @@
   };
   onPage((root) => {
     if (!get("sweep", root)) return;
-    const held = get("sweep-data", root)?.dataset.sweep;
-    data = held ? overnight.parsed(held) : null;
+    take(root);
     tools(root);
     show(root);
   }, "first");
+  onPage((root) => {
+    take(root);
+    tools(root);
+    show(root);
+  }, "aside");
   window.addEventListener("hashchange", () => get("sweep") && show(document));
 })();
