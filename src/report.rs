@@ -25,6 +25,7 @@ mod lead;
 pub mod model;
 mod models_page;
 mod morning;
+mod newest_batch;
 mod pipelines_page;
 mod planned;
 mod rows;

@@ -327,6 +327,9 @@ pub struct RunPage {
     pub further: Option<FurtherBlock>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
+    /// How values were spread, a chart for each histogram, and how many of them are not drawn.
+    pub distributions: Vec<Figure>,
+    pub distributions_left: usize,
     /// Whether `metrics.csv` lies beside the page.
     pub has_metrics: bool,
     pub telemetry: Vec<Figure>,

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::index_page::{self, Experiments, Work};
+use super::index_page::{self, Experiments};
 use super::model::ComparePage;
+use super::newest_batch::Newest;
 use super::say::Clock;
 use super::site::{experiment_folder, seeds_data};
 use super::summary::RunSummary;
 use super::theme::Theme;
 use super::{Built, Report, ReportError, aside, compared, experiment_page, runs_page};
-use crate::run_dir::records::{Batch, QueueState};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{lock, read, scan};
+use crate::run_dir::{lock, scan};
 
 /// What a build found to be new.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Report {
         if changed.is_empty() && is_as_it_was {
             return Ok(());
         }
-        let work = self.work();
+        let Newest { work, unread } = self.newest_batch();
         let queue = work.as_ref().filter(|work| work.is_running).and_then(|work| work.queue.as_ref());
         let mut experiments: Experiments = BTreeMap::new();
         for known in self.runs.values() {
@@ -146,6 +146,7 @@ impl Report {
             clock,
         );
         aside::publish(&self.site, "", aside::taken(&mut index).as_deref(), &mut built.written)?;
+        index.say.extend(unread);
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
@@ -175,15 +176,6 @@ impl Report {
             fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
         }
         Ok(replace(&remembered, mark.as_bytes(), Durability::Rebuildable)?)
-    }
-
-    /// The newest batch, as far as it can be read.
-    pub(super) fn work(&self) -> Option<Work> {
-        let newest = scan::batches(&self.workspace).into_iter().next_back()?;
-        let batch: Batch = read::json(&newest.batch_json()).ok()?;
-        let queue: Option<QueueState> = read::json_if_there(&newest.queue_json()).unwrap_or_default();
-        let is_running = batch.end.is_none() && lock::is_held(&self.workspace.runner_lock());
-        Some(Work { name: newest.name(), batch, queue, is_running })
     }
 
     fn work_fingerprint(&self) -> String {

@@ -2,6 +2,7 @@
 //! workspace's `templates/` or `themes/`.
 
 mod apart;
+mod logo;
 mod look;
 
 use std::io;

@@ -1,11 +1,11 @@
 
 // The page of an experiment: its table narrowed, axes brushed, points moved to other fields.
 (() => {
-  const { make, words, writeWords, onPage, scale, setView } = overnight;
+  const { make, words, taken, writeWords, onPage, scale, setView } = overnight;
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
-  const MOST = 50; // brushes in an address, and words of a search about
+  const MOST = 50; // brushes in an address
   let data = null;
 
   // ---- state in the address: find, differ, brush=field:low,high, sx, sy, slog -------------------------
@@ -233,7 +233,7 @@
 
   const showTable = (root) => {
     const table = get("sweep", root);
-    const [find, differ] = [(words().get("find") || "").slice(0, 10 * MOST), words().has("differ")];
+    const [[find, told], differ] = [taken("find"), words().has("differ")];
     const rows = [...table.tBodies[0].rows];
     const wanted = find.toLowerCase().split(/\s+/);
     // Of a table that shows all, and shall, nothing is asked.
@@ -247,7 +247,7 @@
     const field = get("sweep-find", root);
     if (field.value.trim() !== find) field.value = find;
     get("sweep-differ", root).checked = differ;
-    get("sweep-found", root).textContent = find ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+    get("sweep-found", root).textContent = find ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}${told && `.${told}`}` : "";
   };
 
   const tools = (root) => {
