@@ -6,6 +6,7 @@ mod access;
 mod charts;
 mod chrome;
 mod compare;
+mod control;
 mod files;
 mod finding;
 mod hands;

@@ -23,8 +23,16 @@
   };
   const NAMES = Object.keys(ACTS);
 
-  /// What can be asked of a run in this state; an imported one belongs to whoever wrote it.
-  const open = (state, isImported) => NAMES.filter((name) => may(name) && ACTS[name].states.includes(state) && (!isImported || name === "clean"));
+  /// What a run is at, as its page or its row shows it. One that never started has nothing to retry, unless it
+  /// is held for a person.
+  const stateIn = (root, isImported, hasSteps = false) => {
+    const sign = root.querySelector(".st");
+    return { state: sign?.textContent.trim() ?? "", isFresh: sign?.textContent.trim() === "waiting" && !sign.classList.contains("held") && !hasSteps, isImported };
+  };
+
+  /// What can be asked of a run; an imported one belongs to whoever wrote it.
+  const open = ({ state, isFresh, isImported }) => NAMES.filter((name) => may(name) && ACTS[name].states.includes(state)
+    && (!isImported || name === "clean") && (!isFresh || name !== "retry"));
 
   const bytes = (count) => {
     const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -48,7 +56,7 @@
       make("option", { value: 0 }, "the beginning"));
   };
 
-  const number = (value) => make("input", { id: "priority", name: "priority", inputmode: "numeric", autocomplete: "off", value });
+  const number = (value) => make("input", { id: "priority", name: "priority", autofocus: true, inputmode: "numeric", autocomplete: "off", value });
   const whole = (text) => (/^[+-]?\d{1,15}$/.test(text.trim()) ? Number(text) : null);
 
   /// The content of an act's question, and what its form says: a body to send, or why there is none.
@@ -65,11 +73,11 @@
       ({ priority }) => (whole(priority.value) === null ? "A priority is a whole number." : { priority: whole(priority.value) }),
     ],
     note: () => [
-      [field("Note", make("textarea", { id: "note", name: "note", rows: 5, maxlength: 10000 }), "It is added to the notes that are there, with your name.")],
+      [field("Note", make("textarea", { id: "note", name: "note", autofocus: true, rows: 5, maxlength: 10000 }), "It is added to the notes that are there, with your name.")],
       ({ note }) => (note.value.trim() ? { text: note.value.trim() } : "A note has words."),
     ],
     tag: () => [
-      [field("Tag", make("input", { id: "tag", name: "tag", maxlength: 100, autocomplete: "off" }))],
+      [field("Tag", make("input", { id: "tag", name: "tag", autofocus: true, maxlength: 100, autocomplete: "off" }))],
       ({ tag }) => (tag.value.trim() ? { tag: tag.value.trim() } : "A tag has at least one letter."),
     ],
   };
@@ -81,7 +89,7 @@
 
   const of = (root) => {
     const at = root.querySelector("[data-acts]");
-    return at && { at, run: at.dataset.acts, state: at.querySelector(".st")?.textContent.trim() ?? "", isImported: at.dataset.imported !== undefined };
+    return at && { at, run: at.dataset.acts, ...stateIn(at, at.dataset.imported !== undefined, root.querySelector("#checkpoints") !== null) };
   };
 
   const button = (id, word, data) => {
@@ -93,8 +101,8 @@
   const showRun = (root) => {
     const found = of(root);
     if (!found) return;
-    const { at, run, state, isImported } = found;
-    const names = open(state, isImported);
+    const { at, run, isImported } = found;
+    const names = open(found);
     const links = [
       ...(may("queue") && !isImported ? [button("queue-like", "Queue one like this", { queue: run })] : []),
       ...(may("log") ? [make("a", { href: `${overnight.root}api/v1/${runPath(run, "log")}`, download: true }, "Download the log")] : []),
@@ -175,5 +183,5 @@
     showRun(document);
   });
   showRun(document);
-  Object.assign(overnight.control, { ACTS, NAMES, QUESTIONS, open, bytes, button, say, short, field });
+  Object.assign(overnight.control, { ACTS, NAMES, QUESTIONS, open, stateIn, bytes, button, say, short, field });
 })();

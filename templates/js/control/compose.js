@@ -24,17 +24,19 @@
         ...field.choices.filter((choice) => choice !== plain).map((choice) => make("option", { value: choice }, choice)));
     }
     const isLong = field.type === "rules" || (field.type === "list" && field.of === "string") || (field.type === "string" && field.path.length === 1);
-    if (isLong) return make("textarea", { ...common, rows: 2, placeholder: plain });
+    if (isLong) return make("textarea", { ...common, rows: 2, placeholder: field.example ?? plain });
     return make("input", { ...common, type: "text", inputmode: field.type === "number" ? "decimal" : null, placeholder: plain || null });
   };
 
-  const MORE = { list: "One a line.", rules: "One a line.", either: "" };
   const helpOf = (field) => [
     field.about.replaceAll("\n", " "),
-    (field.type === "rules" || field.of === "string") && MORE[field.type],
+    (field.type === "rules" || field.of === "string") && "One a line.",
     field.type === "list" && field.of !== "string" && "With commas between.",
     field.hint && `Or so: ${field.hint}.`,
   ].filter(Boolean).join(" ");
+
+  /// Words in which code stands between backticks.
+  const coded = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 
   const rowOf = (field, table) => {
     const id = idOf(field);
@@ -47,7 +49,7 @@
     });
     const wrong = make("p", { id: `${id}-wrong`, class: "refused" });
     const row = make("div", { class: "setting" }, make("label", { for: id }, field.key), make("div", { class: "given" }, input, values, canVary ? vary : ""),
-      make("div", { class: "about" }, make("p", { id: `${id}-help`, class: "soft" }, helpOf(field)), wrong));
+      make("div", { class: "about" }, make("p", { id: `${id}-help`, class: "soft" }, ...coded(helpOf(field))), wrong));
     return { field, table, row, input, values, vary, wrong };
   };
 
@@ -76,6 +78,8 @@
     const form = build(schema);
     const text = make("textarea", { id: "toml", spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off", "aria-describedby": "toml-how" });
     const how = make("p", { id: "toml-how", class: "soft" });
+    const name = make("input", { id: "name", autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "of the experiment; left out, one is made", "aria-describedby": "name-wrong" });
+    const nameWrong = make("p", { id: "name-wrong", class: "refused" });
     const back = make("button", { type: "button", hidden: true }, "Back to the fields");
     const result = make("div", { id: "checked", role: "status" });
     const leave = make("button", { type: "button" }, "Close");
@@ -86,7 +90,9 @@
       make("form", { novalidate: true },
         make("header", {}, make("h2", { id: "compose-title" }, "Queue an experiment"), make("p", { class: "soft" }, "Only what differs from the defaults goes into the file. Several values with commas between make a sweep.")),
         make("div", { class: "sides" }, fields,
-          make("div", { class: "file" }, make("div", { class: "caption" }, make("label", { for: "toml" }, "The experiment file"), back), text, how, result)),
+          make("div", { class: "file" },
+            make("div", { class: "caption" }, make("label", { for: "name" }, "Name"), name), nameWrong,
+            make("div", { class: "caption" }, make("label", { for: "toml" }, "Its file"), back), text, how, result)),
         make("div", { class: "ends" }, leave, check, queue)));
 
     let isEdited = false;
@@ -117,7 +123,7 @@
 
     const clear = () => {
       result.replaceChildren();
-      for (const { wrong, input, values } of form.rows) {
+      for (const { wrong, input, values } of [...form.rows, { wrong: nameWrong, input: name, values: name }]) {
         wrong.textContent = "";
         for (const one of [input, values]) one.removeAttribute("aria-invalid");
       }
@@ -131,6 +137,7 @@
 
     /// The field that a mistake is about.
     const meant = ({ key }) => {
+      if (key === "name") return { wrong: nameWrong, input: name, values: { hidden: true } };
       if (isEdited || !key) return undefined;
       const path = key.replace(/^sweep\.values\./, "").replace(/["']/g, "").replace(/\[\d+\]$/, "");
       return form.rows.find((row) => isOf(row) && row.field.path.join(".") === path);
@@ -148,7 +155,8 @@
         row.wrong.textContent = [row.wrong.textContent, sayWords(problem)].filter(Boolean).join(" ");
         const input = row.values.hidden ? row.input : row.values;
         input.setAttribute("aria-invalid", "true");
-        row.row.closest("details").open = true;
+        const table = row.row?.closest("details");
+        if (table) table.open = true;
         first ??= input;
       }
       const count = problems.length ? `${counted(problems.length, "mistake")}.` : refused;
@@ -162,27 +170,32 @@
     const showRuns = (head, runs) => {
       const lines = runs.slice(0, SHOWN).map(({ run, settings }) =>
         make("li", {}, make("span", { class: "mono" }, run), " ", make("span", { class: "soft" }, flat(settings).map(([name, value]) => `${name} = ${value}`).join(", "))));
-      result.replaceChildren(make("p", {}, ...head), make("ul", { class: "asked" }, ...lines), ...(runs.length > SHOWN ? [make("p", { class: "soft" }, `And ${runs.length - SHOWN} more.`)] : []));
+      result.replaceChildren(make("p", {}, ...head), make("ul", { class: "asked", tabindex: 0, "aria-label": "Runs" }, ...lines), ...(runs.length > SHOWN ? [make("p", { class: "soft" }, `And ${runs.length - SHOWN} more.`)] : []));
+      result.scrollIntoView({ block: "nearest" });
     };
 
     const send = async (isDry, key) => {
       if (isBusy) return;
       isBusy = true;
-      const file = text.value;
+      const [file, own] = [text.value, name.value.trim()];
       clear();
       result.replaceChildren(make("p", { class: "soft" }, isDry ? "Checking…" : "Queueing…"));
-      const { value, refused } = await call("queue", { toml: file, dry_run: isDry }, key);
+      const { value, refused } = await call("queue", { toml: file, dry_run: isDry, ...(own && { name: own }) }, key);
       isBusy = false;
       // What was typed meanwhile was not checked.
-      if (isDry && file !== text.value) return unchecked();
+      if (isDry && (file !== text.value || own !== name.value.trim())) {
+        result.replaceChildren();
+        return unchecked();
+      }
       if (refused) {
         unchecked();
         return showMistakes(value?.problems ?? [], refused);
       }
       const experiment = make("b", {}, value.experiment);
       if (isDry) {
-        showRuns([`This makes ${counted(value.runs.length)} of `, experiment, ". Nothing is queued yet."], value.runs);
-        good = { file, key: newKey() };
+        const old = value.runs.filter((run) => run.new === false).length;
+        showRuns([`This makes ${counted(value.runs.length)} of `, experiment, old ? `; ${old} of them stand there already` : "", ". Nothing is queued yet."], value.runs);
+        good = { file, own, key: newKey() };
         queue.disabled = false;
         queue.textContent = `Queue ${counted(value.runs.length)}`;
         return undefined;
@@ -218,6 +231,7 @@
       clear();
       show();
     });
+    name.addEventListener("input", unchecked);
     back.addEventListener("click", () => {
       isEdited = false;
       unchecked();
@@ -230,7 +244,7 @@
       event.preventDefault();
       send(true, newKey());
     });
-    queue.addEventListener("click", () => good && good.file === text.value && send(false, good.key));
+    queue.addEventListener("click", () => good && good.file === text.value && good.own === name.value.trim() && send(false, good.key));
 
     /// Fills the fields with a run's settings, by their dotted paths.
     const fill = (settings, about) => {
@@ -259,7 +273,8 @@
     held = compose(schema.value);
     if (from) held.fill(from.value.settings ?? {}, { description: from.value.description, tags: from.value.tags });
     document.body.append(held.dialog);
-    return held.dialog.showModal();
+    held.dialog.showModal();
+    return held.dialog.querySelector("details[open] select, details[open] input")?.focus();
   };
 
   let isOpening = false;

@@ -39,7 +39,10 @@
     for (const isLast of [false, true]) {
       try {
         const answer = await once(path, body, key);
-        if (answer.status === 401 && path !== "session") openSignIn();
+        if (answer.status === 401 && path !== "session") {
+          openSignIn();
+          look();
+        }
         return answer;
       } catch {
         if (isLast) return { status: 0, value: null, wait: 1, refused: "The server cannot be reached." };
@@ -50,6 +53,21 @@
 
   /// An address of a run below the API.
   const runPath = (run, ...rest) => ["runs", ...run.split("/").map(encodeURIComponent), ...rest].join("/");
+
+  // What was asked changes what can be asked: where the button that had the focus is gone, its neighbor has it.
+  let last = null;
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.closest(".acts")) last = { target, place: target.closest(".acts").id };
+    else if (!target.closest("dialog")) last = null;
+  });
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!target.closest?.(".acts, dialog")) last = null;
+  });
+  const keepFocus = () => {
+    if (!last || last.target.isConnected || document.activeElement !== document.body) return;
+    document.getElementById(last.place)?.querySelector("button, a")?.focus();
+  };
+  document.addEventListener("overnight:rows", keepFocus);
 
   // ---- dialogs --------------------------------------------------------------------------------------------
 
@@ -64,7 +82,10 @@
     const dialog = make("dialog", { id, "aria-labelledby": `${id}-title`, class: isWide && "wide" }, form);
     leave.addEventListener("click", () => dialog.close());
     // Removed when the focus is back where it was.
-    dialog.addEventListener("close", () => setTimeout(() => dialog.remove()));
+    dialog.addEventListener("close", () => setTimeout(() => {
+      dialog.remove();
+      keepFocus();
+    }));
     let isBusy = false;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -119,7 +140,7 @@
 
   const openSignIn = () => {
     if (document.getElementById("signing")) return;
-    const token = make("input", { type: "password", id: "token", name: "token", autocomplete: "off", autocapitalize: "off", spellcheck: "false", required: true });
+    const token = make("input", { type: "password", autofocus: true, id: "token", name: "token", autocomplete: "off", autocapitalize: "off", spellcheck: "false", required: true });
     ask({
       id: "signing",
       title: "Sign in",

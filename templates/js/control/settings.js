@@ -23,7 +23,8 @@
     if (types[0] === "boolean") return { type: "boolean", choices: ["true", "false"] };
     if (types[0] === "array") {
       const items = resolved(node.items ?? {}, defs);
-      if (items.properties) return { type: "rules", of: items.required?.[0] };
+      const [of] = items.required ?? [];
+      if (items.properties) return { type: "rules", of, example: resolved(items.properties[of] ?? {}, defs).examples?.[0] };
       return { type: "list", of: shape(items, defs)?.type ?? "string" };
     }
     if (types[0] === "object") return null;

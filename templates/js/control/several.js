@@ -2,7 +2,7 @@
 (() => {
   const { make, onPage, patch, chosenRuns } = overnight;
   const { call, ask, field, tell, newKey, runPath, may, onPerson } = overnight.control;
-  const { ACTS, NAMES, QUESTIONS, open, bytes, button, say, short } = overnight.control;
+  const { ACTS, NAMES, QUESTIONS, open, stateIn, bytes, button, say, short } = overnight.control;
   const WAITS = 60; // times that a run is asked for again where the server wants a pause
 
   const counted = (count, one = "run") => `${count.toLocaleString("en-US")} ${one}${count === 1 ? "" : "s"}`;
@@ -10,7 +10,7 @@
   /// A list of runs, each with a place for what came of it.
   const listed = (runs) => {
     const rows = new Map(runs.map((run) => [run, make("span", { class: "soft" })]));
-    return { rows, list: make("ul", { class: "asked" }, ...runs.map((run) => make("li", {}, make("span", { class: "mono" }, run), " ", rows.get(run)))) };
+    return { rows, list: make("ul", { class: "asked", tabindex: 0, "aria-label": "Runs" }, ...runs.map((run) => make("li", {}, make("span", { class: "mono" }, run), " ", rows.get(run)))) };
   };
 
   /// Asks one run, and waits where the server says so: the others wait with it.
@@ -140,13 +140,13 @@
   /// The runs of this page's rows with their states.
   const rowsOf = (root) => new Map([...root.querySelectorAll("tr:not([hidden]) input.tick")].map((box) => {
     const row = box.closest("tr");
-    return [box.dataset.run, { state: row.querySelector(".st")?.textContent.trim() ?? "", isImported: Boolean(row.querySelector(".imported")) }];
+    return [box.dataset.run, stateIn(row, row.querySelector(".imported") !== null)];
   }));
 
   /// Of these runs those of which it can be asked; what a page does not show, the server judges.
   const those = (name, runs, known) => runs.filter((run) => {
     const row = known.get(run);
-    return row ? open(row.state, row.isImported).includes(name) : may(name);
+    return row ? open(row).includes(name) : may(name);
   });
 
   const showChosen = () => {
