@@ -2,8 +2,10 @@
 
 mod form;
 
-use overnight::run_dir::records::{Ask, Request};
-use overnight::run_dir::{RunDir, read};
+use std::io::Write;
+
+use overnight::run_dir::records::{Ask, BatchRequest, Request};
+use overnight::run_dir::{RunDir, Workspace, lock, read, scan};
 use overnight::serve::control::person::{token, token_hash};
 use serde_json::json;
 
@@ -283,6 +285,7 @@ fn each_button_asks_once_and_the_page_follows() {
         assert_eq!(asks(run).len(), 8);
 
         several(chrome, &place, &serving).await;
+        drain(chrome, &place, &serving).await;
 
         // What is deleted is named with its size first, and is gone then.
         chrome.goto(&page).await;
@@ -325,4 +328,27 @@ async fn several(chrome: &Chrome, place: &Place, serving: &Serving) {
     chrome.until("the result of each", results).await;
     assert_eq!(counts(), [before[0], before[1], before[2], before[3] + 2, before[4] + 2]);
     assert!(!chrome.is("'ran' in window").await);
+}
+
+/// The batch at work, on the first page.
+async fn drain(chrome: &Chrome, place: &Place, serving: &Serving) {
+    let workspace = Workspace::new(place.path());
+    let mut runner = lock::try_lock(&workspace.runner_lock()).unwrap().unwrap();
+    let _alive = place.revive(0);
+    let batch = scan::batches(&workspace).remove(0);
+    let name = batch.path().file_name().unwrap().to_str().unwrap();
+    let holder = json!({ "host": scan::host(), "process": std::process::id(), "since": 1, "batch": name });
+    runner.write_all(holder.to_string().as_bytes()).unwrap();
+    chrome.goto(&serving.page("index.html")).await;
+    chrome.press_button("#drain").await;
+    chrome
+        .until("the question", "document.querySelector('#ask p').textContent.includes('go on to their end')")
+        .await;
+    assert!(!batch.requests().exists());
+    chrome.send_dialog("ask").await;
+    let said = "document.getElementById('batch-said').textContent.includes('ends after its current runs')";
+    chrome.until("what was asked", said).await;
+    let asked: Vec<BatchRequest> = read::lines(&batch.requests()).unwrap().records;
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].who, "web:a owner");
 }

@@ -5,7 +5,7 @@
   const { call, ask, tell, newKey, runPath, may, counted } = overnight.control;
   const { tablesOf, shown, isDefault, toml } = overnight.control;
   const SHOWN = 30; // runs and mistakes that are listed
-  const OPEN = ["data", "model", "train"]; // tables that are open at first
+  const OPEN = ["data", "model", "train", "train.optimizer"]; // tables that are open at first
   const ALONE = ["", "sweep", "queue", "resources"]; // tables whose settings do not vary
   const NAMES = { "": "about", sweep: "sweep" };
 
@@ -20,7 +20,7 @@
     const plain = shown(field, field.value);
     const common = { id, "aria-describedby": `${id}-help ${id}-wrong`, autocomplete: "off", spellcheck: "false" };
     if (field.choices) {
-      return make("select", common, make("option", { value: "" }, plain ? `${plain}, the default` : "not set"),
+      return make("select", common, make("option", { value: "" }, plain ? `${plain} (default)` : "not set"),
         ...field.choices.filter((choice) => choice !== plain).map((choice) => make("option", { value: choice }, choice)));
     }
     const isLong = field.type === "rules" || (field.type === "list" && field.of === "string") || (field.type === "string" && field.path.length === 1);
@@ -36,7 +36,7 @@
   ].filter(Boolean).join(" ");
 
   /// Words in which code stands between backticks.
-  const coded = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
+  const coded = (text) => text.split("\x60").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 
   const rowOf = (field, table) => {
     const id = idOf(field);
