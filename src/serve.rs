@@ -157,11 +157,16 @@ impl Server {
         let reports = absolute(reports)?;
         let changes = options.changes;
         let shares = descriptors::shares(options.limits.connections);
+        let control = Some(options.people).filter(|people| !people.is_empty()).map(|people| {
+            changes.set_control();
+            let workspace = Workspace::new(reports.parent().unwrap_or(&reports));
+            Arc::new(Control::new(workspace, people, address.port()))
+        });
         let pages = Arc::new(Pages {
             reports: reports.clone(),
             compressed: Compressed::default(),
             changes: changes.clone(),
-            api: Api::new(&reports, changes.clone()),
+            api: Api::new(&reports, changes.clone(), control.clone()),
         });
         let relay = Relay::new(pages, shares.requests)?;
         let token = match options.token {
@@ -169,10 +174,6 @@ impl Server {
             None if address.ip().is_loopback() => None,
             None => Some(Token::made(address.port())?),
         };
-        let control = Some(options.people).filter(|people| !people.is_empty()).map(|people| {
-            let workspace = Workspace::new(reports.parent().unwrap_or(&reports));
-            Arc::new(Control::new(workspace, people))
-        });
         let hosts = Hosts::new(address, &options.hosts);
         let admission = Admission { hosts, token: token.clone(), control };
         let guard = Arc::new(Guard::new(options.limits, shares, admission, changes.clone(), relay));

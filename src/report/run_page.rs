@@ -26,7 +26,8 @@ use super::summary::RunSummary;
 use super::watched;
 use crate::curves::paragraph;
 use crate::run_dir::certificate::trail;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, Start, What, exit};
+use crate::run_dir::records::{Attempt, End, Fingerprint, Start, What, exit};
+use crate::run_dir::requests;
 pub use settings::Sibling;
 
 /// Sentences about the curves and the batch beyond these would be a list that nobody reads.
@@ -53,7 +54,7 @@ pub fn page(
         experiment_href: rows::experiment_href(&frame.root, &summary.experiment),
         compare_href: rows::compare_href(&frame.root, summary),
         description: summary.description.clone(),
-        tags: tags(files, summary),
+        tags: summary.tags.clone(),
         notes: notes(files, clock),
         state: summary.state.clone(),
         when: when(files, summary, clock),
@@ -98,29 +99,12 @@ fn held(files: &RunFiles) -> Option<HeldRow> {
     (!row.is_empty()).then(|| HeldRow { at, row: String::from_utf8_lossy(row).into_owned() })
 }
 
-fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Tag { tag } => Some(tag.clone()),
-        _ => None,
-    });
-    let mut tags = summary.tags.clone();
-    for tag in added {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
-}
-
 fn notes(files: &RunFiles, clock: &Clock) -> Vec<NoteRow> {
     let own = files.seen.record.iter().map(|record| &record.notes).filter(|notes| !notes.trim().is_empty());
     let own = own.map(|text| NoteRow { text: text.clone(), who: String::new(), when: None });
-    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Note { text } => {
-            let when = Some(clock.moment(request.time));
-            Some(NoteRow { text: text.clone(), who: request.who.clone(), when })
-        }
-        _ => None,
+    let added = requests::notes(&files.seen.requests).map(|(request, text)| {
+        let when = Some(clock.moment(request.time));
+        NoteRow { text: text.to_owned(), who: request.who.clone(), when }
     });
     own.chain(added).collect()
 }

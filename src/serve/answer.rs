@@ -22,6 +22,8 @@ pub(super) struct Asked<'a> {
     pub if_range: Option<&'a str>,
     pub if_none_match: Option<&'a str>,
     pub accept_encoding: Option<&'a str>,
+    /// The place of whoever asks among the people who may act, as the guard knows it.
+    pub person: Option<usize>,
 }
 
 pub(super) struct Answer {

@@ -15,7 +15,7 @@ use super::api;
 use super::crowd::Crowd;
 use super::guard::HEADERS;
 use super::head::{Head, Refusal};
-use super::private::{Pages, Private};
+use super::private::{PERSON, Pages, Private};
 
 pub(super) struct Relay {
     pages: Arc<Pages>,
@@ -63,9 +63,15 @@ impl Relay {
         })
     }
 
-    /// Answers one request. An error means that nothing was sent yet.
-    pub async fn answer(&self, stream: &mut TcpStream, head: &Head, limits: &Limits) -> Result<(), Refusal> {
-        let request = request(head);
+    /// Answers one request, of one of the people who may act if it is theirs. An error means that nothing was sent yet.
+    pub async fn answer(
+        &self,
+        stream: &mut TcpStream,
+        head: &Head,
+        person: Option<usize>,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        let request = request(head, person);
         let program = match api::is_asked(head.path()) {
             true => Some(self.place_for_program(limits).await?),
             false => None,
@@ -182,7 +188,7 @@ async fn send_long(begun: &mut Begun, stream: &mut TcpStream, deadline: Duration
     }
 }
 
-fn request(head: &Head) -> String {
+fn request(head: &Head, person: Option<usize>) -> String {
     let mut request = format!(
         "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
         head.method.as_str(),
@@ -193,6 +199,9 @@ fn request(head: &Head) -> String {
         if let Some(value) = head.header(name).filter(|value| value.is_ascii()) {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
+    }
+    if let Some(place) = person {
+        request.push_str(&format!("{PERSON}: {place}\r\n"));
     }
     request.push_str("\r\n");
     request

@@ -9,6 +9,7 @@ use super::route::{Kind, Parameter, Place, Route};
 use super::{Api, JSON};
 use crate::report::catalog::{self, Listed};
 use crate::run_dir::RunDir;
+use crate::serve::answer::Asked;
 use crate::serve::path::percent_decoded;
 use std::sync::Arc;
 
@@ -16,8 +17,7 @@ use std::sync::Arc;
 pub(super) struct Call<'a> {
     pub api: &'a Api,
     pub values: Values,
-    /// What the client would like to read.
-    pub accept: Option<&'a str>,
+    pub asked: &'a Asked<'a>,
 }
 
 /// What is answered where nothing is wrong.

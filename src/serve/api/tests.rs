@@ -68,7 +68,7 @@ impl Scene {
         }
         queue(sample_record("y z", "a&b%"));
         crate::report::build(folder.path()).unwrap();
-        let api = Api::new(&workspace.reports(), Changes::default());
+        let api = Api::new(&workspace.reports(), Changes::default(), None);
         Scene { folder, api, document: openapi::document(ROUTES) }
     }
 
@@ -251,7 +251,7 @@ fn what_did_not_change_is_not_sent_again_and_what_did_is() {
 #[test]
 fn before_there_is_a_report_every_answer_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let api = Api::new(&folder.path().join("reports"), Changes::default());
+    let api = Api::new(&folder.path().join("reports"), Changes::default(), None);
     let scene = Scene { folder, api, document: openapi::document(ROUTES) };
     for (path, status) in [
         ("/api/v1/runs", 503),
