@@ -27,7 +27,7 @@ fn let_people_act(place: &Place) -> [String; 3] {
     let tokens = [(); 3].map(|()| token().unwrap());
     let person = |(role, token): (&str, &String)| {
         let hash = token_hash(token);
-        format!("[[server.people]]\nname = \"a {role}\"\nrole = \"{role}\"\ntoken_hash = \"{hash}\"\n")
+        format!("[[server.people]]\nname = \"the-{role}\"\nrole = \"{role}\"\ntoken_hash = \"{hash}\"\n")
     };
     let people: String = ROLES.into_iter().zip(&tokens).map(person).collect();
     let settings = format!("[server]\ncontrol = true\n{people}");
@@ -47,7 +47,8 @@ fn asks(run: &RunDir) -> Vec<Ask> {
 impl Chrome {
     async fn press_button(&self, selector: &str) {
         self.until(selector, &format!("!!document.querySelector(`{selector}`)")).await;
-        self.run(&format!("document.querySelector(`{selector}`).click()")).await;
+        self.run(&format!("const one = document.querySelector(`{selector}`); one.focus(); one.click()"))
+            .await;
     }
 
     /// Writes into a field as somebody who types.
@@ -111,9 +112,7 @@ fn where_nobody_may_act_no_page_asks_for_anything_more() {
         let new_row = "document.querySelector('#chart-loss desc').textContent.includes('0.7770')";
         chrome.until("the new row", new_row).await;
         chrome.goto(&place.file(&page)).await;
-        chrome
-            .until("the page", "overnight.preparers.first.length + overnight.preparers.last.length > 0")
-            .await;
+        chrome.until("the page", "!!document.getElementById('tools')").await;
         assert!(chrome.is("document.querySelector('#who, .acts, dialog') === null").await);
         let asked = chrome.requests().await;
         assert!(asked.iter().any(|address| address.ends_with("/events")), "{asked:?}");
@@ -151,12 +150,12 @@ fn who_signs_in_has_the_buttons_of_the_role_and_nobody_else_any() {
         let of_role: [&[&str]; 3] = [
             &[],
             &["Pause", "Note", "Tags", "Queue one like this"],
-            &["Pause", "Stop", "Priority", "Note", "Tags", "Delete", "Queue one like this"],
+            &["Pause", "Stop", "Priority", "Note", "Tags", "Queue one like this"],
         ];
         for ((role, token), wanted) in ROLES.into_iter().zip(&tokens).zip(of_role) {
             chrome.sign_in(token).await;
             let who = chrome.text("document.getElementById('who').textContent").await;
-            assert!(who.starts_with(&format!("a {role}, {role}")), "{who}");
+            assert!(who.starts_with(&format!("the-{role}, {role}")), "{who}");
             chrome.until("the log", "!!document.querySelector('#acts a[download]')").await;
             assert_eq!(chrome.texts(BUTTONS).await, wanted, "{role}");
             // It is known again, and no script knows the token.
@@ -220,7 +219,7 @@ fn each_button_asks_once_and_the_page_follows() {
         chrome.click(resume, Button::Left, 2).await;
         chrome.until_state("waiting").await;
         assert_eq!(asks(run), [Ask::Pause, Ask::Resume]);
-        assert!(asked(run).iter().all(|request| request.who == "web:a owner"));
+        assert!(asked(run).iter().all(|request| request.who == "web:the-owner"));
 
         chrome.press_button("#act-stop").await;
         chrome
@@ -265,7 +264,7 @@ fn each_button_asks_once_and_the_page_follows() {
         assert_eq!(words.first(), Some(&Ask::Stop));
         assert_eq!(words[1], Ask::Priority { priority: 7 });
         assert_eq!(words[2], Ask::Note { text: HOSTILE.into() });
-        assert_eq!(words[3], Ask::Tag { tag: HOSTILE.into() });
+        assert_eq!(words[3], Ask::Tag { tag: HOSTILE.into(), remove: false });
         assert_eq!(words.last(), Some(&Ask::Retry { from_step: None }));
         assert_eq!(words.len(), 6, "{words:?}");
 
@@ -288,20 +287,21 @@ fn each_button_asks_once_and_the_page_follows() {
         drain(chrome, &place, &serving).await;
 
         // What is deleted is named with its size first, and is gone then.
-        chrome.goto(&page).await;
+        let run = &place.runs[1];
+        chrome.goto(&serving.page(&place.page_of(run))).await;
         chrome.press_button("#act-clean").await;
-        chrome
-            .until(
-                "its size",
-                "/Delete 1 run, .*B\\?/.test(document.getElementById('ask-title')?.textContent)",
-            )
-            .await;
+        let size = "/Delete 1 run, .*B\\?/.test(document.getElementById('ask-title')?.textContent)";
+        chrome.until("its size", size).await;
         assert!(run.path().exists());
         chrome.send_dialog("ask").await;
         chrome
             .until("the end", "document.querySelector('#ask .asked').textContent.includes('deleted')")
             .await;
         assert!(!run.path().exists());
+        chrome.key("Escape", false).await;
+        chrome
+            .until("what was done", "document.getElementById('acts-said').textContent === 'Deleted 1 run.'")
+            .await;
     });
 }
 
@@ -350,5 +350,5 @@ async fn drain(chrome: &Chrome, place: &Place, serving: &Serving) {
     chrome.until("what was asked", said).await;
     let asked: Vec<BatchRequest> = read::lines(&batch.requests()).unwrap().records;
     assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].who, "web:a owner");
+    assert_eq!(asked[0].who, "web:the-owner");
 }

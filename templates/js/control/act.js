@@ -19,7 +19,7 @@
     priority: { word: "Priority", states: OPEN, said: "has its priority" },
     note: { word: "Note", states: [...OPEN, "finished"], said: "has its note" },
     tag: { word: "Tags", states: [...OPEN, "finished"], said: "has its tags" },
-    clean: { word: "Delete", states: [...WAITS, ...ENDED, "finished", "unreadable"], said: "is deleted", isGrave: true },
+    clean: { word: "Delete", states: ["failed", "killed", "stopped", "finished", "unreadable"], said: "is deleted", isGrave: true },
   };
   const NAMES = Object.keys(ACTS);
 
