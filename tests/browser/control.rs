@@ -23,14 +23,14 @@ const NOTHING: [&str; 0] = [];
 const HOSTILE: &str = r#"<img src=x onerror="window.ran = 1"> & "quotes" </p>"#;
 
 /// Lets people act on a workspace, one of each role; their tokens.
-fn let_people_act(place: &Place) -> [String; 3] {
+fn let_people_act(place: &Place, theme: &str) -> [String; 3] {
     let tokens = [(); 3].map(|()| token().unwrap());
     let person = |(role, token): (&str, &String)| {
         let hash = token_hash(token);
         format!("[[server.people]]\nname = \"the-{role}\"\nrole = \"{role}\"\ntoken_hash = \"{hash}\"\n")
     };
     let people: String = ROLES.into_iter().zip(&tokens).map(person).collect();
-    let settings = format!("[server]\ncontrol = true\n{people}");
+    let settings = format!("[report]\ntheme = \"{theme}\"\n[server]\ncontrol = true\n{people}");
     std::fs::write(place.path().join("overnight.toml"), settings).unwrap();
     tokens
 }
@@ -126,7 +126,9 @@ fn who_signs_in_has_the_buttons_of_the_role_and_nobody_else_any() {
     let axe = axe();
     with_browser(Scripts::On, async |chrome| {
         let place = Place::of(4, Ending::Mixed);
-        let tokens = let_people_act(&place);
+        let tokens = let_people_act(&place, "default");
+        let stray = Workspace::new(place.path()).run("depth", "<b>by hand & \"quoted\"");
+        std::fs::create_dir_all(stray.path()).unwrap();
         place.build();
         let serving = Serving::new(&place);
         let waiting = serving.page(&place.page_of(&place.runs[3]));
@@ -177,6 +179,37 @@ fn who_signs_in_has_the_buttons_of_the_role_and_nobody_else_any() {
                 chrome.until("no buttons", "document.getElementById('acts') === null").await;
             }
         }
+        // A tab that hears of people through another one follows it.
+        let first = chrome.tab().await;
+        chrome.new_window().await;
+        chrome.goto(&waiting).await;
+        chrome.until("the buttons", "!!document.getElementById('act-stop')").await;
+        chrome.sign_out().await;
+        chrome.close_tab().await;
+        chrome.speak_to(&first).await;
+        chrome.until("the way in", "!!document.getElementById('sign-in')").await;
+        assert_eq!(chrome.texts(BUTTONS).await, NOTHING);
+        chrome.sign_in(&tokens[2]).await;
+        // The log and the checkpoints are taken away by their run and step.
+        chrome.goto(&serving.page(&place.page_of(&place.runs[0]))).await;
+        chrome
+            .until("the links", "!!document.querySelector('#acts a') && !!document.querySelector('.take a')")
+            .await;
+        chrome
+            .run(
+                "window.taken = []; for (const link of document.querySelectorAll('#acts a, .take a'))
+            fetch(link.href, { method: 'HEAD' }).then(({ status }) => window.taken.push(status))",
+            )
+            .await;
+        chrome
+            .until("the files", "window.taken.length > 1 && window.taken.every((status) => status === 200)")
+            .await;
+        // A name is words.
+        chrome.goto(&serving.page("runs/depth/%3Cb%3Eby%20hand%20&%20%22quoted%22/index.html")).await;
+        chrome.press_button("#act-clean").await;
+        let named = "[...document.querySelectorAll('#ask .mono, #acts-said')].some((one) => one.textContent.length > 5)";
+        chrome.until("what the server says of it", named).await;
+        assert!(chrome.is("document.querySelector('#ask b, #acts b') === null").await);
         // What can be asked follows from the state.
         for (number, wanted) in [
             (0, vec!["Note", "Tags", "Delete", "Queue one like this"]),
@@ -198,7 +231,7 @@ fn each_button_asks_once_and_the_page_follows() {
     let axe = axe();
     with_browser(Scripts::On, async |chrome| {
         let place = Place::of(5, Ending::Mixed);
-        let [.., owner] = let_people_act(&place);
+        let [.., owner] = let_people_act(&place, "contrast");
         place.build();
         let serving = Serving::new(&place);
         let run = &place.runs[4];
@@ -254,6 +287,8 @@ fn each_button_asks_once_and_the_page_follows() {
             .await;
         chrome.key("Escape", false).await;
         chrome.press_button("#act-retry").await;
+        chrome.until("the steps", "document.getElementById('from-step')?.options.length > 1").await;
+        chrome.run("document.getElementById('from-step').value = '0'").await;
         chrome.send_dialog("ask").await;
         chrome.until_state("waiting").await;
         let note =
@@ -265,7 +300,7 @@ fn each_button_asks_once_and_the_page_follows() {
         assert_eq!(words[1], Ask::Priority { priority: 7 });
         assert_eq!(words[2], Ask::Note { text: HOSTILE.into() });
         assert_eq!(words[3], Ask::Tag { tag: HOSTILE.into(), remove: false });
-        assert_eq!(words.last(), Some(&Ask::Retry { from_step: None }));
+        assert_eq!(words.last(), Some(&Ask::Retry { from_step: Some(0) }));
         assert_eq!(words.len(), 6, "{words:?}");
 
         // A refusal is told where it was asked, with the server's words; one that is not known signs in.
@@ -322,6 +357,16 @@ async fn several(chrome: &Chrome, place: &Place, serving: &Serving) {
     chrome.key("Escape", false).await;
 
     chrome.goto(&serving.page("experiments/depth/index.html")).await;
+    chrome.until("the button", "!!document.getElementById('all-resume')").await;
+    // One that is to wait waits, and is asked again.
+    chrome
+        .run(
+            "const real = window.fetch; let isFirst = true; window.fetch = async (...given) => {
+                if (!isFirst || !String(given[0]).endsWith('/resume')) return real(...given);
+                isFirst = false;
+                return new Response('{}', { status: 429, headers: { 'Retry-After': '1' } }); }",
+        )
+        .await;
     chrome.press_button("#all-resume").await;
     chrome.send_dialog("ask").await;
     let results = "[...document.querySelectorAll('#ask .asked li')].filter((row) => row.textContent.includes('will go on')).length === 2";

@@ -53,7 +53,7 @@
     return { field, table, row, input, values, vary, wrong };
   };
 
-  const kindOf = ({ path, kinds, kind }) => kinds && make("select", { id: `kind-${path.join("-")}` }, ...kinds.map((one) => make("option", { value: one.kind, selected: one.kind === kind }, one.kind)));
+  const kindOf = ({ path, kinds, kind }) => kinds && make("select", { id: `kind-${path.join("-")}`, "aria-describedby": `kind-${path.join("-")}-wrong` }, ...kinds.map((one) => make("option", { value: one.kind, selected: one.kind === kind }, one.kind)));
 
   /// The form for this schema.
   const build = (schema) => {
@@ -65,11 +65,13 @@
       const kind = kinds.get(table);
       const about = make("p", { class: "soft" });
       const count = make("span", { class: "soft" });
-      const kindRow = kind ? [make("div", { class: "setting" }, make("label", { for: kind.id }, "kind"), make("div", { class: "given" }, kind), make("div", { class: "about" }, about))] : [];
+      const wrong = make("p", { id: `kind-${table.path.join("-")}-wrong`, class: "refused" });
+      const kindRow = kind ? [make("div", { class: "setting" }, make("label", { for: kind.id }, "kind"), make("div", { class: "given" }, kind), make("div", { class: "about" }, about, wrong))] : [];
+      const ofKind = kind && { path: table.path.join("."), input: kind, values: { hidden: true, removeAttribute() {} }, wrong, row: kindRow[0] };
       if (!kind) about.textContent = table.about;
       const section = make("details", { class: "table", open: OPEN.includes(name) },
         make("summary", {}, make("b", {}, name), " ", count), ...(kind || !table.about ? [] : [about]), ...kindRow, ...rows.filter((row) => row.table === table).map(({ row }) => row));
-      return { table, section, about, count };
+      return { table, section, about, count, ofKind };
     });
     return { tables, kinds, rows, groups };
   };
@@ -123,7 +125,7 @@
 
     const clear = () => {
       result.replaceChildren();
-      for (const { wrong, input, values } of [...form.rows, { wrong: nameWrong, input: name, values: name }]) {
+      for (const { wrong, input, values } of [...form.rows, ...form.groups.map(({ ofKind }) => ofKind).filter(Boolean), { wrong: nameWrong, input: name, values: name }]) {
         wrong.textContent = "";
         for (const one of [input, values]) one.removeAttribute("aria-invalid");
       }
@@ -139,13 +141,13 @@
     const meant = ({ key }) => {
       if (key === "name") return { wrong: nameWrong, input: name, values: { hidden: true } };
       if (isEdited || !key) return undefined;
-      const path = key.replace(/^sweep\.values\./, "").replace(/["']/g, "").replace(/\[\d+\]$/, "");
-      return form.rows.find((row) => isOf(row) && row.field.path.join(".") === path);
+      const path = key.replace(/^sweep\.values\./, "").replace(/["']/g, "").replace(/\[\d+\].*$/, "");
+      return form.rows.find((row) => isOf(row) && row.field.path.join(".") === path)
+        ?? form.groups.map(({ ofKind }) => ofKind).find((row) => row && [row.path, `${row.path}.kind`].includes(path));
     };
 
     const showMistakes = (problems, refused) => {
       const others = [];
-      let first = null;
       for (const problem of problems) {
         const row = meant(problem);
         if (!row) {
@@ -157,11 +159,10 @@
         input.setAttribute("aria-invalid", "true");
         const table = row.row?.closest("details");
         if (table) table.open = true;
-        first ??= input;
       }
-      const count = problems.length ? `${counted(problems.length, "mistake")}.` : refused;
+      const count = problems.length ? `${counted(problems.length, "mistake")}.${others.length ? "" : " What is wrong stands beside its field."}` : refused;
       result.replaceChildren(make("p", { class: "refused" }, count), ...(others.length ? [make("ul", {}, ...others.slice(0, SHOWN).map((words) => make("li", {}, words)))] : []));
-      (first ?? (isEdited ? text : check)).focus();
+      (dialog.querySelector("[aria-invalid=true]") ?? (isEdited ? text : check)).focus();
     };
 
     const flat = (settings, at = "") => Object.entries(settings ?? {}).flatMap(([name, value]) =>

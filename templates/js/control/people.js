@@ -132,10 +132,14 @@
     overnight.patch(place, next);
   };
 
+  // Who signs in or out in one tab does so in all.
+  const others = typeof BroadcastChannel === "function" ? new BroadcastChannel(`overnight-people-${document.documentElement.dataset.workspace}`) : null;
+  if (others) others.onmessage = () => look();
+
   /// Asks who the server takes this browser for.
   const look = async () => {
     const { status, value } = await call("me");
-    if (status) take(value);
+    if (status === 200) take(value);
   };
 
   const openSignIn = () => {
@@ -159,6 +163,7 @@
           return answer.status === 401 ? "Nobody is known by this token." : answer.refused;
         }
         take(answer.value);
+        others?.postMessage("changed");
         tell(`Signed in as ${me.person?.name}, ${me.person?.role}.`);
         return undefined;
       },
@@ -171,6 +176,7 @@
     const { refused } = await call("session/end", {});
     if (refused) return tell(refused);
     await look();
+    others?.postMessage("changed");
     tell("Signed out.");
     document.getElementById("sign-in")?.focus();
   });

@@ -47,7 +47,7 @@ fn an_experiment_is_written_by_a_form_checked_and_queued() {
     let axe = axe();
     with_browser(Scripts::On, async |chrome| {
         let place = Place::of(2, Ending::Mixed);
-        let [_, assistant, _] = let_people_act(&place);
+        let [_, assistant, _] = let_people_act(&place, "paper");
         place.build();
         let serving = Serving::new(&place);
         chrome.goto(&serving.page("index.html")).await;
@@ -75,6 +75,13 @@ fn an_experiment_is_written_by_a_form_checked_and_queued() {
                 "",
             ]
         );
+
+        // What does not go together is told beside the kind.
+        chrome.fill("kind-data", "shapes").await;
+        chrome.send_dialog("compose").await;
+        let mistake =
+            "[...document.querySelectorAll('#compose .refused')].some((one) => one.textContent.length > 5)";
+        chrome.until("the mistake", mistake).await;
 
         // Only what is set stands in the file, and a mistake stands beside its field.
         chrome.fill("kind-data", "shapes").await;
