@@ -23,6 +23,8 @@ pub struct RunFiles {
     /// Its metrics over the steps, in order, for all who judge and draw them.
     pub curves: Vec<Curve>,
     pub telemetry: Metrics,
+    /// Quantiles of histograms that another program logged.
+    pub distributions: Metrics,
     pub events: Vec<Event>,
     /// Alerts by rules over numbers of the machine.
     pub machine_alerts: Vec<Event>,
@@ -57,8 +59,13 @@ impl RunFiles {
     pub fn read(dir: &RunDir, host: &str, now: f64, mut metrics: Metrics) -> RunFiles {
         let mut seen = scan::look(dir, host, now);
         let mut warnings = std::mem::take(&mut seen.warnings);
-        let mut telemetry = Metrics::default();
-        for (table, path) in [(&mut metrics, dir.metrics()), (&mut telemetry, dir.telemetry())] {
+        let (mut telemetry, mut distributions) = (Metrics::default(), Metrics::default());
+        let tables = [
+            (&mut metrics, dir.metrics()),
+            (&mut telemetry, dir.telemetry()),
+            (&mut distributions, dir.distributions()),
+        ];
+        for (table, path) in tables {
             if let Err(error) = table.read_on(&path) {
                 warnings.push(error.to_string());
             }
@@ -73,6 +80,7 @@ impl RunFiles {
             curves: of_run::curves(&metrics),
             metrics,
             telemetry,
+            distributions,
             events,
             machine_alerts,
             environment: there(dir.env_json(), &mut warnings),
@@ -219,6 +227,7 @@ pub fn fingerprint(dir: &RunDir) -> String {
         dir.result(),
         dir.verify(),
         dir.import_json(),
+        dir.distributions(),
     ];
     let mut text = String::with_capacity(files.len() * 24);
     for file in &files {

@@ -100,6 +100,7 @@ pub fn page(
                 .flat_map(|runs| rows::ranked(runs.iter().copied()).into_iter().take(LINES))
                 .map(|run| (run.key(), &run.clocks)),
         ),
+        aside: None,
         boards,
         alerts: watched::alerts_of_batch(&all, work, &root, clock),
         missed: watched::missed(&of_batch, &root),

@@ -4,6 +4,7 @@ mod analytics;
 mod certificate;
 mod checkpoints;
 pub mod curves;
+pub mod distributions;
 mod events;
 mod further;
 pub mod log;
@@ -24,7 +25,7 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use super::watched;
-use crate::curves::paragraph;
+use crate::curves::foremost;
 use crate::run_dir::certificate::trail;
 use crate::run_dir::records::{Attempt, End, Fingerprint, Start, What, exit};
 use crate::run_dir::requests;
@@ -67,6 +68,8 @@ pub fn page(
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
         further: further::block(files),
+        distributions: distributions::figures(files, summary),
+        distributions_left: distributions::left(files),
         has_metrics: files.metrics.rows > 0,
         clocks: clocks::json([(summary.key(), &summary.clocks)]),
         telemetry: telemetry::figures(files, summary),
@@ -189,7 +192,8 @@ pub fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
 
 /// What a person would say about the curves.
 pub fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let mut said: Vec<String> = paragraph(&summary.said).map(str::to_owned).collect();
+    let (told, _) = foremost(&summary.said, &summary.metric, SENTENCES);
+    let mut said: Vec<String> = told.into_iter().map(str::to_owned).collect();
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }

@@ -71,6 +71,7 @@ fn send(mut file: File, path: &Path, asked: &Asked, compressed: &Compressed) -> 
         && let Some(bytes) = compressed.body(path, &tag, &mut file, length)?
     {
         let tag = format!("\"{tag}-gz\"");
+        told(&mut headers, kind.content_type, &tag);
         if asked.if_none_match.is_some_and(|tags| lists(tags, &tag)) {
             return Ok(not_modified(headers, tag));
         }
@@ -84,6 +85,7 @@ fn send(mut file: File, path: &Path, asked: &Asked, compressed: &Compressed) -> 
         });
     }
 
+    told(&mut headers, kind.content_type, &format!("\"{tag}\""));
     stream(file, asked, headers)
 }
 
@@ -119,6 +121,14 @@ pub(super) fn stream(
     };
     file.seek(SeekFrom::Start(first))?;
     Ok(Answer { status, headers, length: count, body: Box::new(file.take(count)) })
+}
+
+/// Tells the script of a page which version it is in: browsers keep the tag to themselves, and without it the
+/// whole page would be asked for again.
+fn told(headers: &mut Vec<(&'static str, String)>, content_type: &str, tag: &str) {
+    if content_type.starts_with("text/html") {
+        headers.push(("Server-Timing", format!("version;desc={tag}")));
+    }
 }
 
 fn not_modified(mut headers: Vec<(&'static str, String)>, tag: String) -> Answer {
