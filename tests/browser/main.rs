@@ -7,6 +7,7 @@ mod aside;
 mod charts;
 mod chrome;
 mod compare;
+mod control;
 mod files;
 mod finding;
 mod further;
