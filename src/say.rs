@@ -97,6 +97,14 @@ pub fn signal(number: i32) -> String {
     format!("{name} ({number})")
 }
 
+/// Whether a sign shows nothing and changes what is around it: marks of direction, and such as have no width.
+pub fn is_hidden(sign: char) -> bool {
+    matches!(
+        sign,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
 /// What comes from files and may be printed to a terminal: control characters are shown, not obeyed.
 pub fn plain(text: &str) -> String {
     let is_obeyed = |c: char| c.is_control() && c != '\t' || turns_text(c);

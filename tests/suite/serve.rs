@@ -1,6 +1,7 @@
 //! The server as a client sees it, well-meaning or not: all over loopback, all through the front.
 
 mod api;
+mod control;
 mod crowds;
 mod descriptors;
 mod fuzz;
