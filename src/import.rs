@@ -9,6 +9,7 @@ mod event;
 pub mod files;
 pub mod follow;
 pub mod foreign;
+mod histogram;
 mod hydra;
 mod lightning;
 mod mlflow;
@@ -19,6 +20,7 @@ mod python_json;
 pub mod rows;
 mod sacred;
 pub mod session;
+mod sqlite;
 mod table;
 mod tensorboard;
 mod text_logs;
@@ -42,6 +44,7 @@ type Claim = fn(&mut Files) -> Vec<Reading>;
 /// The formats, those that know more of a run first: what one takes, the next do not see.
 const FORMATS: &[Claim] = &[
     mlflow::claim,
+    mlflow::database::claim,
     wandb_offline::claim,
     sacred::claim,
     trainer_state::claim,
@@ -59,11 +62,13 @@ pub enum ImportError {
     Io { path: PathBuf, error: io::Error },
     #[error(
         "{0}: nothing here is known (read are TensorBoard's event files, Lightning's logs, CSV and JSON lines \
-         with a step column, MLflow's mlruns, W&B's offline folders and exported CSV, Sacred's file storage, \
+         with a step column, MLflow's mlruns and mlflow.db, W&B's offline folders and exported CSV, Sacred's file storage, \
          Hydra's jobs, the logs of nanoGPT and llm.c, and trainer_state.json; --step \
          names the column of steps)"
     )]
     Nothing(PathBuf),
+    #[error("{path}: an archive is not read: unpack it ({command}), and import the folder")]
+    Packed { path: PathBuf, command: &'static str },
 }
 
 /// What was read at one place of a source.
@@ -88,6 +93,9 @@ pub struct Source {
 /// # Errors
 /// It is not there, or nothing in it is known.
 pub fn read(path: &Path, wish: &Wish) -> Result<Source, ImportError> {
+    if let Some(command) = files::unpacking(&files::head(path)) {
+        return Err(ImportError::Packed { path: path.to_owned(), command });
+    }
     let mut files = Files::of(path).map_err(|error| ImportError::Io { path: path.to_owned(), error })?;
     let jobs = hydra::Jobs::of(&mut files);
     let mut readings: Vec<Reading> = FORMATS.iter().flat_map(|claim| claim(&mut files)).collect();

@@ -4,6 +4,7 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
+mod aside;
 mod attached;
 mod beside;
 mod bounded;
@@ -23,6 +24,7 @@ mod lead;
 pub mod model;
 mod models_page;
 mod morning;
+mod newest_batch;
 mod numbers;
 mod pipelines_page;
 mod planned;

@@ -11,6 +11,7 @@ pub mod cause;
 pub mod certificate;
 pub mod checkpoint;
 pub mod deleted;
+pub mod distributions;
 pub mod imported;
 pub mod lock;
 pub mod machine;
@@ -259,6 +260,11 @@ impl RunDir {
     /// `overnight import`, in runs of other programs alone: [`imported::ImportState`].
     pub fn import_json(&self) -> PathBuf {
         self.path.join("import.json")
+    }
+
+    /// `overnight import`, where histograms were logged: [`distributions`].
+    pub fn distributions(&self) -> PathBuf {
+        self.path.join("distributions.csv")
     }
 
     /// Worker, last act of a run that finished, and only then: [`records::RunResult`].

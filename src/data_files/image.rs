@@ -33,7 +33,7 @@ pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
         return Err(DataError::Empty { path: path.to_owned() });
     }
     let decoded = if bytes.starts_with(b"\x89PNG") {
-        decode_png(&bytes)
+        decode_png(&bytes, usize::MAX)
     } else if bytes.starts_with(&[0xff, 0xd8]) {
         decode_jpeg(&bytes)
     } else {
@@ -43,10 +43,22 @@ pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
     Ok(image.with_channels(channels))
 }
 
-fn decode_png(bytes: &[u8]) -> Result<Image, String> {
+/// A PNG of no more than so many pixels, opacity dropped.
+///
+/// # Errors
+/// It is larger, or cannot be decoded.
+pub fn png(bytes: &[u8], most_pixels: usize) -> Result<Image, String> {
+    decode_png(bytes, most_pixels)
+}
+
+fn decode_png(bytes: &[u8], most_pixels: usize) -> Result<Image, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
+    let (width, height) = (reader.info().width, reader.info().height);
+    if u64::from(width) * u64::from(height) > most_pixels as u64 {
+        return Err(format!("{width} x {height} pixels"));
+    }
     let size = reader.output_buffer_size().ok_or("its size does not fit in memory")?;
     let mut pixels = vec![0; size];
     let info = reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
@@ -120,7 +132,7 @@ impl Image {
         Cow::Owned((0..self.channels).flat_map(plane).copied().collect())
     }
 
-    fn with_channels(self, channels: usize) -> Image {
+    pub fn with_channels(self, channels: usize) -> Image {
         let pixels = match (self.channels, channels) {
             (1, 3) => self.pixels.iter().flat_map(|&gray| [gray; 3]).collect(),
             (3, 1) => {

@@ -32,8 +32,10 @@ pub enum What<'a> {
     Scalar(f64),
     /// An encoded picture.
     Image(&'a [u8]),
-    Histogram,
-    Audio,
+    /// A `HistogramProto`.
+    Histogram(&'a [u8]),
+    /// Sound, and histograms as they were before 2015.
+    Other,
     Tensor(Tensor<'a>),
     Nothing,
 }
@@ -67,12 +69,12 @@ fn logged(value: &[u8]) -> Logged<'_> {
         match number {
             1 => logged.tag = field.text(),
             2 => logged.what = What::Scalar(field.double()),
-            3 | 5 => logged.what = What::Histogram,
+            5 => logged.what = What::Histogram(field.bytes()),
             4 => {
                 let encoded = super::protobuf::field(field.bytes(), 4);
                 logged.what = What::Image(encoded.map_or(&[], Wire::bytes));
             }
-            6 => logged.what = What::Audio,
+            3 | 6 => logged.what = What::Other,
             8 => logged.what = What::Tensor(Tensor(field.bytes())),
             9 => {
                 let plugin = super::protobuf::field(field.bytes(), 1).map_or(&[][..], Wire::bytes);
@@ -124,6 +126,31 @@ impl<'a> Tensor<'a> {
             }),
             _ => None,
         }
+    }
+
+    /// All of its numbers, if they are floats or doubles and no more than `most`. Its shape is not asked: what
+    /// is there counts.
+    pub fn numbers(self, most: usize) -> Option<Vec<f64>> {
+        let (bytes, listed) = match field(self.0, 1).map_or(0, Wire::integer) {
+            1 => (4, 5),
+            2 => (8, 6),
+            _ => return None,
+        };
+        let mut numbers = Vec::new();
+        for (number, value) in fields(self.0) {
+            match value {
+                Wire::Bytes(packed) if number == 4 || number == listed => {
+                    let one = |piece: &[u8]| if bytes == 4 { of_float(piece) } else { of_double(piece) };
+                    numbers.extend(packed.chunks_exact(bytes).take(most + 1).filter_map(one));
+                }
+                Wire::Fixed32(_) | Wire::Fixed64(_) if number == listed => numbers.push(value.double()),
+                _ => {}
+            }
+            if numbers.len() > most {
+                return None;
+            }
+        }
+        Some(numbers)
     }
 
     /// Its texts, or other pieces of bytes.

@@ -44,9 +44,25 @@ impl Files {
         fs::read_dir(root)?;
         let below = walkdir::WalkDir::new(root).max_depth(DEEPEST).sort_by_file_name();
         let below = below.into_iter().filter_entry(|entry| !is_run_of_ours(entry.path()));
-        let entries = below.flatten().filter(|entry| entry.file_type().is_file());
-        let mut left: Vec<PathBuf> = entries.map(walkdir::DirEntry::into_path).take(MOST_FILES + 1).collect();
         let mut said = Vec::new();
+        let mut left: Vec<PathBuf> = Vec::new();
+        let mut deep = None;
+        for entry in below.flatten() {
+            if entry.file_type().is_file() {
+                left.push(entry.into_path());
+            } else if entry.file_type().is_dir() && entry.depth() == DEEPEST {
+                deep = deep.or_else(|| Some(entry.into_path()));
+            }
+            if left.len() > MOST_FILES {
+                break;
+            }
+        }
+        if let Some(deep) = deep {
+            said.push(format!(
+                "folders more than {DEEPEST} deep were not looked into, {} among them",
+                deep.display()
+            ));
+        }
         if left.len() > MOST_FILES {
             left.truncate(MOST_FILES);
             said.push(format!(
@@ -88,6 +104,19 @@ pub fn head(path: &Path) -> Vec<u8> {
         drop(file.take(BYTES).read_to_end(&mut head));
     }
     head
+}
+
+/// The command that unpacks a file which begins so, if it is an archive.
+pub fn unpacking(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [b'P', b'K', 3, 4, ..] => Some("unzip FILE -d FOLDER"),
+        [0x1f, 0x8b, ..] => Some("tar -xzf FILE -C FOLDER, or gunzip FILE"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("tar --zstd -xf FILE -C FOLDER"),
+        [b'B', b'Z', b'h', ..] => Some("tar -xjf FILE -C FOLDER"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("tar -xJf FILE -C FOLDER"),
+        head if head.get(257..262) == Some(b"ustar") => Some("tar -xf FILE -C FOLDER"),
+        _ => None,
+    }
 }
 
 /// The file's name, as text.

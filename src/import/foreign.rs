@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::rows::Rows;
+use super::rows::{LATEST, Rows};
 
 /// A run of another program.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct Foreign {
     pub description: String,
     pub notes: String,
     pub rows: Rows,
+    /// Quantiles of histograms.
+    pub distributions: Rows,
     pub texts: Vec<LoggedText>,
     pub images: Vec<LoggedImage>,
     /// Unix seconds of its first and its last sign, as far as the source tells.
@@ -73,16 +75,19 @@ impl Wish {
 pub const LONGEST_TEXT: usize = 64 * 1024;
 /// Texts of a run: more would make a page that nobody reads.
 pub const MOST_TEXTS: usize = 200;
-/// Pictures of a run, the newest.
-pub const MOST_IMAGES: usize = 40;
+/// Pictures of a run, the newest, and of one step.
+pub const MOST_IMAGES: usize = 400;
+pub const MOST_IMAGES_OF_STEP: usize = 36;
+/// Bytes of all of them as they are encoded.
+const LARGEST_IMAGES: usize = 128 << 20;
 /// Bytes of an encoded picture at the most.
 pub const LARGEST_IMAGE: usize = 8 << 20;
 
 impl Foreign {
     /// Notes a sign of life at this Unix time.
     pub fn heard(&mut self, time: f64) {
-        // Clocks of boards that forgot the date say 1970.
-        if !time.is_finite() || time < 1e8 {
+        // Clocks of boards that forgot the date say 1970; files that are damaged say anything.
+        if !(1e8..LATEST).contains(&time) {
             return;
         }
         self.started = Some(self.started.map_or(time, |first| first.min(time)));
@@ -98,6 +103,7 @@ impl Foreign {
         self.texts.retain(|known| (known.step, known.title.as_str()) != (step, title));
         if self.texts.len() == MOST_TEXTS {
             self.texts.remove(0);
+            self.warn(format!("of its texts the newest {MOST_TEXTS} are kept"));
         }
         self.texts.push(LoggedText { step, title: title.to_owned(), text });
     }
@@ -108,8 +114,23 @@ impl Foreign {
             return;
         }
         self.images.retain(|known| (known.step, known.title.as_str()) != (step, title));
-        if self.images.len() == MOST_IMAGES {
-            self.images.remove(0);
+        if self.images.iter().filter(|known| known.step == step).count() >= MOST_IMAGES_OF_STEP {
+            self.warn(format!("of a step's pictures the first {MOST_IMAGES_OF_STEP} are shown"));
+            return;
+        }
+        let is_full = |images: &[LoggedImage]| {
+            let bytes: usize = images.iter().map(|known| known.encoded.len()).sum();
+            images.len() >= MOST_IMAGES || bytes + encoded.len() > LARGEST_IMAGES
+        };
+        // A step goes whole, with the one that was logged first.
+        while let Some(oldest) = self.images.first().map(|known| known.step).filter(|_| is_full(&self.images))
+        {
+            if oldest == step {
+                self.warn(format!("pictures of step {step} were left out: they are too large together"));
+                return;
+            }
+            self.images.retain(|known| known.step != oldest);
+            self.warn(format!("of its pictures the newest {MOST_IMAGES} are kept"));
         }
         self.images.push(LoggedImage { step, title: title.to_owned(), encoded: encoded.to_vec() });
     }
@@ -165,15 +186,34 @@ mod tests {
         }
         assert_eq!((run.texts.len(), run.texts[0].step), (MOST_TEXTS, 100));
         assert!(run.texts.iter().all(|text| text.text.len() <= LONGEST_TEXT && text.text != "old"));
-        assert_eq!((run.images.len(), run.images[0].step), (MOST_IMAGES, 260));
+        assert_eq!((run.images.len(), run.images[0].step), (300, 0));
+        assert_eq!(run.warnings, ["of its texts the newest 200 are kept"]);
         run.add_image(1, "digits", &vec![0; LARGEST_IMAGE + 1]);
-        assert_eq!(run.warnings.len(), 1);
+        assert_eq!(run.warnings.len(), 2);
+    }
+
+    #[test]
+    fn of_the_pictures_whole_steps_go_and_a_step_has_so_many() {
+        let mut run = Foreign::default();
+        for step in 0..20 {
+            for place in 0..MOST_IMAGES_OF_STEP + 4 {
+                run.add_image(step, &format!("digits/{place}"), &[1]);
+            }
+        }
+        let of = |step| run.images.iter().filter(|image| image.step == step).count();
+        assert_eq!((of(0), of(9), of(19)), (0, MOST_IMAGES_OF_STEP, MOST_IMAGES_OF_STEP));
+        assert!(run.images.len() <= MOST_IMAGES && run.warnings.len() == 2, "{:?}", run.warnings);
+        let mut large = Foreign::default();
+        for step in 0..40 {
+            large.add_image(step, "digits", &vec![0; LARGEST_IMAGE]);
+        }
+        assert_eq!(large.images.len(), LARGEST_IMAGES / LARGEST_IMAGE);
     }
 
     #[test]
     fn the_beginning_of_all_time_is_no_sign() {
         let mut run = Foreign::default();
-        for time in [0.0, f64::NAN, 1.7e9, 1.6e9] {
+        for time in [0.0, f64::NAN, 1.7e9, 1.6e9, 1e300, f64::INFINITY] {
             run.heard(time);
         }
         assert_eq!((run.started, run.newest), (Some(1.6e9), Some(1.7e9)));

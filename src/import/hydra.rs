@@ -1,6 +1,6 @@
 //! Hydra's folders of jobs: settings from `.hydra`, while what a job logged is read by whoever knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,8 @@ impl Jobs {
 
     /// Readings of the jobs in which nothing was logged: they have settings alone.
     pub fn without(&self, readings: &[Reading]) -> Vec<Reading> {
-        let is_bare = |job: &PathBuf| !readings.iter().any(|reading| reading.place.starts_with(job));
+        let full: BTreeSet<&Path> = readings.iter().flat_map(|reading| reading.place.ancestors()).collect();
+        let is_bare = |job: &PathBuf| !full.contains(job.as_path());
         let bare = self.0.keys().filter(|job| is_bare(job));
         bare.map(|job| Reading { place: job.clone(), files: Vec::new(), read }).collect()
     }

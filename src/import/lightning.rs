@@ -1,6 +1,6 @@
 //! Lightning's folders: `version_N` with `hparams.yaml`, and `metrics.csv` or event files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -17,12 +17,15 @@ pub fn claim(files: &mut Files) -> Vec<Reading> {
         name(place).strip_prefix("version_").is_some_and(|number| number.parse::<u32>().is_ok())
             || place.join("hparams.yaml").is_file()
     };
-    let reading = |place: PathBuf, files: &mut Files| {
-        let taken = files
-            .take(|path| folder(path) == place && (is_log(&path.to_owned()) || name(path) == "hparams.yaml"));
-        Reading { place, files: taken, read }
-    };
-    logs.into_iter().filter(is_ours).map(|place| reading(place, files)).collect()
+    let places: BTreeSet<PathBuf> = logs.into_iter().filter(is_ours).collect();
+    let taken = files.take(|path| {
+        (is_log(&path.to_owned()) || name(path) == "hparams.yaml") && places.contains(&folder(path))
+    });
+    let mut found: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for path in taken {
+        found.entry(folder(&path)).or_default().push(path);
+    }
+    found.into_iter().map(|(place, files)| Reading { place, files, read }).collect()
 }
 
 fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {

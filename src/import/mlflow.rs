@@ -1,5 +1,8 @@
 //! MLflow's `mlruns` folder: for each run a `meta.yaml`, and a file for each parameter, metric and tag. What was
-//! deleted there stays deleted, and artifacts are named only.
+//! deleted there stays deleted, and of artifacts texts and pictures are read.
+
+mod artifacts;
+pub mod database;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -114,14 +117,15 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
         run.warn("MLflow says that it failed or was killed");
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut artifacts = Vec::new();
+    let mut last = 0.0_f64;
+    let mut artifacts = BTreeMap::new();
     for path in &reading.files {
         let Ok(below) = path.strip_prefix(&reading.place) else { continue };
         let mut parts = below.iter().map(|part| part.to_string_lossy().into_owned());
         let of = parts.next().unwrap_or_default();
         let called = parts.collect::<Vec<_>>().join("/");
         if of == "artifacts" {
-            artifacts.push(called);
+            artifacts.insert(called, path.clone());
             continue;
         }
         let is_read = matches!(of.as_str(), "params" | "metrics" | "tags") && !called.is_empty();
@@ -146,8 +150,11 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
                 }
                 run.add_settings(&called, yaml::word(value.trim_end_matches('\n')));
             }
-            "metrics" => metric(&mut run, path, &called)?,
-            "tags" => tag(&mut run, reading, &called, &text(path, LARGEST_TEXT)?.0),
+            "metrics" => last = last.max(metric(&mut run, path, &called)?),
+            "tags" => {
+                let (text, _) = text(path, LARGEST_TEXT)?;
+                tag(&mut run, &called, &text, |parent| name_beside(&reading.place, parent));
+            }
             _ => {}
         }
         run.files.push(path.clone());
@@ -155,17 +162,12 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
     for (of, count) in counts.iter().filter(|(_, count)| **count > MOST_OF_A_KIND) {
         run.warn(format!("{} of its {of} were left out, beyond {MOST_OF_A_KIND}", count - MOST_OF_A_KIND));
     }
-    if !artifacts.is_empty() {
-        let more = if artifacts.len() > MOST_NAMED { ", ..." } else { "" };
-        let count = artifacts.len();
-        artifacts.truncate(MOST_NAMED);
-        run.warn(format!("its {count} artifacts stay where they are: {}{more}", artifacts.join(", ")));
-    }
+    artifacts::take(&mut run, artifacts, last)?;
     Ok(vec![run])
 }
 
 /// Lines of `milliseconds value step`, of which old versions have no step and new ones a data set's name behind.
-fn metric(run: &mut Foreign, path: &Path, called: &str) -> io::Result<()> {
+fn metric(run: &mut Foreign, path: &Path, called: &str) -> io::Result<f64> {
     let (mut points, mut damaged) = (Vec::new(), 0_u64);
     let too_long = each_line(path, |line, is_whole| {
         let text = String::from_utf8_lossy(line);
@@ -180,26 +182,35 @@ fn metric(run: &mut Foreign, path: &Path, called: &str) -> io::Result<()> {
     if damaged + too_long > 0 {
         run.warn(format!("{} lines of metrics/{called} are cut off or damaged", damaged + too_long));
     }
-    // Programs log from several places at once: the order of lines says nothing, their time does.
-    points.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
-    for (step, time, value) in points {
-        run.heard(time / 1000.0);
-        run.rows.put_clock(step, Clock::Time, time / 1000.0);
-        run.rows.put(step, called, value);
-    }
-    Ok(())
+    Ok(put(run, called, points))
 }
 
-fn tag(run: &mut Foreign, reading: &Reading, called: &str, text: &str) {
+/// Puts the points of a metric, each a step, milliseconds and a value; its last step comes back.
+fn put(run: &mut Foreign, called: &str, mut points: Vec<(f64, f64, f64)>) -> f64 {
+    // Programs log from several places at once: the order of lines says nothing, their time does.
+    points.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
+    for (step, time, value) in &points {
+        run.heard(time / 1000.0);
+        run.rows.put_clock(*step, Clock::Time, time / 1000.0);
+        run.rows.put(*step, called, *value);
+    }
+    points.last().map_or(0.0, |(step, _, _)| *step)
+}
+
+/// The name of the run in a folder beside this one.
+fn name_beside(place: &Path, run: &str) -> Option<String> {
+    // A name out of the source: it may lead nowhere else.
+    let is_id = !run.is_empty() && run.chars().all(|letter| letter.is_ascii_alphanumeric());
+    let beside = folder(place).join(run).join("meta.yaml");
+    is_id.then(|| word(object(&beside).get("run_name"))).flatten()
+}
+
+fn tag(run: &mut Foreign, called: &str, text: &str, name_of: impl Fn(&str) -> Option<String>) {
     const MOST: usize = 50;
     match called {
         "mlflow.note.content" => text.clone_into(&mut run.notes),
         "mlflow.parentRunId" => {
-            // A name out of the source: it may lead nowhere but to a folder beside this one.
-            let is_id = !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric());
-            let beside = folder(&reading.place).join(text).join("meta.yaml");
-            let parent = is_id.then(|| word(object(&beside).get("run_name"))).flatten();
-            run.add_settings("mlflow.parent", parent.unwrap_or_else(|| text.to_owned()).into());
+            run.add_settings("mlflow.parent", name_of(text).unwrap_or_else(|| text.to_owned()).into());
         }
         "mlflow.source.git.commit" => run.add_settings("mlflow.git_commit", text.into()),
         _ if called.starts_with("mlflow.") => {}

@@ -3,12 +3,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::histogram::Quantiles;
 use super::names;
+use crate::run_dir::distributions;
 
 /// Metrics of a run: each has a chart on its page.
 pub const MOST_COLUMNS: usize = 200;
 /// Values of a run, so that memory stays bounded whatever a file says.
 const MOST_VALUES: usize = 20_000_000;
+/// Columns of quantiles, and their values: sixty histograms.
+const MOST_QUANTILES: usize = 60 * distributions::QUANTILES.len();
+const MOST_VALUES_OF_QUANTILES: usize = 4_000_000;
+/// The end of the year 9999, in Unix seconds.
+pub const LATEST: f64 = 253_402_300_800.0;
 /// Steps are counted exactly up to here.
 const LAST_STEP: f64 = 9_007_199_254_740_992.0;
 
@@ -20,10 +27,26 @@ pub struct Rows {
     /// What to take, and under which name; empty takes all.
     wanted: Vec<(String, String)>,
     taken: usize,
+    /// Columns that are no clock.
+    metrics: usize,
+    room: Room,
     /// Columns beyond the most, values beyond the most, and steps that are none.
     left_columns: BTreeSet<String>,
     left_values: u64,
     odd_steps: u64,
+}
+
+/// How much is taken.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    columns: usize,
+    values: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { columns: MOST_COLUMNS, values: MOST_VALUES }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -135,6 +158,13 @@ impl Rows {
         self.push(step, name, value);
     }
 
+    /// How a histogram's values were spread at a step.
+    pub fn put_quantiles(&mut self, step: f64, name: &str, quantiles: &Quantiles) {
+        self.room = Room { columns: MOST_QUANTILES, values: MOST_VALUES_OF_QUANTILES };
+        let columns = distributions::columns(&names::metric(name));
+        columns.into_iter().zip(quantiles).for_each(|(column, value)| self.push(step, column, *value));
+    }
+
     /// What the clock showed at a step.
     pub fn put_clock(&mut self, step: f64, clock: Clock, value: f64) {
         let name = FIRST[match clock {
@@ -142,7 +172,8 @@ impl Rows {
             Clock::Time => 2,
             Clock::Elapsed => 3,
         }];
-        if value.is_finite() {
+        // Beyond the year 9999 nobody trains; pages would have to show it.
+        if value.abs() < LATEST {
             self.push(step, name.to_owned(), value);
         }
     }
@@ -156,14 +187,14 @@ impl Rows {
         let place = match self.places.get(&name) {
             Some(place) => *place,
             None => {
-                let metrics = self.columns.iter().filter(|known| !FIRST.contains(&known.name.as_str()));
-                if !is_clock && metrics.count() >= MOST_COLUMNS {
+                if !is_clock && self.metrics >= self.room.columns {
                     const TOLD: usize = 100_000;
                     if self.left_columns.len() < TOLD {
                         self.left_columns.insert(name);
                     }
                     return;
                 }
+                self.metrics += usize::from(!is_clock);
                 self.places.insert(name.clone(), self.columns.len());
                 self.columns.push(Logged { name, points: Vec::new() });
                 self.columns.len() - 1
@@ -177,7 +208,7 @@ impl Rows {
             }
             return;
         }
-        if self.taken >= MOST_VALUES {
+        if self.taken >= self.room.values {
             self.left_values += 1;
             return;
         }
@@ -188,6 +219,7 @@ impl Rows {
     /// The table that it comes to.
     pub fn table(self) -> Table {
         let mut table = Table::default();
+        let Room { columns: most_columns, values: most_values } = self.room;
         for Logged { name, points } in self.columns {
             let (points, dropped) = settled(points);
             match name.as_str() {
@@ -208,12 +240,12 @@ impl Rows {
         }
         if !self.left_columns.is_empty() {
             warnings.push(format!(
-                "{} of its metrics were left out, beyond the first {MOST_COLUMNS} (--columns NAME=NAME,... takes others)",
+                "{} of its metrics were left out, beyond the first {most_columns} (--columns NAME=NAME,... takes others)",
                 self.left_columns.len()
             ));
         }
         if self.left_values > 0 {
-            warnings.push(format!("{} values beyond {MOST_VALUES} were left out", self.left_values));
+            warnings.push(format!("{} values beyond {most_values} were left out", self.left_values));
         }
         if self.odd_steps > 0 {
             warnings.push(format!(

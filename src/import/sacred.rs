@@ -1,6 +1,6 @@
 //! Sacred's file storage: for each run a folder with `run.json`, `config.json`, `metrics.json` and what it printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -13,19 +13,24 @@ use super::rows::Clock;
 use crate::run_dir::read;
 
 pub fn claim(files: &mut Files) -> Vec<Reading> {
-    let is_run = |path: &PathBuf| {
-        // All of Sacred's have these, in the order of their names.
-        let head = super::files::head(path);
-        let has = |word: &[u8]| memchr::memmem::find(&head, word).is_some();
-        name(path) == "run.json"
-            && (has(b"\"experiment\"") || has(b"\"captured_out\"") || has(b"\"heartbeat\""))
-    };
-    let places: BTreeSet<PathBuf> =
-        files.left.iter().filter(|path| is_run(path)).map(|path| folder(path)).collect();
+    let is_run = |path: &&PathBuf| name(path) == "run.json" && is_of_sacred(&super::files::head(path));
+    let places: BTreeSet<PathBuf> = files.left.iter().filter(is_run).map(|path| folder(path)).collect();
     let own = ["run.json", "config.json", "metrics.json", "cout.txt", "info.json"];
     let taken = files.take(|path| places.contains(&folder(path)) && own.contains(&name(path).as_str()));
-    let of = |place: &PathBuf| taken.iter().filter(|path| folder(path) == *place).cloned().collect();
-    places.iter().map(|place| Reading { place: place.clone(), files: of(place), read: read_run }).collect()
+    let mut found: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for path in taken {
+        found.entry(folder(&path)).or_default().push(path);
+    }
+    found.into_iter().map(|(place, files)| Reading { place, files, read: read_run }).collect()
+}
+
+/// Whether a `run.json` is Sacred's: many programs call a file so. It writes its fields in the order of their
+/// names, so one that is cut off early has the first of them.
+fn is_of_sacred(head: &[u8]) -> bool {
+    let about = python_json::read(head).0;
+    let has = |names: &[&str]| names.iter().all(|name| about.get(name).is_some());
+    let is_told = about.get("experiment").is_some_and(Value::is_object);
+    is_told && has(&["heartbeat", "start_time"]) || has(&["artifacts", "captured_out", "command"])
 }
 
 fn read_run(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
@@ -146,6 +151,20 @@ mod tests {
         assert_eq!(table.columns()[4..], ["loss", "z"]);
         assert_eq!(table.rows()[1][4], Some(0.5));
         assert!(table.rows()[0][4].is_some_and(f64::is_nan) && run.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_file_of_this_name_by_another_program_is_none_of_sacreds() {
+        for (text, is_ours) in [
+            (r#"{"experiment": "x", "run": "y", "settings": {}}"#, false),
+            (r#"{"experiment": {"name": "x"}, "status": "RUNNING", "start_time": "now"}"#, false),
+            (r#"["experiment", "heartbeat"]"#, false),
+            ("", false),
+            (r#"{"artifacts": [], "captured_out": "", "command": "main", "experiment": {"base_dir""#, true),
+            (r#"{"experiment": {}, "heartbeat": null, "start_time": "2026-01-01T00:00:00"}"#, true),
+        ] {
+            assert_eq!(is_of_sacred(text.as_bytes()), is_ours, "{text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Any CSV or JSON lines with a column of steps: wide, one metric a column; or long, one value a row with the name
 //! of its metric beside it. A column that names runs parts them.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader};
 use std::path::Path;
 
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::files::{Files, Reading, each_line, has_ending, head, name, whole};
+use super::files::{Files, Reading, each_line, has_ending, head, name};
 use super::foreign::{Foreign, Wish};
 use super::rows::Clock;
 
@@ -38,13 +39,13 @@ pub fn claim(files: &mut Files) -> Vec<Reading> {
     let is_called =
         |path: &Path| has_ending(path, &[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".log", ".txt"]);
     let is_named = files.is_named(&files.root.clone());
-    let ours: Vec<_> = files
+    let ours: BTreeSet<_> = files
         .left
         .iter()
         .filter(|path| (is_named && files.is_named(path)) || (is_called(path) && is_table(path)))
         .cloned()
         .collect();
-    let taken = files.take(|path| ours.iter().any(|known| known == path));
+    let taken = files.take(|path| ours.contains(path));
     taken.into_iter().map(|path| Reading { place: path.clone(), files: vec![path], read }).collect()
 }
 
@@ -310,9 +311,11 @@ fn read_json(path: &Path, runs: &mut Runs) -> io::Result<()> {
         runs.row(step, &part.unwrap_or_default(), &row);
     };
     if head(path).trim_ascii_start().starts_with(b"[") {
-        match serde_json::from_slice::<Vec<Value>>(&whole(path)?) {
-            Ok(lines) => lines.iter().for_each(|line| take(line, runs)),
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+        let each = Each(|line: &Value| take(line, runs));
+        let mut reader =
+            serde_json::Deserializer::from_reader(BufReader::new(crate::run_dir::read::open(path)?));
+        if let Err(error) = each.deserialize(&mut reader) {
+            runs.warn(&format!("it is cut off or damaged: what stands before that was read ({error})"));
         }
     } else {
         too_long = each_line(path, |line, _| match serde_json::from_slice::<Value>(line) {
@@ -335,6 +338,32 @@ fn read_json(path: &Path, runs: &mut Runs) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(())
+}
+
+/// The elements of a list one after the other, so that none of them stays in memory.
+struct Each<F>(F);
+
+impl<'de, F: FnMut(&Value)> DeserializeSeed<'de> for Each<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&Value)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        to.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element::<Value>()? {
+            (self.0)(&element);
+        }
+        Ok(())
+    }
 }
 
 /// What is nested by its path with slashes, as metrics are named; lists are left out.

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use super::event::{Event, Logged, Session, What, session};
 use super::files::{Files, Reading, folder, head, name};
 use super::foreign::{Foreign, Wish};
+use super::histogram;
 use super::rows::Clock;
 use super::tfrecord::{self, Damage};
 use crate::run_dir::read;
@@ -16,8 +18,8 @@ use crate::run_dir::read;
 pub fn claim(files: &mut Files) -> Vec<Reading> {
     let is_named = |path: &Path| files.is_named(path) || is_event_file(path);
     let ours = |path: &Path| is_named(path) && (tfrecord::is_record(&head(path)) || is_empty(path));
-    let found: Vec<PathBuf> = files.left.iter().filter(|path| ours(path)).cloned().collect();
-    let found = files.take(|path| found.iter().any(|known| known == path));
+    let found: BTreeSet<PathBuf> = files.left.iter().filter(|path| ours(path)).cloned().collect();
+    let found = files.take(|path| found.contains(path));
     let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for file in found {
         folders.entry(folder(&file)).or_default().push(file);
@@ -63,9 +65,11 @@ fn fold_keras(folders: &mut BTreeMap<PathBuf, Vec<PathBuf>>) {
     let parents: BTreeSet<PathBuf> = folders.keys().map(|path| folder(path)).collect();
     for parent in parents {
         let parts = PARTS.map(|part| parent.join(part));
-        let below = folders.keys().filter(|path| path.starts_with(&parent) && **path != parent).count();
         let found: Vec<&PathBuf> = parts.iter().filter(|part| folders.contains_key(*part)).collect();
-        if found.len() >= 2 && found.len() == below && !folders.contains_key(&parent) {
+        // What lies below a folder follows it in their order.
+        let after = || folders.range::<PathBuf, _>((Bound::Excluded(&parent), Bound::Unbounded));
+        let below = || after().take_while(|(path, _)| path.starts_with(&parent)).count();
+        if found.len() >= 2 && !folders.contains_key(&parent) && found.len() == below() {
             let files = found.into_iter().flat_map(|part| folders.remove(part)).flatten().collect();
             folders.insert(parent, files);
         }
@@ -104,7 +108,8 @@ pub fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
 #[derive(Default)]
 struct Tags {
     plugins: HashMap<String, String>,
-    histograms: BTreeSet<String>,
+    /// Those of which nothing can be drawn.
+    bare_histograms: BTreeSet<String>,
     others: BTreeSet<String>,
 }
 
@@ -131,10 +136,8 @@ impl Tags {
                     run.add_text(step, tag.trim_end_matches("/text_summary"), &texts.join("\n"));
                 }
                 // Width and height come first.
-                ("images", Ok(step)) => {
-                    tensor.pieces().skip(2).take(1).for_each(|image| run.add_image(step, &tag, image));
-                }
-                ("histograms", _) => drop(self.histograms.insert(tag)),
+                ("images", Ok(step)) => images(run, step, &tag, tensor.pieces().skip(2)),
+                ("histograms", _) => self.histogram(run, event, prefix, tag, histogram::of_tensor(tensor)),
                 ("scalars" | "", _) => match tensor.number() {
                     Some(value) => scalar(run, event, prefix, &tag, value),
                     None => drop(self.others.insert(tag)),
@@ -145,9 +148,27 @@ impl Tags {
                 Ok(step) => run.add_image(step, &tag, encoded),
                 Err(_) => drop(self.others.insert(tag)),
             },
-            What::Histogram => drop(self.histograms.insert(tag)),
-            What::Audio => drop(self.others.insert(tag)),
+            What::Histogram(message) => {
+                self.histogram(run, event, prefix, tag, histogram::of_message(message));
+            }
+            What::Other => drop(self.others.insert(tag)),
             What::Nothing => {}
+        }
+    }
+
+    fn histogram(
+        &mut self,
+        run: &mut Foreign,
+        event: &Event,
+        prefix: &str,
+        tag: String,
+        quantiles: Option<histogram::Quantiles>,
+    ) {
+        match quantiles {
+            Some(quantiles) => {
+                run.distributions.put_quantiles(event.step as f64, &format!("{prefix}{tag}"), &quantiles);
+            }
+            None => drop(self.bare_histograms.insert(tag)),
         }
     }
 
@@ -157,14 +178,26 @@ impl Tags {
             let more = if tags.len() > 3 { " ..." } else { "" };
             (tags.len(), format!("{}{more}", some.join(", ")))
         };
-        if !self.histograms.is_empty() {
-            let (count, some) = named(self.histograms);
-            run.warn(format!("histograms were left out, which pages have no place for: {count} ({some})"));
+        if !self.bare_histograms.is_empty() {
+            let (count, some) = named(self.bare_histograms);
+            run.warn(format!(
+                "histograms that hold no values, or none that are numbers, were left out: {count} ({some})"
+            ));
         }
         if !self.others.is_empty() {
             let (count, some) = named(self.others);
-            run.warn(format!("tags that are no scalar, text or picture were left out: {count} ({some})"));
+            run.warn(format!(
+                "tags that are no scalar, text, picture or histogram were left out: {count} ({some})"
+            ));
         }
+    }
+}
+
+/// All pictures of a tag at a step, numbered where they are several.
+fn images<'a>(run: &mut Foreign, step: u64, tag: &str, encoded: impl Iterator<Item = &'a [u8]>) {
+    for (place, encoded) in encoded.enumerate() {
+        let title = if place == 0 { tag.to_owned() } else { format!("{tag}/{place}") };
+        run.add_image(step, &title, encoded);
     }
 }
 
@@ -195,7 +228,7 @@ fn warn_of(run: &mut Foreign, file: &str, damage: &Damage) {
 #[cfg(test)]
 mod tests {
     use super::super::event::written::{event, metadata, scalar, tensor, texts};
-    use super::super::protobuf::written::{bytes, integer};
+    use super::super::protobuf::written::{bytes, double, integer};
     use super::*;
     use std::fs;
 
@@ -245,24 +278,32 @@ mod tests {
     }
 
     #[test]
-    fn texts_pictures_and_settings_are_kept_and_histograms_named() {
+    fn texts_pictures_settings_and_histograms_are_kept_and_others_named() {
         let session = bytes(3, &bytes(1, &[bytes(1, b"lr"), bytes(2, &bytes(3, b"0.1"))].concat()));
         let settings = [bytes(1, b"_hparams_/session_start_info"), metadata("hparams", &session)].concat();
         let image = [bytes(1, b"digits"), bytes(4, &bytes(4, b"PNG"))].concat();
+        let buckets = [double(1, 0.0), double(2, 4.0), double(6, 4.0), double(7, 8.0)].concat();
+        let bare = bytes(5, &[double(1, f64::MAX), double(2, -f64::MAX)].concat());
         let events = [
             event(1.7e9, 0, &[settings]),
             event(1.7e9, 5, &[tensor("said/text_summary", "text", &texts(&[b"To be"])), image]),
-            event(1.7e9, 6, &[tensor("new", "images", &texts(&[b"8", b"8", b"PNG2"]))]),
-            event(1.7e9, 7, &[[bytes(1, b"weights"), bytes(5, b"")].concat()]),
+            event(1.7e9, 6, &[tensor("new", "images", &texts(&[b"8", b"8", b"PNG2", b"PNG3"]))]),
+            event(1.7e9, 7, &[[bytes(1, b"weights"), bytes(5, &buckets)].concat()]),
+            event(1.7e9, 7, &[[bytes(1, b"dead"), bare].concat()]),
             event(1.7e9, 8, &[tensor("curve", "pr_curves", &float_tensor(1.0))]),
         ];
         let (_, run) = runs(&[("events.out.tfevents.1.h", &events)]).remove(0);
         assert_eq!(run.settings.get("lr").and_then(|lr| lr.as_str()), Some("0.1"));
         assert_eq!((run.texts[0].title.as_str(), run.texts[0].text.as_str()), ("said", "To be"));
-        let images: Vec<&[u8]> = run.images.iter().map(|image| image.encoded.as_slice()).collect();
-        assert_eq!(images, [&b"PNG"[..], b"PNG2"]);
+        let images: Vec<(&str, &[u8])> =
+            run.images.iter().map(|image| (image.title.as_str(), image.encoded.as_slice())).collect();
+        assert_eq!(images, [("digits", &b"PNG"[..]), ("new", b"PNG2"), ("new/1", b"PNG3")]);
+        let spread = run.distributions.clone().table();
+        assert_eq!(spread.columns()[4..6], ["weights/min", "weights/p5"]);
+        let row = &spread.rows()[0];
+        assert_eq!((row[0], row[4], row[7], row[10]), (Some(7.0), Some(0.0), Some(2.0), Some(4.0)));
         assert!(
-            run.warnings[0].contains("1 (weights)") && run.warnings[1].contains("1 (curve)"),
+            run.warnings[0].contains("1 (dead)") && run.warnings[1].contains("1 (curve)"),
             "{:?}",
             run.warnings
         );

@@ -62,7 +62,7 @@ fn line(text: &str, last: Option<f64>) -> Option<Line> {
     let nano = |step, values| Some(Line { tool: "nanoGPT", step, values });
     let llmc = |step, values| Some(Line { tool: "llm.c", step, values });
     let number = |text: &str| -> Option<f64> {
-        let text = text.trim().trim_end_matches(['%', ',', '|', ')']);
+        let text = text.trim().trim_start_matches('(').trim_end_matches(['%', ',', '|', ')']);
         let text = text.trim_end_matches("ms");
         text.split_whitespace().next()?.trim_end_matches(',').parse().ok()
     };
@@ -99,6 +99,9 @@ fn line(text: &str, last: Option<f64>) -> Option<Line> {
             .collect();
         return (!values.is_empty()).then_some(()).and_then(|()| llmc(step, values));
     }
+    if let Some(rest) = text.strip_prefix("HellaSwag: ") {
+        return llmc(last?, vec![("hellaswag_acc", number(rest.rsplit_once(" = ")?.1)?)]);
+    }
     if let Some(loss) = text.strip_prefix("val loss ") {
         return llmc(last.unwrap_or(0.0), vec![("val/loss", number(loss)?)]);
     }
@@ -106,19 +109,23 @@ fn line(text: &str, last: Option<f64>) -> Option<Line> {
     if let (Some(train), Some(val)) = (after(": train loss "), after(", val loss ")) {
         return nano(rest.split(':').next()?.parse().ok()?, vec![("train/loss", train), ("val/loss", val)]);
     }
+    let parts = || text.split(['|', ',', '(']).map(|part| part.trim().trim_end_matches(')').trim());
+    let unit = |unit: &str| parts().find_map(|part| number(part.strip_suffix(unit)?));
     if let Some(train) = after(": train loss ") {
-        return llmc(rest.split(':').next()?.parse().ok()?, vec![("train/loss", train)]);
+        let step = rest.split([':', '/']).next()?.trim().parse().ok()?;
+        let rate = ("tokens_per_second", unit("tok/s"));
+        return llmc(step, known(&[("train/loss", Some(train)), rate]));
     }
     let step = rest.split_once('/')?.0.trim().parse().ok()?;
     let loss = after("| loss ").or_else(|| after("train loss "))?;
-    let rate = text.split('|').find_map(|part| number(part.trim().strip_suffix("tok/s")?));
     llmc(
         step,
         known(&[
             ("train/loss", Some(loss)),
             ("grad_norm", after("| norm ")),
             ("lr", after("| lr ")),
-            ("tokens_per_second", rate),
+            ("time_ms", unit("ms")),
+            ("tokens_per_second", unit("tok/s")),
         ]),
     )
 }
@@ -153,10 +160,22 @@ mod tests {
             (
                 "step   11/19560 | loss 10.125 (+nanz)| norm 15.3 (+nanz)| lr 8.6e-07 | 1234.5 ms | 39.3% bf16 MFU | 425000 tok/s",
                 Some(
-                    r#"llm.c 11 [("train/loss", 10.125), ("grad_norm", 15.3), ("lr", 8.6e-7), ("tokens_per_second", 425000.0)]"#,
+                    r#"llm.c 11 [("train/loss", 10.125), ("grad_norm", 15.3), ("lr", 8.6e-7), ("time_ms", 1234.5), ("tokens_per_second", 425000.0)]"#,
                 ),
             ),
             ("step 4: train loss 5.25 (took 120.5 ms)", Some(r#"llm.c 4 [("train/loss", 5.25)]"#)),
+            (
+                "step    1/10 | train loss 5.355850 | norm 30.2843 | lr 1.00e-04 | (4803.17 ms | 53 tok/s)",
+                Some(
+                    r#"llm.c 1 [("train/loss", 5.35585), ("grad_norm", 30.2843), ("lr", 0.0001), ("time_ms", 4803.17), ("tokens_per_second", 53.0)]"#,
+                ),
+            ),
+            (
+                "step    2/74: train loss 4.367631 (80.639749 ms, 50793 tok/s)",
+                Some(r#"llm.c 2 [("train/loss", 4.367631), ("tokens_per_second", 50793.0)]"#),
+            ),
+            ("HellaSwag: 3001/10042 = 0.298845", Some(r#"llm.c 7 [("hellaswag_acc", 0.298845)]"#)),
+            ("s:250 eval:0.2988", Some(r#"llm.c 250 [("hellaswag_acc", 0.2988)]"#)),
             ("val loss 5.325", Some(r#"llm.c 7 [("val/loss", 5.325)]"#)),
             ("step on it", None),
             ("s:x tel:1", None),

@@ -1,6 +1,7 @@
 //! W&B's folders of runs, `offline-run-*` and `run-*`: the file `run-ID.wandb` has all that was logged, as
 //! protocol buffers. Field numbers: wandb_internal.proto of the public package.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub fn claim(files: &mut Files) -> Vec<Reading> {
             ["config.yaml", "wandb-summary.json", "wandb-metadata.json", "requirements.txt", "output.log"];
         own.contains(&name(path).as_str()) || has_ending(path, &["debug.log", "debug-internal.log"])
     };
-    let places: std::collections::BTreeSet<_> = readings.iter().map(|one| one.place.clone()).collect();
+    let places: BTreeSet<_> = readings.iter().map(|one| one.place.clone()).collect();
     files.take(|path| is_beside(path) && path.ancestors().skip(1).take(2).any(|at| places.contains(at)));
     readings
 }
@@ -57,16 +58,10 @@ fn read_run(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
     {
         from_config(&mut run, &beside.join("config.yaml"));
     }
-    if run.rows.is_empty() {
-        let step = state.summary.get("_step").and_then(python_json::number).unwrap_or(0.0);
-        put(&mut run, &mut state, step, &[]);
-        let summary = std::mem::take(&mut state.summary);
-        summary.iter().filter(|(key, _)| !key.starts_with('_')).for_each(|(key, value)| {
-            if let Some(value) = python_json::number(value) {
-                run.rows.put(step, key, value);
-            }
-        });
+    if reading.place.is_dir() && beside.symlink_metadata().is_ok_and(|at| at.is_dir()) {
+        summary_file(&mut run, &mut state, &beside.join("wandb-summary.json"));
     }
+    from_summary(&mut run, &mut state);
     if state.left > 0 {
         run.warn(format!("{} values that are words, pictures or tables were left out", state.left));
     }
@@ -74,9 +69,46 @@ fn read_run(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
     Ok(vec![run])
 }
 
+/// `wandb-summary.json`: what the log does not say, as that was cut off, or the run put there by hand.
+fn summary_file(run: &mut Foreign, state: &mut State, path: &Path) {
+    const LARGEST: u64 = 16 << 20;
+    let is_file = path.symlink_metadata().is_ok_and(|file| file.is_file());
+    let Ok((text, _)) = text(path, if is_file { LARGEST } else { 0 }) else { return };
+    let (Value::Object(told), is_whole) = python_json::read(text.as_bytes()) else { return };
+    if !is_whole {
+        run.warn("wandb-summary.json is cut off or damaged: what stands before that was read");
+    }
+    run.files.push(path.to_owned());
+    for (key, value) in told.into_iter().take(MOST_OF_SUMMARY) {
+        state.summary.entry(key).or_insert(value);
+    }
+}
+
+/// Values of the summary that were never logged at a step stand at the last one: best values, results of a test.
+fn from_summary(run: &mut Foreign, state: &mut State) {
+    let summary = std::mem::take(&mut state.summary);
+    let own = |name: &str| summary.get(name).and_then(python_json::number);
+    let step = own("_step").unwrap_or(0.0).max(state.last);
+    let mut beside = State { known: std::mem::take(&mut state.logged), ..State::default() };
+    for (key, value) in summary.iter().filter(|(key, _)| !key.starts_with('_')) {
+        leaf(run, &mut beside, step, key, value, 0);
+    }
+    if let (Some(time), false) = (own("_timestamp"), beside.logged.is_empty()) {
+        run.heard(time);
+        run.rows.put_clock(step, Clock::Time, time);
+    }
+}
+
+const MOST_OF_SUMMARY: usize = 2_000;
+
 #[derive(Debug, Default)]
 struct State {
     summary: Map<String, Value>,
+    /// Keys that are not put again.
+    known: BTreeSet<String>,
+    /// Those that were put, and the last step.
+    logged: BTreeSet<String>,
+    last: f64,
     /// Steps that were counted, for logs without.
     rows: u64,
     left: u64,
@@ -89,7 +121,7 @@ fn take(run: &mut Foreign, state: &mut State, record: &[u8]) {
             2 => history(run, state, message),
             3 => {
                 for (path, value) in items(message) {
-                    if state.summary.len() < 2_000 {
+                    if state.summary.len() < MOST_OF_SUMMARY {
                         state.summary.insert(path, value);
                     }
                 }
@@ -181,6 +213,7 @@ fn history(run: &mut Foreign, state: &mut State, message: &[u8]) {
     let counted = field(message, 2).map(|step| field(step.bytes(), 1).map_or(0, Wire::integer));
     let step = own("_step").or(counted.map(|step| step as f64)).unwrap_or(state.rows as f64);
     state.rows += 1;
+    state.last = state.last.max(step);
     if let Some(time) = own("_timestamp") {
         run.heard(time);
         run.rows.put_clock(step, Clock::Time, time);
@@ -211,7 +244,14 @@ fn leaf(run: &mut Foreign, state: &mut State, step: f64, key: &str, value: &Valu
             }
         }
         _ => match python_json::number(value) {
-            Some(value) => run.rows.put(step, key, value),
+            Some(_) if state.known.contains(key) => {}
+            Some(value) => {
+                const MOST: usize = 10_000;
+                if state.logged.len() < MOST && !state.logged.contains(key) {
+                    state.logged.insert(key.to_owned());
+                }
+                run.rows.put(step, key, value);
+            }
             None => state.left += u64::from(!value.is_null()),
         },
     }
@@ -260,7 +300,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("wandb/offline-run-1-abc");
         std::fs::create_dir_all(place.join("files")).unwrap();
-        std::fs::write(place.join("files/wandb-summary.json"), "{}").unwrap();
+        std::fs::write(place.join("files/wandb-summary.json"),
+            r#"{"_step": 20, "_timestamp": 1700000100.5, "count": 9, "val": {"loss": 7}, "test": {"acc": 0.75}, "best": NaN, "table": {"_type": "table"}}"#).unwrap();
         let read = |file: &[u8]| {
             std::fs::write(place.join("run-abc.wandb"), file).unwrap();
             let mut files = Files::of(folder.path()).unwrap();
@@ -273,12 +314,14 @@ mod tests {
         assert_eq!(serde_json::to_string(&run.settings).unwrap(), r#"{"model.depth":3}"#);
         assert!(run.has_ended && run.tags == ["tag"] && run.started == Some(1.7e9));
         let table = run.rows.clone().table();
-        assert_eq!(table.columns()[4..], ["val.loss", "count", "odd"]);
-        assert_eq!(table.rows()[1][..6], [Some(20.0), None, None, None, Some(0.5), Some(-2.0)]);
-        assert!(table.rows()[1][6].is_some_and(f64::is_nan));
+        assert_eq!(table.columns()[4..], ["val.loss", "count", "odd", "test.acc", "best"]);
+        let row = &table.rows()[1];
+        assert_eq!(row[..3], [Some(20.0), None, Some(1_700_000_100.5)]);
+        assert_eq!((row[4], row[5], row[7]), (Some(0.5), Some(-2.0), Some(0.75)));
+        assert!(row[6].is_some_and(f64::is_nan) && row[8].is_some_and(f64::is_nan));
         assert_eq!(run.warnings, ["2 values that are words, pictures or tables were left out"]);
         let cut = read(&file[..file.len() - 20]);
-        assert_eq!(cut.rows.clone().table().rows().len(), 1);
+        assert_eq!(cut.rows.clone().table().rows().len(), 2, "the summary has the step that the log lost");
         assert!(!cut.has_ended && cut.warnings[0].contains("cut off"), "{:?}", cut.warnings);
     }
 }

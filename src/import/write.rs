@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
@@ -72,6 +73,8 @@ pub struct KnownRuns {
     by_source: BTreeMap<(String, String), RunDir>,
     /// By the part and the hashes of all files.
     by_content: BTreeMap<(String, Vec<String>), RunDir>,
+    /// Files that hold several runs are hashed once: by their path, with the length and time they had.
+    hashes: BTreeMap<PathBuf, ((u64, Option<SystemTime>), SourceFile)>,
 }
 
 impl KnownRuns {
@@ -124,9 +127,11 @@ pub fn bring(
     mode: Mode,
 ) -> io::Result<Brought> {
     let Arriving { mut foreign, source, experiment, name, varied, tags } = arriving;
-    let files = hashed(&foreign.files, &source)?;
+    let files = hashed(&foreign.files, &source, known)?;
     let table = std::mem::take(&mut foreign.rows).table();
+    let spread = std::mem::take(&mut foreign.distributions).table();
     foreign.warnings.extend(table.warnings.iter().cloned());
+    foreign.warnings.extend(spread.warnings.iter().map(|said| format!("of its histograms: {said}")));
     let key = (source.to_string_lossy().into_owned(), foreign.part.clone());
     let metrics = table.metrics();
     let mut state = ImportState {
@@ -149,10 +154,11 @@ pub fn bring(
             None if mode == Mode::DryRun => None,
             None => Some(lock::try_lock(&dir.alive_lock())?.ok_or_else(|| followed(&dir))?),
         };
-        let what = update(&dir, &table, &foreign, &mut state, mode)?;
+        let what = update(&dir, (&table, &spread), &foreign, &mut state, mode)?;
         return brought(dir, what, state);
     }
     if metrics.is_empty()
+        && spread.metrics().is_empty()
         && foreign.texts.is_empty()
         && foreign.images.is_empty()
         && foreign.settings.is_empty()
@@ -197,9 +203,10 @@ pub fn bring(
         steps: 0,
         steps_per_epoch: 0,
     };
-    let csv = csv(&table, &mut state);
+    let (csv, rows) = csv(&table);
+    state.rows = rows;
     if mode == Mode::Write {
-        create(&dir, &record, &csv, &foreign, &mut state)?;
+        create(&dir, &record, &csv, (&spread, &foreign), &mut state)?;
         known.by_source.insert(key, dir.clone());
         known.by_content.insert(copy, dir.clone());
     }
@@ -214,24 +221,39 @@ fn followed(dir: &RunDir) -> io::Error {
 
 /// Every file of the source by its path below it, hashed before it is read again: what is added meanwhile is
 /// found the next time.
-fn hashed(files: &[PathBuf], source: &Path) -> io::Result<BTreeMap<String, SourceFile>> {
+fn hashed(
+    files: &[PathBuf],
+    source: &Path,
+    known: &mut KnownRuns,
+) -> io::Result<BTreeMap<String, SourceFile>> {
     let mut hashed = BTreeMap::new();
     for path in files {
-        let mut hasher = blake3::Hasher::new();
-        let bytes = io::copy(&mut read::open(path)?, &mut hasher).map_err(|error| at(path, error))?;
+        let mut open = read::open(path)?;
+        let metadata = open.metadata()?;
+        let stamp = (metadata.len(), metadata.modified().ok());
+        let file = match known.hashes.get(path) {
+            Some((known, file)) if *known == stamp => file.clone(),
+            _ => {
+                let mut hasher = blake3::Hasher::new();
+                let bytes = io::copy(&mut open, &mut hasher).map_err(|error| at(path, error))?;
+                SourceFile { bytes, blake3: hasher.finalize().to_hex().to_string() }
+            }
+        };
+        known.hashes.insert(path.clone(), (stamp, file.clone()));
         let whole = fs::canonicalize(path)?;
         let below = whole.strip_prefix(source).unwrap_or(&whole).to_string_lossy().into_owned();
-        hashed.insert(below, SourceFile { bytes, blake3: hasher.finalize().to_hex().to_string() });
+        hashed.insert(below, file);
     }
     Ok(hashed)
 }
 
-/// The table as our `metrics.csv`.
-fn csv(table: &Table, state: &mut ImportState) -> Vec<u8> {
+/// The table as our `metrics.csv`, and how many rows it has.
+fn csv(table: &Table) -> (Vec<u8>, u64) {
+    let mut rows = 0;
     let mut csv = table.columns().join(",").into_bytes();
     csv.push(b'\n');
     let all: Result<(), std::convert::Infallible> = table.each_row(|row| {
-        state.rows += 1;
+        rows += 1;
         for (place, value) in row.iter().enumerate() {
             if place > 0 {
                 csv.push(b',');
@@ -244,7 +266,7 @@ fn csv(table: &Table, state: &mut ImportState) -> Vec<u8> {
         Ok(())
     });
     match all {
-        Ok(()) => csv,
+        Ok(()) => (csv, rows),
     }
 }
 
@@ -252,7 +274,7 @@ fn create(
     dir: &RunDir,
     record: &RunRecord,
     csv: &[u8],
-    foreign: &Foreign,
+    (spread, foreign): (&Table, &Foreign),
     state: &mut ImportState,
 ) -> io::Result<()> {
     let experiment = dir.path().parent().unwrap_or(Path::new("."));
@@ -264,6 +286,7 @@ fn create(
     let new = RunDir::new(building.path());
     replace_json(&new.run_json(), record, Durability::Synced)?;
     write::replace(&new.metrics(), csv, Durability::Rebuildable)?;
+    bring_distributions(&new, spread)?;
     samples::bring(&new, foreign, state)?;
     replace_json(&new.import_json(), state, Durability::Synced)?;
     fs::set_permissions(building.path(), fs::Permissions::from_mode(0o755))?;
@@ -272,16 +295,30 @@ fn create(
     write::sync_folder(experiment)
 }
 
+/// Replaces `distributions.csv` where it says something else, and makes none where no histogram was logged.
+fn bring_distributions(dir: &RunDir, spread: &Table) -> io::Result<()> {
+    let path = dir.distributions();
+    if spread.metrics().is_empty() {
+        return Ok(());
+    }
+    let (csv, _) = csv(spread);
+    if length_of_prefix(&path, &csv)? == Some(csv.len()) {
+        return Ok(());
+    }
+    write::replace(&path, &csv, Durability::Rebuildable)
+}
+
 /// Brings a run that is there up to date; nothing is touched where nothing came.
 fn update(
     dir: &RunDir,
-    table: &Table,
+    (table, spread): (&Table, &Table),
     foreign: &Foreign,
     state: &mut ImportState,
     mode: Mode,
 ) -> io::Result<What> {
     let before: ImportState = read::json_if_there(&dir.import_json()).ok().flatten().unwrap_or_default();
-    let csv = csv(table, state);
+    let (csv, rows) = csv(table);
+    state.rows = rows;
     let path = dir.metrics();
     let old = length_of_prefix(&path, &csv)?;
     let what = match old {
@@ -303,6 +340,7 @@ fn update(
         }
     };
     if mode == Mode::Write {
+        bring_distributions(dir, spread)?;
         samples::bring(dir, foreign, state)?;
         let told = ImportState { time: before.time, ..state.clone() };
         if told != before {

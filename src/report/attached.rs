@@ -45,7 +45,12 @@ pub fn has_sheet(dir: &RunDir, step: u64) -> bool {
 pub fn publish(site: &Site, files: &RunFiles, folder: &str, log_is_copied: bool) -> io::Result<Vec<String>> {
     let dir = files.dir();
     let mut written = Vec::new();
-    for (name, original) in [("metrics.csv", dir.metrics()), ("telemetry.csv", dir.telemetry())] {
+    let tables = [
+        ("metrics.csv", dir.metrics()),
+        ("telemetry.csv", dir.telemetry()),
+        ("distributions.csv", dir.distributions()),
+    ];
+    for (name, original) in tables {
         let below = format!("{folder}/{name}");
         if site.follow(&original, &below)? {
             written.push(below);

@@ -2,6 +2,7 @@
 //! workspace's `templates/` or `themes/`.
 
 mod apart;
+mod logo;
 mod look;
 
 use std::io;
@@ -83,6 +84,7 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
             ("patch.js", include_str!("../../templates/js/patch.js")),
             ("ticks.js", include_str!("../../templates/js/ticks.js")),
             ("figure.js", include_str!("../../templates/js/figure.js")),
+            ("aside.js", include_str!("../../templates/js/aside.js")),
             ("follow.js", include_str!("../../templates/js/follow.js")),
         ],
     ),

@@ -3,7 +3,7 @@
 // (src/report/compared.rs), since a page from a file may load nothing else; it is drawn as the server's are.
 (() => {
   const { make, measured, duration, words, writeWords, meeting, classOf, noise, newFigure, encoded, chosenRuns, unchoose, followFile } = overnight;
-  const MOST = 60;
+  const [MOST, MOST_NAMED] = [60, 5]; // runs that are compared, and that are named where they are none
   const known = (window.overnightData ||= {});
   const loading = new Map(); // path → promise
   const arrived = new Set(); // paths, also of scripts that are not there
@@ -240,10 +240,13 @@
     const found = wanted.filter((key) => known[`run:${key}`]);
     const missing = wanted.filter((key) => !found.includes(key));
     const waiting = missing.filter((key) => !scriptsOf(key).every((path) => arrived.has(path)));
+    // An address may be a megabyte long.
+    const named = (texts, sentence, more) => [...texts.slice(0, MOST_NAMED).map((text) => sentence(text.slice(0, 120))),
+      ...(texts.length > MOST_NAMED ? [`${(texts.length - MOST_NAMED).toLocaleString("en-US")} more in the address ${more}.`] : [])];
     const problems = [
-      ...all.filter((text) => runOf(text) === null).map((text) => `“${text.slice(0, 120)}” in the address names no run.`),
-      ...missing.filter((key) => !waiting.includes(key)).map((key) => `${key} is not in this report: it was removed, or never was here.`),
-      ...(all.length > MOST ? [`Of ${all.length} runs the first ${MOST} are compared.`] : []),
+      ...named(all.filter((text) => runOf(text) === null), (text) => `“${text}” in the address names no run.`, "name none"),
+      ...named(missing.filter((key) => !waiting.includes(key)), (key) => `${key} is not in this report: it was removed, or never was here.`, "are not in this report"),
+      ...(all.length > MOST ? [`Of ${all.length.toLocaleString("en-US")} runs the first ${MOST} are compared.`] : []),
     ];
     const parts = problems.length ? [told(...problems)] : [];
     if (waiting.length) parts.push(make("p", { class: "soft" }, `Looking for ${waiting.length} ${waiting.length === 1 ? "run" : "runs"} …`));

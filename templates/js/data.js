@@ -24,17 +24,20 @@
     return chart;
   };
 
+  /// What an attribute holds: itself, or in its place the version of what came beside the page.
+  const held = (id, text) => (text.startsWith("@") ? window.overnightAside[id] : text);
+
   const parsed = new Map(); // id of figure → { text, chart }
   const chartOf = (figure) => {
     const text = figure.dataset.chart;
     let known = parsed.get(figure.id);
     if (!known || known.text !== text) {
-      known = { text, chart: parse(text) };
+      known = { text, chart: parse(held(figure.id, text)) };
       parsed.set(figure.id, known);
     }
     return known.chart;
   };
-  const figures = (root = document) => [...root.querySelectorAll("figure[data-chart]")];
+  const figures = (root = document) => (root.matches?.("figure[data-chart]") ? [root] : [...root.querySelectorAll("figure[data-chart]")]);
 
   let clocksText = "{}";
   let clocksKnown = {};
@@ -165,5 +168,5 @@
     }
   };
 
-  Object.assign(overnight, { chartOf, figures, clocks, onAxis, stepAt, finest, deepen });
+  Object.assign(overnight, { held, chartOf, figures, clocks, onAxis, stepAt, finest, deepen });
 })();

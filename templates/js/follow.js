@@ -3,11 +3,12 @@
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { preparers, patch, prepareTables, prepareFigures, prepareLegends, prepareTools, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
-  const { isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
+  const { settleAll, bringAside, takeAside, refreshTools, isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
   const prepare = (root) => {
+    settleAll(root);
     for (const add of preparers.first) add(root);
     prepareTables(root);
     prepareTools(root);
@@ -24,8 +25,8 @@
 
   let original = null; // the page as the server last gave it, as text
 
-  const apply = (html) => {
-    const next = new DOMParser().parseFromString(html, "text/html");
+  const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
+  const apply = (html, next = parsed(html)) => {
     const content = next.getElementById("main");
     if (!content) return;
     original = html;
@@ -34,6 +35,7 @@
     const [built, nextBuilt] = [document.getElementById("built"), next.getElementById("built")];
     if (built && nextBuilt) patch(built, nextBuilt);
     document.title = next.title;
+    refreshTools();
     showCursor();
     showSample();
   };
@@ -75,7 +77,13 @@
     return refresh();
   };
 
-  let version = {}; // what the server calls it
+  /// What the server called the page that is shown, where it tells that and the browser passes it on.
+  const given = () => {
+    const told = performance.getEntriesByType?.("navigation")[0]?.serverTiming?.find(({ name }) => name === "version");
+    return told ? { "If-None-Match": `"${told.description}"` } : {};
+  };
+
+  let version = given(); // of the page, as headers that ask for another one
   let asking = false;
   let again = false;
   const refresh = async () => {
@@ -84,19 +92,21 @@
       return;
     }
     asking = true;
-    let html = null;
+    let [html, next] = [null, null];
     try {
       // The browser's own cache trusts servers that know seconds only; see `versionOf`.
       const answer = await fetch(location.pathname, { headers: version, cache: "no-store" });
       if (answer.ok) {
         html = await answer.text();
         version = versionOf(answer);
+        next = parsed(html);
+        await bringAside(next);
       }
     } catch {
       // The stream reconnects and asks again; whoever looks at files does so anyway.
     }
     try {
-      if (html !== null && html !== original) apply(html);
+      if (next && html !== original) apply(html, next);
     } finally {
       if (follower) await new Promise((then) => setTimeout(then, PAUSE));
       asking = false;
@@ -234,6 +244,7 @@
     // The page as it came, before anything here changes it.
     original = document.documentElement.outerHTML;
     prepare(main());
+    takeAside(main());
     onView(() => drawAll());
     window.addEventListener("resize", framed(() => {
       if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();

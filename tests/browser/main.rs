@@ -20,6 +20,7 @@ mod morning;
 mod place;
 mod plain;
 mod run_page;
+mod sealed;
 mod sent;
 mod storm;
 mod sweep;

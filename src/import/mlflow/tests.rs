@@ -37,6 +37,7 @@ fn a_run_has_its_parameters_metrics_tags_and_the_name_of_its_experiment() {
         ("mlruns/7/abc1/tags/mlflow.parentRunId", "../../../etc"),
         ("mlruns/7/abc1/tags/team", "night"),
         ("mlruns/7/abc1/artifacts/metrics.csv", "step,loss\n1,2\n"),
+        ("mlruns/7/abc1/artifacts/said/one.txt", "hello"),
     ]);
     let (readings, files) = readings(&scene);
     assert_eq!((readings.len(), files.left.len()), (1, 0));
@@ -53,7 +54,10 @@ fn a_run_has_its_parameters_metrics_tags_and_the_name_of_its_experiment() {
     assert_eq!(table.rows()[1], [Some(10.0), None, Some(1.7e9 + 1.0), Some(0.0), None, Some(2.0)]);
     assert!(table.rows()[2][5].is_some_and(f64::is_nan));
     assert!(run.warnings.iter().any(|said| said.contains("1 lines of metrics/val/loss")));
-    assert!(run.warnings.iter().any(|said| said.contains("stay where they are: metrics.csv")));
+    assert!(
+        run.warnings.iter().any(|said| said.contains("1 of its artifacts stay where they are: metrics.csv"))
+    );
+    assert_eq!((run.texts[0].step, run.texts[0].title.as_str()), (20, "said/one.txt"));
     assert!(!run.files.iter().any(|path| path.ends_with("artifacts/metrics.csv")));
 }
 

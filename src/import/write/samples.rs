@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 
 use super::super::foreign::Foreign;
-use super::super::picture;
+use super::super::foreign::LoggedImage;
+use super::super::picture::{self, Picture};
 use crate::run_dir::RunDir;
 use crate::run_dir::imported::ImportState;
 use crate::run_dir::read;
@@ -23,31 +24,39 @@ pub fn bring(dir: &RunDir, foreign: &Foreign, state: &mut ImportState) -> io::Re
         let item = SampleItem::Logged { title: text.title.clone(), text: text.text.clone() };
         samples.entry(text.step).or_default().push(item);
     }
-    let mut pictures: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-    let (mut unshown, mut beside) = (0, 0);
-    for image in &foreign.images {
-        match picture::as_png(&image.encoded) {
-            Ok(_) if pictures.contains_key(&image.step) => beside += 1,
-            Ok(png) => {
-                pictures.insert(image.step, png);
-                let item = SampleItem::Logged { title: image.title.clone(), text: String::new() };
-                samples.entry(image.step).or_default().push(item);
-            }
-            Err(_) => unshown += 1,
+    let mut of_steps: BTreeMap<u64, Vec<&LoggedImage>> = BTreeMap::new();
+    foreign.images.iter().for_each(|image| of_steps.entry(image.step).or_default().push(image));
+    let (mut sheets, mut unshown) = (BTreeMap::new(), 0);
+    // A step at a time: as pixels all of them together would take gigabytes.
+    for (step, images) in of_steps {
+        let readable = images
+            .iter()
+            .copied()
+            .filter_map(|image| Some((image.title.clone(), Picture::read(&image.encoded).ok()?)));
+        let (titles, pictures): (Vec<String>, Vec<Picture>) = readable.unzip();
+        unshown += images.len() - pictures.len();
+        if pictures.is_empty() {
+            continue;
         }
+        match picture::sheet(&pictures) {
+            Ok(sheet) => _ = sheets.insert(step, sheet),
+            Err(_) => {
+                unshown += pictures.len();
+                continue;
+            }
+        }
+        let items = titles.into_iter().map(|title| SampleItem::Logged { title, text: String::new() });
+        samples.entry(step).or_default().extend(items);
     }
     if unshown > 0 {
         let what = "pictures were left out, which are no PNG or JPEG that a page shows";
         state.warnings.push(format!("{unshown} {what}"));
     }
-    if beside > 0 {
-        state.warnings.push(format!("{beside} pictures were left out: a step shows the first of its own"));
-    }
     if samples.is_empty() {
         return Ok(());
     }
     fs::create_dir_all(dir.samples()).map_err(|error| at(&dir.samples(), error))?;
-    for (step, png) in &pictures {
+    for (step, png) in &sheets {
         let path = dir.sample_png(*step);
         if read::bytes(&path).ok().as_ref() != Some(png) {
             write::replace(&path, png, Durability::Rebuildable)?;

@@ -126,7 +126,9 @@ fn kind_of(name: &str) -> Option<Kind> {
         "run.json" | "env.json" => Kind::Record,
         "requests.jsonl" | "attempts.jsonl" | "telemetry.csv" | "stderr.log" | "metrics.csv"
         | "train.log" | "events.jsonl" | "alerts.jsonl" | "verify.jsonl" => Kind::Grows,
-        "progress.json" | "model.json" | "evaluation.json" | "import.json" => Kind::Replaced,
+        "progress.json" | "model.json" | "evaluation.json" | "import.json" | "distributions.csv" => {
+            Kind::Replaced
+        }
         "result.json" => Kind::Result,
         stack if stack.starts_with("stack-") && stack.ends_with(".txt") => Kind::Replaced,
         _ => return None,

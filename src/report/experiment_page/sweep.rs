@@ -8,7 +8,7 @@ use super::super::chart::backend::series_class;
 use super::super::chart::dimension::{Dimension, Measure};
 use super::super::chart::parallel::{self, Line};
 use super::super::chart::scatter::{self, Dot};
-use super::super::chart::table::DataTable;
+use super::super::chart::table::{DataTable, MOST_ROWS};
 use super::super::model::{ImportanceBlock, Sketch, SweepBlock};
 use super::super::rows;
 use super::super::say;
@@ -143,7 +143,8 @@ fn table(fields: &[Dimension], runs: &[&RunSummary]) -> DataTable {
         let words = fields.iter().map(|field| scatter::word(field, at));
         std::iter::once(run.label.clone()).chain(words).collect()
     };
-    DataTable { head: head.collect(), rows: runs.iter().enumerate().map(row).collect(), more: 0 }
+    let rows: Vec<Vec<String>> = runs.iter().enumerate().take(MOST_ROWS).map(row).collect();
+    DataTable { head: head.collect(), more: runs.len() - rows.len(), rows }
 }
 
 /// What the script moves points by. What is no number is null there.

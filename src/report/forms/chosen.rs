@@ -65,6 +65,7 @@ impl<'a> Chosen<'a> {
             metrics: Metrics::default(),
             curves: Vec::new(),
             telemetry: Metrics::default(),
+            distributions: Metrics::default(),
             events: Vec::new(),
             machine_alerts: Vec::new(),
             environment,

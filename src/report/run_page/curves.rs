@@ -256,8 +256,12 @@ fn drawn(
 
 /// One range of steps for all charts, so that they can be compared by eye.
 fn steps_shown(files: &RunFiles) -> Range {
-    let Some(steps) = files.metrics.column("step") else { return Range::All };
-    let finite = steps.values.iter().copied().filter(|step| step.is_finite());
+    files.metrics.column("step").map_or(Range::All, |steps| range_of(&steps.values))
+}
+
+/// The range that shows these steps.
+pub fn range_of(steps: &[f64]) -> Range {
+    let finite = steps.iter().copied().filter(|step| step.is_finite());
     let (low, high) =
         finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), step| (low.min(step), high.max(step)));
     match () {

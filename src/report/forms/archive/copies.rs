@@ -42,7 +42,7 @@ pub fn run(
     let copy = site.run(&dir.experiment(), &dir.name());
     fs::create_dir_all(copy.path()).map_err(|error| at(copy.path(), error))?;
     linked(&dir.samples(), &copy.samples(), 0)?;
-    for path in [dir.metrics(), dir.telemetry()] {
+    for path in [dir.metrics(), dir.telemetry(), dir.distributions()] {
         one(&path, &copy.path().join(path.file_name().unwrap_or_default()))?;
     }
     if chosen.surroundings == Surroundings::Shown {

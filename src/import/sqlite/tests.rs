@@ -1,0 +1,83 @@
+use super::*;
+
+fn opened(bytes: &[u8]) -> io::Result<Database> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    Database::open(file.path())
+}
+
+fn rows(bytes: &[u8]) -> (Vec<(String, Cell)>, Damage) {
+    let mut found = Vec::new();
+    let mut database = opened(bytes).unwrap();
+    let damage = database.each_row("logged", ["name", "value"], |[name, value]| {
+        found.push((name.text(), value.clone()));
+    });
+    (found, damage.unwrap())
+}
+
+const SQL: &str = "CREATE TABLE logged (\n id INTEGER NOT NULL,\n \"name\" VARCHAR(250),\n value FLOAT, CHECK (id IN (0, 1)), CONSTRAINT pk PRIMARY KEY (id))";
+
+fn logged(count: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
+    let row = |at: usize| vec![Cell::Null, Cell::Text(name(at)), Cell::Real(at as f64 / 2.0)];
+    written::database(&[("logged", SQL, (0..count).map(row).collect())])
+}
+
+#[test]
+fn rows_of_many_pages_and_long_ones_are_read_in_order() {
+    assert_eq!(columns(SQL), ["id", "name", "value"]);
+    let (found, damage) = rows(&logged(300, |at| "x".repeat(if at == 7 { 5000 } else { at % 40 })));
+    assert_eq!((found.len(), damage), (300, Damage::default()));
+    assert_eq!((found[7].0.len(), found[299].1.number()), (5000, Some(149.5)));
+    let mut database = opened(&logged(3, |_| String::new())).unwrap();
+    let mut numbers = Vec::new();
+    database
+        .each_row("logged", ["id", "other"], |[id, other]| numbers.push((id.number(), other.clone())))
+        .unwrap();
+    assert_eq!(numbers[2], (Some(3.0), Cell::Null));
+    assert!(database.has("logged") && !database.has("other"));
+}
+
+#[test]
+fn integers_of_every_length_and_the_longest_number_are_read() {
+    assert_eq!(
+        cells(&[8, 1, 2, 5, 8, 9, 0, 14, 0xff, 1, 0, 0, 0, 0, 0, 0, 7, b'x']),
+        Some(vec![
+            Cell::Integer(-1),
+            Cell::Integer(256),
+            Cell::Integer(7),
+            Cell::Integer(0),
+            Cell::Integer(1),
+            Cell::Null,
+            Cell::Null,
+        ])
+    );
+    assert_eq!(varint(&mut &[0xff; 9][..]), Some(u64::MAX));
+    assert_eq!(varint(&mut &[0xff; 8][..]), None);
+    assert_eq!(cells(&[3, 7, 7, 0]), None);
+    assert_eq!(cells(&[9]), None);
+}
+
+#[test]
+fn a_file_with_any_byte_changed_or_cut_off_ends_and_says_so() {
+    let whole = logged(20, |at| "x".repeat(if at == 7 { 900 } else { 5 }));
+    let places = (0..whole.len()).filter(|at| at % written::PAGE < 16 || at % 23 == 0);
+    for at in places {
+        for byte in [0xff, whole[at] ^ 1] {
+            let mut damaged = whole.clone();
+            damaged[at] = byte;
+            if let Ok(mut database) = opened(&damaged) {
+                let mut count = 0;
+                database.each_row("logged", ["name"], |_| count += 1).unwrap();
+                assert!(count <= MOST_CELLS, "{at}: {count}");
+            }
+        }
+    }
+    let (found, damage) = rows(&whole[..whole.len() - written::PAGE * 3]);
+    assert!(found.len() < 20 || damage != Damage::default());
+    for nothing in [&b""[..], b"SQLite format 3\0", &[0; 200]] {
+        assert!(opened(nothing).is_err());
+    }
+}
+
+/// Far more than the pages of that file have room for.
+const MOST_CELLS: usize = 10_000;
