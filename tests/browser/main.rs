@@ -12,6 +12,7 @@ mod hands;
 mod hostile;
 #[path = "../suite/hostile/records.rs"]
 mod hostile_records;
+mod imported;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
