@@ -140,9 +140,24 @@ pub fn said(run: &Observed<'_>) -> Vec<Said> {
     said
 }
 
-/// The sentences of a paragraph: courses of single charts are left out.
-pub fn paragraph(said: &[Said]) -> impl Iterator<Item = &str> {
-    said.iter().filter(|one| one.kind != Kind::OtherCourse).map(|one| one.text.as_str())
+/// The sentences of a paragraph, `most` at most, and how many are left out. Courses of single charts are not
+/// among them. A run may have thousands of metrics: the one that counts stays before those that everybody
+/// knows, and these before the others.
+pub fn foremost<'a>(said: &'a [Said], metric: &str, most: usize) -> (Vec<&'a str>, usize) {
+    let place = |name: &String| match name.as_str() {
+        name if name == metric => 0,
+        name if Metric::named(name).is_some() => 1,
+        _ => 2,
+    };
+    let of_paragraph = said.iter().filter(|one| one.kind != Kind::OtherCourse).enumerate();
+    let mut found: Vec<(usize, usize, &str)> = of_paragraph
+        .map(|(at, one)| (one.about.iter().map(place).min().unwrap_or(2), at, one.text.as_str()))
+        .collect();
+    found.sort_unstable();
+    let left_out = found.len().saturating_sub(most);
+    found.truncate(most);
+    found.sort_unstable_by_key(|(_, at, _)| *at);
+    (found.into_iter().map(|(.., text)| text).collect(), left_out)
 }
 
 /// What of it belongs to a chart of these metrics.

@@ -25,7 +25,7 @@ pub use idx::{IdxImages, read_idx_images, read_idx_labels};
 pub use image::{Image, encode_png, read_image};
 pub use images::{ImageSplits, LabeledImages};
 pub use inspect::{DataFacts, Learned, inspect};
-pub use named::{At, unheard};
+pub use named::{At, files_named, unheard};
 pub use shapes::{SHAPE_NAMES, draw_shapes};
 pub use split::{SplitByClass, split_by_class, split_by_position};
 pub use stamp::stamps;

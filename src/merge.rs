@@ -4,6 +4,7 @@
 
 mod batch;
 mod copy;
+mod deleted;
 mod run;
 
 use std::fs;
@@ -42,8 +43,12 @@ pub struct Told {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "did")]
 pub enum What {
-    /// Copied whole.
-    Added { bytes: u64 },
+    /// Copied whole; under another number, where another run here has its own.
+    Added {
+        bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u32>,
+    },
     /// It has gone on there: so much was added.
     Grown { bytes: u64 },
     /// There is nothing new.
@@ -56,6 +61,8 @@ pub enum What {
     Conflict { why: String },
     /// It cannot be taken over now.
     LeftOut { why: String },
+    /// A rule let it go here.
+    Deleted { why: String },
 }
 
 /// Why nothing can be merged.
@@ -80,7 +87,8 @@ pub fn merge(workspace: &Workspace, from: &[PathBuf], wish: Wish) -> Result<Vec<
         if !folder.join("runs").is_dir() {
             return Err(MergeError::NoWorkspace(folder.clone()));
         }
-        let same = fs::canonicalize(folder).ok().zip(fs::canonicalize(workspace.root()).ok());
+        // By its runs: these may be linked into another folder.
+        let same = fs::canonicalize(folder.join("runs")).ok().zip(fs::canonicalize(workspace.runs()).ok());
         if same.is_some_and(|(one, other)| one == other) {
             return Err(MergeError::Itself(folder.clone()));
         }
@@ -94,6 +102,10 @@ pub fn merge(workspace: &Workspace, from: &[PathBuf], wish: Wish) -> Result<Vec<
             if !wish.dry_run {
                 copy::remove_abandoned(&here);
             }
+            if let Some(what) = deleted::merge(workspace, &there, &experiment, wish)? {
+                let name = format!("{experiment}/deleted.jsonl");
+                told.push(Told { from: folder.clone(), name, what, left_out: Vec::new() });
+            }
             for name in folders(&there.runs().join(&experiment))? {
                 let (what, left_out) = run::merge(workspace, &there, &experiment, &name, wish)?;
                 told.push(Told {
@@ -103,6 +115,9 @@ pub fn merge(workspace: &Workspace, from: &[PathBuf], wish: Wish) -> Result<Vec<
                     left_out,
                 });
             }
+        }
+        if !wish.dry_run {
+            copy::remove_abandoned(&workspace.batches());
         }
         for name in folders(&there.batches())? {
             let (what, left_out) = batch::merge(workspace, &there, &name, wish)?;
@@ -135,3 +150,6 @@ fn folders(folder: &Path) -> io::Result<Vec<String>> {
     names.sort();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests;

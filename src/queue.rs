@@ -5,6 +5,7 @@
 
 pub mod asked;
 pub mod check;
+pub mod confined;
 pub mod environment;
 pub mod select;
 pub mod size;

@@ -4,12 +4,14 @@
 //! `run_page`), the summaries of all runs become the other pages (`experiment_page`, `index_page`).
 //! Only what changed is read and rendered again. Templates write the markup, `chart` the drawings.
 
+mod aside;
 mod attached;
 mod beside;
 mod bounded;
 pub mod catalog;
 pub mod chart;
 mod clocks;
+mod common;
 mod compared;
 mod copying;
 mod energy;
@@ -23,6 +25,7 @@ mod lead;
 pub mod model;
 mod models_page;
 mod morning;
+mod newest_batch;
 mod pipelines_page;
 mod planned;
 mod rows;

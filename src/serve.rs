@@ -85,6 +85,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// From the connection to the end of the request's head.
     pub head_deadline: Duration,
+    /// From the head of a change to the end of its body.
+    pub body_deadline: Duration,
     /// For the private server to begin its answer, and to get a place there.
     pub answer_deadline: Duration,
     /// For a client to take what it is sent, piece by piece.
@@ -117,6 +119,7 @@ impl Default for Limits {
             connections: 4096,
             head_bytes: 16 << 10,
             head_deadline: Duration::from_secs(10),
+            body_deadline: Duration::from_secs(10),
             answer_deadline: Duration::from_secs(30),
             write_deadline: Duration::from_secs(20),
             room_patience: Duration::from_millis(200),
@@ -157,11 +160,16 @@ impl Server {
         let reports = absolute(reports)?;
         let changes = options.changes;
         let shares = descriptors::shares(options.limits.connections);
+        let control = Some(options.people).filter(|people| !people.is_empty()).map(|people| {
+            changes.set_control();
+            let workspace = Workspace::new(reports.parent().unwrap_or(&reports));
+            Arc::new(Control::new(workspace, people, address.port()))
+        });
         let pages = Arc::new(Pages {
             reports: reports.clone(),
             compressed: Compressed::default(),
             changes: changes.clone(),
-            api: Api::new(&reports, changes.clone()),
+            api: Api::new(&reports, changes.clone(), control.clone()),
         });
         let relay = Relay::new(pages, shares.requests)?;
         let token = match options.token {
@@ -169,10 +177,6 @@ impl Server {
             None if address.ip().is_loopback() => None,
             None => Some(Token::made(address.port())?),
         };
-        let control = Some(options.people).filter(|people| !people.is_empty()).map(|people| {
-            let workspace = Workspace::new(reports.parent().unwrap_or(&reports));
-            Arc::new(Control::new(workspace, people))
-        });
         let hosts = Hosts::new(address, &options.hosts);
         let admission = Admission { hosts, token: token.clone(), control };
         let guard = Arc::new(Guard::new(options.limits, shares, admission, changes.clone(), relay));

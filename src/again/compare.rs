@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 
-use crate::experiment::metric::Metric;
+use crate::experiment::metric;
 use crate::run_dir::certificate::{agree, is_same_libtorch, precision, trail};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::number::{Number, spelled};
 use crate::run_dir::read::{self, ReadError};
 use crate::run_dir::records::{Attempt, Environment, Event, RunResult};
-use crate::run_dir::sent::{SentOrders, SentRun, first_difference};
+use crate::run_dir::sent::{Parted, SentOrders, SentRun, first_difference};
 use crate::run_dir::status::last_start;
 use crate::run_dir::{RunDir, Workspace, scan};
+use crate::say;
 
 /// One run of the file, and the run that has its identity here.
 #[derive(Debug, Serialize)]
@@ -34,8 +35,9 @@ pub struct Compared {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "what")]
 pub enum Difference {
-    /// Rows of `metrics.csv`: equal up to `after`, other ones by `step`.
-    Rows { after: u64, step: u64 },
+    /// Rows of `metrics.csv`: equal up to `after`, other ones by `step`, and `between` them rows that the
+    /// file says nothing of. That `after` is equal by chance is one chance in two to so many `bits`.
+    Rows { after: u64, step: u64, between: usize, bits: u32 },
     /// The losses, or the weights, of a checkpoint; equal up to the checkpoint of `after`.
     Checkpoint { after: u64, step: u64, of: &'static str },
     /// A final value.
@@ -61,12 +63,7 @@ impl std::fmt::Display for Difference {
             })
         };
         match self {
-            Difference::Rows { after, step } => {
-                write!(
-                    out,
-                    "rows of metrics.csv differ between step {after}, where all are equal, and step {step}"
-                )
-            }
+            Difference::Rows { after, step, between, bits } => rows(out, *after, *step, *between, *bits),
             Difference::Checkpoint { after: 0, step, of } => {
                 write!(out, "the {of} of checkpoint {step} differ")
             }
@@ -86,6 +83,31 @@ impl std::fmt::Display for Difference {
             }
             Difference::History { step } => write!(out, "the history of all losses to step {step} differs"),
         }
+    }
+}
+
+/// From which step on, and how exactly that is known.
+fn rows(out: &mut std::fmt::Formatter, after: u64, step: u64, between: usize, bits: u32) -> std::fmt::Result {
+    let (last, first) = (say::count(after), say::count(step));
+    match (after, between) {
+        (0, 0) => write!(out, "rows of metrics.csv differ from the first one on, step {first}")?,
+        (_, 0) => {
+            write!(out, "rows of metrics.csv differ since step {first}; all up to step {last} are equal")?
+        }
+        (0, _) => write!(out, "rows of metrics.csv differ since a step up to {first}")?,
+        _ => write!(
+            out,
+            "rows of metrics.csv differ since a step between {last}, up to which all are equal, and {first}"
+        )?,
+    }
+    if between > 0 {
+        let rows = say::counted(between, "row", "rows");
+        write!(out, " (of the {rows} in between the file says nothing)")?;
+    }
+    // Beyond that nobody would ever see it.
+    match bits {
+        0..32 => write!(out, " (but for one chance in {}, then a row earlier)", say::count(1 << bits)),
+        _ => Ok(()),
     }
 }
 
@@ -128,9 +150,15 @@ fn one(dir: &RunDir, sent: &SentRun) -> Result<Compared, ReadError> {
     let attempts = read::lines::<Attempt>(&dir.attempts())?.records;
     let mut compared = Compared { here: Some(dir.name()), finished: result.is_some(), ..nothing(sent) };
 
-    let (rows, difference) = first_difference(&sent.came.rows, &metrics);
+    let (rows, difference) = first_difference(&sent.came.rows, sent.came.chain.as_ref(), &metrics);
     compared.rows = rows;
-    compared.differences.extend(difference.map(|(after, step)| Difference::Rows { after, step }));
+    let difference = difference.map(|Parted { after, step, between, bits }| Difference::Rows {
+        after,
+        step,
+        between,
+        bits,
+    });
+    compared.differences.extend(difference);
 
     let mut after = 0;
     for recorded in &sent.came.checkpoints {
@@ -147,7 +175,6 @@ fn one(dir: &RunDir, sent: &SentRun) -> Result<Compared, ReadError> {
         after = recorded.step;
     }
     if let (Some(recorded), Some(here)) = (&sent.came.result, &result) {
-        let must_reproduce = |name: &str| Metric::named(name).is_none_or(|metric| metric.reproducible);
         if recorded.step != here.step {
             compared.differences.push(Difference::Ended { recorded: recorded.step, step: here.step });
         } else if recorded.history != here.history {
@@ -155,7 +182,7 @@ fn one(dir: &RunDir, sent: &SentRun) -> Result<Compared, ReadError> {
         }
         let names =
             recorded.last.keys().chain(here.last.keys().filter(|name| !recorded.last.contains_key(*name)));
-        for name in names.filter(|name| must_reproduce(name)) {
+        for name in names.filter(|name| metric::must_reproduce(name)) {
             compared.values += 1;
             let (was, is) = (recorded.last.get(name).copied(), here.last.get(name).copied());
             let bits = |value: Option<Number>| {

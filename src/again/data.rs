@@ -27,7 +27,15 @@ pub enum Found {
     /// These files and folders, by their names in the settings.
     Elsewhere { key: String, base: String, files: Vec<(String, PathBuf)> },
     /// Nowhere.
-    Missing(Vec<Fingerprint>),
+    Missing(Vec<Missing>),
+}
+
+/// Data that is not here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub wanted: Fingerprint,
+    /// What lies in its place, or has its name or its size: another one.
+    pub instead: Option<Fingerprint>,
 }
 
 /// Looks for data in the workspace and in the folders that a person named, at each file once.
@@ -82,7 +90,7 @@ impl Search<'_> {
             };
             match found {
                 Some(path) => files.push((file.path.clone(), path)),
-                None => missing.push(file.clone()),
+                None => missing.push(self.missing(settings, recorded_base, file)),
             }
         }
         if !missing.is_empty() {
@@ -140,6 +148,27 @@ impl Search<'_> {
             }
         }
         candidates.into_iter().find(|path| self.hash(path) == Some(wanted.blake3.clone()))
+    }
+
+    /// Tells what a person may have taken for it.
+    fn missing(&mut self, settings: &Settings, base: &str, wanted: &Fingerprint) -> Missing {
+        let missing = |instead| Missing { wanted: wanted.clone(), instead };
+        let name = Path::new(&wanted.path).file_name();
+        if matches!(settings.data, Data::Folder(_)) {
+            let folder = self.folders.iter().find(|path| path.file_name() == name).cloned();
+            let known = folder.and_then(|path| self.together.get(&path).cloned().flatten());
+            return missing(known);
+        }
+        let place = self.workspace.root().join(base).join(&wanted.path);
+        let is_within = climbs(&wanted.path).is_some_and(|climbed| inside(base, climbed));
+        let all = || self.files.values().flatten();
+        let named = all().find(|path| path.file_name() == name).cloned();
+        let as_long = self.files.get(&wanted.bytes).and_then(|paths| paths.first()).cloned();
+        let found = Some(place).filter(|place| is_within && place.is_file()).or(named).or(as_long);
+        missing(found.and_then(|path| {
+            let bytes = fs::metadata(&path).ok()?.len();
+            Some(Fingerprint { path: path.display().to_string(), bytes, blake3: self.hash(&path)? })
+        }))
     }
 
     fn hash(&mut self, path: &Path) -> Option<String> {
@@ -272,6 +301,11 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join(&base).join("a.txt")).unwrap(), "two");
         // Once more is the same, and links that lead nowhere by now are made anew.
         link(&workspace, &key, &base, &files).unwrap();
+        // Both are told: what is wanted, and what has its name.
+        let Found::Missing(missing) = find("a.txt", "three") else { panic!("there is no such file") };
+        let (wanted, instead) = (&missing[0].wanted, missing[0].instead.as_ref().unwrap());
+        assert_eq!((wanted, instead.bytes), (&known("a.txt", "three"), 3));
+        assert_eq!(instead.blake3, known("", "one").blake3);
         // A file that is there and equal, but not within the workspace.
         assert!(matches!(find("../../outside.txt", "out"), Found::Missing(_)));
         let nothing = search.find(&text(&["../../outside.txt"]), "experiments", &[]);

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::data::{Found, Search, link};
+use super::data::{Found, Missing, Search, link};
 use super::paths;
 use crate::data_files;
 use crate::queue::environment;
@@ -15,7 +15,7 @@ use crate::queue::{self, Entry};
 use crate::run_dir::needs::means;
 use crate::run_dir::records::{Environment, Fingerprint, RunRecord, SentFrom};
 use crate::run_dir::sent::{self, Sent, SentError, SentRun};
-use crate::run_dir::{RunDir, Workspace, read, scan};
+use crate::run_dir::{RunDir, Workspace, deleted, read, reason, scan};
 use crate::say;
 
 /// Why the runs of a file are not queued. Nothing was changed.
@@ -75,13 +75,21 @@ pub fn plan(workspace: &Workspace, file: &Path, folders: &[PathBuf]) -> Result<P
     let mut search = Search::new(workspace, folders)?;
     let mut planned = Vec::with_capacity(runs.len());
     for mut sent in runs {
-        let remarks = plain_paths(&mut sent);
+        let mut remarks = plain_paths(&mut sent);
         let dir = workspace.run(&sent.record.experiment, &sent.record.run);
         let is_known = is_here(&dir, &sent)?;
         let data = match is_known {
             true => Found::InPlace { base: sent.record.base.clone() },
             false => search.find(&sent.record.settings, &sent.record.base, &sent.came.data),
         };
+        if !is_known && let Some(gone) = deleted::of(std::slice::from_ref(&dir)).remove(&dir) {
+            let on = reason::moment(gone.time);
+            let name = dir.name();
+            remarks.push(format!(
+                "{name} was deleted here by a rule on {on} ({}): it is trained anew",
+                gone.why
+            ));
+        }
         planned.push(Planned { sent, dir, is_known, data, remarks });
     }
     needs(workspace, &planned)?;
@@ -152,15 +160,16 @@ fn missing(planned: &[Planned], folders: &[PathBuf]) -> Result<(), AgainError> {
     for one in planned {
         if let Found::Missing(files) = &one.data {
             let line = |file: &Fingerprint| {
-                format!(
-                    "{}, {} ({} bytes), blake3 {}",
-                    file.path,
-                    say::bytes(file.bytes),
-                    file.bytes,
-                    file.blake3
-                )
+                let long = say::bytes(file.bytes);
+                format!("{}, {long} ({} bytes), blake3 {}", file.path, file.bytes, file.blake3)
             };
-            lines.extend(files.iter().map(line));
+            let both = |missing: &Missing| match &missing.instead {
+                None => line(&missing.wanted),
+                Some(instead) => {
+                    format!("{}\n    found other data: {}", line(&missing.wanted), line(instead))
+                }
+            };
+            lines.extend(files.iter().map(both));
         }
     }
     if lines.is_empty() {

@@ -25,7 +25,11 @@ pub fn merge(workspace: &Workspace, args: &MergeArgs) -> anyhow::Result<Exit> {
 /// A line for what is new, and for what needs somebody; all that is the same is counted.
 fn print(one: &Told) -> std::io::Result<()> {
     let (word, rest) = match &one.what {
-        What::Added { bytes } => ("added", say::bytes(*bytes)),
+        What::Added { bytes, number: None } => ("added", say::bytes(*bytes)),
+        What::Added { bytes, number: Some(number) } => {
+            ("added", format!("{}, as number {number}: another one here has its own", say::bytes(*bytes)))
+        }
+        What::Deleted { why } => ("deleted", why.clone()),
         What::Grown { bytes } => ("grown", format!("by {}", say::bytes(*bytes))),
         What::Ahead => ("ahead", "what is here goes on from what is there".to_owned()),
         What::Beside { kept_as, bytes } => ("beside", format!("kept as {kept_as}, {}", say::bytes(*bytes))),
@@ -50,6 +54,7 @@ fn summary(told: &[Told], dry_run: bool) -> String {
         ("added", count(|what| matches!(what, What::Added { .. } | What::Beside { .. }))),
         ("grown", count(|what| matches!(what, What::Grown { .. }))),
         ("as here", count(|what| matches!(what, What::Same | What::Ahead))),
+        ("deleted here", count(|what| matches!(what, What::Deleted { .. }))),
         ("in conflict", count(|what| matches!(what, What::Conflict { .. }))),
         ("left out", count(|what| matches!(what, What::LeftOut { .. }))),
     ];

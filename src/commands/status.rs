@@ -18,6 +18,7 @@ use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::certificate::Certificate;
 use crate::run_dir::needs::{self, Fate};
+use crate::run_dir::read::ReadError;
 use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::{Waiting, last_start};
@@ -200,12 +201,15 @@ impl Queue {
         let batch = watch::batch_at_work(workspace);
         let is_at_work = batch.is_some();
         let Some(batch) = batch.or_else(|| scan::batches(workspace).pop()) else { return Queue::default() };
-        let state: QueueState = read::json_if_there(&batch.queue_json()).ok().flatten().unwrap_or_default();
-        let record: Option<Batch> = read::json_if_there(&batch.batch_json()).ok().flatten();
+        let mut unread = Vec::new();
+        let state: QueueState =
+            known(read::json_if_there(&batch.queue_json()), &mut unread).unwrap_or_default();
+        let record: Option<Batch> = known(read::json_if_there(&batch.batch_json()), &mut unread);
         if !is_at_work && record.is_none_or(|record| record.end.is_none()) {
-            return Queue::default();
+            return Queue { remarks: unread, ..Queue::default() };
         }
-        let remarks = if is_at_work { Facts::of(&state, Vec::new()).remarks } else { Vec::new() };
+        let told = if is_at_work { Facts::of(&state, Vec::new()).remarks } else { Vec::new() };
+        let remarks = told.into_iter().chain(unread).collect();
         let waiting = state.waiting.into_iter().map(|run| {
             let name = (run.experiment.clone(), run.run.clone());
             let run = if is_at_work { run } else { WaitingRun { start: None, end: None, ..run } };
@@ -215,6 +219,14 @@ impl Queue {
         let is_silent = is_at_work && (scan::now() - state.time).abs() > SILENT_SECONDS;
         Queue { waiting: waiting.collect(), end, is_at_work, is_silent, remarks }
     }
+}
+
+/// A record of the batch, where it can be read; else why not is told.
+fn known<T>(read: Result<Option<T>, ReadError>, unread: &mut Vec<String>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        unread.push(format!("what the batch says of itself is not shown: {error}"));
+        None
+    })
 }
 
 /// Whether what the queue says of a run still holds. A failed one waits only for a runner that was asked

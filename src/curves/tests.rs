@@ -241,3 +241,16 @@ fn a_million_points_are_folded_and_their_spike_is_still_seen() {
     let said = said_of("val/loss", vec![loss(9, 1_000_000, 0.05, bump(0.4, 0.41, 2.0))], vec![]);
     assert!(only(&said, Kind::Spikes).contains("step 4,00"), "{:?}", texts(&said));
 }
+
+#[test]
+fn of_thousands_of_metrics_those_that_readers_know_are_told() {
+    let said = |kind, metric: &str| Said { kind, about: vec![metric.to_owned()], text: metric.to_owned() };
+    let mut all = vec![said(Kind::Course, "own/score"), said(Kind::OtherCourse, "val/loss")];
+    all.extend((0..5000).map(|number| said(Kind::NotFinite, &format!("layer{number}/norm"))));
+    all.push(said(Kind::Spikes, "train/loss"));
+    let (told, left_out) = foremost(&all, "own/score", 4);
+    assert_eq!(told, ["own/score", "layer0/norm", "layer1/norm", "train/loss"], "most important first");
+    assert_eq!(left_out, 4998);
+    assert_eq!(foremost(&all[..3], "own/score", 4), (vec!["own/score", "layer0/norm"], 0));
+    assert_eq!(foremost(&[], "own/score", 4), (Vec::new(), 0));
+}

@@ -12,6 +12,19 @@ pub type At<'a> = &'a dyn Fn(&Path);
 /// For those who wait for nothing.
 pub fn unheard(_: &Path) {}
 
+/// Every file that `settings` name below `base`.
+///
+/// # Errors
+///
+/// A file or folder that is missing.
+pub fn files_named(settings: &Settings, base: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let files = parts(settings, base, &unheard)?.into_iter().flat_map(|part| match part.holds {
+        Holds::Itself => vec![part.path],
+        Holds::Files(files) => files,
+    });
+    Ok(files.collect())
+}
+
 /// What has one fingerprint and one stamp.
 pub(super) struct Part {
     pub path: PathBuf,

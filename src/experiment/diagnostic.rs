@@ -42,6 +42,9 @@ impl Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     pub file: PathBuf,
+    /// The dotted path of the setting; empty for the file as a whole.
+    #[serde(skip)]
+    pub key: String,
     /// From 1; 0 for the file as a whole.
     pub line: usize,
     /// In characters, from 1; 0 for the file as a whole.
@@ -173,15 +176,17 @@ impl Source {
             (Part::Within { start, end }, Some(span)) => Some(self.within(span, start, end)),
             (_, span) => span,
         };
-        self.diagnostic(span, problem.reason, problem.way_out)
+        let diagnostic = self.diagnostic(span, problem.reason, problem.way_out);
+        Diagnostic { key: problem.path, ..diagnostic }
     }
 
     /// A diagnostic for a range of bytes of the text.
     pub fn diagnostic(&self, span: Option<Range<usize>>, reason: String, way_out: String) -> Diagnostic {
-        let file = self.file.clone();
+        let (file, key) = (self.file.clone(), String::new());
         let Some(span) = span else {
             return Diagnostic {
                 file,
+                key,
                 line: 0,
                 column: 0,
                 reason,
@@ -196,6 +201,7 @@ impl Source {
         let end = floor_to_character(&self.text, span.end.clamp(start, line_end));
         Diagnostic {
             file,
+            key,
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
             reason,

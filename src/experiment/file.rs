@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::diagnostic::{self, Diagnostic, Problem, Rejected, Source, Unread};
 use super::settings::{Queue, Settings};
-use super::sweep::{Point, Sweep};
+use super::sweep::{MOST_RUNS, Point, Sweep};
 use super::{Alert, Budget, alert, budget, mistakes, parse, validate};
 use crate::run_dir::is_plain_name;
 use crate::run_dir::records::Origin;
@@ -115,7 +115,7 @@ impl Experiment {
         let text = diagnostic::read_text(path, way_out).map_err(|unread| match unread {
             Unread::Missing(rejected) | Unread::Wrong(rejected) => rejected,
         })?;
-        Experiment::examine_text(path, &text, overrides)
+        Experiment::examine_text(path, &text, overrides, MOST_RUNS)
     }
 
     /// Reads the text of an experiment file that lies, or would lie, at `path`.
@@ -123,10 +123,20 @@ impl Experiment {
     /// # Errors
     /// Everything that is wrong with it, each with its place.
     pub fn from_text(path: &Path, text: &str, overrides: &[Override]) -> Result<Experiment, Rejected> {
-        Experiment::examine_text(path, text, overrides)?.good()
+        Experiment::examine_text(path, text, overrides, MOST_RUNS)?.good()
     }
 
-    fn examine_text(path: &Path, text: &str, overrides: &[Override]) -> Result<Examined, Rejected> {
+    /// Reads the text of such a file as far as it can be understood. More than `most` runs of it are a
+    /// mistake.
+    ///
+    /// # Errors
+    /// It is no TOML.
+    pub fn examine_text(
+        path: &Path,
+        text: &str,
+        overrides: &[Override],
+        most: usize,
+    ) -> Result<Examined, Rejected> {
         let source = Source::new(path, text);
         let mut wrong: Vec<Problem> = Vec::new();
         let mut table: Table = source.table()?;
@@ -144,7 +154,7 @@ impl Experiment {
         let budgets = table.remove("budgets").map(|value| budget::read("budgets", value, &mut wrong));
         let budgets = budgets.unwrap_or_default();
         let sweep: Sweep = parse::take(&mut table, "sweep", &mut wrong).unwrap_or_default();
-        let (points, of_sweep) = sweep.points();
+        let (points, of_sweep) = sweep.points(most);
         wrong.extend(of_sweep);
 
         let gives = |path: &str| overrides.iter().any(|given| given.path == path) || source.gives(path);

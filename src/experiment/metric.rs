@@ -69,6 +69,11 @@ impl Metric {
     }
 }
 
+/// Whether two attempts at one run must give the same bits in this column: all that is not known not to.
+pub fn must_reproduce(name: &str) -> bool {
+    Metric::named(name).is_none_or(|metric| metric.reproducible)
+}
+
 /// Which way the metric `name` is better. One that is not ours goes by its last word: what ends in
 /// `accuracy`, `iou`, `dice`, `f1` or `per_second` is better higher, everything else lower.
 pub fn direction_of(name: &str) -> Direction {

@@ -79,8 +79,9 @@ impl Sweep {
     }
 
     /// The points of the sweep, every combination before any is repeated with the next seed; and what is
-    /// wrong with it: values that cannot be varied or drawn so. Then the points are those of the others.
-    pub fn points(&self) -> (Vec<Point>, Vec<Problem>) {
+    /// wrong with it: values that cannot be varied or drawn so, or more than `most` of them. Then the points
+    /// are those of the others.
+    pub fn points(&self, most: usize) -> (Vec<Point>, Vec<Problem>) {
         let mut wrong = Vec::new();
         let mut axes: Vec<(String, Values)> = Vec::new();
         for (path, value) in &self.values {
@@ -90,8 +91,8 @@ impl Sweep {
             }
         }
         let combinations = match self.method {
-            Method::Grid => grid(&axes, self.draws),
-            Method::Random => random(&axes, self.draws),
+            Method::Grid => grid(&axes, self.draws, most),
+            Method::Random => random(&axes, self.draws, most),
         };
         let combinations = combinations.unwrap_or_else(|problem| {
             wrong.push(problem);
@@ -99,9 +100,9 @@ impl Sweep {
         });
         let seeds: Vec<Option<u64>> =
             if self.seeds.is_empty() { vec![None] } else { self.seeds.iter().copied().map(Some).collect() };
-        if combinations.len().saturating_mul(seeds.len()) > MOST_RUNS {
+        if combinations.len().saturating_mul(seeds.len()) > most {
             let reason = format!("the sweep has {} runs", combinations.len().saturating_mul(seeds.len()));
-            let way_out = format!("at most {MOST_RUNS} fit; draw at random instead");
+            let way_out = format!("at most {most} fit; draw at random instead");
             wrong.push(Problem::new("sweep", reason, way_out));
             return (vec![Point::default()], wrong);
         }
@@ -162,7 +163,7 @@ fn range(path: &str, table: &Table) -> Result<Values, Problem> {
 
 type Combination = Vec<(String, Value)>;
 
-fn grid(axes: &[(String, Values)], draws: Option<u32>) -> Result<Vec<Combination>, Problem> {
+fn grid(axes: &[(String, Values)], draws: Option<u32>, most: usize) -> Result<Vec<Combination>, Problem> {
     if draws.is_some() {
         return Err(Problem::new(
             "sweep.draws",
@@ -180,8 +181,8 @@ fn grid(axes: &[(String, Values)], draws: Option<u32>) -> Result<Vec<Combination
                 "list its values, or write method = \"random\" and draws",
             ));
         };
-        if combinations.len().saturating_mul(list.len()) > MOST_RUNS {
-            let reason = format!("the grid has more than {MOST_RUNS} runs");
+        if combinations.len().saturating_mul(list.len()) > most {
+            let reason = format!("the grid has more than {most} runs");
             return Err(Problem::new("sweep", reason, "write method = \"random\" and draws"));
         }
         combinations = combinations
@@ -198,7 +199,7 @@ fn grid(axes: &[(String, Values)], draws: Option<u32>) -> Result<Vec<Combination
     Ok(combinations)
 }
 
-fn random(axes: &[(String, Values)], draws: Option<u32>) -> Result<Vec<Combination>, Problem> {
+fn random(axes: &[(String, Values)], draws: Option<u32>, most: usize) -> Result<Vec<Combination>, Problem> {
     let Some(draws) = draws.filter(|draws| *draws > 0) else {
         return Err(Problem::new(
             "sweep",
@@ -206,9 +207,9 @@ fn random(axes: &[(String, Values)], draws: Option<u32>) -> Result<Vec<Combinati
             "write draws = 20, for example",
         ));
     };
-    if draws as usize > MOST_RUNS {
+    if draws as usize > most {
         let reason = format!("{draws} draws are too many");
-        return Err(Problem::new("sweep.draws", reason, format!("at most {MOST_RUNS}")));
+        return Err(Problem::new("sweep.draws", reason, format!("at most {most}")));
     }
     Ok((0..draws)
         .map(|draw| axes.iter().map(|(path, values)| (path.clone(), drawn(path, values, draw))).collect())
@@ -253,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_grid_has_every_combination_before_the_next_seed() {
-        let points = sweep("seeds = [1, 2]\n[values]\na = [1, 2]\nb = [\"x\", \"y\", \"z\"]").points().0;
+        let points =
+            sweep("seeds = [1, 2]\n[values]\na = [1, 2]\nb = [\"x\", \"y\", \"z\"]").points(MOST_RUNS).0;
         assert_eq!(points.len(), 12);
         assert!(points[..6].iter().all(|point| point.seed == Some(1)));
         assert_eq!(
@@ -264,17 +266,17 @@ mod tests {
 
     #[test]
     fn a_sweep_without_values_is_one_point() {
-        assert_eq!(sweep("").points().0, [Point { values: vec![], seed: None }]);
+        assert_eq!(sweep("").points(MOST_RUNS).0, [Point { values: vec![], seed: None }]);
     }
 
     #[test]
     fn more_draws_keep_the_earlier_ones() {
         let text =
             "method = \"random\"\n[values]\nlr = { min = 1e-5, max = 1e-1, distribution = \"log-uniform\" }";
-        let few = sweep(&format!("draws = 5\n{text}")).points().0;
+        let few = sweep(&format!("draws = 5\n{text}")).points(MOST_RUNS).0;
         let many =
             sweep(&format!("draws = 50\n{text}\nn = {{ min = 1, max = 3, distribution = \"integer\" }}"))
-                .points()
+                .points(MOST_RUNS)
                 .0;
         assert_eq!(sweep(&format!("draws = 5\n{text}\nn = [1, 2]")).log_uniform(), ["lr"]);
         for (few, many) in few.iter().zip(&many) {
@@ -305,7 +307,7 @@ mod tests {
             ),
             ("draws = 3", "a grid is not drawn"),
         ] {
-            let problem = sweep(text).points().1.remove(0);
+            let problem = sweep(text).points(MOST_RUNS).1.remove(0);
             assert!(problem.reason.contains(reason), "{text}: {problem:?}");
             assert!(!problem.way_out.is_empty());
         }

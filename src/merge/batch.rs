@@ -37,7 +37,7 @@ pub fn merge(
     };
     if fs::symlink_metadata(here.path()).is_err() {
         let bytes = add(&there, &here, wish)?;
-        return Ok((What::Added { bytes }, foreign));
+        return Ok((What::Added { bytes, number: None }, foreign));
     }
     let known = match read::json::<Batch>(&here.batch_json()) {
         Ok(known) => known,

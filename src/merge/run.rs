@@ -1,6 +1,6 @@
 //! One run of another workspace, and the run of its name here.
 
-mod listing;
+pub(super) mod listing;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::copy::{self, Grown};
-use super::{What, Wish};
+use super::{What, Wish, deleted};
+use crate::run_dir::deleted::known;
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::write::{Durability, at, replace_json};
 use crate::run_dir::{RunDir, Workspace, lock, read, scan};
@@ -56,12 +57,16 @@ pub fn merge(
     };
     let mut foreign = std::mem::take(&mut listing.foreign);
     if fs::symlink_metadata(here.path()).is_err() {
+        if let Some(gone) = deleted::here(workspace, experiment, &record) {
+            return Ok((gone, foreign));
+        }
         // Of two runs with one number the later one gets the next that is free, or they had one color.
         let numbers = numbers(workspace, experiment);
         let numbered =
             numbers.contains(&record.number).then(|| RunRecord { number: next(&numbers), ..record });
+        let number = numbered.as_ref().map(|record| record.number);
         let bytes = add(&there, &here, &listing, numbered, wish)?;
-        return Ok((What::Added { bytes }, foreign));
+        return Ok((What::Added { bytes, number }, foreign));
     }
     let mut why = match stand_and_go(&here, &there, &record, &listing, wish, &mut foreign)? {
         Gone::Did(what) => return Ok((what, foreign)),
@@ -93,10 +98,11 @@ pub fn merge(
     Ok((What::Beside { kept_as, bytes }, foreign))
 }
 
-/// The numbers that runs of an experiment have here.
+/// The numbers that runs of an experiment have here, and had that rules let go.
 fn numbers(workspace: &Workspace, experiment: &str) -> BTreeSet<u32> {
     let runs = scan::runs_of(workspace, experiment).into_iter();
-    runs.filter_map(|dir| Some(read::run_record(&dir).ok()?.number)).collect()
+    let runs = runs.filter_map(|dir| Some(read::run_record(&dir).ok()?.number));
+    runs.chain(known(workspace, experiment).into_iter().map(|gone| gone.number)).collect()
 }
 
 fn next(numbers: &BTreeSet<u32>) -> u32 {
@@ -172,6 +178,7 @@ fn stand_and_go(
     }
     // As long as this is held no worker starts here.
     let Some(_held) = lock::try_shared(&here.alive_lock())? else { return did(busy()) };
+    copy::remove_abandoned(&here.checkpoints());
     let mut bytes = 0;
     for (file, act) in acts {
         let (to, from) = (here.path().join(&file), there.path().join(&file));

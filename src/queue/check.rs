@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::survey::Surveyor;
 use crate::data_files::DataFacts;
 use crate::experiment::diagnostic::Source;
 use crate::experiment::file::Examined;
-use crate::experiment::{Diagnostic, Experiment, Override, Rejected};
+use crate::experiment::settings::Settings;
+use crate::experiment::{Diagnostic, Experiment, Override, Problem, Rejected};
 
 /// An experiment file that is good, with what is known of its data.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub fn examine(files: &[PathBuf], overrides: &[Override]) -> (Vec<Checked>, Vec<
     let mut wrong: Vec<Diagnostic> = Vec::new();
     for file in files {
         match Experiment::examine(file, overrides) {
-            Ok(examined) => match with_data(examined) {
+            Ok(examined) => match with_data(examined, None) {
                 Ok(checked) => good.push(checked),
                 Err(problems) => wrong.extend(problems),
             },
@@ -50,14 +52,52 @@ pub fn examine(files: &[PathBuf], overrides: &[Override]) -> (Vec<Checked>, Vec<
     (good, wrong)
 }
 
+/// What is allowed of an experiment that somebody sent.
+pub struct Bounds<'a> {
+    pub most_runs: usize,
+    /// Until when its data are looked at.
+    pub until: Instant,
+    /// What else is wrong with the settings of a run; data are looked at where nothing is.
+    pub further: &'a dyn Fn(&Settings) -> Vec<Problem>,
+}
+
+/// The same for the text of one file that would lie at `file`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check_text(file: &Path, text: &str, bounds: &Bounds) -> Result<Checked, Rejected> {
+    let mut examined = Experiment::examine_text(file, text, &[], bounds.most_runs)?;
+    let mut further: Vec<Diagnostic> = Vec::new();
+    for run in &examined.experiment.runs {
+        for problem in (bounds.further)(&run.settings) {
+            let diagnostic = examined.experiment.locate(problem);
+            if !further.contains(&diagnostic) {
+                further.push(diagnostic);
+            }
+        }
+    }
+    if further.is_empty() {
+        return with_data(examined, Some(bounds.until)).map_err(Rejected);
+    }
+    examined.wrong.extend(further);
+    examined.wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    Err(Rejected(examined.wrong))
+}
+
 /// Looks at the data of all runs, as far as the file says for certain what that is.
-fn with_data(examined: Examined) -> Result<Checked, Vec<Diagnostic>> {
+fn with_data(examined: Examined, until: Option<Instant>) -> Result<Checked, Vec<Diagnostic>> {
     let mut facts = Vec::new();
     let mut wrong: Vec<Diagnostic> = Vec::new();
     if examined.knows_its_data() {
         let experiment = &examined.experiment;
         let mut surveyor = Surveyor::new(experiment.base());
         for run in &experiment.runs {
+            if until.is_some_and(|until| Instant::now() > until) {
+                let way_out = "queue it where the data is: overnight queue FILE";
+                let problem = Problem::new("data", "looking at the data of all runs takes too long", way_out);
+                wrong.push(experiment.locate(problem));
+                break;
+            }
             match surveyor.survey(&run.settings) {
                 Ok(found) => facts.push(found),
                 Err(problem) => {

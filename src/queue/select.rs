@@ -1,7 +1,7 @@
 //! Which runs a person means: `latest`, an experiment, a run's name, or the beginning of one.
 
-use crate::run_dir::records::{Ask, Request};
-use crate::run_dir::{RunDir, Workspace, read, scan};
+use crate::run_dir::records::Request;
+use crate::run_dir::{RunDir, Workspace, read, requests, scan};
 
 /// Why a selection names no run, or not one.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -25,10 +25,9 @@ pub fn runs(workspace: &Workspace, selection: &str) -> Result<Vec<RunDir>, Selec
 /// The runs that have the tag, from their file or by request.
 pub fn tagged(workspace: &Workspace, tag: &str) -> Result<Vec<RunDir>, SelectError> {
     let has_tag = |run: &RunDir| {
-        let by_file = read::run_record(run).is_ok_and(|record| record.tags.iter().any(|known| known == tag));
-        let requests =
-            || read::lines::<Request>(&run.requests()).map(|lines| lines.records).unwrap_or_default();
-        by_file || requests().iter().any(|request| request.ask == Ask::Tag { tag: tag.to_owned() })
+        let own = read::run_record(run).map(|record| record.tags).unwrap_or_default();
+        let requests = read::lines::<Request>(&run.requests()).map(|lines| lines.records).unwrap_or_default();
+        requests::tags(&own, &requests).iter().any(|known| known == tag)
     };
     let found: Vec<RunDir> = scan::runs(workspace).into_iter().filter(has_tag).collect();
     if found.is_empty() {

@@ -8,6 +8,7 @@ use super::say;
 use crate::run_dir::records::{
     Ask, Attempt, Evaluation, Event, ModelRecord, RunRecord, Sample, SampleItem, What,
 };
+use crate::run_dir::requests;
 
 /// Characters of a name, of a sentence, of a note, and of all texts of one sample.
 const NAME: usize = 200;
@@ -168,10 +169,11 @@ fn cut_value(value: &mut Value) -> bool {
 
 fn cut_requests(files: &mut RunFiles, told: &mut Vec<String>) {
     let (mut tags, mut notes, mut left_out) = (0, 0, 0);
+    requests::drop_overtaken(&mut files.seen.requests);
     files.seen.requests.retain_mut(|request| {
         shorten(&mut request.who, NAME);
         let (count, most) = match &mut request.ask {
-            Ask::Tag { tag } => (&mut tags, (shorten(tag, NAME), TAGS).1),
+            Ask::Tag { tag, .. } => (&mut tags, (shorten(tag, NAME), TAGS).1),
             Ask::Note { text } => (&mut notes, (shorten(text, NOTE), NOTES).1),
             _ => return true,
         };

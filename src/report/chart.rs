@@ -175,6 +175,8 @@ pub struct Drawing {
     pub json: String,
     /// For those who hear the page.
     pub table: DataTable,
+    /// Lines of a large chart, which the script lists where no legend does.
+    pub lines: usize,
 }
 
 /// Into how many columns of the plot a line is reduced, with two points in each.
@@ -186,18 +188,28 @@ pub struct Grain {
     pub kept: u32,
 }
 
+/// Points of all lines of one drawing on a page together: beyond, each line is drawn more coarsely, as where
+/// many lie over each other none is followed point by point. What the script gets is as fine as before.
+const DRAWN_POINTS: u32 = 10_000;
+/// Columns that a line has all the same.
+const FEWEST_COLUMNS: u32 = 12;
+
 impl Grain {
-    /// As fine as a wide page shows.
-    pub fn of_page(size: Size) -> Grain {
-        let columns = size.plot_px().0.max(1) as u32;
-        Grain { drawn: columns, kept: columns }
+    /// As fine as a wide page shows, but for the lines of a crowd.
+    pub fn of_page(chart: &Chart) -> Grain {
+        let columns = chart.size.plot_px().0.max(1) as u32;
+        // What is smoothed has its values behind it, and an area has two edges.
+        let lines =
+            chart.series.iter().map(|one| if one.form == Form::Smoothed { 2 } else { 1 }).sum::<u32>();
+        let each = DRAWN_POINTS / 2 / (lines + 2 * chart.bands.len() as u32).max(1);
+        Grain { drawn: each.max(FEWEST_COLUMNS).min(columns), kept: columns }
     }
 }
 
 /// Draws a chart. Any data will do: none, one point, values that are not
 /// finite, steps that go back.
 pub fn draw(chart: &Chart) -> Drawing {
-    draw_at(chart, Grain::of_page(chart.size))
+    draw_at(chart, Grain::of_page(chart))
 }
 
 /// What the script needs to draw the chart by itself, as JSON: see [`data`].
@@ -240,7 +252,7 @@ pub fn draw_at(chart: &Chart, grain: Grain) -> Drawing {
         draw_events(&area, chart, &x, &y, f64::from(width_px));
     }
     for band in &chart.bands {
-        let column = |value: f64| (x.fraction(value) * f64::from(width_px)) as i64;
+        let column = |value: f64| (x.fraction(value) * f64::from(grain.drawn)) as i64;
         let ink = Ink { role: Role::Spread, series: band.number };
         let _ = area.draw(&PathElement::new(band.ring(column), stroke(ink)));
     }
@@ -259,7 +271,8 @@ pub fn draw_at(chart: &Chart, grain: Grain) -> Drawing {
     }
     let (json, table) =
         (data::json(chart, &prepared, &x, &y, grain.kept), table::of_lines(chart, &prepared, &x));
-    Drawing { svg, json, table }
+    let is_large = matches!(chart.size, Size::Full | Size::TwoThirds);
+    Drawing { svg, json, table, lines: if is_large { prepared.len() } else { 0 } }
 }
 
 fn prepare(series: &Series) -> Prepared<'_> {

@@ -56,6 +56,7 @@ pub fn page(
         facts: facts(runs),
         say: words::sentences(&ranked, seeds.as_ref()),
         clocks: clocks::json(ranked.iter().take(LINES).map(|run| (run.key(), &run.clocks))),
+        aside: None,
         figures: figures(&ranked, &root),
         seeds: seeds.as_ref().and_then(grouped::block),
         sweep: sweep::block(&ranked, importance.as_ref(), &root),
@@ -235,3 +236,6 @@ fn from_the_beginning(runs: &[&RunSummary], metric: &str) -> Range {
 pub fn states(runs: &[&RunSummary]) -> String {
     states_in_words(runs.iter().map(|run| &run.state))
 }
+
+#[cfg(test)]
+mod tests;

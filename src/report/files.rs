@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 use super::{bounded, say};
 use crate::curves::{Curve, Point, of_run};
 use crate::run_dir::metrics::Metrics;
-use crate::run_dir::records::{Ask, Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
+use crate::run_dir::records::{Environment, Evaluation, Event, ModelRecord, RunResult, Sample};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::standing::standing;
 use crate::run_dir::verdict::Verdict;
-use crate::run_dir::{RunDir, checkpoint, lock, read, step_of};
+use crate::run_dir::{RunDir, checkpoint, lock, read, requests, step_of};
 
 /// One run as its files tell it. What cannot be read is missing here and a sentence in `warnings`.
 #[derive(Debug)]
@@ -112,29 +112,15 @@ impl RunFiles {
 
     /// The tags of its file and those that were added, each once.
     pub fn tags(&self) -> Vec<String> {
-        let own = self.seen.record.iter().flat_map(|record| record.tags.iter().cloned());
-        let added = self.seen.requests.iter().filter_map(|request| match &request.ask {
-            Ask::Tag { tag } => Some(tag.clone()),
-            _ => None,
-        });
-        let mut tags: Vec<String> = Vec::new();
-        for tag in own.chain(added) {
-            if !tags.contains(&tag) {
-                tags.push(tag);
-            }
-        }
-        tags
+        let own = self.seen.record.as_ref().map_or(&[][..], |record| &record.tags);
+        requests::tags(own, &self.seen.requests)
     }
 
     /// Its own note and those that were added, oldest first.
     pub fn notes(&self) -> Vec<String> {
         let own = self.seen.record.iter().map(|record| record.notes.clone());
         let own = own.filter(|notes| !notes.trim().is_empty());
-        let added = self.seen.requests.iter().filter_map(|request| match &request.ask {
-            Ask::Note { text } => Some(text.clone()),
-            _ => None,
-        });
-        own.chain(added).collect()
+        own.chain(requests::notes(&self.seen.requests).map(|(_, text)| text.to_owned())).collect()
     }
 
     /// Events of steps that still count: what a later attempt overtook by going on from an earlier

@@ -208,6 +208,8 @@ pub struct IndexPage {
     pub night: Option<Figure>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
+    /// The script with what charts hold, where that is too much for the page: see `aside`.
+    pub aside: Option<String>,
     pub boards: Vec<Board>,
     /// Runs of the newest batch that need somebody, and the others that do.
     pub failures: Vec<FailureRow>,
@@ -281,6 +283,8 @@ pub struct ExperimentPage {
     pub say: Vec<String>,
     /// What a step is on other axes, for the script: see `clocks`.
     pub clocks: String,
+    /// The script with what charts hold, where that is too much for the page: see `aside`.
+    pub aside: Option<String>,
     pub figures: Vec<Figure>,
     /// Where settings have several seeds.
     pub seeds: Option<SeedsBlock>,

@@ -25,9 +25,10 @@ use super::rows;
 use super::say::{self, Clock};
 use super::summary::RunSummary;
 use super::watched;
-use crate::curves::paragraph;
+use crate::curves::foremost;
 use crate::run_dir::certificate::trail;
-use crate::run_dir::records::{Ask, Attempt, End, Fingerprint, Start, What, exit};
+use crate::run_dir::records::{Attempt, End, Fingerprint, Start, What, exit};
+use crate::run_dir::requests;
 pub use settings::Sibling;
 
 /// Sentences about the curves and the batch beyond these would be a list that nobody reads.
@@ -54,7 +55,7 @@ pub fn page(
         experiment_href: rows::experiment_href(&frame.root, &summary.experiment),
         compare_href: rows::compare_href(&frame.root, summary),
         description: summary.description.clone(),
-        tags: tags(files, summary),
+        tags: summary.tags.clone(),
         notes: notes(files, clock),
         state: summary.state.clone(),
         when: when(files, summary, clock),
@@ -101,29 +102,12 @@ fn held(files: &RunFiles) -> Option<HeldRow> {
     (!row.is_empty()).then(|| HeldRow { at, row: String::from_utf8_lossy(row).into_owned() })
 }
 
-fn tags(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Tag { tag } => Some(tag.clone()),
-        _ => None,
-    });
-    let mut tags = summary.tags.clone();
-    for tag in added {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
-}
-
 fn notes(files: &RunFiles, clock: &Clock) -> Vec<NoteRow> {
     let own = files.seen.record.iter().map(|record| &record.notes).filter(|notes| !notes.trim().is_empty());
     let own = own.map(|text| NoteRow { text: text.clone(), who: String::new(), when: None });
-    let added = files.seen.requests.iter().filter_map(|request| match &request.ask {
-        Ask::Note { text } => {
-            let when = Some(clock.moment(request.time));
-            Some(NoteRow { text: text.clone(), who: request.who.clone(), when })
-        }
-        _ => None,
+    let added = requests::notes(&files.seen.requests).map(|(request, text)| {
+        let when = Some(clock.moment(request.time));
+        NoteRow { text: text.to_owned(), who: request.who.clone(), when }
     });
     own.chain(added).collect()
 }
@@ -208,7 +192,8 @@ pub fn facts(files: &RunFiles, summary: &RunSummary) -> Vec<Fact> {
 
 /// What a person would say about the curves.
 pub fn sentences(files: &RunFiles, summary: &RunSummary) -> Vec<String> {
-    let mut said: Vec<String> = paragraph(&summary.said).map(str::to_owned).collect();
+    let (told, _) = foremost(&summary.said, &summary.metric, SENTENCES);
+    let mut said: Vec<String> = told.into_iter().map(str::to_owned).collect();
     if let Some(why) = files.result.as_ref().and_then(|result| result.stopped_early.as_ref()) {
         said.push(format!("It ended early: {why}."));
     }

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::index_page::{self, Experiments, Work};
+use super::index_page::{self, Experiments};
 use super::model::ComparePage;
+use super::newest_batch::Newest;
 use super::say::Clock;
 use super::site::{experiment_folder, seeds_data};
 use super::summary::RunSummary;
 use super::theme::Theme;
-use super::{Built, Report, ReportError, compared, experiment_page, runs_page};
-use crate::run_dir::records::{Batch, QueueState};
+use super::{Built, Report, ReportError, aside, compared, experiment_page, runs_page};
 use crate::run_dir::write::{Durability, at, replace};
-use crate::run_dir::{lock, read, scan};
+use crate::run_dir::{lock, scan};
 
 /// What a build found to be new.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Report {
         if changed.is_empty() && is_as_it_was {
             return Ok(());
         }
-        let work = self.work();
+        let Newest { work, unread } = self.newest_batch();
         let queue = work.as_ref().filter(|work| work.is_running).and_then(|work| work.queue.as_ref());
         let mut experiments: Experiments = BTreeMap::new();
         for known in self.runs.values() {
@@ -116,9 +116,12 @@ impl Report {
             .into_par_iter()
             .map(|(name, runs)| {
                 let frame = self.frame(theme, name.to_owned(), "../../", "experiments", is_open(runs), clock);
-                let page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
+                let mut page = experiment_page::page(name, runs, queue, &self.weighed, frame, clock);
                 let mut written = Vec::new();
-                self.publish_page(theme, "experiment.html", &experiment_folder(name), &page, &mut written)?;
+                let folder = experiment_folder(name);
+                // The script first: whoever has the page finds it.
+                aside::publish(&self.site, &folder, aside::taken(&mut page).as_deref(), &mut written)?;
+                self.publish_page(theme, "experiment.html", &folder, &page, &mut written)?;
                 let below = seeds_data(name);
                 if self.site.publish_data(&below, &compared::of_seeds(name, runs))? {
                     written.push(below);
@@ -135,13 +138,15 @@ impl Report {
         let all: Vec<&RunSummary> = self.runs.values().map(|known| &known.summary).collect();
         let open = is_open(&all);
         let frame = |title: &str, root, here| self.frame(theme, title.to_owned(), root, here, open, clock);
-        let index = index_page::page(
+        let mut index = index_page::page(
             &experiments,
             work.as_ref(),
             &self.verdicts,
             frame("Morning", "", "morning"),
             clock,
         );
+        index.say.extend(unread);
+        aside::publish(&self.site, "", aside::taken(&mut index).as_deref(), &mut built.written)?;
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);
@@ -150,7 +155,8 @@ impl Report {
             let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
             let mut scripts = std::mem::take(&mut self.scripts);
             let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(&experiments, &versions, of_list, clock);
+            let left_out = scripts.metrics_left_out;
+            let list = runs_page::page(&experiments, (&versions, left_out), of_list, clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
             let compare = ComparePage { frame: of_compare };
             self.scripts = scripts;
@@ -170,15 +176,6 @@ impl Report {
             fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
         }
         Ok(replace(&remembered, mark.as_bytes(), Durability::Rebuildable)?)
-    }
-
-    /// The newest batch, as far as it can be read.
-    pub(super) fn work(&self) -> Option<Work> {
-        let newest = scan::batches(&self.workspace).into_iter().next_back()?;
-        let batch: Batch = read::json(&newest.batch_json()).ok()?;
-        let queue: Option<QueueState> = read::json_if_there(&newest.queue_json()).unwrap_or_default();
-        let is_running = batch.end.is_none() && lock::is_held(&self.workspace.runner_lock());
-        Some(Work { name: newest.name(), batch, queue, is_running })
     }
 
     fn work_fingerprint(&self) -> String {

@@ -10,7 +10,8 @@ use super::files::RunFiles;
 use crate::experiment::settings::{Data, Settings, Task};
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::number::Number;
-use crate::run_dir::records::{Ask, RunRecord, What};
+use crate::run_dir::records::{RunRecord, What};
+use crate::run_dir::requests;
 use crate::run_dir::status::last_start;
 
 /// The models of a run.
@@ -78,20 +79,9 @@ impl Stock {
     pub fn of(files: &RunFiles, best: Option<u64>) -> Stock {
         let record = files.seen.record.as_ref().ok();
         let settings = record.and_then(RunRecord::own_settings);
-        let asks = || files.seen.requests.iter().map(|request| &request.ask);
-        let mut tags = record.map_or_else(Vec::new, |record| record.tags.clone());
-        for ask in asks() {
-            if let Ask::Tag { tag } = ask
-                && !tags.contains(tag)
-            {
-                tags.push(tag.clone());
-            }
-        }
+        let tags = requests::tags(record.map_or(&[], |record| &record.tags), &files.seen.requests);
         let own = record.map(|record| record.notes.clone()).filter(|notes| !notes.trim().is_empty());
-        let added = asks().filter_map(|ask| match ask {
-            Ask::Note { text } => Some(text.clone()),
-            _ => None,
-        });
+        let added = requests::notes(&files.seen.requests).map(|(_, text)| text.to_owned());
         Stock {
             task: settings.map(Settings::task),
             kind: settings.map_or_else(String::new, |settings| settings.model.kind().to_owned()),

@@ -184,6 +184,21 @@ pub fn page(
     }
 }
 
+/// The page of a batch whose record cannot be read; why not is said.
+pub fn unread(
+    batches: Vec<BatchLink>,
+    disk: Option<&DiskUse>,
+    mut said: Vec<String>,
+    frame: Frame,
+    clock: &Clock,
+) -> SystemPage {
+    let headline = "Of this batch nothing can be shown.".to_owned();
+    if said.is_empty() {
+        said.push("Its folder has no batch.json.".to_owned());
+    }
+    SystemPage { headline, say: said, ..page(&[], None, batches, disk, frame, clock) }
+}
+
 /// What is true where no batch is known: runs may have come here without theirs.
 fn without_batch(runs: usize) -> String {
     match runs {

@@ -15,9 +15,8 @@ use super::summary::RunSummary;
 use super::system_page::disk::{self, DiskUse};
 use super::system_page::{BatchLink, Machine};
 use super::theme::Theme;
-use super::{Built, Report, ReportError, models_page, pipelines_page, system_page};
+use super::{Built, Report, ReportError, models_page, newest_batch, pipelines_page, system_page};
 use crate::run_dir::metrics::Metrics;
-use crate::run_dir::records::Batch;
 use crate::run_dir::write::{Durability, at, replace};
 use crate::run_dir::{BatchDir, read, scan};
 
@@ -162,11 +161,18 @@ impl Report {
                 _ => (format!("system/{}", names[place]), "../"),
             };
             let disk = pages.disk.clone().filter(|_| place == 0);
+            let mut unread = Vec::new();
             let marks = [of_machine(batch, all), told(&names), told(&disk)];
             if !self.is_new(pages, theme, &stem, marks.into_iter()) {
                 continue;
             }
-            let Some(work) = self.work_of(batch) else { continue };
+            let Some(work) = self.work_of(batch, &mut unread) else {
+                let frame = self.frame(theme, "System".to_owned(), root, "system", false, clock);
+                let links = links(&names, place, clock);
+                let page = system_page::unread(links, disk.as_ref(), unread, frame, clock);
+                self.publish_files(theme, "system.html", &stem, &page, written)?;
+                continue;
+            };
             let table = pages.table_of(batch, place == 0);
             let csv = format!("system/{}.csv", names[place]);
             if self.site.follow(&batch.telemetry(), &csv)? {
@@ -197,9 +203,9 @@ impl Report {
         Ok(())
     }
 
-    fn work_of(&self, batch: &BatchDir) -> Option<Work> {
-        let record: Batch = read::json(&batch.batch_json()).ok()?;
-        let newest = self.work().filter(|work| work.name == batch.name());
+    fn work_of(&self, batch: &BatchDir, unread: &mut Vec<String>) -> Option<Work> {
+        let record = newest_batch::record(batch, unread)?;
+        let newest = self.newest_batch().work.filter(|work| work.name == batch.name());
         Some(newest.unwrap_or(Work { name: batch.name(), batch: record, queue: None, is_running: false }))
     }
 

@@ -104,7 +104,7 @@ fn last_words(seen: &Seen) -> Option<String> {
 }
 
 /// "21 Nov 05:10": pages are not built anew only because time passes, so none says how long ago.
-pub(super) fn moment(seconds: f64) -> String {
+pub fn moment(seconds: f64) -> String {
     let at = Timestamp::from_second(seconds as i64).unwrap_or_default().to_zoned(TimeZone::system());
     at.strftime("%-d %b %H:%M").to_string()
 }

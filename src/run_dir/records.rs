@@ -187,11 +187,15 @@ pub enum Ask {
     Priority {
         priority: i64,
     },
+    /// An empty one takes away those that were added before.
     Note {
         text: String,
     },
     Tag {
         tag: String,
+        /// Whether the run shall not have it any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        remove: bool,
     },
 }
 

@@ -1,5 +1,6 @@
 //! Appending requests: the one thing in a run directory that several write, under a lock on the file.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -63,6 +64,54 @@ pub fn ended_by_rule(requests: &[Request]) -> Option<&str> {
     Some(last.who.as_str()).filter(|who| is_end && rule(who).is_some())
 }
 
+/// The tags of a run whose file gives it these, each once.
+pub fn tags(own: &[String], requests: &[Request]) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    let mut has = |tag: &String, is_there: bool| match (is_there, tags.contains(tag)) {
+        (true, false) => tags.push(tag.clone()),
+        (false, true) => tags.retain(|known| known != tag),
+        _ => {}
+    };
+    own.iter().for_each(|tag| has(tag, true));
+    for request in requests {
+        if let Ask::Tag { tag, remove } = &request.ask {
+            has(tag, !remove);
+        }
+    }
+    tags
+}
+
+/// The notes that were added and not taken away since, with who added each and when.
+pub fn notes(requests: &[Request]) -> impl Iterator<Item = (&Request, &str)> {
+    let all = requests.iter().filter_map(|request| match &request.ask {
+        Ask::Note { text } => Some((request, text.as_str())),
+        _ => None,
+    });
+    let notes: Vec<(&Request, &str)> = all.collect();
+    let begin = notes.iter().rposition(|(_, text)| text.trim().is_empty()).map_or(0, |cleared| cleared + 1);
+    notes.into_iter().skip(begin)
+}
+
+/// Leaves out the notes and tags that were taken away later.
+pub fn drop_overtaken(requests: &mut Vec<Request>) {
+    let (mut cleared, mut removed) = (false, BTreeSet::new());
+    let mut stands: Vec<bool> = requests
+        .iter()
+        .rev()
+        .map(|request| match &request.ask {
+            Ask::Note { text } => {
+                let stands = !cleared && !text.trim().is_empty();
+                cleared |= text.trim().is_empty();
+                stands
+            }
+            Ask::Tag { tag, remove: true } => removed.insert(tag.clone()),
+            Ask::Tag { tag, .. } => !removed.contains(tag),
+            _ => true,
+        })
+        .collect();
+    requests.retain(|_| stands.pop().unwrap_or(true));
+}
+
 const RULE: &str = "alert: ";
 
 #[cfg(test)]
@@ -81,5 +130,33 @@ mod tests {
         lock::wait_until_free(&path);
         append(&path, &3).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n3\n");
+    }
+
+    #[test]
+    fn what_was_taken_away_is_gone_and_what_was_added_since_is_there() {
+        let tag = |tag: &str, remove| Ask::Tag { tag: tag.to_owned(), remove };
+        let note = |text: &str| Ask::Note { text: text.to_owned() };
+        let asks = [
+            tag("a", false),
+            note("one"),
+            tag("b", false),
+            tag("own", true),
+            tag("a", true),
+            note(""),
+            Ask::Pause,
+            note("two"),
+            tag("b", false),
+            tag("c", true),
+            tag("c", false),
+        ];
+        let request = |ask| Request { time: 0.0, who: "ada".to_owned(), attempt: None, ask };
+        let mut requests: Vec<Request> = asks.into_iter().map(request).collect();
+        let own = ["own".to_owned(), "other".to_owned()];
+        for _ in 0..2 {
+            assert_eq!(tags(&own, &requests), ["other", "b", "c"]);
+            assert_eq!(notes(&requests).map(|(_, text)| text).collect::<Vec<_>>(), ["two"]);
+            drop_overtaken(&mut requests);
+        }
+        assert_eq!(requests.len(), 8);
     }
 }

@@ -14,7 +14,7 @@ use super::records::{Device, Fingerprint, RunRecord, Start};
 use crate::experiment::settings::Precision;
 
 pub use read::{Sent, SentError, read};
-pub use rows::{Mark, first_difference, marks};
+pub use rows::{Chain, Mark, Parted, chain, first_difference, marks};
 
 /// Version of this form. The first one had no more than settings and values.
 pub const FORMAT: u32 = 2;
@@ -59,6 +59,9 @@ pub struct Came {
     /// Running hashes over the rows of `metrics.csv`, as far as they must reproduce.
     #[serde(default)]
     pub rows: Vec<Mark>,
+    /// Less of the hashes of more rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
     /// How it finished.
     #[serde(default)]
     pub result: Option<SentResult>,

@@ -22,6 +22,8 @@ pub(super) struct Asked<'a> {
     pub if_range: Option<&'a str>,
     pub if_none_match: Option<&'a str>,
     pub accept_encoding: Option<&'a str>,
+    /// The place of whoever asks among the people who may act, as the guard knows it.
+    pub person: Option<usize>,
 }
 
 pub(super) struct Answer {
@@ -69,6 +71,7 @@ fn send(mut file: File, path: &Path, asked: &Asked, compressed: &Compressed) -> 
         && let Some(bytes) = compressed.body(path, &tag, &mut file, length)?
     {
         let tag = format!("\"{tag}-gz\"");
+        told(&mut headers, kind.content_type, &tag);
         if asked.if_none_match.is_some_and(|tags| lists(tags, &tag)) {
             return Ok(not_modified(headers, tag));
         }
@@ -82,7 +85,19 @@ fn send(mut file: File, path: &Path, asked: &Asked, compressed: &Compressed) -> 
         });
     }
 
-    let tag = format!("\"{tag}\"");
+    told(&mut headers, kind.content_type, &format!("\"{tag}\""));
+    stream(file, asked, headers)
+}
+
+/// The file's own bytes as they are read, or those of the range that is asked for.
+pub(super) fn stream(
+    mut file: File,
+    asked: &Asked,
+    mut headers: Vec<(&'static str, String)>,
+) -> io::Result<Answer> {
+    let metadata = file.metadata()?;
+    let length = metadata.len();
+    let tag = format!("\"{}\"", entity_tag(&metadata));
     if asked.if_none_match.is_some_and(|tags| lists(tags, &tag)) {
         return Ok(not_modified(headers, tag));
     }
@@ -106,6 +121,14 @@ fn send(mut file: File, path: &Path, asked: &Asked, compressed: &Compressed) -> 
     };
     file.seek(SeekFrom::Start(first))?;
     Ok(Answer { status, headers, length: count, body: Box::new(file.take(count)) })
+}
+
+/// Tells the script of a page which version it is in: browsers keep the tag to themselves, and without it the
+/// whole page would be asked for again.
+fn told(headers: &mut Vec<(&'static str, String)>, content_type: &str, tag: &str) {
+    if content_type.starts_with("text/html") {
+        headers.push(("Server-Timing", format!("version;desc={tag}")));
+    }
 }
 
 fn not_modified(mut headers: Vec<(&'static str, String)>, tag: String) -> Answer {
@@ -274,6 +297,22 @@ mod tests {
             assert_eq!(body.len(), 3000);
         }
         assert!(!ask("/rows.csv", "gzip").1.contains("Content-Encoding"));
+    }
+
+    #[test]
+    fn a_page_is_told_its_own_version_and_nothing_else_is() {
+        let site = Site::new();
+        for accept_encoding in [None, Some("gzip")] {
+            let ask =
+                |path, tag| site.ask(Asked { path, accept_encoding, if_none_match: tag, ..Asked::default() });
+            let (_, headers, _) = ask("/index.html", None);
+            let tag = headers.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+            let told = format!("Server-Timing: version;desc={tag}");
+            assert!(headers.lines().any(|line| line == told), "{headers}");
+            let (status, headers, _) = ask("/index.html", Some(tag));
+            assert!(status == 304 && headers.lines().any(|line| line == told), "{headers}");
+            assert!(!ask("/rows.csv", None).1.contains("Server-Timing"));
+        }
     }
 
     #[test]

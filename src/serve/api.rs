@@ -7,10 +7,14 @@
 
 mod batch;
 mod call;
+mod checkpoints;
 mod described;
+mod experiment_schema;
 mod experiments;
 mod health;
 mod index;
+mod log;
+mod me;
 mod metrics;
 mod openapi;
 mod outline;
@@ -19,7 +23,7 @@ pub(super) mod problem;
 mod progress;
 mod prometheus;
 mod queue;
-mod route;
+pub(super) mod route;
 mod run;
 mod runs;
 mod samples;
@@ -27,6 +31,7 @@ mod system;
 
 use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
@@ -34,8 +39,10 @@ use flate2::read::GzEncoder;
 use self::call::{Call, Reply, Values};
 use self::index::Index;
 use self::problem::Problem;
-use self::route::Route;
+use self::route::{Access, Route};
 use super::answer::{Answer, Asked, accepts_gzip, lists};
+use super::control::person::Person;
+use super::control::{self, Control};
 use super::events::Changes;
 use crate::run_dir::Workspace;
 
@@ -46,9 +53,15 @@ const ROUTES: &[Route] = &[
     progress::ROUTE,
     metrics::ROUTE,
     samples::ROUTE,
+    log::LOG,
+    log::STDERR,
+    checkpoints::LIST,
+    checkpoints::FILE,
     experiments::ROUTE,
     queue::ROUTE,
     system::ROUTE,
+    experiment_schema::ROUTE,
+    me::ROUTE,
     health::ROUTE,
     described::ROUTE,
     prometheus::ROUTE,
@@ -61,13 +74,15 @@ pub(super) struct Api {
     pub workspace: Workspace,
     pub changes: Changes,
     pub index: Index,
+    /// Where people are named who may act.
+    pub control: Option<Arc<Control>>,
 }
 
 impl Api {
     /// `reports` is that folder of a workspace.
-    pub fn new(reports: &Path, changes: Changes) -> Api {
+    pub fn new(reports: &Path, changes: Changes, control: Option<Arc<Control>>) -> Api {
         let workspace = Workspace::new(reports.parent().unwrap_or(reports));
-        Api { index: Index::new(&workspace), workspace, changes }
+        Api { index: Index::new(&workspace), workspace, changes, control }
     }
 
     pub fn answer(&self, asked: &Asked) -> Answer {
@@ -78,10 +93,45 @@ impl Api {
     }
 
     fn reply(&self, asked: &Asked) -> Result<Reply, Problem> {
-        let (route, names) =
-            route::find(ROUTES, asked.path).ok_or_else(|| Problem::no_such_path(asked.path))?;
+        let (route, names) = route::find(ROUTES, asked.path).ok_or_else(|| self.no_route(asked.path))?;
+        self.admit(route.access, asked)?;
         let values = Values::read(route, &names, asked.query)?;
-        (route.answer)(&Call { api: self, values, accept: asked.accept })
+        (route.answer)(&Call { api: self, values, asked })
+    }
+
+    /// Who asks, where that is somebody who may act.
+    pub fn person(&self, asked: &Asked) -> Option<&Person> {
+        self.control.as_ref()?.person(asked.person?)
+    }
+
+    /// What is only posted to is named as that, where people may.
+    fn no_route(&self, path: &str) -> Problem {
+        match self.control.is_some() && control::posts::find(path).is_some() {
+            true => Problem::method("POST"),
+            false => Problem::no_such_path(path),
+        }
+    }
+
+    fn admit(&self, access: Access, asked: &Asked) -> Result<(), Problem> {
+        let (Access::Role(action) | Access::RoleWhereNamed(action)) = access else { return Ok(()) };
+        let Some(control) = &self.control else {
+            return match access {
+                Access::Role(_) => Err(Problem::new(
+                    403,
+                    "only people who are named may have this, and nobody is",
+                    "name them: overnight serve --add-person, and control = true below [server]",
+                )),
+                _ => Ok(()),
+            };
+        };
+        let person = self.person(asked);
+        let problem = match person {
+            None => control::unknown(),
+            Some(person) if !person.role.may(action) => control::not_allowed(person, action),
+            Some(_) => return Ok(()),
+        };
+        control.refused(person, asked.path, problem.status);
+        Err(problem)
     }
 }
 
@@ -102,6 +152,7 @@ impl Reply {
             asked.if_none_match.is_some_and(|tags| lists(tags, &tag))
         };
         let (content_type, version, body) = match self {
+            Reply::File(answer) => return Ok(answer),
             // Known before it is read.
             Reply::Later { version, .. } if is_known(&version) => {
                 return Ok(sent(304, Vec::new(), Some(format!("\"{version}{ending}\""))));
@@ -130,12 +181,15 @@ impl Reply {
     }
 }
 
+/// Whether something is read there.
+pub(super) fn is_read(path: &str) -> bool {
+    route::find(ROUTES, path).is_some()
+}
+
 fn refusal(problem: Problem, path: &str) -> Answer {
     let mut answer = sent(problem.status, problem.json(path), None);
     answer.headers.push(("Content-Type", problem::CONTENT_TYPE.to_owned()));
-    if problem.status == 503 {
-        answer.headers.push(("Retry-After", "5".to_owned()));
-    }
+    answer.headers.extend(problem.headers);
     answer
 }
 

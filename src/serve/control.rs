@@ -4,128 +4,296 @@
 
 mod act;
 mod allowance;
+mod answered;
 mod checks;
+mod cleaning;
 mod journal;
 pub mod person;
+pub(in crate::serve) mod posts;
+mod queueing;
 pub mod role;
+pub(in crate::serve) mod session;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use self::act::Nothing;
 use self::allowance::Allowances;
+use self::answered::{Answer, Answered, Before};
+use self::journal::{Journal, Line};
 use self::person::Person;
+use self::posts::Asks;
+use self::queueing::Prepared;
 use self::role::Action;
+use self::session::{Known, Me, People};
+use super::api;
 use super::api::problem::Problem;
 use super::head::Head;
-use crate::run_dir::Workspace;
+use crate::run_dir::{Workspace, scan};
 
 /// Everything that a change is decided by.
 pub(super) struct Control {
     workspace: Workspace,
-    people: Vec<Person>,
+    people: People,
     allowances: Mutex<Allowances>,
+    /// Of addresses that sign in.
+    sign_ins: Mutex<Allowances>,
     /// Held while a change is made: what comes twice at once is made once.
     answered: Mutex<Answered>,
+    /// Held while an experiment is checked, which may take long: one at a time.
+    checking: Mutex<()>,
+    journal: Journal,
 }
 
 /// A request that may be carried out once its body is there.
 pub(super) struct Permitted {
-    person: String,
-    key: String,
-    path: String,
-    action: Action,
-    target: act::Target,
     pub body_bytes: usize,
+    path: String,
+    what: What,
 }
 
-/// Answers that were given, by person and key.
-#[derive(Default)]
-struct Answered {
-    answers: HashMap<(String, String), (blake3::Hash, String)>,
-    order: VecDeque<(String, String)>,
+enum What {
+    SignIn,
+    SignOut,
+    Change { person: String, key: String, action: Action, names: Vec<String> },
 }
 
-/// A body takes this long at the most.
-pub(super) const BODY_DEADLINE: Duration = Duration::from_secs(10);
-/// Keys that are remembered, of all people together.
-const KEYS: usize = 10_000;
+/// What a request is answered with.
+pub(super) struct Told {
+    pub status: u16,
+    pub body: String,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// How long an experiment waits for others that are checked.
+const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Control {
-    pub fn new(workspace: Workspace, people: Vec<Person>) -> Control {
+    /// `port` is the one listened on.
+    pub fn new(workspace: Workspace, people: Vec<Person>, port: u16) -> Control {
+        let journal = Journal::new(&workspace);
         Control {
+            people: People::new(people, port),
+            allowances: Mutex::default(),
+            sign_ins: Mutex::default(),
+            answered: Mutex::new(journal.answered()),
+            checking: Mutex::default(),
+            journal,
             workspace,
-            people,
-            allowances: Mutex::new(Allowances::default()),
-            answered: Mutex::new(Answered::default()),
         }
     }
 
-    /// Decides by the head alone, before a byte of the body is read.
-    pub fn permit(&self, head: &Head, now: Instant) -> Result<Permitted, Problem> {
-        let (action, target) = act::find(head.path())?;
+    /// Who shows a token.
+    pub fn known(&self, head: &Head) -> Option<Known<'_>> {
+        self.people.of(head)
+    }
+
+    /// Somebody who was known before.
+    pub fn person(&self, place: usize) -> Option<&Person> {
+        self.people.at(place)
+    }
+
+    /// Decides by the head alone, before a byte of the body is read. `from` is who has connected.
+    pub fn permit(&self, head: &Head, from: IpAddr, now: Instant) -> Result<Permitted, Problem> {
+        let path = head.path();
+        let (post, names) = posts::find(path).ok_or_else(|| match api::is_read(path) {
+            true => Problem::method("GET, HEAD"),
+            false => Problem::no_such_path(path),
+        })?;
         let body_bytes = checks::form(head)?;
-        let person = person::of(&self.people, head)
-            .ok_or_else(|| Problem::new(401, "nobody is known by this token", "send your own as a bearer"))?;
-        checks::origin(head)?;
+        let action = match post.asks {
+            Asks::Change(action) => action,
+            Asks::SignIn | Asks::SignOut => {
+                checks::origin(head)?;
+                if let Err(seconds) = held(&self.sign_ins).take(&from.to_string(), now) {
+                    return Err(Problem::too_often("too many tries to sign in", seconds));
+                }
+                let what = if post.asks == Asks::SignIn { What::SignIn } else { What::SignOut };
+                return Ok(Permitted { body_bytes, path: path.to_owned(), what });
+            }
+        };
+        let known = self.people.of(head).ok_or_else(unknown)?;
+        match known.by_cookie {
+            true => checks::told_origin(head)?,
+            false => checks::origin(head)?,
+        }
+        let person = known.person;
         if !person.role.may(action) {
-            let detail = format!("a {} may not {}", person.role.word(), action.word());
-            return Err(Problem::new(403, detail, "ask an owner of this workspace"));
+            return Err(not_allowed(person, action));
         }
         let key = checks::key(head)?;
         if let Err(seconds) = held(&self.allowances).take(&person.name, now) {
-            let detail = "too many changes in a short time";
-            return Err(Problem::new(429, detail, format!("try again in {seconds} seconds")));
+            return Err(Problem::too_often("too many changes in a short time", seconds));
         }
-        Ok(Permitted {
-            person: person.name.clone(),
-            key,
-            path: head.path().to_owned(),
-            action,
-            target,
-            body_bytes,
-        })
+        let what = What::Change { person: person.name.clone(), key, action, names };
+        Ok(Permitted { body_bytes, path: path.to_owned(), what })
     }
 
-    /// Carries out what is permitted. A key that was answered before gets the same answer again, and
-    /// nothing is done.
-    pub fn carry_out(&self, permitted: &Permitted, body: &[u8]) -> Result<String, Problem> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(permitted.path.as_bytes()).update(b"\0").update(body);
-        let asked = hasher.finalize();
-        let name = (permitted.person.clone(), permitted.key.clone());
-        let mut answered = held(&self.answered);
-        if let Some((before, answer)) = answered.answers.get(&name) {
-            return match *before == asked {
-                true => Ok(answer.clone()),
-                false => Err(Problem::new(
-                    422,
-                    "this Idempotency-Key stood with another request",
-                    "take a new one for each change",
-                )),
-            };
+    /// Remembers who was not let through, where that is worth knowing.
+    pub fn refused(&self, person: Option<&Person>, path: &str, status: u16) {
+        if matches!(status, 401 | 403 | 429) {
+            let who = person.map(|person| who(&person.name));
+            self.journal.refusal(who.as_deref(), path, status, Instant::now());
         }
-        let who = format!("web:{}", permitted.person);
-        let done = act::act(&self.workspace, &who, permitted.action, &permitted.target, body);
-        let status = done.as_ref().map_or_else(|problem| problem.status, |_| 200);
-        // What was done is done, and stands in the requests too.
-        drop(journal::write(&self.workspace, &who, &permitted.path, &permitted.key, status));
-        let answer = done?;
-        answered.keep(name, (asked, answer.clone()));
-        Ok(answer)
+    }
+
+    /// Carries out what is permitted.
+    pub fn carry_out(&self, permitted: &Permitted, body: &[u8]) -> Told {
+        let path = &permitted.path;
+        match &permitted.what {
+            What::SignIn => self.sign_in(path, body).unwrap_or_else(|problem| Told::refusal(&problem, path)),
+            What::SignOut => self.sign_out(body).unwrap_or_else(|problem| Told::refusal(&problem, path)),
+            What::Change { person, key, action, names } => {
+                let asker = (person.clone(), key.clone());
+                self.change(path, asker, *action, names, body)
+            }
+        }
+    }
+
+    fn sign_in(&self, path: &str, body: &[u8]) -> Result<Told, Problem> {
+        let token = act::read::<act::SignIn>(body)?.token;
+        let Some((person, cookie)) = self.people.sign_in(&token) else {
+            self.refused(None, path, 401);
+            return Err(unknown());
+        };
+        Ok(Told { headers: vec![("Set-Cookie", cookie)], ..Told::well(&Me::of(true, Some(person)))? })
+    }
+
+    fn sign_out(&self, body: &[u8]) -> Result<Told, Problem> {
+        act::read::<Nothing>(body)?;
+        let headers = vec![("Set-Cookie", self.people.sign_out())];
+        Ok(Told { headers, ..Told::well(&Me::of(true, None))? })
+    }
+
+    /// A key that was answered before gets the same answer again, a refusal too, and nothing is done. A body
+    /// that could not be read was no change yet, and what failed for the machine's sake may be tried again.
+    fn change(
+        &self,
+        path: &str,
+        asker: answered::Asker,
+        action: Action,
+        names: &[String],
+        body: &[u8],
+    ) -> Told {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(path.as_bytes()).update(b"\0").update(body);
+        let asked = hasher.finalize();
+        if let Some(told) = Told::before(held(&self.answered).before(&asker, asked), path) {
+            return told;
+        }
+        let prepared = match action {
+            Action::Queue => match self.prepare(body) {
+                Ok(prepared) if prepared.dry_run => {
+                    let told = queueing::queue(&self.workspace, &prepared).and_then(|told| Told::well(&told));
+                    return told.unwrap_or_else(|problem| Told::refusal(&problem, path));
+                }
+                prepared => Some(prepared),
+            },
+            _ => None,
+        };
+        let mut answered = held(&self.answered);
+        // The same may have come twice at once.
+        if let Some(told) = Told::before(answered.before(&asker, asked), path) {
+            return told;
+        }
+        let who = who(&asker.0);
+        let made = match (action, prepared) {
+            (Action::Queue, Some(prepared)) => prepared
+                .and_then(|prepared| queueing::queue(&self.workspace, &prepared))
+                .and_then(|told| Told::well(&told)),
+            (Action::Drain, _) => act::drain(&self.workspace, &who, body).and_then(|told| Told::well(&told)),
+            (Action::Clean, _) => cleaning::clean(&self.workspace, body).and_then(|told| Told::well(&told)),
+            _ => act::of_run(&self.workspace, &who, action, names, body).and_then(|told| Told::well(&told)),
+        };
+        let told = made.unwrap_or_else(|problem| Told::refusal(&problem, path));
+        let (key, status, hash) = (asker.1.clone(), told.status, Some(asked.to_hex().to_string()));
+        let is_kept = !matches!(status, 400 | 503);
+        self.journal.change(Line {
+            time: scan::now(),
+            who,
+            path: path.to_owned(),
+            key,
+            status,
+            asked: hash.filter(|_| is_kept),
+            answer: is_kept.then(|| told.body.clone()),
+        });
+        if is_kept {
+            answered.keep(asker, asked, Answer { status, body: Some(told.body.clone()) });
+        }
+        told
+    }
+
+    /// Checks an experiment, one at a time: its data may be large.
+    fn prepare(&self, body: &[u8]) -> Result<Prepared, Problem> {
+        let begun = Instant::now();
+        let _turn = loop {
+            match self.checking.try_lock() {
+                Ok(turn) => break turn,
+                Err(TryLockError::Poisoned(turn)) => break turn.into_inner(),
+                Err(TryLockError::WouldBlock) if begun.elapsed() > CHECK_PATIENCE => {
+                    return Err(Problem::unavailable("other experiments are being checked"));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        queueing::prepare(&self.workspace, body)
     }
 }
 
-impl Answered {
-    fn keep(&mut self, name: (String, String), answer: (blake3::Hash, String)) {
-        if self.order.len() == KEYS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.answers.remove(&oldest);
-        }
-        self.order.push_back(name.clone());
-        self.answers.insert(name, answer);
+impl Told {
+    fn well(value: &impl serde::Serialize) -> Result<Told, Problem> {
+        let body = serde_json::to_string(value).map_err(|error| Problem::unavailable(error.to_string()))?;
+        Ok(Told { status: 200, body, headers: Vec::new() })
     }
+
+    pub fn refusal(problem: &Problem, path: &str) -> Told {
+        let body = String::from_utf8_lossy(&problem.json(path)).into_owned();
+        Told { status: problem.status, body, headers: problem.headers.clone() }
+    }
+
+    fn before(before: Before, path: &str) -> Option<Told> {
+        let problem = match before {
+            Before::Never => return None,
+            Before::Answered(Answer { status, body: Some(body) }) => {
+                return Some(Told { status, body, headers: Vec::new() });
+            }
+            Before::Answered(_) => {
+                let detail =
+                    "this was answered before the server started, and the answer was too long to keep";
+                Problem::new(409, detail, "see what is true now: /api/v1/runs")
+            }
+            Before::Taken => {
+                let detail = "this Idempotency-Key stood with another request";
+                Problem::new(422, detail, "take a new one for each change")
+            }
+        };
+        Some(Told::refusal(&problem, path))
+    }
+}
+
+/// Nobody shows a token that is known.
+pub(super) fn unknown() -> Problem {
+    Problem::new(401, "nobody is known by this token", "send your own as a bearer, or sign in")
+}
+
+pub(super) fn not_allowed(person: &Person, action: Action) -> Problem {
+    let detail = match action {
+        Action::Log | Action::Checkpoints => {
+            format!("{} {} may not download this", article(person), person.role.word())
+        }
+        _ => format!("{} {} may not {}", article(person), person.role.word(), action.word()),
+    };
+    Problem::new(403, detail, "ask an owner of this workspace")
+}
+
+fn article(person: &Person) -> &'static str {
+    if person.role == role::Role::Viewer { "a" } else { "an" }
+}
+
+/// As it stands in records.
+fn who(name: &str) -> String {
+    format!("web:{name}")
 }
 
 /// What a panic left behind is still whole here: every change of it is one insertion.

@@ -4,9 +4,12 @@
 //! `missed` means that changes are not listed one by one (a first connection, a restart of this
 //! server, a listener too slow, very many files): look at everything you show. Each message has an
 //! id; a page that comes back with the last one it saw is told what it missed meanwhile.
+//! Where people may change something, messages with `missed`, of which each page hears one first, say so:
+//! `"control": true`.
 //! A failed build is told as an event named `problem`, `{"problem": "..."}`; null when it is over.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -31,6 +34,8 @@ struct Shared {
     sender: broadcast::Sender<Arc<str>>,
     /// Whether the files have been looked at once, so that a change of theirs can be seen.
     watches: watch::Sender<bool>,
+    /// Whether people may change something here.
+    has_control: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +54,7 @@ impl Default for Changes {
                 state: Mutex::default(),
                 sender: broadcast::channel(64).0,
                 watches: watch::channel(false).0,
+                has_control: AtomicBool::new(false),
             }),
         }
     }
@@ -70,6 +76,11 @@ impl Changes {
         }
         // Sent under the lock: whoever subscribes sees a change once, replayed or live.
         let _ = self.shared.sender.send(frame.into());
+    }
+
+    /// From now on listeners are told that people may change something here.
+    pub(super) fn set_control(&self) {
+        self.shared.has_control.store(true, Ordering::Relaxed);
     }
 
     /// From now on each change is told.
@@ -134,7 +145,11 @@ impl Changes {
     }
 
     fn everything(&self, number: u64) -> String {
-        self.message(number, json!({ "paths": [], "missed": true }))
+        let mut told = json!({ "paths": [], "missed": true });
+        if self.shared.has_control.load(Ordering::Relaxed) {
+            told["control"] = true.into();
+        }
+        self.message(number, told)
     }
 
     /// JSON holds no line breaks, so one `data:` line does.

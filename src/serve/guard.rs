@@ -4,6 +4,7 @@
 //! Nothing a client does may stop the others from being answered: when places run out, the
 //! connection that has dawdled longest gives up its own.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use super::Limits;
 use super::api::problem::Problem;
 use super::api::{self, problem};
-use super::control::{self, Control};
+use super::control::{Control, Told};
 use super::crowd::Crowd;
 use super::descriptors::Shares;
 use super::events::Changes;
@@ -143,8 +144,10 @@ impl Guard {
                 self.change(&mut stream, &head, beyond, control).await;
                 Ok(())
             }
-            Ok(Admitted::Reader(head)) if head.path() == "/events" => self.tell(&mut stream, &head).await,
-            Ok(Admitted::Reader(head)) => self.relay.answer(&mut stream, &head, &self.limits).await,
+            Ok(Admitted::Reader(head, _)) if head.path() == "/events" => self.tell(&mut stream, &head).await,
+            Ok(Admitted::Reader(head, person)) => {
+                self.relay.answer(&mut stream, &head, person, &self.limits).await
+            }
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = outcome {
@@ -190,26 +193,21 @@ impl Guard {
     /// Judges a change by its head, reads its body to the end, and carries it out. One that is cut off in the
     /// middle changes nothing.
     async fn change(&self, stream: &mut TcpStream, head: &Head, beyond: Vec<u8>, control: Arc<Control>) {
+        let from = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         let outcome = async {
-            let permitted = control.permit(head, Instant::now())?;
-            let body = body(stream, beyond, permitted.body_bytes).await?;
+            let permitted = match control.permit(head, from, Instant::now()) {
+                Ok(permitted) => permitted,
+                Err(problem) => return Err(remembered(control, head, problem).await),
+            };
+            let body = body(stream, beyond, permitted.body_bytes, self.limits.body_deadline).await?;
             // Files and locks may be slow; other connections are not held up by them.
             let acting = tokio::task::spawn_blocking(move || control.carry_out(&permitted, &body)).await;
-            acting.unwrap_or_else(|_| Err(Problem::unavailable("the change could not be made")))
+            acting.map_err(|_| Problem::unavailable("the change could not be made"))
         };
-        let (status, kind, more, body) = match outcome.await {
-            Ok(body) => (200, "application/json", "", body),
-            Err(problem) => {
-                let more = match problem.status {
-                    401 => "WWW-Authenticate: Bearer\r\n",
-                    429 => "Retry-After: 1\r\n",
-                    503 => "Retry-After: 5\r\n",
-                    _ => "",
-                };
-                let body = String::from_utf8_lossy(&problem.json(head.path())).into_owned();
-                (problem.status, problem::CONTENT_TYPE, more, body)
-            }
-        };
+        let Told { status, body, headers } =
+            outcome.await.unwrap_or_else(|problem| Told::refusal(&problem, head.path()));
+        let kind = if status == 200 { "application/json" } else { problem::CONTENT_TYPE };
+        let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let phrase = problem::title(status);
         let answer = format!(
             "HTTP/1.1 {status} {phrase}\r\n{HEADERS}{more}Content-Type: {kind}\r\n\
@@ -236,6 +234,7 @@ impl Guard {
         };
         let more = match refusal {
             Refusal::NoToken => "WWW-Authenticate: Bearer\r\n",
+            Refusal::Method if self.admission.control.is_some() => "Allow: GET, HEAD, POST\r\n",
             Refusal::Method => "Allow: GET, HEAD\r\n",
             Refusal::TooManyStreams | Refusal::Unavailable => "Retry-After: 5\r\n",
             _ => "",
@@ -266,10 +265,12 @@ impl Admission {
             let control = self.control.clone().ok_or(Refusal::Method)?;
             return Ok(Admitted::Changer(head, control));
         }
+        let person = self.control.as_ref().and_then(|control| Some(control.known(&head)?.place));
         match self.token.as_ref().map_or(Shown::Known, |token| token.shown_by(&head)) {
-            Shown::Known => Ok(Admitted::Reader(head)),
             Shown::InAddress { cookie, target } => Ok(Admitted::Newcomer { cookie, target }),
-            Shown::Nothing => Err(Refusal::NoToken),
+            // Whoever may act may read.
+            Shown::Nothing if person.is_none() => Err(Refusal::NoToken),
+            Shown::Known | Shown::Nothing => Ok(Admitted::Reader(head, person)),
         }
     }
 }
@@ -295,8 +296,12 @@ impl Asker {
 
 enum Admitted {
     Changer(Head, Arc<Control>),
-    Reader(Head),
-    Newcomer { cookie: String, target: String },
+    /// With the place among the people who may act, of one of them.
+    Reader(Head, Option<usize>),
+    Newcomer {
+        cookie: String,
+        target: String,
+    },
 }
 
 /// Whoever came by a link on another site has the cookie, but the browser held it back on the way
@@ -311,14 +316,28 @@ const RETRY_MS: u32 = 1000;
 /// Of what a client goes on sending after its answer, before it is cut off.
 const FAREWELL_BYTES: usize = 256 << 10;
 
+/// Writes to the log that a request was refused, aside: a disk may be slow.
+async fn remembered(control: Arc<Control>, head: &Head, problem: Problem) -> Problem {
+    let (head, status) = (head.clone(), problem.status);
+    let writing =
+        move || control.refused(control.known(&head).map(|known| known.person), head.path(), status);
+    drop(tokio::task::spawn_blocking(writing).await);
+    problem
+}
+
 /// The body of a request, of exactly so many bytes.
-async fn body(stream: &mut TcpStream, mut begun: Vec<u8>, length: usize) -> Result<Vec<u8>, Problem> {
+async fn body(
+    stream: &mut TcpStream,
+    mut begun: Vec<u8>,
+    length: usize,
+    deadline: Duration,
+) -> Result<Vec<u8>, Problem> {
     if begun.len() > length {
         return Err(Problem::new(400, "the body is longer than it says", "send one request a connection"));
     }
     let have = begun.len();
     begun.resize(length, 0);
-    match timeout(control::BODY_DEADLINE, stream.read_exact(&mut begun[have..])).await {
+    match timeout(deadline, stream.read_exact(&mut begun[have..])).await {
         Ok(Ok(_)) => Ok(begun),
         Ok(Err(_)) => Err(Problem::new(400, "the body was cut off", "send it whole")),
         Err(_) => Err(Problem::new(408, "the body took too long", "send it again")),

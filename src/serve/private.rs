@@ -68,6 +68,8 @@ impl Drop for Private {
     }
 }
 
+/// Who asks. The guard alone says so: no header of a client passes by it under this name.
+pub(super) const PERSON: &str = "Overnight-Person";
 const SOCKET: &str = "pages";
 
 /// A new folder for this user only. A Unix socket's address holds about a hundred bytes, so a long
@@ -115,6 +117,7 @@ fn respond(request: Request, pages: &Pages) {
         if_range: if_range.as_deref(),
         if_none_match: if_none_match.as_deref(),
         accept_encoding: accept_encoding.as_deref(),
+        person: header(PERSON).and_then(|place| place.parse().ok()),
     };
     let answer = match api::is_asked(asked.path) {
         true => pages.api.answer(&asked),

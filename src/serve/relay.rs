@@ -15,7 +15,7 @@ use super::api;
 use super::crowd::Crowd;
 use super::guard::HEADERS;
 use super::head::{Head, Refusal};
-use super::private::{Pages, Private};
+use super::private::{PERSON, Pages, Private};
 
 pub(super) struct Relay {
     pages: Arc<Pages>,
@@ -63,13 +63,16 @@ impl Relay {
         })
     }
 
-    /// Answers one request. An error means that nothing was sent yet.
-    pub async fn answer(&self, stream: &mut TcpStream, head: &Head, limits: &Limits) -> Result<(), Refusal> {
-        let request = request(head);
-        let program = match api::is_asked(head.path()) {
-            true => Some(self.place_for_program(limits).await?),
-            false => None,
-        };
+    /// Answers one request, of one of the people who may act if it is theirs. An error means that nothing was sent yet.
+    pub async fn answer(
+        &self,
+        stream: &mut TcpStream,
+        head: &Head,
+        person: Option<usize>,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        let request = request(head, person);
+        let program = self.place_for_program(head, limits).await?;
         let place = self.places.acquire().await;
         let begun = self.begin(&request, limits).await?;
         drop(place);
@@ -80,8 +83,9 @@ impl Relay {
             return Ok(());
         }
         // Asked once more when there is room for it: meanwhile it would hold up the short ones.
-        drop(begun);
+        drop((begun, program));
         let _place = self.place_for_long(limits).await?;
+        let program = self.place_for_program(head, limits).await?;
         let mut begun = self.begin(&request, limits).await?;
         drop(program);
         let member = self.sending.join();
@@ -97,9 +101,16 @@ impl Relay {
         }
     }
 
-    async fn place_for_program(&self, limits: &Limits) -> Result<SemaphorePermit<'_>, Refusal> {
+    async fn place_for_program(
+        &self,
+        head: &Head,
+        limits: &Limits,
+    ) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
+        if !api::is_asked(head.path()) {
+            return Ok(None);
+        }
         match timeout(limits.answer_deadline, self.program_places.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
+            Ok(Ok(place)) => Ok(Some(place)),
             _ => Err(Refusal::Unavailable),
         }
     }
@@ -182,7 +193,7 @@ async fn send_long(begun: &mut Begun, stream: &mut TcpStream, deadline: Duration
     }
 }
 
-fn request(head: &Head) -> String {
+fn request(head: &Head, person: Option<usize>) -> String {
     let mut request = format!(
         "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
         head.method.as_str(),
@@ -193,6 +204,9 @@ fn request(head: &Head) -> String {
         if let Some(value) = head.header(name).filter(|value| value.is_ascii()) {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
+    }
+    if let Some(place) = person {
+        request.push_str(&format!("{PERSON}: {place}\r\n"));
     }
     request.push_str("\r\n");
     request

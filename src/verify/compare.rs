@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::experiment::metric::Metric;
+use crate::experiment::metric;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::number::Number;
 use crate::run_dir::verdict::Difference;
@@ -27,7 +27,6 @@ pub fn rows(recorded: &Metrics, replayed: &Metrics, from: u64, to: u64) -> Rows 
     };
     let (ours, theirs) = (of(recorded), of(replayed));
     let steps: BTreeSet<u64> = ours.keys().chain(theirs.keys()).copied().collect();
-    let must_reproduce = |name: &str| Metric::named(name).is_none_or(|metric| metric.reproducible);
     let mut compared = 0;
     for step in steps {
         let (row, other) = match (ours.get(&step), theirs.get(&step)) {
@@ -39,7 +38,7 @@ pub fn rows(recorded: &Metrics, replayed: &Metrics, from: u64, to: u64) -> Rows 
             }
         };
         compared += 1;
-        for column in replayed.columns.iter().filter(|column| must_reproduce(&column.name)) {
+        for column in replayed.columns.iter().filter(|column| metric::must_reproduce(&column.name)) {
             let is = recorded.column(&column.name).and_then(|column| column.in_row(row));
             let would_be = column.in_row(other);
             if is.map(f64::to_bits) != would_be.map(f64::to_bits) {
@@ -117,36 +116,34 @@ impl Tensors<'_> {
 mod tests {
     use super::*;
 
-    fn metrics(text: &str) -> Metrics {
-        let mut metrics = Metrics::default();
-        metrics.extend(text.as_bytes());
-        metrics
-    }
-
     const CALM: &str = "step,time,train/loss,val/loss\n5,1,3,\n10,2,2.5,2.75\n15,3,nan,\n20,4,2,2\n";
 
     #[test]
     fn times_may_differ_and_nothing_else() {
         let later = CALM.replace(",1,", ",99,");
-        let same = rows(&metrics(CALM), &metrics(&later), 0, 20);
+        let same = rows(&Metrics::of(CALM), &Metrics::of(&later), 0, 20);
         assert_eq!(same, Rows { compared: 4, difference: None });
-        let other = metrics(&CALM.replace("2.75", "2.7500000000000004"));
-        let found = rows(&other, &metrics(CALM), 0, 20).difference.unwrap().to_string();
+        let other = Metrics::of(&CALM.replace("2.75", "2.7500000000000004"));
+        let found = rows(&other, &Metrics::of(CALM), 0, 20).difference.unwrap().to_string();
         assert_eq!(found, "val/loss of step 10 is 2.7500000000000004 in metrics.csv and 2.75 in the replay");
-        let empty = metrics(&CALM.replace("nan", ""));
-        let found = rows(&empty, &metrics(CALM), 0, 20).difference.unwrap().to_string();
+        let empty = Metrics::of(&CALM.replace("nan", ""));
+        let found = rows(&empty, &Metrics::of(CALM), 0, 20).difference.unwrap().to_string();
         assert!(found.contains("of step 15 is empty in metrics.csv and nan"), "{found}");
-        assert_eq!(rows(&other, &metrics(CALM), 10, 20).difference, None, "what is before does not count");
+        assert_eq!(
+            rows(&other, &Metrics::of(CALM), 10, 20).difference,
+            None,
+            "what is before does not count"
+        );
     }
 
     #[test]
     fn a_row_that_is_missing_counts_but_for_the_last() {
-        let without = |line: &str| metrics(&CALM.replace(line, ""));
-        let found = rows(&without("15,3,nan,\n"), &metrics(CALM), 0, 20).difference;
+        let without = |line: &str| Metrics::of(&CALM.replace(line, ""));
+        let found = rows(&without("15,3,nan,\n"), &Metrics::of(CALM), 0, 20).difference;
         assert_eq!(found, Some(Difference::Row { step: 15, is_recorded: false }));
-        let found = rows(&metrics(CALM), &without("15,3,nan,\n"), 0, 20).difference;
+        let found = rows(&Metrics::of(CALM), &without("15,3,nan,\n"), 0, 20).difference;
         assert_eq!(found, Some(Difference::Row { step: 15, is_recorded: true }));
-        assert_eq!(rows(&without("20,4,2,2\n"), &metrics(CALM), 0, 20).difference, None);
+        assert_eq!(rows(&without("20,4,2,2\n"), &Metrics::of(CALM), 0, 20).difference, None);
     }
 
     fn file(second: [f32; 3]) -> Vec<u8> {

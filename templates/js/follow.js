@@ -3,11 +3,12 @@
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { preparers, patch, prepareTables, prepareFigures, prepareLegends, prepareTools, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
-  const { isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
+  const { settleAll, bringAside, takeAside, refreshTools, make, isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
   const prepare = (root) => {
+    settleAll(root);
     for (const add of preparers.first) add(root);
     prepareTables(root);
     prepareTools(root);
@@ -24,8 +25,8 @@
 
   let original = null; // the page as the server last gave it, as text
 
-  const apply = (html) => {
-    const next = new DOMParser().parseFromString(html, "text/html");
+  const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
+  const apply = (html, next = parsed(html)) => {
     const content = next.getElementById("main");
     if (!content) return;
     original = html;
@@ -34,6 +35,7 @@
     const [built, nextBuilt] = [document.getElementById("built"), next.getElementById("built")];
     if (built && nextBuilt) patch(built, nextBuilt);
     document.title = next.title;
+    refreshTools();
     showCursor();
     showSample();
   };
@@ -75,7 +77,13 @@
     return refresh();
   };
 
-  let version = {}; // what the server calls it
+  /// What the server called the page that is shown, where it tells that and the browser passes it on.
+  const given = () => {
+    const told = performance.getEntriesByType?.("navigation")[0]?.serverTiming?.find(({ name }) => name === "version");
+    return told ? { "If-None-Match": `"${told.description}"` } : {};
+  };
+
+  let version = given(); // of the page, as headers that ask for another one
   let asking = false;
   let again = false;
   const refresh = async () => {
@@ -84,19 +92,21 @@
       return;
     }
     asking = true;
-    let html = null;
+    let [html, next] = [null, null];
     try {
       // The browser's own cache trusts servers that know seconds only; see `versionOf`.
       const answer = await fetch(location.pathname, { headers: version, cache: "no-store" });
       if (answer.ok) {
         html = await answer.text();
         version = versionOf(answer);
+        next = parsed(html);
+        await bringAside(next);
       }
     } catch {
       // The stream reconnects and asks again; whoever looks at files does so anyway.
     }
     try {
-      if (html !== null && html !== original) apply(html);
+      if (next && html !== original) apply(html, next);
     } finally {
       if (follower) await new Promise((then) => setTimeout(then, PAUSE));
       asking = false;
@@ -113,9 +123,18 @@
     banner.textContent = problem === null ? "" : `The report could not be built: ${problem}`;
   };
 
+  // Where people may act, what they need comes as a script of its own.
+  const learn = () => {
+    if (overnight.control) return;
+    overnight.control = {};
+    document.head.append(make("script", { src: `${root}assets/control.js` }));
+  };
+
   const hear = ({ type, data }) => {
     if (type === "open") {
       showProblem(null);
+      // It may be another life of the server.
+      overnight.control?.look?.();
       return say("live", "live");
     }
     if (type === "who") return;
@@ -129,6 +148,7 @@
     if (type === "problem") {
       return showProblem(message.problem);
     }
+    if (message.control === true) learn();
     const isTold = (path) => message.missed || !message.paths || message.paths.includes(path);
     // A connection that is gone is the stream's to tell.
     if (isTold(own().replace(/index\.html$/, "metrics.csv"))) rows()?.look().catch(() => {});
@@ -143,6 +163,7 @@
     let stream = null;
     let release = null;
     let problem = null; // what the stream last said of a failed build
+    let control = null; // its word that people may act
     let later = 0; // the timer of another try
     const tell = (event) => {
       hear(event);
@@ -159,7 +180,10 @@
         // Refused for good, as browsers see it; a server too busy is not.
         if (event.target === stream && stream.readyState === EventSource.CLOSED) later = setTimeout(listen, 3000);
       };
-      stream.onmessage = (event) => tell({ type: "message", data: event.data });
+      stream.onmessage = ({ data }) => {
+        if (overnight.parsed(data)?.control) control = data;
+        tell({ type: "message", data });
+      };
       stream.addEventListener("problem", (event) => {
         problem = { type: "problem", data: event.data };
         tell(problem);
@@ -189,6 +213,7 @@
         if (data.type === "who" && stream && stream.readyState === EventSource.OPEN) {
           channel.postMessage({ type: "open" });
           if (problem) channel.postMessage(problem);
+          if (control) channel.postMessage({ type: "message", data: '{"paths":[],"control":true}' });
         }
         if (!document.hidden) hear(data);
       };
@@ -228,12 +253,13 @@
     if (!document.hidden) start();
   };
 
-  Object.assign(overnight, { redraw });
+  Object.assign(overnight, { root, redraw });
   // When the scripts of single pages are there too.
   document.addEventListener("DOMContentLoaded", () => {
-    // The page as it came, before anything here changes it.
-    original = document.documentElement.outerHTML;
+    // The page as it came, before anything here changes it, where it may be made again from that.
+    if (overnight.redraws) original = document.documentElement.outerHTML;
     prepare(main());
+    takeAside(main());
     onView(() => drawAll());
     window.addEventListener("resize", framed(() => {
       if (figures().some(({ dataset }) => dataset.view !== undefined)) drawAll();

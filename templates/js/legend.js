@@ -37,25 +37,24 @@
     return make("li", {}, ...parts);
   };
 
-  /// Turns the legends below `root` into switches, and gives one to large charts that have none.
+  /// Turns the legends below `root` into switches.
   const prepareLegends = (root) => {
     for (const figure of figures(root)) {
       const chart = chartOf(figure);
       const lines = keysOf(chart);
-      let list = figure.querySelector("ul.legend");
-      const isFirst = !list && lines.length > 1 && ["full", "two-thirds"].includes(chart.size);
-      if (!list && !isFirst) continue;
+      const list = figure.querySelector("ul.legend");
+      // One that is folded is filled when it is opened: it may be of hundreds.
+      const folded = list?.closest("details");
+      if (!list || (folded && !(document.getElementById(folded.id) ?? folded).open)) continue;
       // As the server orders its own: the best first, which is drawn last.
-      const order = list && lines.length <= 2 ? lines : [...lines].reverse();
-      const items = order.map((series) => item(series, series.label, series.href));
-      if (isFirst) {
-        list = make("ul", { class: "legend" });
-        const all = make("details", { class: "lines", id: `lines-${figure.id}` }, make("summary", {}, `${lines.length} lines`), list);
-        figure.append(all);
-      }
-      list.replaceChildren(...items);
+      const order = lines.length <= 2 ? lines : [...lines].reverse();
+      list.replaceChildren(...order.map((series) => item(series, series.label, series.href)));
     }
   };
+  document.addEventListener("toggle", ({ target }) => {
+    const figure = target.matches("details.lines[open]") && target.closest("figure[data-chart]");
+    if (figure && !target.querySelector("li")) prepareLegends(figure);
+  }, true);
 
   /// Brings the switches up to the view without making them anew, so that the focus stays.
   const refreshLegends = () => {

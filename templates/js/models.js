@@ -5,6 +5,7 @@
   const NAMES = ["text", "task", "metric", "tag", "size", "mark"];
   const words = () => new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
   let wanted = {};
+  let cut = ""; // what of the address was not taken
 
   const isShown = (model) => {
     const { task, metric, tags, bytes, marks } = model.dataset;
@@ -25,7 +26,7 @@
       model.hidden = !isShown(model);
       shown += !model.hidden;
     }
-    form(root).elements.count.textContent = shown === models.length ? "" : `${shown} of ${models.length}`;
+    form(root).elements.count.textContent = (shown === models.length ? "" : `${shown} of ${models.length}${cut && "."}`) + cut;
     root.querySelector("#none").hidden = shown > 0;
   };
 
@@ -39,10 +40,13 @@
   const take = () => {
     const said = words();
     wanted = {};
+    cut = "";
     for (const name of NAMES) {
       const field = form().elements[name];
       if (!field) continue;
-      field.value = said.get(name) || "";
+      const [text, more] = overnight.taken(name, said.get(name) || "");
+      cut += more;
+      field.value = text;
       if (field.value) wanted[name] = field.value;
     }
   };
@@ -50,6 +54,7 @@
   const change = () => {
     const said = words();
     wanted = {};
+    cut = "";
     for (const name of NAMES) {
       const value = form().elements[name]?.value.trim();
       said.delete(name);

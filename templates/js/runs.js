@@ -2,9 +2,9 @@
 // The page of all runs: every run of the workspace in one table, found, filtered, sorted and turned over
 // by what its data scripts hold. The state stands in the address.
 (() => {
-  const { make, measured, typed, duration, iso, words, writeWords, terms, stands, isFound } = overnight;
+  const { make, measured, typed, duration, iso, words, taken, writeWords, terms, stands, isFound } = overnight;
   const ROWS = 100;
-  const [LONGEST, MOST_COLUMNS] = [500, 60]; // characters of a search, columns at a time
+  const MOST_COLUMNS = 60; // at a time
   const FIRST = ["run", "experiment", "metric", "best", "at step", "steps", "training", "last heard", "state"];
   const MORE = ["tag", "description", "rate", "energy", "planned", "queued"];
   const TEXTS = ["run", "id", "experiment", "tag", "description", "notes"];
@@ -15,6 +15,7 @@
   let known = null; // what all parts together have: columns, values of state and tag
   const fresh = () => ({ find: "", sort: "-last heard", columns: FIRST, page: 1 });
   let asked = fresh();
+  let cut = []; // what of the address was not taken, in sentences
 
   /// A column of a part; names come from files and addresses, and `constructor` is one as well.
   const own = (part, name) => {
@@ -30,14 +31,24 @@
   const readAddress = () => {
     const said = words();
     asked = fresh();
-    // An address may be a megabyte long.
-    for (const name of ["find", "sort"]) if (said.has(name)) asked[name] = said.get(name).slice(0, LONGEST);
-    if (said.has("columns")) asked.columns = said.get("columns").split(";", MOST_COLUMNS).filter(Boolean);
+    cut = [];
+    for (const name of ["find", "sort"]) {
+      if (!said.has(name)) continue;
+      const [text, told] = taken(name);
+      asked[name] = text;
+      cut.push(told);
+    }
+    if (said.has("columns")) {
+      const columns = said.get("columns").split(";").filter(Boolean);
+      asked.columns = columns.slice(0, MOST_COLUMNS);
+      if (columns.length > MOST_COLUMNS) cut.push(` Of ${columns.length.toLocaleString("en-US")} columns in the address the first ${MOST_COLUMNS} are taken.`);
+    }
     asked.page = Math.max(1, Math.floor(Number(said.get("page"))) || 1);
   };
 
   const ask = (change) => {
     Object.assign(asked, { page: 1 }, change);
+    cut = [];
     const [said, plain] = [words(), fresh()];
     for (const name of Object.keys(plain)) {
       const [is, was] = [asked[name], plain[name]].map((value) => (Array.isArray(value) ? value.join(";") : String(value)));
@@ -197,6 +208,7 @@
     root.querySelector("#found").textContent = [
       rows.length === total ? `${said(total)} ${total === 1 ? "run" : "runs"}.` : `${said(rows.length)} of ${said(total)} runs.`,
       ...unknown.map((name) => ` No column, setting or metric is called ${name}.`),
+      ...cut,
     ].join("");
     const turn = root.querySelector("#turn");
     turn.hidden = pages < 2;

@@ -62,8 +62,8 @@ window.overnight = window.overnight || {};
   };
 
   // Scripts that only some pages have come after the one of all pages; they name here what they add to a
-  // page: as the first, because charts are made there, or after the others.
-  const preparers = { first: [], last: [] };
+  // page: as the first, because charts are made there, after the others, or when what lies beside has come.
+  const preparers = { first: [], last: [], aside: [] };
   const onPage = (prepare, when = "last") => preparers[when].push(prepare);
 
   /// A file that was sent stands alone: nothing beside it may be asked for, wherever it lies.

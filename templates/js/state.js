@@ -19,6 +19,12 @@
 
   const words = () => new URLSearchParams(/^#(\?|runs=)/.test(location.hash) ? location.hash.slice(1).replace(/^\?/, "") : "");
 
+  /// A word of the address as far as it is taken, and what to say where it is longer: an address may be a
+  /// megabyte long.
+  const LONGEST = 500;
+  const taken = (name, text = words().get(name) || "") => [text.slice(0, LONGEST), text.length > LONGEST
+    ? ` Of “${name}” in the address the first ${LONGEST} characters are taken, of ${text.length.toLocaleString("en-US")}.` : ""];
+
   const writeWords = (said) => {
     const text = said.toString().replace(/%2F/g, "/").replace(/%2C/g, ",");
     if (!text && !words().size) return;
@@ -87,5 +93,5 @@
     tell();
   });
   readAddress();
-  Object.assign(overnight, { words, writeWords, view, hasLogY, setView, onView, AXES });
+  Object.assign(overnight, { words, taken, writeWords, view, hasLogY, setView, onView, AXES });
 })();

@@ -1,11 +1,11 @@
 
 // The page of an experiment: its table narrowed, axes brushed, points moved to other fields.
 (() => {
-  const { make, words, writeWords, onPage, scale, setView } = overnight;
+  const { make, words, taken, writeWords, onPage, scale, setView } = overnight;
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
-  const MOST = 50; // brushes in an address, and words of a search about
+  const MOST = 50; // brushes in an address
   let data = null;
 
   // ---- state in the address: find, differ, brush=field:low,high, sx, sy, slog -------------------------
@@ -169,6 +169,13 @@
   const showScatter = (root) => {
     const { x, y, logX, logY } = chosen();
     const svg = root.querySelector("svg.scatter");
+    for (const [id, value] of [["sx", x], ["sy", y]]) get(id, root).value = data.fields[value].name;
+    get("slog-x", root).checked = logX;
+    get("slog-y", root).checked = logY;
+    // The server's own drawing shows just this.
+    const isAsDrawn = x === data.x && y === data.y && logX === data.fields[x].log && logY === data.fields[y].log;
+    if (isAsDrawn && svg.dataset.own === undefined) return rove(svg);
+    svg.dataset.own = "";
     const [fieldX, fieldY] = [data.fields[x], data.fields[y]];
     const [across, up] = [axisOf(fieldX, logX, 6), axisOf(fieldY, logY, 4)];
     const parts = up.ticks.flatMap(([part, word]) => [
@@ -192,9 +199,6 @@
       link.setAttribute("aria-label", `${link.querySelector("title").textContent}: ${said(fieldX, at)}, ${said(fieldY, at)}`);
     }
     rove(svg);
-    for (const [id, value] of [["sx", x], ["sy", y]]) get(id, root).value = data.fields[value].name;
-    get("slog-x", root).checked = logX;
-    get("slog-y", root).checked = logY;
   };
 
   // The points are one stop on the way by Tab: arrows go from each to the next one along x or y.
@@ -229,19 +233,21 @@
 
   const showTable = (root) => {
     const table = get("sweep", root);
-    const [find, differ] = [(words().get("find") || "").slice(0, 10 * MOST), words().has("differ")];
+    const [[find, told], differ] = [taken("find"), words().has("differ")];
     const rows = [...table.tBodies[0].rows];
     const wanted = find.toLowerCase().split(/\s+/);
-    for (const row of rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
+    // Of a table that shows all, and shall, nothing is asked.
+    const isWhole = !find && !differ && !table.querySelector("[hidden]");
+    for (const row of isWhole ? [] : rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
     const count = table.tHead.rows[0].cells.length;
-    for (let at = 1; at < count; at++) {
+    for (let at = 1; at < count && !isWhole; at++) {
       const isSame = differ && rows.length > 1 && rows.every((row) => row.cells[at].textContent === rows[0].cells[at].textContent);
       for (const row of [table.tHead.rows[0], ...rows]) row.cells[at].hidden = isSame;
     }
     const field = get("sweep-find", root);
     if (field.value.trim() !== find) field.value = find;
     get("sweep-differ", root).checked = differ;
-    get("sweep-found", root).textContent = find ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+    get("sweep-found", root).textContent = find ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}${told && `.${told}`}` : "";
   };
 
   const tools = (root) => {
@@ -271,6 +277,15 @@
     }
   });
 
+  /// The fields, where the page has them by now; read once for each version of them.
+  let from = null;
+  const take = (root) => {
+    const text = get("sweep-data", root)?.dataset.sweep;
+    if (text === from) return;
+    from = text;
+    data = text ? overnight.parsed(overnight.held("sweep-data", text)) : null;
+  };
+
   const show = (root) => {
     showTable(root);
     if (!data) return;
@@ -279,10 +294,14 @@
   };
   onPage((root) => {
     if (!get("sweep", root)) return;
-    const held = get("sweep-data", root)?.dataset.sweep;
-    data = held ? overnight.parsed(held) : null;
+    take(root);
     tools(root);
     show(root);
   }, "first");
+  onPage((root) => {
+    take(root);
+    tools(root);
+    show(root);
+  }, "aside");
   window.addEventListener("hashchange", () => get("sweep") && show(document));
 })();

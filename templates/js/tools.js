@@ -1,8 +1,7 @@
 
 // The row of switches above the charts of a page.
 (() => {
-  const { make, view, setView, onView, chartOf, figures, clocks, AXES } = overnight;
-  const NAMES = { step: "step", epoch: "epoch", elapsed: "training time", time: "time of day", tokens: "tokens", energy: "energy" };
+  const { view, setView, onView, chartOf, figures, clocks } = overnight;
 
   /// Positions of the slider are powers, so that 0.9, 0.99 and 0.999 are as far apart as they look.
   const weightAt = (position) => (position <= 0 ? 0 : Math.min(0.999, 1 - 10 ** (-3 * position / 100)));
@@ -15,60 +14,47 @@
 
   const words = (weight, isOwn) => (weight === 0 ? "off" : weight.toFixed(weight > 0.99 ? 3 : 2) + (isOwn ? "" : " where noisy"));
 
-  const check = (id, text, isOn, title) =>
-    make("label", { title }, make("input", { type: "checkbox", id, checked: isOn }), ` ${text}`);
-
-  const build = (charts) => {
-    const known = Object.values(clocks());
-    const axes = AXES.filter((axis) => axis === "step" || known.some((knots) => knots[axis]));
-    const options = axes.map((axis) => make("option", { value: axis, selected: axis === view.x }, NAMES[axis]));
+  /// Brings the row up to the view.
+  const fill = (tools, charts) => {
+    const at = (id) => tools.querySelector(`#${id}`);
     const weight = view.smoothing ?? drawnWeight(charts);
-    const slider = make("input", {
-      type: "range", id: "tool-smooth", min: 0, max: 100, step: 1, value: positionOf(weight),
-      "aria-valuetext": words(weight, view.smoothing !== null),
-    });
-    // Over time there is no other x, and its logarithm says nothing; one x is no choice.
-    const isOfTime = charts.every(({ isTime }) => isTime);
-    return [
-      ...(isOfTime || axes.length < 2 ? [] : [make("label", {}, "x: ", make("select", { id: "tool-x" }, ...options))]),
-      ...(isOfTime ? [] : [check("tool-log-x", "log x", view.logX)]),
-      check("tool-log-y", "log y", view.logY.has("*"), "All charts; key L on one of them"),
-      make("label", {}, "smoothing ", slider, " ", make("output", { for: "tool-smooth" }, words(weight, view.smoothing !== null))),
-      check("tool-outliers", "ignore outliers", view.outliers, "The range without the outermost twentieth at each end"),
-      make("button", { type: "button", id: "reset", hidden: !isChanged() }, "Show all as drawn"),
-      make("span", { class: "soft hint" }, "Drag to zoom, double click to see all, right button to save; or with arrows, +, - and M on a chart."),
-    ];
+    if (at("tool-x")) at("tool-x").value = view.x;
+    if (at("tool-log-x")) at("tool-log-x").checked = view.logX;
+    at("tool-log-y").checked = view.logY.has("*");
+    at("tool-outliers").checked = view.outliers;
+    const slider = at("tool-smooth");
+    if (document.activeElement !== slider) slider.value = positionOf(weight);
+    slider.setAttribute("aria-valuetext", words(weight, view.smoothing !== null));
+    tools.querySelector("output").textContent = words(weight, view.smoothing !== null);
+    at("reset").hidden = !isChanged();
   };
 
-  /// Puts the row before the first charts below `root`.
+  /// Takes from the row below `root` what none of its charts has; where the row waits, it comes before the
+  /// first of them.
   const prepareTools = (root) => {
-    const charts = figures(root).map(chartOf);
-    if (!charts.length) return;
+    const row = root.querySelector("#tools");
+    const all = figures(root);
+    if (!row || !all.length) return;
     clocks(root);
-    const first = figures(root)[0];
-    if (root.querySelector("#tools")) return;
-    const row = make("div", { id: "tools", role: "group", "aria-label": "How charts are shown" }, ...build(charts));
-    // Among sections of several experiments it belongs to none of them, and steps back.
-    const section = first.closest("section");
-    if (section) section.before(make("details", { id: "tools-of-all" }, make("summary", {}, "How charts are shown"), row));
-    else (first.closest(".grid") || first).before(row);
+    const known = Object.values(clocks());
+    for (const option of row.querySelectorAll("#tool-x option")) {
+      if (option.value !== "step" && !known.some((knots) => knots[option.value])) option.remove();
+    }
+    // One x is no choice.
+    if (row.querySelectorAll("#tool-x option").length === 1) row.querySelector("#tool-x").parentNode.remove();
+    const waiting = [row, row.closest("details")].find((part) => part?.hidden);
+    if (waiting) {
+      const before = waiting === row ? ".grid" : "section";
+      (all[0].closest(before) || all[0]).before(waiting);
+      waiting.hidden = false;
+    }
+    if (root.isConnected) refreshTools();
+    else fill(row, all.map(chartOf));
   };
 
   const refreshTools = () => {
     const tools = document.getElementById("tools");
-    if (!tools) return;
-    const charts = figures().map(chartOf);
-    const weight = view.smoothing ?? drawnWeight(charts);
-    const [x, logX] = ["tool-x", "tool-log-x"].map((id) => document.getElementById(id));
-    if (x) x.value = view.x;
-    if (logX) logX.checked = view.logX;
-    document.getElementById("tool-log-y").checked = view.logY.has("*");
-    document.getElementById("tool-outliers").checked = view.outliers;
-    const slider = document.getElementById("tool-smooth");
-    if (document.activeElement !== slider) slider.value = positionOf(weight);
-    slider.setAttribute("aria-valuetext", words(weight, view.smoothing !== null));
-    tools.querySelector("output").textContent = words(weight, view.smoothing !== null);
-    document.getElementById("reset").hidden = !isChanged();
+    if (tools) fill(tools, figures().map(chartOf));
   };
 
   const reset = () => setView({
@@ -91,5 +77,5 @@
     document.querySelector("#tools select, #tools input").focus();
   });
   onView(refreshTools);
-  Object.assign(overnight, { prepareTools, reset });
+  Object.assign(overnight, { prepareTools, refreshTools, reset });
 })();

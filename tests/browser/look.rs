@@ -10,7 +10,11 @@ use crate::chrome::{Chrome, Scripts, with_browser};
 use crate::made_up::Ending;
 use crate::place::Place;
 
-const WIDTHS: [u32; 2] = [1440, 390];
+const EVERY_LOOK: [(u32, &str); 4] = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")];
+/// Each width and each scheme once.
+const TWO_LOOKS: [(u32, &str); 2] = [(1440, "dark"), (390, "light")];
+/// Behind the text of the default theme.
+const PAPERS: [&str; 2] = ["rgb(251, 250, 247)", "rgb(16, 20, 27)"];
 
 /// Texts of charts that are smaller than 11 CSS pixels on the screen.
 const SMALL: &str = "[...document.querySelectorAll('svg text')]
@@ -36,6 +40,12 @@ const OUTSIDE: &str = "[...document.querySelectorAll('svg.chart')].flatMap((char
             || box.right > Math.min(innerWidth, around.right + 16) || box.bottom > around.bottom + 2);
     }).map((text) => `${chart.parentNode.id}: ${text.textContent}`); })";
 
+/// The innermost elements that make the page wider than it is to be.
+const WIDE: &str = "(() => {
+    const isOut = (one) => one.getBoundingClientRect().right > WIDTH + 1 && !one.closest('.scroll, svg svg, .heard');
+    return [...document.body.querySelectorAll('*')].filter((one) => isOut(one) && ![...one.children].some(isOut))
+        .map((one) => `${one.closest('[id]').id}: ${one.outerHTML.slice(0, 160)}`); })()";
+
 const BACKGROUND: &str = "getComputedStyle(document.documentElement).backgroundColor";
 
 async fn look_at(chrome: &Chrome, name: &str, place: &Place) {
@@ -44,34 +54,50 @@ async fn look_at(chrome: &Chrome, name: &str, place: &Place) {
 }
 
 async fn look_at_pages(chrome: &Chrome, name: &str, place: &Place, pages: &[String]) {
-    look_in_theme(chrome, name, place, pages, ["rgb(251, 250, 247)", "rgb(16, 20, 27)"]).await;
+    look_in_theme(chrome, name, place, pages, PAPERS, &EVERY_LOOK).await;
 }
 
 /// `papers` are what the theme has behind its text by day and by night.
-async fn look_in_theme(chrome: &Chrome, name: &str, place: &Place, pages: &[String], papers: [&str; 2]) {
-    for width in WIDTHS {
-        for scheme in ["light", "dark"] {
-            chrome.look(width, scheme).await;
-            for page in pages {
-                chrome.goto(&place.file(page)).await;
-                let at = format!("{page} of {name}, {width} wide, {scheme}");
-                if let Some(wanted) = std::env::var_os("OVERNIGHT_SCREENSHOTS") {
-                    let folder = Path::new(&wanted).join(format!("{name}-{width}-{scheme}"));
-                    std::fs::create_dir_all(&folder).unwrap();
-                    chrome.picture(width, &folder.join(page.replace('/', "_") + ".png")).await;
-                }
-                let paper = papers[usize::from(scheme == "dark")];
-                assert_eq!(chrome.text(BACKGROUND).await, paper, "{at}");
-                assert_eq!(chrome.number("innerWidth").await, f64::from(width), "{at}");
-                let too_wide = chrome.number("document.documentElement.scrollWidth - innerWidth").await;
-                assert!(too_wide < 1.0, "{at} is {too_wide} pixels too wide");
-                for (what, query) in [("is small", SMALL), ("touches", TOUCHING), ("is outside", OUTSIDE)] {
-                    let texts = chrome.texts(query).await;
-                    assert!(texts.is_empty(), "{at}: text {what}: {texts:?}");
+async fn look_in_theme(
+    chrome: &Chrome,
+    name: &str,
+    place: &Place,
+    pages: &[String],
+    papers: [&str; 2],
+    looks: &[(u32, &str)],
+) {
+    let mut wrong = Vec::new();
+    for &(width, scheme) in looks {
+        chrome.look(width, scheme).await;
+        for page in pages {
+            chrome.goto(&place.file(page)).await;
+            let at = format!("{page} of {name}, {width} wide, {scheme}");
+            if let Some(wanted) = std::env::var_os("OVERNIGHT_SCREENSHOTS") {
+                let folder = Path::new(&wanted).join(format!("{name}-{width}-{scheme}"));
+                std::fs::create_dir_all(&folder).unwrap();
+                // Names of experiments may be as long as names of files.
+                let short: String = page.replace('/', "_").chars().rev().take(60).collect();
+                let short: String = short.chars().rev().collect();
+                chrome.picture(width, &folder.join(short + ".png")).await;
+            }
+            let paper = papers[usize::from(scheme == "dark")];
+            assert_eq!(chrome.text(BACKGROUND).await, paper, "{at}");
+            // On a phone what is too wide makes the whole window wider.
+            let wide = chrome.number("Math.max(innerWidth, document.documentElement.scrollWidth)").await;
+            let too_wide = wide - f64::from(width);
+            if too_wide >= 1.0 {
+                let those = chrome.texts(&WIDE.replace("WIDTH", &width.to_string())).await;
+                wrong.push(format!("{at} is {too_wide} pixels too wide: {those:?}"));
+            }
+            for (what, query) in [("is small", SMALL), ("touches", TOUCHING), ("is outside", OUTSIDE)] {
+                let texts = chrome.texts(query).await;
+                if !texts.is_empty() {
+                    wrong.push(format!("{at}: text {what}: {texts:?}"));
                 }
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -95,18 +121,40 @@ fn a_workspace_without_runs_fits() {
 }
 
 #[test]
-fn every_theme_fits() {
+fn names_of_any_length_and_script_fit() {
     with_browser(Scripts::On, async |chrome| {
-        let place = Place::of(13, Ending::Mixed);
+        let place = Place::named();
+        place.build();
+        look_at_pages(chrome, "named", &place, &place.some_pages()).await;
+    });
+}
+
+#[test]
+fn every_theme_fits_none_one_and_forty_runs_and_long_names() {
+    with_browser(Scripts::On, async |chrome| {
         let white = "rgb(255, 255, 255)";
+        let places = [
+            ("none", Place::empty()),
+            ("one", Place::of(1, Ending::AllFinished)),
+            ("forty", Place::of(40, Ending::Mixed)),
+            ("named", Place::named()),
+        ];
         for (theme, by_night) in [("contrast", "rgb(0, 0, 0)"), ("paper", white)] {
-            std::fs::write(place.path().join("overnight.toml"), format!("[report]\ntheme = \"{theme}\"\n"))
+            for (what, place) in &places {
+                std::fs::write(
+                    place.path().join("overnight.toml"),
+                    format!("[report]\ntheme = \"{theme}\"\n"),
+                )
                 .unwrap();
-            place.build();
-            let mut pages = place.pages();
-            let run = place.page_of(&place.runs[0]);
-            pages.retain(|page| !page.starts_with("runs/depth/") || *page == run);
-            look_in_theme(chrome, theme, &place, &pages, [white, by_night]).await;
+                place.build();
+                let mut pages = place.some_pages();
+                let first = place.runs.first().map(|run| place.page_of(run));
+                pages.retain(|page| {
+                    !page.starts_with("runs/") || page == "runs/index.html" || Some(page) == first.as_ref()
+                });
+                let name = format!("{theme}-{what}");
+                look_in_theme(chrome, &name, place, &pages, [white, by_night], &TWO_LOOKS).await;
+            }
         }
     });
 }

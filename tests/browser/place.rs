@@ -110,6 +110,55 @@ impl Place {
         place
     }
 
+    /// Names of 200 letters without a space and of scripts that are written otherwise, of experiments, runs,
+    /// tags and metrics alike; a batch that worked all of them.
+    pub fn named() -> Place {
+        let mut place = Place::empty();
+        let workspace = Workspace::new(place.path());
+        let names = [
+            "incomprehensibilities".repeat(10)[..200].to_owned(),
+            "תוצאות_ניסוי_".repeat(6),
+            "学習率の比較".repeat(10),
+            "🧪🏳️\u{200d}🌈👩🏽\u{200d}🔬".repeat(6),
+            "\u{202e}txet.desrever".to_owned(),
+        ];
+        let mut planned = Vec::new();
+        for (number, name) in names.iter().enumerate() {
+            // The first is in the middle of a sweep; one run of each goes by as long a name.
+            let made = place.add(name, Task::LanguageModel, if number == 0 { 5 } else { 3 }, Ending::Mixed);
+            let old = workspace.run(name, &made[0]);
+            let hash = made[0].rsplit_once('-').unwrap().1;
+            let long = workspace.run(name, &format!("{name}-{hash}"));
+            fs::rename(old.path(), long.path()).unwrap();
+            edit(&long.run_json(), |record| {
+                record["run"] = json!(long.name());
+                record["tags"] = json!([name]);
+                record["description"] = json!(name);
+                record["notes"] = json!(name);
+            });
+            let metrics = fs::read_to_string(long.metrics()).unwrap_or_default();
+            let more = metrics.lines().enumerate().map(|(row, line)| match row {
+                0 => format!("{line},{name}/score\n"),
+                row => format!("{line},{row}\n"),
+            });
+            let more: String = more.collect();
+            fs::write(long.metrics(), more).unwrap();
+            planned.extend(made[1..].iter().chain([&long.name()]).map(|run| (name.as_str(), run.clone())));
+            place.runs.push(long);
+        }
+        made_up::batch(place.path(), "20261119T211000-ada-01-0001", &planned, Some(made_up::EVENING + 9e3))
+            .unwrap();
+        place
+    }
+
+    /// Every page of the report, of runs those of `runs` alone.
+    pub fn some_pages(&self) -> Vec<String> {
+        let own: Vec<String> = self.runs.iter().map(|run| self.page_of(run)).collect();
+        let is_one =
+            |page: &String| !page.starts_with("runs/") || page == "runs/index.html" || own.contains(page);
+        self.pages().into_iter().filter(is_one).collect()
+    }
+
     /// Writes an experiment's runs and returns their names.
     pub fn add(&self, experiment: &str, task: Task, runs: u32, end: Ending) -> Vec<String> {
         let made_up = MadeUp { experiment, task, runs, rows: 300, end };

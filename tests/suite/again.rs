@@ -1,5 +1,7 @@
 //! An exported file as the experiment: run elsewhere, verified, and refused where somebody changed it.
 
+mod hostile;
+
 use std::fs;
 use std::io::{Read, Write};
 
@@ -61,6 +63,17 @@ fn a_report_is_run_elsewhere_with_data_by_hash_and_verified_equal() {
         .code(1)
         .says("--set does not go with a report");
     here.run(&["sent.html", "--yes", "--again"]).code(1).says("--again does not go with a report");
+    // One that has the name or the size, and is another.
+    for text in ["short".to_owned(), TEXT.repeat(30).replace("joy", "yoj")] {
+        let other = here.path("other");
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join("b.txt"), &text).unwrap();
+        let refused = here.run(&["sent.html", "--yes", "--data", "other"]).code(78);
+        let found = format!("found other data: {}, ", other.join("b.txt").display());
+        for words in [hash.as_str(), &found, blake3::hash(text.as_bytes()).to_hex().as_str()] {
+            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        }
+    }
     assert!(here.runs("x").is_empty() && !here.path("data").exists());
     here.overnight(&["verify", "sent.html"]).code(4);
 
@@ -116,7 +129,7 @@ fn what_came_out_different_is_told_with_its_step_and_the_reason() {
     let differs = here.overnight(&["verify", "sent.html"]).code(100).stdout;
     for words in [
         "differs x/",
-        "rows of metrics.csv differ between step 8, where all are equal, and step 9",
+        "rows of metrics.csv differ since step 9; all up to step 8 are equal",
         "of checkpoint 10 differ; those of checkpoint 8 are equal",
         "train/loss at the end, step 10, is 1.1 in the file and 1.35 here",
         "one of the two does not give the same bits twice",
@@ -135,7 +148,10 @@ fn what_came_out_different_is_told_with_its_step_and_the_reason() {
     let said = here.overnight(&["verify", "other.html", "--json"]).code(100).stdout;
     let json: Value = serde_json::from_str(&said).unwrap();
     let run = json["runs"].as_array().unwrap().iter().find(|run| run["experiment"] == "x").unwrap();
-    assert_eq!(run["differences"][0], json!({ "what": "rows", "after": 8, "step": 9 }));
+    assert_eq!(
+        run["differences"][0],
+        json!({ "what": "rows", "after": 8, "step": 9, "between": 0, "bits": 80 })
+    );
     assert!(run["why"][0].as_str().unwrap().starts_with("device: Another in the file"), "{run}");
     assert!(run["why"][1].as_str().unwrap().starts_with("threads: 99 in the file"), "{run}");
 }
@@ -189,6 +205,8 @@ fn a_report_that_somebody_changed_is_refused_with_the_place() {
         ("/runs/1/seed", json!(77), "runs[1].seed: is 77"),
         ("/runs/1/settings/train/log_every", json!(3), "runs[1].hash: the settings have another one"),
         ("/runs/1/hash", json!("0".repeat(64)), "runs[1].hash: is not the one in the run's name"),
+        ("/runs/1/chain/bytes", json!(9), "runs[1].chain: 9 bytes of every 1 rows"),
+        ("/runs/1/chain/hashes", json!("%"), "runs[1].chain: "),
         ("/runs/1/varied", json!({ "no.such": 1 }), "runs[1].varied"),
     ] {
         let mut changed = facts.clone();

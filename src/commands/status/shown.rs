@@ -14,6 +14,9 @@ use crate::run_dir::scan;
 use crate::runner::view::{self, Facts};
 use crate::say;
 
+/// Sentences about the curves of one run; of thousands of metrics nobody reads every one.
+const SENTENCES: usize = 12;
+
 /// What is shown of a workspace.
 pub struct Shown {
     pub(super) lines: Vec<Line>,
@@ -55,8 +58,11 @@ impl Shown {
         for line in self.lines.iter().filter(|line| !line.curves.is_empty()) {
             let name = format!("{}/{}", line.experiment, line.run);
             writeln!(out, "\n{}{}{}", text::BOLD.render(), say::plain(&name), text::BOLD.render_reset())?;
-            for sentence in curves::paragraph(&line.curves) {
-                writeln!(out, "  {}", say::plain(sentence))?;
+            let (told, left_out) = curves::foremost(&line.curves, &line.metric, SENTENCES);
+            told.into_iter().try_for_each(|sentence| writeln!(out, "  {}", say::plain(sentence)))?;
+            if left_out > 0 {
+                let left_out = say::count(left_out as u64);
+                writeln!(out, "  {left_out} more: see overnight status {} --json", say::plain(&name))?;
             }
         }
         Ok(())

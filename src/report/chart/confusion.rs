@@ -28,7 +28,7 @@ const WIDE_PX: f64 = 560.0;
 
 /// The matrix in words and as a table as well.
 pub fn drawing(confusion: &Confusion) -> Drawing {
-    Drawing { svg: draw(confusion), json: String::new(), table: table(confusion) }
+    Drawing { svg: draw(confusion), json: String::new(), table: table(confusion), lines: 0 }
 }
 
 fn table(confusion: &Confusion) -> DataTable {

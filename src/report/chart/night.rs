@@ -58,7 +58,7 @@ const MOST_ROWS: usize = 200;
 
 /// The bars as a drawing and as a table.
 pub fn drawing(night: &Night) -> Drawing {
-    Drawing { svg: draw(night), json: String::new(), table: table(night) }
+    Drawing { svg: draw(night), json: String::new(), table: table(night), lines: 0 }
 }
 
 fn table(night: &Night) -> DataTable {

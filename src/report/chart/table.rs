@@ -6,8 +6,9 @@ use super::axis::Scale;
 use super::number::{labels, measured};
 use super::{Chart, Point, Prepared};
 
-/// Rows of one table; a chart of more lines says how many more.
-const MOST_ROWS: usize = 60;
+/// Rows of one table; a chart of more lines says how many more. A listener goes through no more, and the page
+/// has its runs in a table that sorts.
+pub const MOST_ROWS: usize = 24;
 
 /// Text in rows and columns; the first cell of a row names it.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -3,10 +3,12 @@
 use super::super::lead::leader;
 use super::super::seeds::Seeds;
 use super::super::summary::RunSummary;
-use crate::curves::{Kind, paragraph};
+use crate::curves::{Kind, foremost};
 
 /// Runs that are named for one thing; the others are counted.
 const NAMED: usize = 3;
+/// Sentences about the curves of the best one.
+const OF_BEST: usize = 9;
 /// What is said of runs that are not the best, with its words.
 const TOLD: [(Kind, &str); 5] = [
     (Kind::NotFinite, "had values that are not finite"),
@@ -28,11 +30,11 @@ pub fn sentences(ranked: &[&RunSummary], seeds: Option<&Seeds>) -> Vec<String> {
             None => said.push(sentence),
         }
     }
-    if let Some(best) =
-        ranked.first().filter(|run| run.best.is_some() && paragraph(&run.said).next().is_some())
-    {
-        let of_best: Vec<&str> = paragraph(&best.said).collect();
-        said.push(format!("{}, the best run: {}", best.label, of_best.join(" ")));
+    if let Some(best) = ranked.first().filter(|run| run.best.is_some()) {
+        let (of_best, _) = foremost(&best.said, &best.metric, OF_BEST);
+        if !of_best.is_empty() {
+            said.push(format!("{}, the best run: {}", best.label, of_best.join(" ")));
+        }
     }
     let others = ranked.get(1..).unwrap_or_default();
     let of_kind = |(kind, words): &(Kind, &str)| {

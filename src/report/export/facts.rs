@@ -7,13 +7,16 @@ use super::super::summary::RunSummary;
 use super::Surroundings;
 use crate::experiment::identity;
 use crate::run_dir::certificate::trail;
-use crate::run_dir::sent::{Came, SentOrders, SentPoint, SentResult, SentRun, marks};
+use crate::run_dir::sent::{Came, SentOrders, SentPoint, SentResult, SentRun, chain, marks};
 use crate::run_dir::status::last_start;
 
 /// Hashes of checkpoints and of rows, over all runs together: the file is to be mailed, and hashes do not let
 /// themselves be compressed.
 const POINTS: usize = 600;
-const MARKS: usize = 2_000;
+const MARKS: usize = 1_000;
+/// Bytes of chains of rows: of fifty runs of a thousand rows one for each row, of fifty of ten thousand rows
+/// one for every nine.
+const CHAINS: usize = 60_000;
 /// Of a run at least so many of each, and at most.
 const LEAST: usize = 3;
 const MOST_POINTS: usize = 64;
@@ -52,6 +55,7 @@ pub fn facts(files: &RunFiles, summary: &RunSummary, surroundings: Surroundings,
         shortened: identity::hash(&record.settings, &record.alerts) != record.hash,
         checkpoints: spread(points, each(POINTS, MOST_POINTS)),
         rows: marks(&files.metrics, each(MARKS, MOST_MARKS)),
+        chain: chain(&files.metrics, each(CHAINS, CHAINS)),
         result: files.result.as_ref().map(|result| SentResult {
             step: result.step,
             history: result.history.clone(),

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::logo;
 use crate::run_dir::{is_plain_name, read};
 
 /// Themes that come with the program, with what each says beyond the common style.
@@ -75,12 +76,13 @@ fn logo(folder: &Path) -> Result<Logo, String> {
     for (path, name, media_type) in kinds {
         let from = folder.join(name);
         let Some(bytes) = file(&from)? else { continue };
-        let is_right = match media_type {
-            "image/png" => bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
-            _ => String::from_utf8_lossy(&bytes).contains("<svg"),
+        let found = match media_type {
+            "image/png" if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => None,
+            "image/png" => Some("it is no PNG".to_owned()),
+            _ => str::from_utf8(&bytes).map_or_else(|_| Some("it is not UTF-8".to_owned()), logo::fault),
         };
-        if !is_right {
-            return Err(format!("{} is no image of its kind", from.display()));
+        if let Some(found) = found {
+            return Err(format!("{} is not used: {found}", from.display()));
         }
         return Ok(Logo { path, media_type, bytes: Cow::Owned(bytes) });
     }
@@ -149,7 +151,7 @@ fn fault(style: &str) -> Option<String> {
 }
 
 /// Whether a style would ask for a file, however that is spelled.
-fn asks_elsewhere(style: &str) -> Option<String> {
+pub(super) fn asks_elsewhere(style: &str) -> Option<String> {
     // Addresses of names within a namespace are no addresses of files.
     let plain = unescaped(style).to_ascii_lowercase().replace("http://www.w3.org/", "");
     let words: String =
@@ -263,7 +265,7 @@ mod tests {
             ("string", "a string is open in line 1"),
             ("far", "from elsewhere"),
             ("bytes", "is not UTF-8"),
-            ("logo", "logo.svg is no image of its kind"),
+            ("logo", "logo.svg is not used: it is no SVG"),
             ("folder", "is no file"),
             ("large", "is larger than 512 KiB"),
             ("escaped", "from elsewhere"),

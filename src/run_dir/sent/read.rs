@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 
-use super::{Came, FORMAT, SentRun};
+use super::{Came, Chain, FORMAT, SentRun};
 use crate::experiment::{alert, identity, validate};
 use crate::run_dir::records::{RunRecord, SentFrom};
 use crate::run_dir::{PROTOCOL, is_plain_name, read};
@@ -19,6 +20,9 @@ use crate::run_dir::{PROTOCOL, is_plain_name, read};
 const MOST_OF_FILE: u64 = 256 << 20;
 const MOST_OF_FACTS: u64 = 64 << 20;
 const MOST_RUNS: usize = 10_000;
+/// Bytes of what it says of one run. As a tree JSON takes many times its length, so no more of it than this
+/// is ever made one.
+const MOST_OF_RUN: usize = 1 << 20;
 /// What stands before the facts.
 const BEGIN: &str = "<script type=\"application/gzip;base64\" id=\"facts\">";
 
@@ -60,17 +64,22 @@ pub fn read(file: &Path) -> Result<Sent, SentError> {
         blake3: blake3::hash(&bytes).to_hex().to_string(),
         program: String::new(),
     };
-    let facts = unpacked(file, &bytes)?;
-    from.program = checked_form(file, &facts)?;
+    let json = unpacked(file, &bytes)?;
+    drop(bytes);
+    let damaged = |reason: String| SentError::Packed { file: file.to_owned(), reason };
+    let form: Form = serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
+    from.program = checked(file, &form)?;
     let wrong = |place: &str, reason: String| SentError::Fact {
         file: file.to_owned(),
         place: place.to_owned(),
         reason,
         way_out: "made by another program, or changed: have it exported anew".to_owned(),
     };
-    let Some(runs) = facts["runs"].as_array().filter(|runs| !runs.is_empty()) else {
+    let facts: Facts = serde_json::from_slice(&json).map_err(|error| wrong("runs", error.to_string()))?;
+    let runs = facts.runs.unwrap_or_default();
+    if runs.is_empty() {
         return Err(wrong("runs", "there are none".to_owned()));
-    };
+    }
     if runs.len() > MOST_RUNS {
         return Err(wrong("runs", format!("{} of them, and {MOST_RUNS} at most are read", runs.len())));
     }
@@ -78,12 +87,20 @@ pub fn read(file: &Path) -> Result<Sent, SentError> {
     let (mut read, mut left_out) = (Vec::with_capacity(runs.len()), Vec::new());
     for (index, run) in runs.iter().enumerate() {
         let place = format!("runs[{index}]");
-        if run["settings"].is_null() || !run["imported"].is_null() {
-            let part = |key: &str| run[key].as_str().unwrap_or("?").chars().take(100).collect::<String>();
-            left_out.push(format!("{}/{}", part("experiment"), part("run")));
+        let at_place = |(below, reason): (String, String)| wrong(&format!("{place}{below}"), reason);
+        if run.get().len() > MOST_OF_RUN {
+            let (long, most) = (run.get().len() as u64, MOST_OF_RUN as u64);
+            let (long, most) = (crate::say::bytes(long), crate::say::bytes(most));
+            return Err(wrong(&place, format!("has {long}, and {most} at most are read of one")));
+        }
+        let outline: Outline = typed(run).map_err(at_place)?;
+        if outline.settings.is_none() || outline.imported.is_some() {
+            let part =
+                |name: Option<String>| name.as_deref().unwrap_or("?").chars().take(100).collect::<String>();
+            left_out.push(format!("{}/{}", part(outline.experiment), part(outline.run)));
             continue;
         }
-        let sent = one(run).map_err(|(below, reason)| wrong(&format!("{place}{below}"), reason))?;
+        let sent = one(run, outline.protocol).map_err(at_place)?;
         if !known.insert((sent.record.experiment.clone(), sent.record.run.clone())) {
             let name = format!("{}/{}", sent.record.experiment, sent.record.run);
             return Err(wrong(&place, format!("{name} stands in it twice")));
@@ -99,8 +116,39 @@ pub fn read(file: &Path) -> Result<Sent, SentError> {
     Ok(Sent { runs: read, from, left_out })
 }
 
+/// All of the facts; what stands between the names here is not looked at yet.
+#[derive(Deserialize)]
+struct Facts<'a> {
+    #[serde(borrow, default)]
+    runs: Option<Vec<&'a RawValue>>,
+}
+
+/// In which form they are: this is read of any version.
+#[derive(Deserialize)]
+struct Form {
+    #[serde(default)]
+    format: Option<serde_json::Number>,
+    #[serde(default)]
+    program: Option<String>,
+}
+
+/// Whether there is a run of ours.
+#[derive(Deserialize)]
+struct Outline {
+    #[serde(default)]
+    experiment: Option<String>,
+    #[serde(default)]
+    run: Option<String>,
+    #[serde(default)]
+    protocol: Option<serde_json::Number>,
+    #[serde(default)]
+    settings: Option<IgnoredAny>,
+    #[serde(default)]
+    imported: Option<IgnoredAny>,
+}
+
 /// The packed block as JSON.
-fn unpacked(file: &Path, html: &[u8]) -> Result<Value, SentError> {
+fn unpacked(file: &Path, html: &[u8]) -> Result<Vec<u8>, SentError> {
     let damaged = |reason: String| SentError::Packed { file: file.to_owned(), reason };
     let at = memchr::memmem::rfind(html, BEGIN.as_bytes());
     let Some(at) = at else { return Err(SentError::NotSent { file: file.to_owned() }) };
@@ -117,15 +165,15 @@ fn unpacked(file: &Path, html: &[u8]) -> Result<Value, SentError> {
         let most = crate::say::bytes(MOST_OF_FACTS);
         return Err(damaged(format!("they grow beyond {most}, which no export of ours does")));
     }
-    serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))
+    Ok(json)
 }
 
 /// The version that wrote it, where its form can be read.
-fn checked_form(file: &Path, facts: &Value) -> Result<String, SentError> {
-    let program: String =
-        facts["program"].as_str().unwrap_or("of an unknown version").chars().take(40).collect();
+fn checked(file: &Path, form: &Form) -> Result<String, SentError> {
+    let program = form.program.as_deref().unwrap_or("of an unknown version");
+    let program: String = program.chars().take(40).collect();
     let file = file.to_owned();
-    match facts["format"].as_u64() {
+    match form.format.as_ref().and_then(serde_json::Number::as_u64) {
         None => Err(SentError::Packed { file, reason: "they say no `format`".to_owned() }),
         Some(found) if found < u64::from(FORMAT) => Err(SentError::Older { file, program }),
         Some(found) if found > u64::from(FORMAT) => Err(SentError::Newer { file, program, found }),
@@ -134,9 +182,8 @@ fn checked_form(file: &Path, facts: &Value) -> Result<String, SentError> {
 }
 
 /// A run, and if it cannot be one, the place below it and the reason.
-fn one(run: &Value) -> Result<SentRun, (String, String)> {
-    let protocol = run["protocol"].as_u64();
-    if protocol != Some(u64::from(PROTOCOL)) {
+fn one(run: &RawValue, protocol: Option<serde_json::Number>) -> Result<SentRun, (String, String)> {
+    if protocol.as_ref().and_then(serde_json::Number::as_u64) != Some(u64::from(PROTOCOL)) {
         let found = protocol.map_or("none".to_owned(), |found| found.to_string());
         return Err((".protocol".into(), format!("is {found}, this program speaks {PROTOCOL}")));
     }
@@ -170,9 +217,19 @@ fn one(run: &Value) -> Result<SentRun, (String, String)> {
         }
     }
     let known = identity::flat(&record.settings);
-    if let Some((path, _)) = record.varied.iter().find(|(path, _)| !known.contains_key(*path)) {
-        let path: String = path.chars().take(60).collect();
-        return wrong("varied", format!("{path:?} is no setting"));
+    for (path, value) in &record.varied {
+        let short: String = path.chars().take(60).collect();
+        match known.get(path) {
+            None => return wrong("varied", format!("{short:?} is no setting")),
+            // Names of files may have been shortened, so these alone may stand otherwise in the settings.
+            Some(is) if is != value && !came.shortened => {
+                return wrong("varied", format!("{short:?} is another one in the settings"));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(problem) = came.chain.as_ref().and_then(Chain::problem) {
+        return wrong("chain", problem);
     }
     if came.seed != record.settings.train.seed {
         return wrong("seed", format!("is {}, in the settings {}", came.seed, record.settings.train.seed));
@@ -183,8 +240,9 @@ fn one(run: &Value) -> Result<SentRun, (String, String)> {
     Ok(SentRun { record, came })
 }
 
-fn typed<T: DeserializeOwned>(run: &Value) -> Result<T, (String, String)> {
-    serde_path_to_error::deserialize(run).map_err(|error| {
+fn typed<T: DeserializeOwned>(run: &RawValue) -> Result<T, (String, String)> {
+    let mut json = serde_json::Deserializer::from_str(run.get());
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!(".{path}") };
         (place, error.into_inner().to_string())

@@ -8,7 +8,7 @@ use schemars::json_schema;
 use super::call::{Call, Reply};
 use super::openapi;
 use super::problem::Problem;
-use super::route::Route;
+use super::route::{Access, Route};
 
 pub(super) const ROUTE: Route = Route {
     path: "/api/v1/openapi.json",
@@ -16,6 +16,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "This description, in OpenAPI 3.1.",
     parameters: &[],
     refusals: &[],
+    access: Access::Reader,
     content: &[(
         super::JSON,
         |_| json_schema!({ "type": "object", "required": ["openapi", "info", "paths", "components"] }),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::{CURSOR, LIMIT, Route};
+use super::route::{Access, CURSOR, LIMIT, Route};
 use super::runs::{Best, href};
 use crate::experiment::metric::{Direction, direction_of};
 use crate::report::catalog::{self, Listed};
@@ -19,6 +19,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "Experiments, sorted by name, page by page: how their runs stand, and which is best.",
     parameters: &[LIMIT, CURSOR],
     refusals: &[503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<ExperimentList>())],
     answer,
 };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::batch::{Work, holder};
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::Route;
+use super::route::{Access, Route};
 use crate::report::catalog;
 
 pub(super) const ROUTE: Route = Route {
@@ -17,6 +17,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "Whether all is well: the report, the runner, how the runs stand.",
     parameters: &[],
     refusals: &[],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Health>())],
     answer,
 };

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::call::{Call, Reply};
 use super::outline::Outline;
 use super::problem::Problem;
-use super::route::{EXPERIMENT, FROM, Kind, Parameter, Place, RUN, Route, TO};
+use super::route::{Access, EXPERIMENT, FROM, Kind, Parameter, Place, RUN, Route, TO};
 use super::runs::Measured;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::report::catalog::{self, Listed};
@@ -42,6 +42,7 @@ pub(super) const ROUTE: Route = Route {
         },
     ],
     refusals: &[404, 503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Metrics>())],
     answer,
 };

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::call::LONGEST;
 use super::problem::{self, Told};
-use super::route::{Kind, Parameter, Place, Route};
+use super::route::{EXPERIMENT, Kind, Parameter, Place, RUN, Route};
+use super::{checkpoints, log};
+use crate::serve::control::posts::{Asks, POSTS, Post};
 
 /// The document of these routes.
 pub(super) fn document(routes: &[Route]) -> Value {
@@ -21,6 +23,10 @@ pub(super) fn document(routes: &[Route]) -> Value {
     for route in routes {
         paths.insert(route.path.to_owned(), json!({ "get": operation(route, &mut schemas) }));
     }
+    for post in POSTS {
+        let address = paths.entry(post.path).or_insert_with(|| json!({}));
+        address["post"] = change(post, &mut schemas);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -31,7 +37,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
                             Fields may be added; none that is here changes its meaning within /api/v1/. \
                             HEAD is answered wherever GET is. Every answer has an entity tag and is not \
                             sent again to who names it. Where the server asks for a token, send it as a \
-                            bearer.",
+                            bearer. POST is answered only where people are named who may act \
+                            (`control = true`); each needs the token of a person whose role allows it.",
         },
         "paths": paths,
         "components": {
@@ -44,9 +51,63 @@ pub(super) fn document(routes: &[Route]) -> Value {
                 "description": "The version of this answer.",
                 "schema": { "type": "string" },
             } },
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "description": "The readers' token." },
+                "person": { "type": "http", "scheme": "bearer", "description": "A person's own token." },
+            },
         },
-        "security": [{}, { "token": [] }],
+        "security": [{}, { "token": [] }, { "person": [] }],
+    })
+}
+
+/// What every change may be answered with, beside 200.
+const REFUSALS: [u16; 10] = [400, 401, 403, 405, 408, 411, 413, 415, 429, 503];
+/// The same of those that need a key.
+const REFUSALS_OF_KEYS: [u16; 2] = [409, 422];
+
+fn change(post: &Post, schemas: &mut SchemaGenerator) -> Value {
+    let is_change = matches!(post.asks, Asks::Change(_));
+    let content = (post.content)(schemas);
+    let mut headers = json!({});
+    if !is_change {
+        headers["Set-Cookie"] = json!({ "description": "The cookie.", "schema": { "type": "string" } });
+    }
+    let mut responses = Map::new();
+    responses.insert(
+        "200".to_owned(),
+        json!({
+            "description": "What is true now.",
+            "headers": headers,
+            "content": { super::JSON: { "schema": content } },
+        }),
+    );
+    let of_keys = if is_change { &REFUSALS_OF_KEYS[..] } else { &[] };
+    let refusals = REFUSALS.iter().chain(of_keys).chain(post.refusals);
+    for status in refusals.map(|status| status.to_string()).chain(["default".to_owned()]) {
+        responses.insert(status, json!({ "$ref": "#/components/responses/Problem" }));
+    }
+    let in_path = [EXPERIMENT, RUN].into_iter().filter(|of| post.path.contains(&format!("{{{}}}", of.name)));
+    let mut parameters: Vec<Value> = in_path.map(|of| parameter(&of)).collect();
+    if is_change {
+        parameters.push(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": true,
+            "description": "New for each change. What comes twice under one is done once.",
+            "schema": { "type": "string", "minLength": 8, "maxLength": 100, "pattern": "^[!-~]+$" },
+        }));
+    }
+    let security = if is_change { json!([{ "person": [] }]) } else { json!([{}]) };
+    json!({
+        "operationId": post.name,
+        "summary": post.summary,
+        "parameters": parameters,
+        "requestBody": {
+            "required": true,
+            "content": { super::JSON: { "schema": (post.body)(schemas) } },
+        },
+        "responses": responses,
+        "security": security,
     })
 }
 
@@ -60,12 +121,22 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     responses.insert(
         "200".to_owned(),
-        json!({ "description": "What was asked for.", "headers": tag, "content": content }),
+        json!({ "description": "What was asked for.", "headers": tag, "content": &content }),
     );
     responses.insert(
         "304".to_owned(),
         json!({ "description": "The version that the request names is the newest.", "headers": tag }),
     );
+    if route.content.iter().all(|(kind, _)| [checkpoints::BYTES, log::TEXT].contains(kind)) {
+        responses.insert(
+            "206".to_owned(),
+            json!({ "description": "The part that was asked for.", "headers": tag, "content": content }),
+        );
+        responses.insert(
+            "416".to_owned(),
+            json!({ "description": "Nothing of it lies in the range that was asked for.", "headers": tag }),
+        );
+    }
     let refusals = std::iter::once(400).chain(route.refusals.iter().copied());
     for status in refusals.map(|status| status.to_string()).chain(["default".to_owned()]) {
         responses.insert(status, json!({ "$ref": "#/components/responses/Problem" }));
@@ -90,6 +161,7 @@ fn parameter(parameter: &Parameter) -> Value {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
         Kind::Texts { most } => json!({ "type": "array", "items": text, "maxItems": most }),
+        Kind::Words(words) if parameter.place == Place::Path => json!({ "type": "string", "enum": words }),
         Kind::Words(words) => json!({
             "type": "array",
             "items": { "type": "string", "enum": words },
@@ -136,6 +208,9 @@ mod tests {
             let said = route.parameters.iter().filter(|parameter| parameter.place == Place::Path);
             assert!(in_path.eq(said.map(|parameter| parameter.name)), "{}", route.path);
             assert!(names.insert(route.name), "{}", route.name);
+        }
+        for post in POSTS {
+            assert!(names.insert(post.name), "{}", post.name);
         }
     }
 }

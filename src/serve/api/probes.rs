@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::Route;
+use super::route::{Access, Route};
 use crate::report::catalog;
 
 pub(super) const HEALTHZ: Route = Route {
@@ -17,6 +17,7 @@ pub(super) const HEALTHZ: Route = Route {
     summary: "Whether the server lives.",
     parameters: &[],
     refusals: &[],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Well>())],
     answer: |_| well(),
 };
@@ -27,6 +28,7 @@ pub(super) const READYZ: Route = Route {
     summary: "Whether the report is built and the workspace can be read.",
     parameters: &[],
     refusals: &[503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Well>())],
     answer: is_ready,
 };

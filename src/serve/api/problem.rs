@@ -13,6 +13,22 @@ pub(in crate::serve) struct Problem {
     pub detail: String,
     pub hint: String,
     pub parameter: Option<String>,
+    /// All that is wrong with a text that was sent.
+    pub mistakes: Vec<Mistake>,
+    /// What else is told in the head of the answer.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// One mistake in a text that was sent.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(in crate::serve) struct Mistake {
+    /// The dotted path of the setting that is wrong; null for the text as a whole.
+    pub key: Option<String>,
+    /// The line it stands in, from 1.
+    pub line: Option<usize>,
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
 }
 
 /// Problem details (RFC 9457).
@@ -33,6 +49,9 @@ pub(super) struct Told<'a> {
     /// The parameter that is wrong, where one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
+    /// All that is wrong with the text that was sent, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<&'a [Mistake]>,
 }
 
 pub(in crate::serve) const CONTENT_TYPE: &str = "application/problem+json";
@@ -40,7 +59,26 @@ const DESCRIBED: &str = "what can be asked stands in /api/v1/openapi.json";
 
 impl Problem {
     pub fn new(status: u16, detail: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), hint: hint.into(), parameter: None }
+        let headers = match status {
+            401 => vec![("WWW-Authenticate", "Bearer".to_owned())],
+            503 => vec![("Retry-After", "5".to_owned())],
+            _ => Vec::new(),
+        };
+        let (detail, hint) = (detail.into(), hint.into());
+        Problem { status, detail, hint, parameter: None, mistakes: Vec::new(), headers }
+    }
+
+    pub fn too_often(detail: &str, seconds: u64) -> Problem {
+        let mut problem = Problem::new(429, detail, format!("try again in {seconds} seconds"));
+        problem.headers.push(("Retry-After", seconds.to_string()));
+        problem
+    }
+
+    /// There is something at the address, and it is asked for in another way.
+    pub fn method(allow: &'static str) -> Problem {
+        let mut problem = Problem::new(405, format!("only {allow} is answered here"), DESCRIBED);
+        problem.headers.push(("Allow", allow.to_owned()));
+        problem
     }
 
     pub fn no_such_path(path: &str) -> Problem {
@@ -84,6 +122,7 @@ impl Problem {
             instance: path,
             hint: &self.hint,
             parameter: self.parameter.as_deref(),
+            problems: Some(self.mistakes.as_slice()).filter(|mistakes| !mistakes.is_empty()),
         };
         serde_json::to_vec(&told).unwrap_or_else(|_| b"{}".to_vec())
     }

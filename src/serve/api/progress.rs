@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::{EXPERIMENT, RUN, Route};
+use super::route::{Access, EXPERIMENT, RUN, Route};
 use super::runs::{Measured, Rate};
 use crate::run_dir::records::Phase;
 use crate::run_dir::{Status, reason, scan};
@@ -17,6 +17,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "Where a run is at this moment.",
     parameters: &[EXPERIMENT, RUN],
     refusals: &[404, 503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Progress>())],
     answer,
 };

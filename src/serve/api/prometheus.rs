@@ -14,7 +14,7 @@ use super::batch::{Machine, Work, holder};
 use super::call::{Call, Reply};
 use super::health::counted;
 use super::problem::Problem;
-use super::route::Route;
+use super::route::{Access, Route};
 use super::runs::STATUSES;
 use crate::report::catalog::{self, Listed, Runs};
 use crate::run_dir::records::Progress;
@@ -26,6 +26,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "Numbers for Prometheus; in OpenMetrics for those who ask for it.",
     parameters: &[],
     refusals: &[],
+    access: Access::Reader,
     content: &[(text::PLAIN, text_schema), (text::OPEN_METRICS, text_schema)],
     answer,
 };
@@ -38,7 +39,7 @@ fn text_schema(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn answer(call: &Call) -> Result<Reply, Problem> {
-    let format = Format::asked(call.accept.unwrap_or_default());
+    let format = Format::asked(call.asked.accept.unwrap_or_default());
     let workspace = &call.api.workspace;
     let mut text = Exposition::new(format);
     text.one(&of::BUILD, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::batch::Work;
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::{Kind, Parameter, Place, Route};
+use super::route::{Access, Kind, Parameter, Place, Route};
 use super::runs::href;
 use crate::report::catalog::{Listed, Runs};
 use crate::run_dir::records::{QueueState, WaitingRun};
@@ -24,6 +24,7 @@ pub(super) const ROUTE: Route = Route {
         description: "How many waiting runs are told at the most.",
     }],
     refusals: &[503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Queue>())],
     answer,
 };

@@ -4,6 +4,7 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
+use crate::serve::control::role::Action;
 use crate::serve::path::percent_decoded;
 
 /// One endpoint.
@@ -17,16 +18,28 @@ pub(super) struct Route {
     pub parameters: &'static [Parameter],
     /// What may be answered beside 200, 304 and 400.
     pub refusals: &'static [u16],
+    pub access: Access,
     /// What is answered: the kind of file, and its schema.
     pub content: &'static [(&'static str, Described)],
     pub answer: fn(&Call) -> Result<Reply, Problem>,
 }
 
+/// Whom an endpoint answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::serve) enum Access {
+    /// Whoever may read the report.
+    Reader,
+    /// The same, but where people are named those whose role allows this.
+    RoleWhereNamed(Action),
+    /// Only people whose role allows this.
+    Role(Action),
+}
+
 /// Makes the schema of an answer.
-pub(super) type Described = fn(&mut SchemaGenerator) -> Schema;
+pub(in crate::serve) type Described = fn(&mut SchemaGenerator) -> Schema;
 
 /// Something that a request may say.
-pub(super) struct Parameter {
+pub(in crate::serve) struct Parameter {
     pub name: &'static str,
     pub place: Place,
     pub kind: Kind,
@@ -34,13 +47,13 @@ pub(super) struct Parameter {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::serve) enum Place {
     Path,
     Query,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(in crate::serve) enum Kind {
     Text,
     Number {
         least: u64,
@@ -51,18 +64,18 @@ pub(super) enum Kind {
     Texts {
         most: usize,
     },
-    /// The same of these words.
+    /// The same of these words; in an address one of them.
     Words(&'static [&'static str]),
 }
 
 /// The parameters that name a run.
-pub(super) const EXPERIMENT: Parameter = Parameter {
+pub(in crate::serve) const EXPERIMENT: Parameter = Parameter {
     name: "experiment",
     place: Place::Path,
     kind: Kind::Text,
     description: "The experiment's name, percent-encoded.",
 };
-pub(super) const RUN: Parameter = Parameter {
+pub(in crate::serve) const RUN: Parameter = Parameter {
     name: "run",
     place: Place::Path,
     kind: Kind::Text,
@@ -96,7 +109,7 @@ pub(super) const TO: Parameter = Parameter {
 };
 
 /// The largest whole number that programs of every language read exactly.
-const LARGEST: u64 = 1 << 53;
+pub(super) const LARGEST: u64 = 1 << 53;
 
 /// The route of a path that is still percent-encoded, and the names in it.
 pub(super) fn find<'r>(routes: &'r [Route], path: &str) -> Option<(&'r Route, Vec<String>)> {
@@ -104,7 +117,7 @@ pub(super) fn find<'r>(routes: &'r [Route], path: &str) -> Option<(&'r Route, Ve
 }
 
 /// What a path has in place of the names of a pattern, if it is of that pattern.
-fn names(pattern: &str, path: &str) -> Option<Vec<String>> {
+pub(in crate::serve) fn names(pattern: &str, path: &str) -> Option<Vec<String>> {
     let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
     let mut names = Vec::new();
     loop {

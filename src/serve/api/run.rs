@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::{EXPERIMENT, RUN, Route};
+use super::route::{Access, EXPERIMENT, RUN, Route};
 use super::runs::{Measured, Run};
 use crate::report::catalog::Facts;
 
@@ -18,6 +18,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "One run: settings, attempts, values, alerts, budgets, notes.",
     parameters: &[EXPERIMENT, RUN],
     refusals: &[404, 503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<WholeRun>())],
     answer,
 };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::{CURSOR, Kind, LIMIT, Parameter, Place, Route};
+use super::route::{Access, CURSOR, Kind, LIMIT, Parameter, Place, Route};
 use crate::report::catalog::{self, Key, Listed};
 use crate::run_dir::number::Number;
 
@@ -39,6 +39,7 @@ pub(super) const ROUTE: Route = Route {
         CURSOR,
     ],
     refusals: &[503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<RunList>())],
     answer,
 };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::{EXPERIMENT, FROM, Kind, Parameter, Place, RUN, Route, TO};
+use super::route::{Access, EXPERIMENT, FROM, Kind, Parameter, Place, RUN, Route, TO};
 use super::runs::Measured;
 use crate::report::catalog;
 use crate::run_dir::records::{self, SampleItem};
@@ -30,6 +30,7 @@ pub(super) const ROUTE: Route = Route {
         },
     ],
     refusals: &[404, 503],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<Samples>())],
     answer,
 };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::batch::{Machine, Work, holder};
 use super::call::{Call, Reply};
 use super::problem::Problem;
-use super::route::Route;
+use super::route::{Access, Route};
 use crate::run_dir::records::BatchGpu;
 use crate::run_dir::{machine, scan};
 
@@ -16,6 +16,7 @@ pub(super) const ROUTE: Route = Route {
     summary: "The machine and its GPUs as the runner last saw them.",
     parameters: &[],
     refusals: &[],
+    access: Access::Reader,
     content: &[(super::JSON, |schemas| schemas.subschema_for::<System>())],
     answer,
 };

@@ -1,138 +1,256 @@
-//! Which address means which change, and the change itself: a line in the requests of a run or of the batch.
+//! What the bodies of changes hold, what is answered, and the changes of runs: each a line in the requests of
+//! a run or of the batch.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::role::Action;
 use crate::queue::asked;
 use crate::run_dir::records::Ask;
-use crate::run_dir::{Workspace, checkpoint, is_plain_name};
+use crate::run_dir::{RunDir, Workspace, checkpoint};
 use crate::serve::api::problem::Problem;
 
-/// What is changed.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Run { experiment: String, run: String },
-    Batch,
+/// An empty object.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// A person's token.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    pub token: String,
 }
 
-#[derive(Deserialize)]
+/// Where to go on from.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Retry {
+pub(super) struct Retry {
+    /// Step of a checkpoint; 0 begins anew; left out, the last one.
+    #[serde(default)]
     from_step: Option<u64>,
 }
 
-#[derive(Deserialize)]
+/// The place in the queue.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Priority {
+pub(super) struct Priority {
+    /// Greater ones start first.
     priority: i64,
 }
 
-#[derive(Deserialize)]
+/// A note.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Note {
+pub(super) struct Note {
+    /// Without control characters but line breaks and tabs. Empty: the notes added before go.
+    #[schemars(length(max = NOTE))]
     text: String,
 }
 
-#[derive(Deserialize)]
+/// A word to find the run by.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Tag {
+pub(super) struct Tag {
+    /// Without control characters.
+    #[schemars(length(min = 1, max = TAG))]
     tag: String,
+    /// Whether the run shall not have it any more.
+    #[serde(default)]
+    remove: bool,
+}
+
+/// An experiment to queue.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Queue {
+    /// The text of its file, as `overnight schema` describes it. Data are named within the workspace.
+    pub toml: String,
+    /// Whether it is only said what would be queued.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Its name; left out, one is made of the text.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// Runs to delete.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Clean {
+    /// Each as `EXPERIMENT/RUN`.
+    #[schemars(length(min = 1, max = 1000))]
+    pub runs: Vec<String>,
+    /// Without it, it is only said what would go.
+    #[serde(default)]
+    pub confirm: bool,
+}
+
+/// What was asked of a run, and what is true now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Asked {
+    /// The person, as in the run's requests.
+    who: String,
+    action: &'static str,
+    experiment: String,
+    run: String,
+    /// What the run is at after it was asked. What works on it hears of it within seconds.
+    status: &'static str,
+}
+
+/// The runner was asked.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Drained {
+    who: String,
+    action: &'static str,
+    /// The batch that ends.
+    batch: String,
+}
+
+/// What an experiment comes to.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Queued {
+    pub experiment: String,
+    pub runs: Vec<QueuedRun>,
+    /// Whether they are in the queue now.
+    pub queued: bool,
+}
+
+/// A run of it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct QueuedRun {
+    pub run: String,
+    /// What differs from run to run, by dotted path.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// False where this run was there before.
+    pub new: bool,
+    pub steps: u64,
+}
+
+/// What deleting these runs comes to.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Cleaned {
+    pub runs: Vec<CleanedRun>,
+    /// Of those that can go, or went.
+    pub bytes: u64,
+    /// Whether they are gone.
+    pub deleted: bool,
+}
+
+/// One of them.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CleanedRun {
+    /// `EXPERIMENT/RUN`.
+    pub run: String,
+    pub bytes: u64,
+    pub can_go: bool,
+    /// Why it can go or not.
+    pub why: String,
 }
 
 /// The most characters of a note and of a tag.
 const NOTE: usize = 10_000;
 const TAG: usize = 100;
 
-/// Reads `/api/v1/runs/EXPERIMENT/RUN/ACTION` and `/api/v1/queue/drain`. Names are plain, so none leaves
-/// its folder.
-pub(super) fn find(path: &str) -> Result<(Action, Target), Problem> {
-    let parts: Vec<&str> = path.strip_prefix("/api/v1/").unwrap_or_default().split('/').collect();
-    let found = match parts.as_slice() {
-        ["queue", "drain"] => Some((Action::Drain, Target::Batch)),
-        ["runs", experiment, run, word] if is_plain_name(experiment) && is_plain_name(run) => {
-            let action = Action::ALL.into_iter().find(|action| action.word() == *word);
-            let target = Target::Run { experiment: (*experiment).to_owned(), run: (*run).to_owned() };
-            action.filter(|action| *action != Action::Drain).map(|action| (action, target))
-        }
-        _ => None,
-    };
-    found.ok_or_else(|| Problem::no_such_path(path))
-}
-
-/// Makes the change, and says what is true then.
-pub(super) fn act(
+/// Asks it of the run of these names, and says what is true then.
+pub(super) fn of_run(
     workspace: &Workspace,
     who: &str,
     action: Action,
-    target: &Target,
+    names: &[String],
     body: &[u8],
-) -> Result<String, Problem> {
+) -> Result<Asked, Problem> {
     let ask = match action {
-        Action::Drain => {
-            read::<Nothing>(body)?;
-            let batch = asked::drain(workspace, who).map_err(failed)?;
-            let batch = batch.ok_or_else(|| conflict("no runner is at work here"))?;
-            return Ok(json!({ "who": who, "action": "drain", "batch": batch }).to_string());
-        }
         Action::Pause => read::<Nothing>(body).map(|_| Ask::Pause)?,
         Action::Resume => read::<Nothing>(body).map(|_| Ask::Resume)?,
         Action::Stop => read::<Nothing>(body).map(|_| Ask::Stop)?,
         Action::Retry => Ask::Retry { from_step: read::<Retry>(body)?.from_step },
         Action::Priority => Ask::Priority { priority: read::<Priority>(body)?.priority },
-        Action::Note => Ask::Note { text: plain(read::<Note>(body)?.text, NOTE, &['\n', '\t'])? },
-        Action::Tag => Ask::Tag { tag: plain(read::<Tag>(body)?.tag, TAG, &[])? },
+        Action::Note => Ask::Note { text: plain(read::<Note>(body)?.text, 0, NOTE, &['\n', '\t'])? },
+        Action::Tag => {
+            let Tag { tag, remove } = read(body)?;
+            Ask::Tag { tag: plain(tag, 1, TAG, &[])?, remove }
+        }
+        Action::Queue | Action::Drain | Action::Clean | Action::Checkpoints | Action::Log => {
+            return Err(conflict("this is not asked of a run"));
+        }
     };
-    let Target::Run { experiment, run } = target else {
-        return Err(conflict("this is asked of a run"));
-    };
-    let dir = workspace.run(experiment, run);
-    if !dir.run_json().is_file() {
-        return Err(Problem::no_such_run(&(experiment.clone(), run.clone())));
-    }
+    let (experiment, run) = (names.first().cloned(), names.get(1).cloned());
+    let (experiment, run) = (experiment.unwrap_or_default(), run.unwrap_or_default());
+    let dir = known_run(workspace, &experiment, &run)?;
     if let Ask::Retry { from_step: Some(step) } = ask
         && step != 0
         && !checkpoint::steps(&dir).contains(&step)
     {
         return Err(conflict(&format!("there is no checkpoint of step {step}")));
     }
-    let told = asked::ask(workspace, &dir, who, ask).map_err(failed)?.map_err(|why| conflict(&why))?;
-    Ok(json!({
-        "who": who,
-        "action": action.word(),
-        "experiment": experiment,
-        "run": run,
-        "status": told,
-    })
-    .to_string())
+    let status = asked::ask(workspace, &dir, who, ask).map_err(failed)?.map_err(|why| conflict(&why))?;
+    Ok(Asked { who: who.to_owned(), action: action.word(), experiment, run, status })
+}
+
+pub(super) fn drain(workspace: &Workspace, who: &str, body: &[u8]) -> Result<Drained, Problem> {
+    read::<Nothing>(body)?;
+    let batch = asked::drain(workspace, who).map_err(failed)?;
+    let batch = batch.ok_or_else(|| conflict("no runner is at work here"))?;
+    Ok(Drained { who: who.to_owned(), action: Action::Drain.word(), batch })
+}
+
+/// The directory of a run that is there. Names come from outside: none leaves its folder.
+pub(super) fn known_run(workspace: &Workspace, experiment: &str, run: &str) -> Result<RunDir, Problem> {
+    let dir = workspace.run(experiment, run);
+    match is_one_name(experiment) && is_one_name(run) && dir.run_json().is_file() {
+        true => Ok(dir),
+        false => Err(Problem::no_such_run(&(experiment.to_owned(), run.to_owned()))),
+    }
+}
+
+/// Whether this is the name of one folder, and of none that is hidden. Runs of other programs have spaces
+/// and signs in their names.
+fn is_one_name(name: &str) -> bool {
+    let is_odd = |char: char| char == '/' || char.is_control();
+    !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(is_odd)
 }
 
 /// JSON that is nested deeper than 128 levels is refused by its reader.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::new(400, format!("the body cannot be read: {error}"), "send a JSON object"))
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let hint = "what to send stands in /api/v1/openapi.json";
+        Problem::new(400, format!("the body cannot be read: {error}"), hint)
+    })
 }
 
-fn plain(text: String, most: usize, allowed: &[char]) -> Result<String, Problem> {
+fn plain(text: String, least: usize, most: usize, allowed: &[char]) -> Result<String, Problem> {
     let is_well = |char: char| !char.is_control() || allowed.contains(&char);
-    match !text.trim().is_empty() && text.chars().count() <= most && text.chars().all(is_well) {
+    let length = text.trim().chars().count();
+    match (least..=most).contains(&length) && text.chars().count() <= most && text.chars().all(is_well) {
         true => Ok(text),
         false => {
-            let detail = format!("this is 1 to {most} characters without control characters");
+            let detail = format!("this is {least} to {most} characters without control characters");
             Err(Problem::new(400, detail, "write it so"))
         }
     }
 }
 
-fn conflict(why: &str) -> Problem {
+pub(super) fn conflict(why: &str) -> Problem {
     Problem::new(409, why, "see what the run is at: /api/v1/runs")
 }
 
-fn failed(error: std::io::Error) -> Problem {
+pub(super) fn failed(error: std::io::Error) -> Problem {
     Problem::unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_that_of_one_folder_whatever_signs_it_has() {
+        for name in ["a", "a b", "50%", "ä&b", "-x", "a..b", "a\\b"] {
+            assert!(is_one_name(name), "{name}");
+        }
+        for name in ["", ".", "..", ".new-x", "a/b", "../a", "a\nb", "a\r\nb", "a\0", &"x".repeat(256)] {
+            assert!(!is_one_name(name), "{name:?}");
+        }
+    }
 }

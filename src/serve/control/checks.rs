@@ -46,6 +46,19 @@ pub(super) fn origin(head: &Head) -> Result<(), Problem> {
     }
 }
 
+/// The same for a request that shows a cookie, which browsers send by themselves: whence it comes has to be
+/// told, as every browser does.
+pub(super) fn told_origin(head: &Head) -> Result<(), Problem> {
+    origin(head)?;
+    match head.has("origin") {
+        true => Ok(()),
+        false => {
+            let hint = "programs send the token as a bearer";
+            Err(Problem::new(403, "a cookie came without the page that sends it", hint))
+        }
+    }
+}
+
 /// What makes a change one and the same, however often it is sent.
 pub(super) fn key(head: &Head) -> Result<String, Problem> {
     let key = head.header("idempotency-key").filter(|key| (8..=100).contains(&key.len()));

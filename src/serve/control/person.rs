@@ -10,7 +10,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
-use crate::serve::head::Head;
 
 /// Somebody who may act, as `overnight.toml` names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,16 +43,14 @@ pub fn is_hash(text: &str) -> bool {
     Hash::from_hex(text).is_ok()
 }
 
-/// Who the request is from. All people are compared, each in constant time, whoever it is.
-pub(super) fn of<'p>(people: &'p [Person], head: &Head) -> Option<&'p Person> {
-    let (scheme, word) = head.header("authorization")?.split_once(' ')?;
-    let word = Some(word.trim_start()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
-    let digest = digest(word);
+/// Whose token this is. All people are compared, whoever it is, as digests: equality of blake3's `Hash` is
+/// `constant_time_eq`'s, so how long it takes tells nothing of how much was right.
+pub(super) fn of(people: &[Person], token: &str) -> Option<usize> {
+    let digest = digest(token);
     let mut found = None;
-    for person in people {
-        // Hashes compare in constant time.
+    for (place, person) in people.iter().enumerate() {
         if Hash::from_hex(&person.token_hash).is_ok_and(|hash| hash == digest) {
-            found = Some(person);
+            found = Some(place);
         }
     }
     found
@@ -74,15 +71,11 @@ mod tests {
         assert_ne!(one, other);
         assert!(is_hash(&token_hash(&one)) && !token_hash(&one).contains(&one));
         let person = Person { name: "ada".into(), role: Role::Owner, token_hash: token_hash(&one) };
-        let found = |value: &str| {
-            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: {value}\r\n\r\n");
-            of(std::slice::from_ref(&person), &Head::parse(head.as_bytes()).unwrap()).is_some()
-        };
-        assert!(found(&format!("Bearer {one}")) && found(&format!("bearer {one}")));
+        let found = |token: &str| of(std::slice::from_ref(&person), token).is_some();
+        assert!(found(&one));
         // Its hash, which the file tells, is not the token.
         for wrong in [&other, &person.token_hash, "", &one[1..]] {
-            assert!(!found(&format!("Bearer {wrong}")), "{wrong}");
+            assert!(!found(wrong), "{wrong}");
         }
-        assert!(!found(&format!("Basic {one}")));
     }
 }

@@ -7,32 +7,44 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Sees.
+    /// Sees, and downloads logs.
     Viewer,
-    /// Also pauses, resumes, notes and tags.
+    /// Also queues, pauses, resumes, notes and tags.
     Assistant,
-    /// Also stops, retries, sets priorities and drains.
+    /// Also stops, retries, sets priorities, drains, deletes and downloads checkpoints.
     Owner,
 }
 
-/// A change that somebody may ask for.
+/// What somebody may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::serve) enum Action {
     Pause,
     Resume,
     Note,
     Tag,
+    Queue,
     Stop,
     Retry,
     Priority,
     Drain,
+    Clean,
+    Checkpoints,
+    Log,
 }
 
 impl Role {
     pub(in crate::serve) fn may(self, action: Action) -> bool {
         match action {
-            Action::Pause | Action::Resume | Action::Note | Action::Tag => self != Role::Viewer,
-            Action::Stop | Action::Retry | Action::Priority | Action::Drain => self == Role::Owner,
+            Action::Log => true,
+            Action::Pause | Action::Resume | Action::Note | Action::Tag | Action::Queue => {
+                self != Role::Viewer
+            }
+            Action::Stop
+            | Action::Retry
+            | Action::Priority
+            | Action::Drain
+            | Action::Clean
+            | Action::Checkpoints => self == Role::Owner,
         }
     }
 
@@ -46,18 +58,21 @@ impl Role {
 }
 
 impl Action {
-    pub const ALL: [Action; 8] = [
+    pub const ALL: [Action; 12] = [
         Action::Pause,
         Action::Resume,
         Action::Note,
         Action::Tag,
+        Action::Queue,
         Action::Stop,
         Action::Retry,
         Action::Priority,
         Action::Drain,
+        Action::Clean,
+        Action::Checkpoints,
+        Action::Log,
     ];
 
-    /// As it stands at the end of an address.
     pub fn word(self) -> &'static str {
         match self {
             Action::Pause => "pause",
@@ -68,6 +83,10 @@ impl Action {
             Action::Retry => "retry",
             Action::Priority => "priority",
             Action::Drain => "drain",
+            Action::Queue => "queue",
+            Action::Clean => "clean",
+            Action::Checkpoints => "checkpoints",
+            Action::Log => "log",
         }
     }
 }
@@ -83,10 +102,14 @@ mod tests {
             ("resume", [false, true, true]),
             ("note", [false, true, true]),
             ("tag", [false, true, true]),
+            ("queue", [false, true, true]),
             ("stop", [false, false, true]),
             ("retry", [false, false, true]),
             ("priority", [false, false, true]),
             ("drain", [false, false, true]),
+            ("clean", [false, false, true]),
+            ("checkpoints", [false, false, true]),
+            ("log", [true, true, true]),
         ];
         let roles = [Role::Viewer, Role::Assistant, Role::Owner];
         let said = Action::ALL.map(|action| (action.word(), roles.map(|role| role.may(action))));

@@ -1,0 +1,160 @@
+//! What an experiment that was sent over the network may name as its data: files of the workspace, and of
+//! those not what is kept from readers. A link is followed, and what it leads to has to lie inside as well.
+
+use std::path::{Component, Path};
+
+use crate::data_files;
+use crate::experiment::Problem;
+use crate::experiment::settings::{Data, Settings};
+use crate::run_dir::Workspace;
+
+/// What is wrong with where the data of a run lie whose file is in the folder of experiments. What is
+/// missing is nothing that is told here.
+pub fn problems(workspace: &Workspace, settings: &Settings) -> Vec<Problem> {
+    let named = named(&settings.data);
+    let outside = named.iter().filter(|(_, path)| !stays_inside(path)).map(|(key, path)| {
+        let reason = format!("{path} does not lie in this workspace");
+        Problem::new(key, reason, "name files of the workspace: ../data/NAME, without further `..`")
+    });
+    let problems: Vec<Problem> = outside.collect();
+    if !problems.is_empty() {
+        return problems;
+    }
+    // A link may lead out where the words do not.
+    let led_out = || {
+        let root = workspace.root().canonicalize().ok()?;
+        let files = data_files::files_named(settings, &workspace.experiments()).ok()?;
+        files.into_iter().find(|file| file.canonicalize().is_ok_and(|file| !is_shown(&root, &file)))
+    };
+    let key = named.first().map_or("data", |(key, _)| key);
+    let told = led_out().map(|file| {
+        let name = file.strip_prefix(workspace.root()).unwrap_or(&file).display().to_string();
+        let reason = format!("{name} is not among the files that may be learned from");
+        Problem::new(key, reason, "name plain files of the workspace; a link may not lead out of it")
+    });
+    told.into_iter().collect()
+}
+
+/// The settings that name files, and what they name.
+fn named(data: &Data) -> Vec<(String, String)> {
+    let some = |key: &str, path: &Option<String>| path.clone().map(|path| (key.to_owned(), path));
+    match data {
+        Data::Text(text) => {
+            let taken: Vec<usize> = text.taken().map(|(place, ..)| place).collect();
+            let own = text.files.iter().enumerate().filter(|(place, _)| !taken.contains(place));
+            own.map(|(place, file)| (format!("data.files[{place}]"), file.clone())).collect()
+        }
+        Data::Idx(idx) => [
+            some("data.images", &Some(idx.images.clone())),
+            some("data.labels", &Some(idx.labels.clone())),
+            some("data.validation_images", &idx.validation_images),
+            some("data.validation_labels", &idx.validation_labels),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        Data::Folder(folder) => [
+            some("data.path", &Some(folder.path.clone())),
+            some("data.validation_path", &folder.validation_path),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        Data::Shapes(_) => Vec::new(),
+    }
+}
+
+/// Whether a path relative to the folder of experiments stays in the workspace by its words: one `..` leads
+/// to the workspace itself, and one behind a name could leave through a link.
+fn stays_inside(path: &str) -> bool {
+    let below = Path::new(path.strip_prefix("../").unwrap_or(path));
+    let is_plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    !path.contains('\0') && below.components().all(is_plain)
+}
+
+/// Whether a file that was found is one that everybody who reads the report may know of: not the settings
+/// of the workspace, which may hold a token, not its logs, nothing hidden.
+fn is_shown(root: &Path, file: &Path) -> bool {
+    let Ok(below) = file.strip_prefix(root) else { return false };
+    let is_hidden = below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."));
+    let workspace = Workspace::new(root);
+    !is_hidden && file != workspace.settings() && !below.starts_with("logs")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::experiment::Experiment;
+
+    /// What is told of data that are named so, in a workspace with some links.
+    fn told(data: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("w");
+        for (name, text) in [
+            ("w/data/a.txt", "a"),
+            ("w/overnight.toml", ""),
+            ("w/logs/serve.jsonl", ""),
+            ("w/.hidden/b.txt", "b"),
+            ("outside/c.txt", "c"),
+            ("w/experiments/e.txt", "e"),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        symlink("../../outside", root.join("data/out")).unwrap();
+        symlink("../overnight.toml", root.join("data/settings.txt")).unwrap();
+        symlink("a.txt", root.join("data/again.txt")).unwrap();
+        let text = format!("data = {data}\n[model]\nkind = \"gpt\"\ncontext = 8\n");
+        let path = root.join("experiments/x.toml");
+        let read = Experiment::from_text(&path, &text, &[]);
+        let images = text.replace("kind = \"gpt\"\ncontext = 8", "kind = \"mlp\"");
+        let read = read.or_else(|_| Experiment::from_text(&path, &images, &[])).unwrap();
+        let problems = problems(&Workspace::new(&root), &read.runs[0].settings);
+        problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect()
+    }
+
+    #[test]
+    fn data_of_the_workspace_may_be_named_and_nothing_else() {
+        let text = |files: &str| told(&format!("{{ kind = \"text\", files = [{files}] }}"));
+        for inside in [
+            r#""e.txt""#,
+            r#""../data/a.txt""#,
+            r#""../data/a*.txt""#,
+            r#""../data/again.txt""#,
+            r#""../data/missing.txt""#,
+            r#""need:samples/*.json""#,
+        ] {
+            assert_eq!(text(inside), [""; 0], "{inside}");
+        }
+        for outside in [
+            "/etc/passwd",
+            "../../outside/c.txt",
+            "../../w/data/a.txt",
+            "../data/../../outside/c.txt",
+            "../data/out/../a.txt",
+            "../data/{a,../../x}",
+            "./need:../../other/a/metrics.csv",
+        ] {
+            let told = text(&format!("\"e.txt\", \"{outside}\""));
+            assert_eq!(told.len(), 1, "{outside}: {told:?}");
+            assert!(told[0].starts_with("data.files[1]: ") && told[0].contains("does not lie"), "{told:?}");
+        }
+        for led in ["../data/out/c.txt", "../data", "../data/*/c.txt", "../data/settings.txt"] {
+            let told = text(&format!("\"{led}\""));
+            assert!(told.len() == 1 && told[0].contains("not among the files"), "{led}: {told:?}");
+        }
+        for kept in ["../overnight.toml", "../logs/*.jsonl", "../.hidden/b.txt"] {
+            assert_eq!(text(&format!("\"{kept}\"")).len(), 1, "{kept}");
+        }
+        let idx = "{ kind = \"idx\", images = \"/a\", labels = \"../b\", validation_images = \"../../c\", \
+                   validation_labels = \"../d\" }";
+        let keys: Vec<String> =
+            told(idx).iter().map(|told| told.split(':').next().unwrap().to_owned()).collect();
+        assert_eq!(keys, ["data.images", "data.validation_images"]);
+        assert_eq!(told("{ kind = \"folder\", path = \"/etc\" }").len(), 1);
+    }
+}
