@@ -70,12 +70,7 @@ pub fn taken(page: &mut impl Charted) -> Option<String> {
 ///
 /// # Errors
 /// The script cannot be written.
-pub fn publish(
-    site: &Site,
-    folder: &str,
-    script: Option<&str>,
-    written: &mut Vec<String>,
-) -> io::Result<()> {
+pub fn publish(site: &Site, folder: &str, script: Option<&str>, written: &mut Vec<String>) -> io::Result<()> {
     let below = if folder.is_empty() { FILE.to_owned() } else { format!("{folder}/{FILE}") };
     match script {
         Some(script) => {

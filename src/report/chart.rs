@@ -199,7 +199,8 @@ impl Grain {
     pub fn of_page(chart: &Chart) -> Grain {
         let columns = chart.size.plot_px().0.max(1) as u32;
         // What is smoothed has its values behind it, and an area has two edges.
-        let lines = chart.series.iter().map(|one| if one.form == Form::Smoothed { 2 } else { 1 }).sum::<u32>();
+        let lines =
+            chart.series.iter().map(|one| if one.form == Form::Smoothed { 2 } else { 1 }).sum::<u32>();
         let each = DRAWN_POINTS / 2 / (lines + 2 * chart.bands.len() as u32).max(1);
         Grain { drawn: each.max(FEWEST_COLUMNS).min(columns), kept: columns }
     }
