@@ -28,6 +28,7 @@ use crate::run_dir::number::Number;
 use crate::run_dir::records::{Attempt, Device, Origin, RunRecord, exit};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::{RunDir, Status, metric_of, reason};
+use crate::say::set_apart;
 
 /// A run, as the lists, the experiment's page and the first page show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -341,18 +342,21 @@ pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     let name = dir.name();
     let hash = record.and_then(|record| record.hash.get(..8));
     let short = hash.and_then(|hash| name.strip_suffix(&format!("-{hash}")));
-    let (Some(record), Some(short)) = (record, short.filter(|short| !short.is_empty())) else { return name };
+    let (Some(record), Some(short)) = (record, short.filter(|short| !short.is_empty())) else {
+        return set_apart(&name);
+    };
     let changed = record.origins.iter().filter(|(_, origin)| **origin == Origin::CommandLine);
     let changed: Vec<&String> = changed.map(|(path, _)| path).collect();
     if changed.is_empty() {
-        return short.to_owned();
+        return set_apart(short);
     }
     let settings = record.flat_settings();
-    changed.into_iter().fold(short.to_owned(), |label, path| {
+    let label = changed.into_iter().fold(short.to_owned(), |label, path| {
         let key = path.rsplit('.').next().unwrap_or(path);
         let value = settings.get(path).map(identity::short).unwrap_or_default();
         format!("{label} {key}{value}")
-    })
+    });
+    set_apart(&label)
 }
 
 fn state_of(seen: &Seen) -> State {

@@ -85,6 +85,7 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
             ("ticks.js", include_str!("../../templates/js/ticks.js")),
             ("figure.js", include_str!("../../templates/js/figure.js")),
             ("aside.js", include_str!("../../templates/js/aside.js")),
+            ("further.js", include_str!("../../templates/js/further.js")),
             ("follow.js", include_str!("../../templates/js/follow.js")),
         ],
     ),

@@ -256,8 +256,8 @@
   Object.assign(overnight, { root, redraw });
   // When the scripts of single pages are there too.
   document.addEventListener("DOMContentLoaded", () => {
-    // The page as it came, before anything here changes it.
-    original = document.documentElement.outerHTML;
+    // The page as it came, before anything here changes it, where it may be made again from that.
+    if (overnight.redraws) original = document.documentElement.outerHTML;
     prepare(main());
     takeAside(main());
     onView(() => drawAll());

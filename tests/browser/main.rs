@@ -3,12 +3,14 @@
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
 mod access;
+mod aside;
 mod charts;
 mod chrome;
 mod compare;
 mod control;
 mod files;
 mod finding;
+mod further;
 mod hands;
 mod hostile;
 #[path = "../suite/hostile/records.rs"]
@@ -21,6 +23,7 @@ mod morning;
 mod place;
 mod plain;
 mod run_page;
+mod sealed;
 mod sent;
 mod storm;
 mod sweep;
