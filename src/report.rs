@@ -11,6 +11,7 @@ mod bounded;
 pub mod catalog;
 pub mod chart;
 mod clocks;
+mod common;
 mod compared;
 mod copying;
 mod energy;

@@ -14,7 +14,7 @@ const FILE: &str = "charts.js";
 
 /// A page with texts that only its script reads.
 pub trait Charted {
-    /// The id of the element that holds each, and the text; none is empty.
+    /// The id of the element that holds each, and the text, in the order of the page; none is empty.
     fn texts(&mut self) -> Vec<(String, &mut String)>;
     /// Where the page says which script has them.
     fn address(&mut self) -> &mut Option<String>;
@@ -26,7 +26,8 @@ impl Charted for ExperimentPage {
         let figures = self.figures.iter_mut().chain(seeds);
         let figures = figures.map(|figure| (figure.id.clone(), &mut figure.drawing.json));
         let sweep = self.sweep.iter_mut().map(|sweep| ("sweep-data".to_owned(), &mut sweep.data));
-        figures.chain(sweep).filter(|(_, text)| !text.is_empty()).collect()
+        let clocks = [("clocks".to_owned(), &mut self.clocks)].into_iter();
+        clocks.chain(figures).chain(sweep).filter(holds_something).collect()
     }
 
     fn address(&mut self) -> &mut Option<String> {
@@ -38,12 +39,17 @@ impl Charted for IndexPage {
     fn texts(&mut self) -> Vec<(String, &mut String)> {
         let figures = self.boards.iter_mut().map(|board| &mut board.figure);
         let texts = figures.map(|figure| (figure.id.clone(), &mut figure.drawing.json));
-        texts.filter(|(_, text)| !text.is_empty()).collect()
+        let clocks = [("clocks".to_owned(), &mut self.clocks)].into_iter();
+        clocks.chain(texts).filter(holds_something).collect()
     }
 
     fn address(&mut self) -> &mut Option<String> {
         &mut self.aside
     }
+}
+
+fn holds_something((_, text): &(String, &mut String)) -> bool {
+    !text.is_empty() && *text != "{}"
 }
 
 /// Takes the texts out of the page where they are much; returns the script that has them. In their place

@@ -236,3 +236,6 @@ fn from_the_beginning(runs: &[&RunSummary], metric: &str) -> Range {
 pub fn states(runs: &[&RunSummary]) -> String {
     states_in_words(runs.iter().map(|run| &run.state))
 }
+
+#[cfg(test)]
+mod tests;

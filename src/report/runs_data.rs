@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::chart::backend::series_class;
+use super::common;
 use super::rows;
 use super::say::Clock;
 use super::site::Site;
@@ -18,10 +19,16 @@ use super::summary::RunSummary;
 
 /// Runs of one script.
 const RUNS: usize = 500;
+/// Metrics that have a column.
+const METRICS: usize = 200;
 
 /// What was written of the scripts, by their place.
 #[derive(Debug, Default)]
-pub struct Scripts(Vec<Script>);
+pub struct Scripts {
+    scripts: Vec<Script>,
+    /// Metrics that have no column.
+    pub metrics_left_out: usize,
+}
 
 #[derive(Debug)]
 struct Script {
@@ -47,33 +54,35 @@ impl Scripts {
         runs.sort_by(|one, other| {
             one.created.total_cmp(&other.created).then_with(|| order(one).cmp(&order(other)))
         });
+        let named = common::metrics(&runs, METRICS);
+        self.metrics_left_out = named.left_out;
         for (place, runs) in runs.chunks(RUNS).enumerate() {
-            let from = state_of(runs);
-            if self.0.get(place).is_some_and(|script| script.from == from) {
+            let from = state_of(runs, &named.names);
+            if self.scripts.get(place).is_some_and(|script| script.from == from) {
                 continue;
             }
             let (name, below) = (format!("runs-{place}"), path(place));
-            let rows = serde_json::to_string(&rows(runs, clock)).map_err(io::Error::other)?;
+            let rows = serde_json::to_string(&rows(runs, &named.names, clock)).map_err(io::Error::other)?;
             let rows = with_names_as_keys(&rows);
             let text = format!("(window.overnightData ||= {{}})[\"{name}\"] = {rows};\n");
             if site.publish(&below, text.as_bytes())? {
                 written.push(below);
             }
             let version = blake3::hash(text.as_bytes()).to_hex()[..8].to_owned();
-            match self.0.get_mut(place) {
+            match self.scripts.get_mut(place) {
                 Some(script) => *script = Script { from, version },
-                None => self.0.push(Script { from, version }),
+                None => self.scripts.push(Script { from, version }),
             }
         }
         let count = runs.len().div_ceil(RUNS);
-        self.0.truncate(count);
+        self.scripts.truncate(count);
         // Runs that are gone leave scripts behind, which nobody would ask for.
         for place in count.. {
             if fs::remove_file(site.root().join(path(place))).is_err() {
                 break;
             }
         }
-        Ok(self.0.iter().map(|script| script.version.clone()).collect())
+        Ok(self.scripts.iter().map(|script| script.version.clone()).collect())
     }
 }
 
@@ -93,8 +102,11 @@ fn with_names_as_keys(json: &str) -> String {
 }
 
 /// Changes whenever a row of these runs could.
-fn state_of(runs: &[&RunSummary]) -> blake3::Hash {
+fn state_of(runs: &[&RunSummary], metrics: &BTreeSet<String>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
+    for name in metrics {
+        hasher.update(name.as_bytes()).update(b"\0");
+    }
     for run in runs {
         let detail = run.state.detail.as_deref().unwrap_or_default();
         for text in [&run.experiment, &run.run, &run.fingerprint, &run.state.word, detail] {
@@ -145,14 +157,14 @@ impl Column {
     }
 }
 
-fn rows(runs: &[&RunSummary], clock: &Clock) -> Rows {
+fn rows(runs: &[&RunSummary], metrics: &BTreeSet<String>, clock: &Clock) -> Rows {
     let column =
         |value: &dyn Fn(&RunSummary) -> Value| Column::new(runs.iter().map(|run| value(run)).collect());
     let names = |of: &dyn Fn(&RunSummary) -> Vec<String>| -> BTreeSet<String> {
         runs.iter().flat_map(|run| of(run)).collect()
     };
     let set = names(&|run| run.settings.keys().cloned().collect());
-    let last = names(&|run| run.last.keys().cloned().collect());
+    let last = names(&|run| run.last.keys().filter(|name| metrics.contains(*name)).cloned().collect());
     let is: [(&'static str, Column); 23] = [
         ("run", column(&|run| json!(run.label))),
         ("id", column(&|run| json!(run.run))),

@@ -11,8 +11,14 @@ const ROWS: usize = 100;
 /// Experiments that are named for the runs that have no row.
 const NAMED: usize = 40;
 
-/// `runs/index.html`; `scripts` are the versions of the data of all runs.
-pub fn page(experiments: &Experiments, scripts: &[String], frame: Frame, clock: &Clock) -> RunsPage {
+/// `runs/index.html`; `scripts` are the versions of the data of all runs, with the number of metrics that
+/// have no column in them.
+pub fn page(
+    experiments: &Experiments,
+    (scripts, metrics_left_out): (&[String], usize),
+    frame: Frame,
+    clock: &Clock,
+) -> RunsPage {
     let mut runs: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
     runs.sort_by(|one, other| other.latest().total_cmp(&one.latest()).then_with(|| one.run.cmp(&other.run)));
     let total = runs.len();
@@ -30,6 +36,7 @@ pub fn page(experiments: &Experiments, scripts: &[String], frame: Frame, clock: 
         columns: rows::common_columns(),
         rows: runs.iter().map(|run| rows::common_row(run, &frame.root, clock)).collect(),
         scripts: scripts.join(" "),
+        metrics_left_out,
         frame,
     }
 }

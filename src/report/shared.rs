@@ -155,7 +155,8 @@ impl Report {
             let (of_list, of_compare) = (frame("Runs", "../", "runs"), frame("Compare", "", "compare"));
             let mut scripts = std::mem::take(&mut self.scripts);
             let versions = scripts.publish(&self.site, &all, clock, &mut built.written)?;
-            let list = runs_page::page(&experiments, &versions, of_list, clock);
+            let left_out = scripts.metrics_left_out;
+            let list = runs_page::page(&experiments, (&versions, left_out), of_list, clock);
             self.publish_page(theme, "runs.html", "runs", &list, &mut built.written)?;
             let compare = ComparePage { frame: of_compare };
             self.scripts = scripts;

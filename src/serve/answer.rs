@@ -300,6 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_told_its_own_version_and_nothing_else_is() {
+        let site = Site::new();
+        for accept_encoding in [None, Some("gzip")] {
+            let ask =
+                |path, tag| site.ask(Asked { path, accept_encoding, if_none_match: tag, ..Asked::default() });
+            let (_, headers, _) = ask("/index.html", None);
+            let tag = headers.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+            let told = format!("Server-Timing: version;desc={tag}");
+            assert!(headers.lines().any(|line| line == told), "{headers}");
+            let (status, headers, _) = ask("/index.html", Some(tag));
+            assert!(status == 304 && headers.lines().any(|line| line == told), "{headers}");
+            assert!(!ask("/rows.csv", None).1.contains("Server-Timing"));
+        }
+    }
+
+    #[test]
     fn both_forms_of_a_page_have_tags_of_their_own() {
         let site = Site::new();
         let (_, headers, _) =

@@ -2,7 +2,7 @@
 // Where a page is too large to hold what its charts are made of, that comes in a script beside it
 // (src/report/aside.rs), asked for when the page is shown and taken in chart by chart, in pauses.
 (() => {
-  const { make, preparers, chartOf, isAsDrawn, modelOf, paint, prepareFigures, prepareLegends, prepareTools } = overnight;
+  const { make, preparers, clocks, figures, chartOf, isAsDrawn, modelOf, paint, prepareFigures, prepareLegends, prepareTools } = overnight;
   let asked = {}; // the last address, and when its script has come
 
   const load = (src) => new Promise((then) => {
@@ -24,7 +24,7 @@
   /// Marks an element as if it held what the script brought; says whether that is there.
   const settle = (element) => {
     if (!Object.hasOwn(window.overnightAside ?? {}, element.id)) return false;
-    element.dataset[element.matches("figure") ? "chart" : "sweep"] = element.dataset.aside;
+    element.dataset[element.matches("figure") ? "chart" : element.id.split("-")[0]] = element.dataset.aside;
     delete element.dataset.aside;
     return true;
   };
@@ -37,6 +37,13 @@
     requestAnimationFrame(() => setTimeout(then));
   });
 
+  /// Makes charts of figures that came after the page.
+  const redrawn = (root) => {
+    prepareFigures(root);
+    prepareLegends(root);
+    for (const figure of figures(root)) if (!isAsDrawn(figure, chartOf(figure))) paint(modelOf(figure));
+  };
+
   /// Makes charts of the drawings on the page that is shown.
   const takeAside = async (root) => {
     if (!root.querySelector("#aside")) return;
@@ -46,16 +53,13 @@
       await pause();
       // The page may have been made anew meanwhile.
       if (!element.isConnected || element.dataset.aside === undefined || !settle(element)) continue;
-      if (!element.matches("figure")) {
-        for (const add of preparers.aside) add(root);
-        continue;
-      }
-      prepareFigures(element);
-      prepareLegends(element);
-      if (!isAsDrawn(element, chartOf(element))) paint(modelOf(element));
+      if (element.id === "clocks") clocks(root);
+      if (element.id === "sweep-data") for (const add of preparers.aside) add(root);
+      if (!element.matches("figure")) continue;
+      redrawn(element);
       prepareTools(root);
     }
   };
 
-  Object.assign(overnight, { bringAside, settleAll, takeAside });
+  Object.assign(overnight, { bringAside, settleAll, takeAside, redrawn });
 })();

@@ -4,6 +4,7 @@
 (() => {
   const { make, measured, duration, words, writeWords, meeting, classOf, noise, newFigure, encoded, chosenRuns, unchoose, followFile } = overnight;
   const [MOST, MOST_NAMED] = [60, 5]; // runs that are compared, and that are named where they are none
+  const [CHARTS, ROWS] = [24, 60]; // metrics that are drawn, and that have a row
   const known = (window.overnightData ||= {});
   const loading = new Map(); // path → promise
   const arrived = new Set(); // paths, also of scripts that are not there
@@ -67,6 +68,15 @@
     });
   };
 
+  /// Names of most runs come first: of those that each run has alone nothing is compared.
+  const common = (names, most) => {
+    const counts = new Map();
+    for (const name of names) counts.set(name, (counts.get(name) || 0) + 1);
+    const kept = new Set([...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one)).slice(0, most));
+    return { kept: [...counts.keys()].filter((name) => kept.has(name)), rest: counts.size - kept.size };
+  };
+  const leftOut = (count, what) => (count ? [make("p", { class: "soft" }, `${count} more metrics ${what}: fewer of these runs have them.`)] : []);
+
   // ---- what is said of them -------------------------------------------------------------------------
 
   const valueOf = ({ run }, name) => {
@@ -91,8 +101,9 @@
   /// Rows of values, the one that decides first. Runs that have not come to the same step are compared at
   /// the last one that all have.
   const valueRows = (columns) => {
-    const names = [...new Map(columns.flatMap(({ run }) => run.values.map(([name, , direction]) => [name, direction])))];
-    const rows = names.map(([name, direction]) => ({ name, direction, value: (column) => valueOf(column, name) }));
+    const directions = new Map(columns.flatMap(({ run }) => run.values.map(([name, , direction]) => [name, direction])));
+    const { kept, rest } = common(columns.flatMap(({ run }) => run.values.map(([name]) => name)), ROWS);
+    const rows = kept.map((name) => ({ name, direction: directions.get(name), value: (column) => valueOf(column, name) }));
     const { metric, direction } = columns[0].run;
     const lines = columns.map(({ run }) => run.lines.find((line) => line.metric === metric && !line.smoothing)?.points);
     const ends = lines.map((points) => points?.at(-2));
@@ -105,7 +116,7 @@
       };
       rows.unshift({ name: `${metric}, best up to step ${step.toLocaleString("en-US")}`, direction, value: best });
     }
-    return rows;
+    return { rows, rest };
   };
 
   const sentences = (columns, [row]) => {
@@ -149,9 +160,9 @@
   };
 
   const charts = (columns, leader) => {
-    const metrics = [...new Set(columns.flatMap(({ run }) => run.lines.map(({ metric }) => metric)))];
-    const rest = metrics.length > 3 ? "third" : "half";
-    return metrics.map((metric, at) => chartOf(metric, columns, leader, at ? rest : "full"));
+    const { kept, rest } = common(columns.flatMap(({ run }) => run.lines.map(({ metric }) => metric)), CHARTS);
+    const size = kept.length > 3 ? "third" : "half";
+    return [make("div", { class: "grid" }, ...kept.map((metric, at) => chartOf(metric, columns, leader, at ? size : "full"))), ...leftOut(rest, "are not drawn here")];
   };
 
   // ---- the table ------------------------------------------------------------------------------------
@@ -255,7 +266,7 @@
       return parts;
     }
     const columns = columnsOf(found);
-    const rows = valueRows(columns);
+    const { rows, rest } = valueRows(columns);
     const base = columns.find(({ key }) => key === runOf(words().get("base") || "")) ?? columns[0];
     const says = sentences(columns, rows);
     const ranked = columns.filter((column) => Number.isFinite(rows[0]?.value(column)));
@@ -263,8 +274,8 @@
     if (says.length) parts.push(make("div", { class: "say" }, make("p", {}, make("b", {}, says[0])), ...says.slice(1).map((text) => make("p", {}, text))));
     if (columns.length === 1) parts.push(make("p", { class: "soft" }, "One run alone: tick another to see what differs."));
     parts.push(make("div", { id: "clocks", hidden: true, "data-clocks": JSON.stringify(Object.fromEntries(columns.map(({ key, run }) => [key, run.clocks]))) }));
-    parts.push(make("h2", {}, "Curves"), make("div", { class: "grid" }, ...charts(columns, leader)));
-    parts.push(make("h2", {}, "Side by side"), table(columns, rows, base));
+    parts.push(make("h2", {}, "Curves"), ...charts(columns, leader));
+    parts.push(make("h2", {}, "Side by side"), table(columns, rows, base), ...leftOut(rest, "have no row here"));
     if (columns.length > 1) parts.push(make("p", { class: "soft" }, "± is how far two such runs lie apart by their seeds alone, as a standard deviation: known where both have finished runs that differ in nothing else. Better or worse is what 95 of 100 such differences stay below."));
     const said = samples(columns);
     if (said.length) parts.push(make("h2", {}, "Samples of the last step"), ...said);
@@ -319,5 +330,5 @@
     });
   }
   overnight.onPage(prepareCompare, "first");
-  Object.assign(overnight, { compared });
+  Object.assign(overnight, { compared, redraws: isHere });
 })();

@@ -18,6 +18,8 @@
       const means = series.means;
       series.means = means ? { x: every(means, 3, 0), y: every(means, 3, 1), n: every(means, 3, 2) } : null;
       series.members = (series.members || []).map(({ experiment, run, points }) => ({ runKey: `${experiment}/${run}`, x: every(points, 2, 0), y: every(points, 2, 1) }));
+      const { edges } = series;
+      series.edges = edges ? { x: every(edges, 3, 0), low: every(edges, 3, 1), high: every(edges, 3, 2) } : null;
       series.isReduced = series.rows > series.x.length;
     }
     chart.isTime = chart.x.kind === "time";
@@ -46,7 +48,7 @@
     const text = root ? root.querySelector("#clocks")?.dataset.clocks ?? "{}" : clocksText;
     if (text !== clocksText) {
       clocksText = text;
-      clocksKnown = overnight.parsed(text) || {};
+      clocksKnown = overnight.parsed(held("clocks", text)) || {};
     }
     return clocksKnown;
   };
@@ -75,10 +77,10 @@
   const MOST_BYTES = 8e6;
   const MOST_WHOLE = 4e7;
 
-  const rows = (text, { x, y, from, unit, divisor }) => {
-    const found = { x: [], y: [] };
+  /// The rows of a text, put behind those that were found before.
+  const rows = (text, { x, y, from, unit, divisor }, found = { x: [], y: [] }) => {
     for (const line of text.split("\n")) {
-      const cells = line.split(",");
+      const cells = line.split(",", Math.max(x, y) + 1);
       if (cells.length <= Math.max(x, y) || cells[y] === "" || cells[x] === "") continue;
       const [place, value] = [cells[x], cells[y]].map((cell) => number(cell) ?? Number(cell));
       if (!Number.isFinite(place) || (Number.isNaN(value) && cells[y] !== "nan")) continue;
@@ -137,6 +139,23 @@
     return null;
   };
 
+  /// A whole column, read as it comes: of a file of thousands of columns no page should hold the text.
+  const column = async (csv) => {
+    const answer = await fetch(csv.href, { cache: "no-cache" });
+    if (!answer.ok) throw new Error(`${csv.href}: ${answer.status}`);
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const found = { x: [], y: [] };
+    for (let rest = ""; ;) {
+      const { done, value } = await reader.read();
+      if (done) return found;
+      rest += value;
+      const end = rest.lastIndexOf("\n") + 1;
+      if (!end) continue;
+      rows(rest.slice(0, end), csv, found);
+      rest = rest.slice(end);
+    }
+  };
+
   const nameOf = ({ csv }) => `${csv.href} ${csv.y}`;
 
   /// The finest that is known of a series between two ends of x as it is stored.
@@ -168,5 +187,5 @@
     }
   };
 
-  Object.assign(overnight, { held, chartOf, figures, clocks, onAxis, stepAt, finest, deepen });
+  Object.assign(overnight, { held, column, chartOf, figures, clocks, onAxis, stepAt, finest, deepen });
 })();

@@ -44,7 +44,7 @@
       if (!values || !values.x.length) continue;
       const average = weight > 0 ? (joined ? smooth(joined, weight) : on(smooth(known === series ? series : known, weight))) : null;
       const isFaint = average && (view.smoothing !== null || series.faint);
-      lines.push({ series, ...(average || values), faint: isFaint ? values : null, values, band: series.band ? joined : null });
+      lines.push({ series, ...(average || values), faint: isFaint ? values : null, values, band: series.band ? joined : axis === "step" ? series.edges : null });
     }
     return lines;
   };

@@ -68,7 +68,7 @@
     const when = begin > from ? `since ${clock(begin)}` : isLook ? "since you last looked" : "in the last 24 hours";
     const what = parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts[0] || "No run ended";
     section.querySelector("h1").textContent = `${what} ${when}. ${section.dataset.need}`.trim();
-    let line = section.querySelector("h1 + p");
+    let line = section.querySelector("h1 + p:not(#periods)");
     if (!line) section.querySelector("h1").after((line = make("p", { class: "soft" })));
     line.textContent = begin > from
       ? `This page goes back to ${clock(begin)} only.`
@@ -102,7 +102,7 @@
     const offered = Object.keys(PERIODS).filter((name) => name !== "look" || since);
     const named = (name) => (name === "batch" && !told.batch ? "all that is here" : PERIODS[name]);
     const button = (name) => make("button", { type: "button", "data-since": name, "aria-pressed": String(name === chosen) }, named(name));
-    (next.querySelector("h1 + p") || next.querySelector("h1")).after(make("p", { id: "periods", role: "group", "aria-label": "Which time is told of" }, ...offered.map(button)));
+    next.querySelector("#periods")?.replaceChildren(...offered.map(button));
     overnight.patch(section, next);
   };
 

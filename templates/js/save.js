@@ -131,6 +131,13 @@
       const points = at.map((place) => `(${spelled(line.x[place])},${spelled(line.y[place])})`);
       return `\\addplot[${options}] coordinates {${points.join(" ")}};${name ? `\n\\addlegendentry{${tex(name)}}` : ""}`;
     };
+    const area = ({ band, series }) => {
+      const seen = inside(model, band);
+      const edge = (values) => seen.map((at) => `(${spelled(band.x[at])},${spelled(values[at])})`);
+      const ring = [...edge(band.low), ...edge(band.high).reverse()].join(" ");
+      return `\\addplot[draw=none, fill=${color(looks(model.figure, series.class).color)}, fill opacity=0.14, forget plot] coordinates {${ring}} -- cycle;`;
+    };
+    const areas = model.lines.filter(({ band }) => band && inside(model, band).length).map(area);
     const plots = model.lines.flatMap((line) => {
       const look = looks(model.figure, line.series.class);
       const dash = look.dash ? `, dash pattern=${look.dash.split(/[ ,]+/).map((length, at) => `${at % 2 ? "off" : "on"} ${length}pt`).join(" ")}` : "";
@@ -147,6 +154,7 @@
       "\\begin{tikzpicture}",
       `\\begin{axis}[width=\\linewidth, height=0.5\\linewidth, title={${tex(title(model))}}, xlabel={${tex(model.label)}}, ylabel={${tex(model.chart.y.label)}},`,
       `  ${range(model.x, "x")}, ${range(model.y, "y")}, unbounded coords=jump, no markers, ymajorgrids, scaled ticks=false, legend style={draw=none}]`,
+      ...areas,
       ...plots,
       "\\end{axis}",
       "\\end{tikzpicture}",

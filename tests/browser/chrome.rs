@@ -86,8 +86,11 @@ impl Chrome {
         Ok(Chrome { client, driver, _words: words, _profile: profile })
     }
 
+    /// Opens a page, with what its script brings afterwards.
     pub async fn goto(&self, address: &str) {
         self.client.goto(address).await.unwrap();
+        let is_whole = "!window.overnight?.takeAside || !document.querySelector('[data-aside]')";
+        self.until("what lies beside the page", is_whole).await;
     }
 
     /// The value of an expression in the page.

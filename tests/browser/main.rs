@@ -3,15 +3,19 @@
 //! Without a browser on this machine each test prints so and passes, but not under `CI=true`.
 
 mod access;
+mod aside;
 mod charts;
 mod chrome;
 mod compare;
+mod control;
 mod files;
 mod finding;
+mod further;
 mod hands;
 mod hostile;
 #[path = "../suite/hostile/records.rs"]
 mod hostile_records;
+mod imported;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]

@@ -185,3 +185,72 @@ proptest! {
         prop_assert!(svg.len() < 60_000);
     }
 }
+
+/// Points of all lines and areas of a drawing: each is two numbers of its path.
+fn points(svg: &str) -> usize {
+    let paths = svg.split(" d=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    paths
+        .map(|path| {
+            path.split(|sign: char| !sign.is_ascii_digit()).filter(|part| !part.is_empty()).count() / 2
+        })
+        .sum()
+}
+
+fn noise(number: u16) -> Vec<Point> {
+    let value = |step: u32| f64::from((step * 7919 + u32::from(number) * 31) % 1009);
+    (0..10_000).map(|step| (f64::from(step), value(step))).collect()
+}
+
+#[test]
+fn a_crowd_of_lines_has_a_budget_of_points_and_few_lines_are_as_fine_as_the_screen() {
+    for (size, lines, most) in [
+        (Size::Full, 250, 10_500),
+        (Size::Third, 300, 10_500),
+        (Size::Full, 20, 10_100),
+        (Size::Full, 1, 2_400),
+    ] {
+        let series = (0..lines).map(|number| line("a", number, noise(number))).collect();
+        let drawn = points(&draw_svg(&Chart { series, size, ..chart(Vec::new()) }));
+        assert!(drawn <= most, "{lines} lines: {drawn} points");
+        assert!(drawn * 10 >= most * 8, "{lines} lines: {drawn} points are less than there is room for");
+    }
+}
+
+#[test]
+fn a_line_of_a_crowd_keeps_its_extremes() {
+    let mut spiked = noise(0);
+    (spiked[5_003].1, spiked[7_001].1) = (2_000.0, -1_000.0);
+    let series =
+        (1..250).map(|number| line("a", number, noise(number))).chain([line("b", 9, spiked)]).collect();
+    let chart = Chart { series, y: Axis { range: Range::All, ..chart(Vec::new()).y }, ..chart(Vec::new()) };
+    let svg = draw_svg(&Chart { size: Size::Full, ..chart });
+    // The canvas is 2600 units high, from -1000 to 2000: relative steps are added up to places.
+    let last = svg.rsplit("d=\"M").next().unwrap().split('"').next().unwrap();
+    let (start, steps) = last.split_once('l').unwrap();
+    let mut at: i64 = start.split(' ').nth(1).unwrap().parse().unwrap();
+    let (mut low, mut high) = (at, at);
+    let steps = steps.replace('-', " -");
+    for step in steps.split_whitespace().skip(1).step_by(2) {
+        at += step.parse::<i64>().unwrap();
+        (low, high) = (low.min(at), high.max(at));
+    }
+    assert_eq!((low, high), (0, 2600));
+}
+
+#[test]
+fn a_band_of_too_many_members_is_told_by_its_edges() {
+    let edges = (0..2000).map(|x| (f64::from(x), 1.0, 3.0)).collect();
+    let mut one = line("mean", 4, noise(0));
+    one.origin.has_band = true;
+    let told = |series: Series, edges| {
+        let bands = vec![Band { number: 4, edges }];
+        let json = draw(&Chart { series: vec![series], bands, ..chart(Vec::new()) }).json;
+        let data: serde_json::Value = serde_json::from_str(&json).unwrap();
+        (data["series"][0]["band"].clone(), data["series"][0]["edges"].as_array().map(Vec::len))
+    };
+    let (band, length) = told(one.clone(), edges);
+    assert!(band.is_null() && (6..=4_200).contains(&length.unwrap()), "{band} {length:?}");
+    let member = Member { experiment: "x".into(), run: "y".into(), metric: "m".into(), points: noise(0) };
+    one.origin.members = vec![member];
+    assert_eq!(told(one, vec![(0.0, 1.0, 2.0)]), (true.into(), None));
+}

@@ -9,6 +9,7 @@ use super::super::chart::dimension::{Dimension, Measure};
 use super::super::chart::parallel::{self, Line};
 use super::super::chart::scatter::{self, Dot};
 use super::super::chart::table::{DataTable, MOST_ROWS};
+use super::super::common;
 use super::super::model::{ImportanceBlock, Sketch, SweepBlock};
 use super::super::rows;
 use super::super::say;
@@ -19,13 +20,16 @@ use crate::run_dir::number::Number;
 const AXES: usize = 8;
 /// Runs that are drawn, the best ones; the table lists every run.
 const RUNS: usize = super::LINES;
+/// Metrics that a point can be moved to; the page of a run has all of its own.
+const METRICS: usize = 60;
 
 /// Drawings of the experiment's runs, best first; none where nothing differs or there is one run.
 pub fn block(ranked: &[&RunSummary], importance: Option<&ImportanceBlock>, root: &str) -> Option<SweepBlock> {
     let runs: Vec<&RunSummary> = ranked.iter().copied().take(RUNS).collect();
     let first = runs.first().filter(|_| runs.len() > 1)?;
     let settings: Vec<Dimension> = settings(&runs).into_iter().filter(Dimension::differs).collect();
-    let mut metrics = metrics(&runs, &first.metric);
+    let named = common::metrics(&runs, METRICS);
+    let mut metrics = metrics(&runs, &first.metric, &named.names);
     if metrics.is_empty() || settings.is_empty() {
         return None;
     }
@@ -79,6 +83,7 @@ pub fn block(ranked: &[&RunSummary], importance: Option<&ImportanceBlock>, root:
         table: table(&fields, &runs),
         data: data(&fields, &runs, most_important, y),
         left_out: ranked.len() - runs.len(),
+        metrics_left_out: named.left_out,
     })
 }
 
@@ -117,10 +122,9 @@ fn settings(runs: &[&RunSummary]) -> Vec<Dimension> {
 }
 
 /// The best value of the metric that counts first, then the last values of all that were logged.
-fn metrics(runs: &[&RunSummary], counts: &str) -> Vec<Dimension> {
+fn metrics(runs: &[&RunSummary], counts: &str, names: &BTreeSet<String>) -> Vec<Dimension> {
     let best = runs.iter().map(|run| run.best.map_or(f64::NAN, |best| best.value)).collect();
     let mut metrics = vec![Dimension::amounts(&format!("{counts}, best"), best)];
-    let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.last.keys()).collect();
     for name in names {
         let last = |run: &&RunSummary| run.last.get(name).map_or(f64::NAN, |&Number(value)| value);
         metrics.push(Dimension::amounts(&format!("{name}, last"), runs.iter().map(last).collect()));

@@ -17,6 +17,8 @@ pub struct RunsPage {
     pub elsewhere: Vec<Elsewhere>,
     /// Versions of the scripts with the data of all runs, in their order, with spaces between.
     pub scripts: String,
+    /// Metrics that have no column in them.
+    pub metrics_left_out: usize,
 }
 
 /// An experiment whose page lists runs that this one does not.

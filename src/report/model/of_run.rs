@@ -114,6 +114,8 @@ pub struct LogBlock {
 #[derive(Clone, Debug, Serialize)]
 pub struct FurtherBlock {
     pub count: String,
+    /// The column of the steps in the header of `metrics.csv`.
+    pub step: Option<usize>,
     pub groups: Vec<FurtherGroup>,
     /// Metrics of groups that are not named.
     pub left_out: usize,
@@ -132,6 +134,8 @@ pub struct FurtherGroup {
 #[derive(Clone, Debug, Serialize)]
 pub struct FurtherRow {
     pub name: String,
+    /// Its column in the header of `metrics.csv`.
+    pub place: usize,
     pub last: String,
     pub lowest: String,
     pub highest: String,

@@ -68,6 +68,8 @@ pub struct SweepBlock {
     pub data: String,
     /// Runs that are not drawn.
     pub left_out: usize,
+    /// Metrics of the runs that are no field.
+    pub metrics_left_out: usize,
 }
 
 /// A drawing alone, which the page's twin leaves out.

@@ -1,5 +1,6 @@
 //! Metrics whose charts are too many for a page: named in groups by the beginning of their names, each with
-//! its values in short. A group opens on demand; all rows lie in the table beside the page.
+//! its values in short. A group opens on demand, and a script draws what is asked for; all rows lie in the table
+//! beside the page.
 
 use std::collections::BTreeMap;
 
@@ -32,20 +33,22 @@ pub fn block(files: &RunFiles) -> Option<FurtherBlock> {
     let group = |(name, columns): (&str, Vec<&Column>)| FurtherGroup {
         name: name.to_owned(),
         count: count(columns.len() as u64),
-        rows: columns.iter().take(each).map(|column| row(column)).collect(),
+        rows: columns.iter().take(each).map(|column| row(files, column)).collect(),
         more: columns.len().saturating_sub(each),
     };
     Some(FurtherBlock {
         count: count(columns.len() as u64),
+        step: files.metrics.columns.iter().position(|column| column.name == "step"),
         groups: by_name.into_iter().take(GROUPS).map(group).collect(),
         left_out,
     })
 }
 
-fn row(column: &Column) -> FurtherRow {
+fn row(files: &RunFiles, column: &Column) -> FurtherRow {
     let finite = || column.values.iter().copied().filter(|value| value.is_finite());
     let end = |value: Option<f64>| value.map_or_else(String::new, measured);
     FurtherRow {
+        place: files.metrics.columns.iter().position(|other| other.name == column.name).unwrap_or_default(),
         name: column.name.clone(),
         last: end(column.last()),
         lowest: end(finite().reduce(f64::min)),

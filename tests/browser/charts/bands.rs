@@ -186,3 +186,40 @@ fn seeds_that_ran_one_after_the_other_never_meet_on_the_clock() {
         assert_eq!(chrome.number("document.querySelectorAll('#chart-seeds path.spread').length").await, 3.0);
     });
 }
+
+#[test]
+fn an_area_whose_members_are_too_many_stays_when_zoomed_and_is_saved_with_its_chart() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(24, Ending::AllFinished);
+        place.build();
+        chrome.look(1440, "light").await;
+        chrome.goto(&place.file("experiments/depth/index.html")).await;
+        // As the server tells of hundreds of seeds: edges in place of members.
+        chrome
+            .run(
+                "const figure = document.getElementById('chart-seeds');
+                 const { lines } = overnight.modelOf(figure);
+                 const chart = JSON.parse(overnight.held(figure.id, figure.dataset.chart));
+                 for (const series of chart.series) {
+                     const { band } = lines.find((line) => line.series.id === series.id);
+                     if (band) series.edges = [...band.x].flatMap((x, at) => [x, band.low[at], band.high[at]]);
+                     delete series.members;
+                     delete series.band;
+                 }
+                 figure.dataset.chart = JSON.stringify(chart);",
+            )
+            .await;
+        chrome.run("overnight.setView({ zoom: { low: 900, high: 2100 } })").await;
+        chrome.until("the zoom", "document.getElementById('chart-seeds').dataset.view === 'own'").await;
+        let areas = "document.querySelectorAll('#chart-seeds path.spread').length";
+        assert_eq!(chrome.number(areas).await, 3.0);
+        let saved = |form: &str, sign: &str| format!("overnight.{form}({MODEL}).split('{sign}').length - 1");
+        assert_eq!(chrome.number(&saved("toTikz", "fill opacity=0.14")).await, 3.0);
+        assert_eq!(chrome.number(&saved("toTikz", ")} -- cycle;")).await, 3.0);
+        assert_eq!(chrome.number(&saved("toSvg", "fill-opacity=\"0.14\"")).await, 3.0);
+        // Of other axes the server has told no edges.
+        set(chrome, "tool-x", "epoch").await;
+        assert_eq!(chrome.text(&format!("{MODEL}.axis")).await, "step");
+        assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    });
+}

@@ -33,7 +33,7 @@ fn the_nearest_points_of_all_lines_are_listed_by_value_and_every_chart_has_the_c
             let at = chrome.text("document.querySelector('#tip p').textContent").await;
             assert!(at.starts_with("step 1,50"), "{at}");
             let truth = chrome
-                .number("Math.max(...JSON.parse(document.getElementById('chart-val-loss').dataset.chart).series.map(({ points }) => points[points.indexOf(1500) + 1]))")
+                .number("Math.max(...JSON.parse(overnight.held('chart-val-loss', document.getElementById('chart-val-loss').dataset.chart)).series.map(({ points }) => points[points.indexOf(1500) + 1]))")
                 .await;
             assert!((rows[0].1 - truth).abs() < 1e-3, "{rows:?}, not {truth}");
             let marked = "[...document.querySelectorAll('g.cursor')].filter((group) => group.getBoundingClientRect().top < innerHeight + 200)
@@ -106,7 +106,7 @@ fn dragging_zooms_all_charts_and_a_double_click_shows_everything() {
             chrome
                 .until(
                     "the page again",
-                    "document.readyState === 'complete' && !!document.getElementById('tools')",
+                    "document.readyState === 'complete' && !!document.querySelector('figure[data-chart]')",
                 )
                 .await;
             let (again_low, again_high) = ends(chrome, CHART).await;
@@ -160,7 +160,7 @@ fn a_click_in_the_legend_hides_and_a_double_click_singles_out() {
             chrome
                 .until(
                     "the page again",
-                    "document.readyState === 'complete' && !!document.getElementById('tools')",
+                    "document.readyState === 'complete' && !!document.querySelector('figure[data-chart]')",
                 )
                 .await;
             assert!(
