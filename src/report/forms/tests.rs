@@ -101,7 +101,7 @@ fn no_name_is_a_formula_in_a_table_and_numbers_stay_numbers() {
     for layout in [Layout::Long, Layout::Wide] {
         let text = made(Form::Csv, layout);
         assert!(text.contains(",-0.5,"), "{text}");
-        let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let mut rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let cells: Vec<String> = rows
             .records()
             .flat_map(|row| row.unwrap().iter().map(str::to_owned).collect::<Vec<_>>())
