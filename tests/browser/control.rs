@@ -158,7 +158,6 @@ fn who_signs_in_has_the_buttons_of_the_role_and_nobody_else_any() {
             chrome.sign_in(token).await;
             let who = chrome.text("document.getElementById('who').textContent").await;
             assert!(who.starts_with(&format!("the-{role}, {role}")), "{who}");
-            chrome.until("the log", "!!document.querySelector('#acts a[download]')").await;
             assert_eq!(chrome.texts(BUTTONS).await, wanted, "{role}");
             // It is known again, and no script knows the token.
             chrome.goto(&waiting).await;
@@ -244,7 +243,7 @@ fn each_button_asks_once_and_the_page_follows() {
         chrome.run("document.getElementById('act-pause').focus()").await;
         chrome.key("Enter", false).await;
         chrome.until_state("paused").await;
-        let told = "document.querySelector('#told[role=status]').textContent.includes('will pause')";
+        let told = "document.querySelector('#told[role=status]').textContent.includes('was asked to pause')";
         chrome.until("what was asked", told).await;
         chrome.until("the focus", "document.activeElement.closest('#acts') !== null").await;
         // A double click means one.
@@ -258,6 +257,7 @@ fn each_button_asks_once_and_the_page_follows() {
         chrome
             .until("the question", "document.querySelector('#ask p').textContent.includes('checkpoint')")
             .await;
+        assert_eq!(chrome.text("document.activeElement.textContent").await, "Cancel");
         chrome.is_well(axe.as_deref(), "the question about stopping").await;
         assert_eq!(asks(run).len(), 2, "nothing is asked before the answer");
         chrome.send_dialog("ask").await;
@@ -351,7 +351,7 @@ async fn several(chrome: &Chrome, place: &Place, serving: &Serving) {
     chrome.until("the count", "document.getElementById('chosen-pause')?.textContent === 'Pause 2'").await;
     chrome.press_button("#chosen-pause").await;
     chrome.send_dialog("ask").await;
-    let results = "[...document.querySelectorAll('#ask .asked li')].filter((row) => row.textContent.includes('will pause')).length === 2";
+    let results = "[...document.querySelectorAll('#ask .asked li')].filter((row) => row.textContent.includes('was asked to pause')).length === 2";
     chrome.until("the result of each", results).await;
     assert_eq!(counts(), [before[0], before[1], before[2], before[3] + 1, before[4] + 1]);
     chrome.key("Escape", false).await;
@@ -369,7 +369,7 @@ async fn several(chrome: &Chrome, place: &Place, serving: &Serving) {
         .await;
     chrome.press_button("#all-resume").await;
     chrome.send_dialog("ask").await;
-    let results = "[...document.querySelectorAll('#ask .asked li')].filter((row) => row.textContent.includes('will go on')).length === 2";
+    let results = "[...document.querySelectorAll('#ask .asked li')].filter((row) => row.textContent.includes('was asked to go on')).length === 2";
     chrome.until("the result of each", results).await;
     assert_eq!(counts(), [before[0], before[1], before[2], before[3] + 2, before[4] + 2]);
     assert!(!chrome.is("'ran' in window").await);

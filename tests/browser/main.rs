@@ -15,6 +15,7 @@ mod hands;
 mod hostile;
 #[path = "../suite/hostile/records.rs"]
 mod hostile_records;
+mod imported;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]

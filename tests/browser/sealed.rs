@@ -27,12 +27,12 @@ fn sent(place: &Place) -> String {
     place.file("sent.html")
 }
 
-/// Comments, and scripts that came from no file of ours.
+/// Comments, and scripts that stand in the page itself: ours all come from files.
 const STRANGE: &str = "(() => {
     const comments = document.createTreeWalker(document, NodeFilter.SHOW_COMMENT);
     const found = [];
     while (comments.nextNode()) found.push(comments.currentNode.data);
-    for (const script of document.scripts) if (!/\\/(assets|data)\\/[^?#]*\\.js(\\?|$)/.test(script.src)) found.push(script.outerHTML.slice(0, 100));
+    for (const script of document.scripts) if (!script.src || script.text) found.push(script.outerHTML.slice(0, 100));
     return found;
 })()";
 

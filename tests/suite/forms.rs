@@ -170,7 +170,7 @@ fn a_killed_export_leaves_no_half_file_under_its_name() {
     // Half way, or at its end where this test is slow.
     wait_until("it writes", || !names(&workspace, "made").is_empty());
     drop(exporting);
-    let whole = workspace.overnight(&["export", "x", "-o", "-"]).code(0).stdout;
+    let whole = workspace.overnight(&["export", "x", "--format", "csv", "-o", "-"]).code(0).stdout;
     if let Ok(made) = fs::read_to_string(workspace.path("made/big.csv")) {
         assert!(made == whole, "{} of {} bytes", made.len(), whole.len());
     }
@@ -182,7 +182,8 @@ fn a_killed_export_leaves_no_half_file_under_its_name() {
 fn where_no_font_is_found_pictures_say_what_to_install() {
     with_own_mounts("forms::where_no_font_is_found_pictures_say_what_to_install", || {
         let workspace = with_runs();
-        for folder in ["/usr/share/fonts", "/usr/local/share/fonts"] {
+        // The usual folders, and the settings that name others.
+        for folder in ["/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts"] {
             if fs::metadata(folder).is_ok() && !mount_small_disk(std::path::Path::new(folder), 64) {
                 return;
             }

@@ -219,6 +219,20 @@ fn folders_that_were_plainly_copied_are_one_workspace_and_what_is_odd_is_said() 
     for words in ["both have the number 0", "overnight merge gives each its own", "unreadable", "run.json"] {
         assert!(status.contains(words), "{words}: {status}");
     }
+    // On pages each has a color of its own, and the later one says why; once more is the same.
+    for _ in 0..2 {
+        let class = |run: &str| {
+            let page = fs::read(here.path(&format!("reports/runs/x/{run}/index.json"))).unwrap();
+            let page: Value = serde_json::from_slice(&page).unwrap();
+            (page["class"].as_str().unwrap().to_owned(), page["warnings"].to_string())
+        };
+        let ((first, _), (second, warned)) = (class(&one), class(&two));
+        assert!(
+            first != second && warned.contains("so it is drawn as number 1"),
+            "{first} {second} {warned}"
+        );
+        here.overnight(&["report"]).code(0);
+    }
     for run in [one, two, half.name()] {
         assert!(here.path(&format!("reports/runs/x/{run}/index.html")).is_file(), "{run}");
     }

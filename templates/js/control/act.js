@@ -12,10 +12,10 @@
   /// Each with the states in which it can be asked, and what is said when it was. As the server judges, but
   /// for what would change nothing.
   const ACTS = {
-    pause: { word: "Pause", states: [...AT_WORK, ...WAITS], said: "will pause" },
-    resume: { word: "Resume", states: [...ENDING, "paused", "stopped"], said: "will go on" },
-    stop: { word: "Stop", states: [...AT_WORK, "pausing", ...WAITS, "paused"], said: "will stop", isGrave: true },
-    retry: { word: "Retry", states: [...WAITS, ...ENDED], said: "will start again" },
+    pause: { word: "Pause", states: [...AT_WORK, ...WAITS], said: "was asked to pause" },
+    resume: { word: "Resume", states: [...ENDING, "paused", "stopped"], said: "was asked to go on" },
+    stop: { word: "Stop", states: [...AT_WORK, "pausing", ...WAITS, "paused"], said: "was asked to stop", isGrave: true },
+    retry: { word: "Retry", states: [...WAITS, ...ENDED], said: "was asked to start again" },
     priority: { word: "Priority", states: OPEN, said: "has its priority" },
     note: { word: "Note", states: [...OPEN, "finished"], said: "has its note" },
     tag: { word: "Tags", states: [...OPEN, "finished"], said: "has its tags" },
@@ -105,7 +105,7 @@
     const names = open(found);
     const links = [
       ...(may("queue") && !isImported ? [button("queue-like", "Queue one like this", { queue: run })] : []),
-      ...(may("log") ? [make("a", { href: `${overnight.root}api/v1/${runPath(run, "log")}`, download: true }, "Download the log")] : []),
+      ...(may("log") && root.querySelector("#log") ? [make("a", { href: `${overnight.root}api/v1/${runPath(run, "log")}`, download: true }, "Download the log")] : []),
     ];
     const next = names.length || links.length || said.text
       ? make("section", { id: "acts", class: "acts", "aria-label": "This run" },

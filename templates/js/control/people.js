@@ -101,6 +101,8 @@
     });
     document.body.append(dialog);
     dialog.showModal();
+    // A list that scrolls would come first otherwise.
+    (form.querySelector("[autofocus]") ?? (isGrave || !word ? leave : go)).focus();
     return { dialog, form, go, leave, said };
   };
 
