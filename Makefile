@@ -36,9 +36,11 @@ peers: build ## what other programs write and read, by those programs; some hund
 	$(CARGO) build --release --example fake-worker
 	python3 -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet $(foreach file,$(wildcard tests/peers/requirements-*.txt),-r $(file))
+	$(PEERS)/bin/pip install --quiet --no-deps -r tests/peers/without-dependencies.txt
 	$(PEERS)/bin/python tests/peers/exported_runs.py $(OVERNIGHT) target/release/examples/fake-worker
 	$(PEERS)/bin/python tests/peers/foreign_logs.py $(OVERNIGHT)
 	$(PEERS)/bin/python tests/peers/foreign_stores.py $(OVERNIGHT)
+	$(PEERS)/bin/python tests/peers/foreign_lightning.py $(OVERNIGHT)
 	tests/peers/schemathesis.sh $(OVERNIGHT)
 
 # Another length, or the same storm again: make storm KILLS=50 SEED=1234 ROWS_SECONDS=60 FUZZ_SECONDS=10

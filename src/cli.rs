@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::experiment::Override;
-pub use exchange::{CompareArgs, ExportArgs, ExportFormat, ImportArgs, MergeArgs};
+pub use exchange::{CompareArgs, ExportArgs, ImportArgs, MergeArgs};
 
 /// Queue machine-learning experiments in the evening, have a report in the morning.
 #[derive(Debug, Parser)]

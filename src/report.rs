@@ -26,6 +26,7 @@ pub mod model;
 mod models_page;
 mod morning;
 mod newest_batch;
+mod numbers;
 mod pipelines_page;
 mod planned;
 mod rows;
@@ -155,6 +156,8 @@ struct Job {
     fingerprint: String,
     /// The need that did not finish, as far as is known.
     failed_need: Option<String>,
+    /// What it is drawn with, where that is not its own number.
+    number: Option<u16>,
     /// Whether what lies beside the page is the log as it is.
     log_is_copied: bool,
 }
@@ -242,6 +245,8 @@ impl Report {
         // What the others have come to may change what becomes of those that need them.
         let jobs = self.misjudged();
         self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
+        let jobs = self.misnumbered();
+        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
         let is_scan = matches!(scope, Scope::All);
         self.render_shared(&theme, &clock, &changes, is_scan, &mut built)?;
         self.render_workspace(&theme, &clock, &changes.experiments, is_scan, &mut built)?;
@@ -256,8 +261,10 @@ impl Report {
             files::log_mark(&known.summary.fingerprint) == files::log_mark(&fingerprint)
                 && self.site.root().join(run_folder(&dir.experiment(), &dir.name())).join("log.js").is_file()
         });
+        let number = known.as_ref().map(|known| &known.summary);
+        let number = number.filter(|run| numbers::recorded(run) != run.number).map(|run| run.number);
         let metrics = known.and_then(|known| known.metrics.take()).unwrap_or_default();
-        Job { dir, metrics, fingerprint, failed_need, log_is_copied }
+        Job { dir, metrics, fingerprint, failed_need, number, log_is_copied }
     }
 
     /// Runs that are shown as waiting and are skipped, or the other way round.
@@ -338,12 +345,16 @@ impl Report {
 
     fn render_run(&self, job: Job, with: &With) -> Result<Fresh, ReportError> {
         let With { theme, clock, beside } = with;
-        let Job { dir, metrics, fingerprint, failed_need, log_is_copied } = job;
+        let Job { dir, metrics, fingerprint, failed_need, number, log_is_copied } = job;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
             files.seen.status = needs::without(need, &files.seen);
         }
         let mut summary = RunSummary::of(&files, fingerprint);
+        if let Some(number) = number {
+            files.warnings.push(numbers::sentence(summary.number, number));
+            summary.number = number;
+        }
         let sibling = beside.of(&summary);
         summary.beside = beside.name(&summary);
         let folder = run_folder(&summary.experiment, &summary.run);

@@ -97,9 +97,37 @@ pub fn signal(number: i32) -> String {
     format!("{name} ({number})")
 }
 
+/// Whether a sign shows nothing and changes what is around it: marks of direction, and such as have no width.
+pub fn is_hidden(sign: char) -> bool {
+    matches!(
+        sign,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
 /// What comes from files and may be printed to a terminal: control characters are shown, not obeyed.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let is_obeyed = |c: char| c.is_control() && c != '\t' || turns_text(c);
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A name to stand within a sentence: it turns no word but its own. Marks that would turn the text after
+/// them are shown, not obeyed; a name in a script that is written from right to left is set apart
+/// (Unicode Standard Annex 9, isolates).
+pub fn set_apart(name: &str) -> String {
+    let name: String = name.chars().map(|c| if turns_text(c) { '\u{fffd}' } else { c }).collect();
+    if name.chars().any(is_right_to_left) { format!("\u{2068}{name}\u{2069}") } else { name }
+}
+
+/// Embeddings, overrides and isolates of the direction of text.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Letters of blocks that Unicode keeps for scripts from right to left, and their mark.
+fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{200f}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}'
+        | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
 /// The same of several lines, which stay lines.
@@ -120,6 +148,14 @@ pub fn value(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_that_turn_text_are_shown_and_names_from_right_to_left_stand_apart() {
+        assert_eq!(plain("a\u{202e}b\u{1b}[2J\tc"), "a\u{fffd}b\u{fffd}[2J\tc");
+        assert_eq!(set_apart("lr3e-4 学習率 🧪"), "lr3e-4 学習率 🧪");
+        assert_eq!(set_apart("\u{2069}\u{202e}txet"), "\u{fffd}\u{fffd}txet");
+        assert_eq!(set_apart("ניסוי-s1"), "\u{2068}ניסוי-s1\u{2069}");
+    }
 
     #[test]
     fn durations_have_two_units_at_most() {

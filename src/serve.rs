@@ -85,6 +85,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// From the connection to the end of the request's head.
     pub head_deadline: Duration,
+    /// From the head of a change to the end of its body.
+    pub body_deadline: Duration,
     /// For the private server to begin its answer, and to get a place there.
     pub answer_deadline: Duration,
     /// For a client to take what it is sent, piece by piece.
@@ -117,6 +119,7 @@ impl Default for Limits {
             connections: 4096,
             head_bytes: 16 << 10,
             head_deadline: Duration::from_secs(10),
+            body_deadline: Duration::from_secs(10),
             answer_deadline: Duration::from_secs(30),
             write_deadline: Duration::from_secs(20),
             room_patience: Duration::from_millis(200),

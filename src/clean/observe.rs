@@ -64,8 +64,8 @@ fn known(run: &Seen, now: f64) -> Known {
     }
 }
 
-/// The best value of a run that finished, or of one that has come so far.
-fn best(dir: &RunDir, newest: Option<u64>) -> Option<Best> {
+/// The best value of a run that finished, or of one that has come so far; `newest` is its last checkpoint.
+pub(crate) fn best(dir: &RunDir, newest: Option<u64>) -> Option<Best> {
     let result: Option<RunResult> = read::json_if_there(&dir.result()).ok().flatten();
     match result {
         Some(result) => result.best,

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::JsonArgs;
+use crate::report::forms::Form;
 
 #[derive(Debug, Args)]
 #[command(override_usage = "overnight compare <RUN> <RUN>...")]
@@ -30,7 +31,7 @@ pub struct ExportArgs {
     pub output: PathBuf,
     /// What to write; by default what the ending of the path says, else html.
     #[arg(long, value_enum)]
-    pub format: Option<ExportFormat>,
+    pub format: Option<Form>,
     /// Replace what is there also where it is no export of this kind; a folder is moved aside.
     #[arg(long)]
     pub force: bool,
@@ -56,30 +57,6 @@ pub struct ExportArgs {
     pub with_environment: bool,
     #[command(flatten)]
     pub json: JsonArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// One page with everything inside, to send.
-    Html,
-    /// A folder of event files, one folder a run.
-    Tensorboard,
-    /// Every number; settings that vary stand beside it.
-    Csv,
-    /// What each run is, and its rows.
-    Json,
-    /// The table of csv with types, for pandas, Polars and DuckDB.
-    Parquet,
-    /// A table for a paper, a row for runs that differ by seed alone.
-    Latex,
-    /// The same table for Markdown.
-    Markdown,
-    /// Charts and tables on pages.
-    Pdf,
-    /// One chart.
-    Png,
-    /// The whole site.
-    Zip,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{print_json, text};
-use crate::cli::{ExportArgs, ExportFormat};
+use crate::cli::ExportArgs;
 use crate::exit::Exit;
 use crate::queue::select::{self, SelectError};
 use crate::report::export::Surroundings;
@@ -15,7 +15,7 @@ use crate::run_dir::{RunDir, Workspace, scan};
 const WIDTH: u32 = 1600;
 
 pub fn export(workspace: &Workspace, args: &ExportArgs) -> anyhow::Result<Exit> {
-    let form = args.format.map(form_of).or_else(|| Form::of_ending(&args.output)).unwrap_or(Form::Html);
+    let form = args.format.or_else(|| Form::of_ending(&args.output)).unwrap_or(Form::Html);
     if let Some(complaint) = without_use(form, args) {
         text::talk(complaint);
         return Ok(Exit::Usage);
@@ -84,19 +84,4 @@ fn without_use(form: Form, args: &ExportArgs) -> Option<String> {
         asked.into_iter().find(|(is_asked, _, forms)| *is_asked && !forms.contains(&form))?;
     let forms: Vec<String> = forms.iter().map(|form| format!("{form:?}").to_lowercase()).collect();
     Some(format!("{flag} is for {} alone (--format chooses one)", forms.join(", ")))
-}
-
-fn form_of(format: ExportFormat) -> Form {
-    match format {
-        ExportFormat::Html => Form::Html,
-        ExportFormat::Tensorboard => Form::Tensorboard,
-        ExportFormat::Csv => Form::Csv,
-        ExportFormat::Json => Form::Json,
-        ExportFormat::Parquet => Form::Parquet,
-        ExportFormat::Latex => Form::Latex,
-        ExportFormat::Markdown => Form::Markdown,
-        ExportFormat::Pdf => Form::Pdf,
-        ExportFormat::Png => Form::Png,
-        ExportFormat::Zip => Form::Zip,
-    }
 }

@@ -4,36 +4,23 @@
 use super::text;
 use crate::cli::{DrainArgs, PriorityArgs, RetryArgs, SelectArgs};
 use crate::exit::Exit;
-use crate::queue::{self, select};
-use crate::run_dir::records::{Ask, RunRecord, RunnerLock};
+use crate::queue::{self, asked, select};
+use crate::run_dir::records::{Ask, RunRecord};
 use crate::run_dir::scan::{self, Seen};
-use crate::run_dir::status::{Status, last_start};
-use crate::run_dir::{BatchDir, Workspace, checkpoint, lock, read};
+use crate::run_dir::status::Status;
+use crate::run_dir::{BatchDir, Workspace, checkpoint};
 use crate::runner::{hold, tracked};
-use crate::say;
 
 pub fn pause(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
-    ask_each(workspace, args, &Ask::Pause, |status| match status {
-        Status::Waiting { .. } | Status::Running { .. } | Status::Lost => Ok("paused"),
-        Status::Paused => Err("is paused already"),
-        other => Err(done_words(other)),
-    })
+    ask_each(workspace, args, &Ask::Pause)
 }
 
 pub fn stop(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
-    ask_each(workspace, args, &Ask::Stop, |status| match status {
-        Status::Waiting { .. } | Status::Running { .. } | Status::Lost | Status::Paused => Ok("stopped"),
-        Status::Stopped => Err("is stopped already"),
-        other => Err(done_words(other)),
-    })
+    ask_each(workspace, args, &Ask::Stop)
 }
 
 pub fn resume(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
-    ask_each(workspace, args, &Ask::Resume, |status| match status {
-        Status::Paused | Status::Stopped | Status::Waiting { .. } | Status::Running { .. } => Ok("resumed"),
-        Status::Failed { .. } | Status::Killed { .. } => Err("has failed: overnight retry starts it again"),
-        other => Err(done_words(other)),
-    })
+    ask_each(workspace, args, &Ask::Resume)
 }
 
 pub fn retry(workspace: &Workspace, args: &RetryArgs) -> anyhow::Result<Exit> {
@@ -53,25 +40,11 @@ pub fn retry(workspace: &Workspace, args: &RetryArgs) -> anyhow::Result<Exit> {
             );
         }
     }
-    let done = match args.from {
-        None => "will be tried again".to_owned(),
-        Some(0) => "begins again from the start".to_owned(),
-        Some(step) => format!("goes on from step {}", say::count(step)),
-    };
-    ask_each(workspace, &args.select, &Ask::Retry { from_step: args.from }, |status| match status {
-        Status::Finished => Err("is finished (overnight run FILE --again trains it once more)"),
-        Status::Running { .. } => Err("is running (overnight stop it first)"),
-        Status::Unreadable { .. } => Err("cannot be read"),
-        _ => Ok(done.as_str()),
-    })
+    ask_each(workspace, &args.select, &Ask::Retry { from_step: args.from })
 }
 
 pub fn priority(workspace: &Workspace, args: &PriorityArgs) -> anyhow::Result<Exit> {
-    let ask = Ask::Priority { priority: args.priority };
-    ask_each(workspace, &args.select, &ask, |status| match status {
-        Status::Finished | Status::Unreadable { .. } => Err(done_words(status)),
-        _ => Ok("has its new priority"),
-    })
+    ask_each(workspace, &args.select, &Ask::Priority { priority: args.priority })
 }
 
 pub fn drain(workspace: &Workspace, args: DrainArgs) -> anyhow::Result<Exit> {
@@ -81,9 +54,9 @@ pub fn drain(workspace: &Workspace, args: DrainArgs) -> anyhow::Result<Exit> {
     }
     let select = SelectArgs { runs, tag, all: false };
     let answers = answers(workspace, &select, &Ask::Pause, |status| match status {
-        Status::Waiting { .. } | Status::Lost => Ok("paused before it starts (overnight resume)"),
+        Status::Waiting { .. } | Status::Lost => Ok("paused before it starts (overnight resume)".to_owned()),
         Status::Running { .. } => Err("is at work, and goes on to its end"),
-        other => Err(done_words(other)),
+        other => Err(asked::words(other)),
     })?;
     Ok(if answers.broken == 0 { Exit::Success } else { Exit::Failure })
 }
@@ -93,7 +66,7 @@ fn drain_runner(workspace: &Workspace) -> anyhow::Result<Exit> {
         text::talk("the runner waited for work, and ends");
         return Ok(Exit::Success);
     }
-    let batch = batch_at_work(workspace).map(|batch| BatchDir::new(workspace.batches().join(batch)));
+    let batch = asked::batch_at_work(workspace).map(|batch| BatchDir::new(workspace.batches().join(batch)));
     let Some(batch) = batch.filter(|batch| batch.batch_json().is_file()) else {
         anyhow::bail!("no runner is at work here, so there is nothing to drain");
     };
@@ -105,29 +78,9 @@ fn drain_runner(workspace: &Workspace) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn done_words(status: &Status) -> &'static str {
-    match status {
-        Status::Finished => "is finished",
-        Status::Failed { .. } | Status::NeedFailed { .. } => "has failed",
-        Status::Killed { .. } => "was killed",
-        Status::Stopped => "is stopped",
-        Status::Skipped { .. } => "is skipped",
-        Status::Unreadable { .. } => "cannot be read",
-        Status::Lost => "waits for the next runner, which goes on with it (overnight run)",
-        Status::Waiting { .. } => "waits already",
-        Status::Running { .. } => "is at work",
-        Status::Paused => "is paused",
-    }
-}
-
 /// Asks every selected run that can be asked. Some of many is a success, the one that was named is not.
-fn ask_each<'a>(
-    workspace: &Workspace,
-    args: &SelectArgs,
-    ask: &Ask,
-    judge: impl Fn(&Status) -> Result<&'a str, &'static str>,
-) -> anyhow::Result<Exit> {
-    let answers = answers(workspace, args, ask, judge)?;
+fn ask_each(workspace: &Workspace, args: &SelectArgs, ask: &Ask) -> anyhow::Result<Exit> {
+    let answers = answers(workspace, args, ask, |status| asked::judge(ask, status))?;
     let is_done = answers.broken == 0 && answers.refused < answers.of;
     Ok(if is_done { Exit::Success } else { Exit::Failure })
 }
@@ -141,14 +94,14 @@ struct Answers {
 }
 
 /// Asks, and says what became of each.
-fn answers<'a>(
+fn answers(
     workspace: &Workspace,
     args: &SelectArgs,
     ask: &Ask,
-    judge: impl Fn(&Status) -> Result<&'a str, &'static str>,
+    judge: impl Fn(&Status) -> Result<String, &'static str>,
 ) -> anyhow::Result<Answers> {
     let (host, now) = (scan::host(), scan::now());
-    let batch = batch_at_work(workspace);
+    let batch = asked::batch_at_work(workspace);
     let (mut refused, mut broken) = (0, 0);
     let dirs = selected(workspace, args)?;
     for dir in &dirs {
@@ -168,7 +121,7 @@ fn answers<'a>(
                     continue;
                 }
                 let is_to_end = matches!(ask, Ask::Pause | Ask::Stop);
-                if is_to_end && !is_of(batch.as_deref(), &seen) {
+                if is_to_end && !asked::is_followed(batch.as_deref(), &seen) {
                     end_worker(&seen);
                 }
                 // Nobody may be listening; the others are to be asked all the same.
@@ -181,19 +134,6 @@ fn answers<'a>(
         }
     }
     Ok(Answers { refused, broken, of: dirs.len() })
-}
-
-/// What the runner at work calls its batch, if there is one.
-fn batch_at_work(workspace: &Workspace) -> Option<String> {
-    let path = workspace.runner_lock();
-    let holder = read::json::<RunnerLock>(&path).ok().filter(|_| lock::is_held(&path))?;
-    Some(holder.batch)
-}
-
-/// Whether the runner of this batch started the run's worker, and so reads the request itself.
-fn is_of(batch: Option<&str>, seen: &Seen) -> bool {
-    let started = last_start(&seen.attempts).and_then(|start| start.batch.as_deref());
-    batch.is_some() && started == batch
 }
 
 /// Asks a worker that no runner follows to write a checkpoint and end.

@@ -156,8 +156,8 @@ pub fn lines_of(workspace: &Workspace, runs: &[RunDir]) -> Shown {
         let ((number, first), (other, line)) = (&before[later - 1], &mut after[0]);
         if number == other && *number != u32::MAX && first.experiment == line.experiment {
             line.warnings.push(format!(
-                "{}/{} and {} both have the number {number}, so one color: their folders were copied together \
-                 (overnight merge gives each its own)",
+                "{}/{} and {} both have the number {number}: their folders were copied together, so pages draw the \
+                 later one as another (overnight merge gives each its own)",
                 line.experiment, first.run, line.run
             ));
         }

@@ -93,7 +93,8 @@ fn from_summary(run: &mut Foreign, state: &mut State) {
     for (key, value) in summary.iter().filter(|(key, _)| !key.starts_with('_')) {
         leaf(run, &mut beside, step, key, value, 0);
     }
-    if let (Some(time), false) = (own("_timestamp"), beside.logged.is_empty()) {
+    // A step that was logged has its time.
+    if let Some(time) = own("_timestamp").filter(|_| !beside.logged.is_empty() && step > state.last) {
         run.heard(time);
         run.rows.put_clock(step, Clock::Time, time);
     }

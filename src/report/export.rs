@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::ReportError;
 use super::files::RunFiles;
+use super::numbers;
 use super::rows;
 use super::say::Clock;
 use super::summary::RunSummary;
@@ -59,6 +60,7 @@ pub fn export(
     let host = scan::host();
     let clock = Clock::here(scan::now());
     let mut private = (surroundings == Surroundings::LeftOut).then(|| Private::here(workspace, host.clone()));
+    let moved = numbers::moved(dirs);
     let share = Share { runs: dirs.len() };
     let mut packed = Packed::default();
     let mut by_experiment: BTreeMap<String, Vec<page::Told>> = BTreeMap::new();
@@ -69,6 +71,7 @@ pub fn export(
             private.leave_out_of(&mut files);
         }
         let mut summary = RunSummary::of(&files, String::new());
+        summary.number = moved.get(dir).copied().unwrap_or(summary.number);
         if let Some(private) = &private {
             private.leave_out_of_words(&mut summary);
         }

@@ -28,17 +28,28 @@ use crate::run_dir::{RunDir, Workspace};
 use chosen::Chosen;
 pub use place::Overwrite;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A form, by the name that is typed for it; what stands beside each is its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
+    /// One page with everything inside, to send.
     Html,
+    /// A folder of event files, one folder a run.
     Tensorboard,
+    /// Every number; settings that vary stand beside it.
     Csv,
+    /// What each run is, and its rows.
     Json,
+    /// The table of csv with types, for pandas, Polars and DuckDB.
     Parquet,
+    /// A table for a paper, a row for runs that differ by seed alone.
     Latex,
+    /// The same table for Markdown.
     Markdown,
+    /// Charts and tables on pages.
     Pdf,
+    /// One chart.
     Png,
+    /// The whole site.
     Zip,
 }
 

@@ -386,7 +386,7 @@ pub(super) fn numbers_here<'a>(
     let moved = known.iter().zip(&here).filter(|(run, here)| run.number != **here);
     let legend = moved.map(|(run, &here)| Key {
         class: series_class(here),
-        name: format!("{} of {} (its color is taken here)", run.label, run.experiment),
+        name: format!("{} of {} (its color is taken here)", run.label, say::set_apart(&run.experiment)),
         href: Some(rows::run_href(root, run)),
     });
     let legend = legend.take(LEGEND).collect();

@@ -50,6 +50,8 @@ pub struct Table {
     varied: Vec<Varied>,
     with_seed: bool,
     metric: String,
+    /// Whether any run has a rate.
+    with_rate: bool,
     /// The unit of all rates, where it is one.
     rate: Option<String>,
     /// Other metrics whose last value is shown.
@@ -82,7 +84,7 @@ impl Table {
         let units: BTreeSet<String> =
             runs.iter().filter_map(|run| run.rate.as_ref()).map(|(name, _)| unit_of_rate(name)).collect();
         let rate = units.first().filter(|_| units.len() == 1).cloned();
-        Table { varied, with_seed, metric, rate, last }
+        Table { varied, with_seed, metric, with_rate: !units.is_empty(), rate, last }
     }
 
     pub fn columns(&self) -> Vec<Column> {
@@ -102,7 +104,9 @@ impl Table {
         columns.push(column(&format!("{}, best", self.metric), false));
         columns.push(column("at step", true));
         columns.extend(self.last.iter().map(|name| column(&format!("{name}, last"), true)));
-        columns.push(column(self.rate.as_deref().unwrap_or("rate"), true));
+        if self.with_rate {
+            columns.push(column(self.rate.as_deref().unwrap_or("rate"), true));
+        }
         columns.push(column("training", true));
         columns.push(column("steps", true));
         columns
@@ -137,11 +141,13 @@ impl Table {
                 value.map_or_else(String::new, measured),
             ));
         }
-        let rate = run.rate.as_ref().map(|(name, rate)| match &self.rate {
-            Some(_) => measured(rounded(*rate)),
-            None => format!("{} {}", measured(rounded(*rate)), unit_of_rate(name)),
-        });
-        cells.push(number(run.rate.as_ref().map(|(_, rate)| *rate), rate.unwrap_or_default()));
+        if self.with_rate {
+            let rate = run.rate.as_ref().map(|(name, rate)| match &self.rate {
+                Some(_) => measured(rounded(*rate)),
+                None => format!("{} {}", measured(rounded(*rate)), unit_of_rate(name)),
+            });
+            cells.push(number(run.rate.as_ref().map(|(_, rate)| *rate), rate.unwrap_or_default()));
+        }
         let elapsed = run.elapsed_seconds;
         cells.push(number(elapsed, elapsed.map_or_else(String::new, say::duration)));
         cells.push(number(Some(run.step as f64), count(run.step)));
@@ -179,8 +185,14 @@ pub fn common_columns() -> Vec<Column> {
 }
 
 pub fn common_row(run: &RunSummary, root: &str, clock: &Clock) -> RunRow {
-    let table =
-        Table { varied: Vec::new(), with_seed: false, metric: String::new(), rate: None, last: Vec::new() };
+    let table = Table {
+        varied: Vec::new(),
+        with_seed: false,
+        metric: String::new(),
+        with_rate: false,
+        rate: None,
+        last: Vec::new(),
+    };
     let best = run.best;
     let cell = |sort: Option<f64>, text: String| Cell { sort, text };
     let cells = vec![
@@ -268,6 +280,20 @@ pub fn rounded(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_of_runs_without_a_rate_has_no_column_of_rates() {
+        let mut run = super::super::summary::sample("x", "y");
+        run.rate = None;
+        let names = |run: &RunSummary| {
+            let table = Table::of(&[run]);
+            assert_eq!(table.columns().len(), table.row(run, "", false).cells.len());
+            table.columns().into_iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+        };
+        assert!(names(&run).ends_with("at step, training, steps"), "{}", names(&run));
+        run.rate = Some(("tokens_per_second".into(), 412_000.0));
+        assert!(names(&run).ends_with("at step, tokens/s, training, steps"), "{}", names(&run));
+    }
 
     #[test]
     fn only_a_run_at_work_has_an_end_and_only_a_waiting_one_a_start() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::say::number::as_typed;
-pub use crate::say::{bytes, counted, duration};
+pub use crate::say::{bytes, counted, duration, set_apart};
 
 /// Where and when the reader is: pages give times in the machine's zone.
 #[derive(Clone, Debug)]

@@ -128,8 +128,11 @@ impl<'a> Seeds<'a> {
         Some(match self.verdict {
             Verdict::Alone => lead,
             Verdict::OneSeed { .. } if !self.has_several() => {
-                "With one seed each, nobody can tell whether that is more than chance (seeds = [1, 2, 3] under [sweep])."
-                    .to_owned()
+                // What another program ran is not swept here.
+                let is_ours =
+                    self.groups.iter().flat_map(|group| &group.runs).all(|run| !run.state.is_imported);
+                let way = if is_ours { " (seeds = [1, 2, 3] under [sweep])" } else { "" };
+                format!("With one seed each, nobody can tell whether that is more than chance{way}.")
             }
             Verdict::OneSeed { rival } => {
                 let single = if first.values.len() < 2 { first } else { &self.groups[rival] };

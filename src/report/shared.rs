@@ -145,8 +145,8 @@ impl Report {
             frame("Morning", "", "morning"),
             clock,
         );
-        aside::publish(&self.site, "", aside::taken(&mut index).as_deref(), &mut built.written)?;
         index.say.extend(unread);
+        aside::publish(&self.site, "", aside::taken(&mut index).as_deref(), &mut built.written)?;
         self.publish_page(theme, "index.html", "", &index, &mut built.written)?;
         let list =
             index_page::experiments_page(&experiments, frame("Experiments", "../", "experiments"), clock);

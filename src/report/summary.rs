@@ -1,6 +1,8 @@
 //! What other pages need to know of a run: a fold over its files, small enough to remember.
 
+mod attempts;
 mod few;
+mod standing;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +14,6 @@ use super::chart::data::reduced;
 use super::chart::series::{Mean, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
-use super::energy;
 use super::files::RunFiles;
 use super::run_page::telemetry;
 use super::siblings;
@@ -22,12 +23,13 @@ use crate::experiment::identity;
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::alerts::{self, Told};
 use crate::run_dir::budgets::{self, Verdict};
-use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::needs::Fate;
 use crate::run_dir::number::Number;
-use crate::run_dir::records::{Attempt, Device, Origin, RunRecord, exit};
-use crate::run_dir::scan::Seen;
-use crate::run_dir::{RunDir, Status, metric_of, reason};
+use crate::run_dir::records::{Origin, RunRecord};
+use crate::run_dir::{RunDir, Status, metric_of};
+use crate::say::set_apart;
+pub use attempts::AttemptSpan;
+pub use standing::{Failure, State};
 
 /// A run, as the lists, the experiment's page and the first page show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct RunSummary {
     pub label: String,
     /// Number within the experiment; decides the color.
     pub number: u16,
+    /// The one in its record, which it may share with a run that was copied here.
+    #[serde(default)]
+    pub recorded: Option<u16>,
     pub description: String,
     pub tags: Vec<String>,
     /// Unix seconds when it was queued.
@@ -124,59 +129,11 @@ pub struct Behind {
     rows: usize,
 }
 
-/// A status as pages show it: a word, and a class for its sign and color.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    pub word: String,
-    /// `finished`, `running`, `waiting`, `failed` or `held`.
-    pub class: String,
-    /// More than the word says: the signal, the reason.
-    pub detail: Option<String>,
-    /// Another program trained it.
-    #[serde(default)]
-    pub is_imported: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestValue {
     pub value: f64,
     pub step: u64,
 }
-
-/// One attempt on the machine's time line.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AttemptSpan {
-    pub start: f64,
-    /// None while it lives, and when nobody saw it end.
-    pub end: Option<f64>,
-    pub batch: Option<String>,
-    pub device: String,
-    pub failed: bool,
-    /// Step of the checkpoint it went on from.
-    #[serde(default)]
-    pub checkpoint: Option<u64>,
-    /// What the run took during it, where that was measured.
-    #[serde(default)]
-    pub energy_joules: Option<f64>,
-}
-
-/// Why a run ended badly and what a person can do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Failure {
-    pub message: String,
-    pub hint: String,
-    /// What one would type next.
-    pub command: String,
-    /// The cause in a few words, where the message is more than that.
-    #[serde(default)]
-    pub cause: String,
-    /// The last lines of what the worker wrote.
-    #[serde(default)]
-    pub log: String,
-}
-
-/// Lines of the log that stand beside a failure.
-const LAST_LINES: usize = 4;
 
 /// Columns of the curves that are remembered.
 const COLUMNS: u32 = 300;
@@ -191,6 +148,7 @@ impl RunSummary {
         let metric = metric_of(&files.seen);
         let progress = files.seen.progress.as_ref();
         let result = files.result.as_ref();
+        let number = |record: &RunRecord| (record.number % 0x8000) as u16;
         let step_column = files.metrics.column("step").and_then(|column| column.last());
         let step = match (result, progress, step_column) {
             (Some(result), ..) => result.step,
@@ -203,7 +161,8 @@ impl RunSummary {
             experiment: files.dir().experiment(),
             run: files.dir().name(),
             label: label(files.dir(), record),
-            number: record.map_or(0, |record| (record.number % 0x8000) as u16),
+            number: record.map_or(0, number),
+            recorded: record.map(number),
             description: record.map_or_else(String::new, |record| record.description.clone()),
             tags: files.tags(),
             notes: files.notes(),
@@ -211,7 +170,7 @@ impl RunSummary {
                 .map_or_else(BTreeMap::new, |record| record.flat_settings().into_iter().collect()),
             energy_joules: telemetry::energy_joules(&files.telemetry),
             created: record.map_or(0.0, |record| record.created),
-            state: state_of(&files.seen),
+            state: standing::state_of(&files.seen),
             needs: record.map_or_else(Vec::new, |record| record.queue.needs.clone()),
             fate: Fate::of(&files.seen.status),
             failed_need: match &files.seen.status {
@@ -234,8 +193,8 @@ impl RunSummary {
             metric,
             last: few::last(files),
             rate: rate(files),
-            attempts: spans(files),
-            failure: failure(files),
+            attempts: attempts::spans(files),
+            failure: standing::failure(files),
             alerts: alerts::told(&files.events, &files.machine_alerts),
             budgets: budgets::verdicts(&files.seen),
             newest: files.seen.import.as_ref().and_then(|import| import.newest),
@@ -341,35 +300,21 @@ pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {
     let name = dir.name();
     let hash = record.and_then(|record| record.hash.get(..8));
     let short = hash.and_then(|hash| name.strip_suffix(&format!("-{hash}")));
-    let (Some(record), Some(short)) = (record, short.filter(|short| !short.is_empty())) else { return name };
+    let (Some(record), Some(short)) = (record, short.filter(|short| !short.is_empty())) else {
+        return set_apart(&name);
+    };
     let changed = record.origins.iter().filter(|(_, origin)| **origin == Origin::CommandLine);
     let changed: Vec<&String> = changed.map(|(path, _)| path).collect();
     if changed.is_empty() {
-        return short.to_owned();
+        return set_apart(short);
     }
     let settings = record.flat_settings();
-    changed.into_iter().fold(short.to_owned(), |label, path| {
+    let label = changed.into_iter().fold(short.to_owned(), |label, path| {
         let key = path.rsplit('.').next().unwrap_or(path);
         let value = settings.get(path).map(identity::short).unwrap_or_default();
         format!("{label} {key}{value}")
-    })
-}
-
-fn state_of(seen: &Seen) -> State {
-    let class = match &seen.status {
-        _ if reason::is_held(seen) => "held",
-        Status::Finished => "finished",
-        Status::Running { .. } => "running",
-        Status::Stopped | Status::Paused | Status::Skipped { .. } => "held",
-        Status::Waiting { .. } | Status::Lost => "waiting",
-        Status::Unreadable { .. }
-        | Status::Failed { .. }
-        | Status::Killed { .. }
-        | Status::NeedFailed { .. } => "failed",
-    };
-    let detail = Some(reason::of(seen)).filter(|reason| !reason.is_empty());
-    let is_imported = seen.record.as_ref().is_ok_and(|record| record.imported.is_some());
-    State { word: seen.status.word().to_owned(), class: class.to_owned(), detail, is_imported }
+    });
+    set_apart(&label)
 }
 
 fn best(files: &RunFiles, metric: &str) -> Option<BestValue> {
@@ -399,86 +344,6 @@ fn rate(files: &RunFiles) -> Option<(String, f64)> {
     let middle = values.len() / 2;
     let rate = *values.select_nth_unstable_by(middle, f64::total_cmp).1;
     Some((column.name.clone(), rate))
-}
-
-fn spans(files: &RunFiles) -> Vec<AttemptSpan> {
-    let mut spans: Vec<(u32, AttemptSpan)> = Vec::new();
-    for line in &files.seen.attempts {
-        match line {
-            Attempt::Start(start) => {
-                let device = match &start.device {
-                    Device::Cpu { .. } => "CPU".to_owned(),
-                    Device::Cuda { index, .. } => format!("GPU {index}"),
-                };
-                let (start_time, batch) = (start.time, start.batch.clone());
-                spans.push((
-                    start.attempt,
-                    AttemptSpan {
-                        start: start_time,
-                        end: None,
-                        batch,
-                        device,
-                        failed: false,
-                        checkpoint: start.checkpoint,
-                        energy_joules: None,
-                    },
-                ));
-            }
-            Attempt::End(end) => {
-                if let Some((_, span)) = spans.iter_mut().rev().find(|(attempt, _)| *attempt == end.attempt) {
-                    // A clock that went back in between makes no attempt end before it began.
-                    span.end = Some(end.time.max(span.start));
-                    span.failed = end.signal.is_some()
-                        || !matches!(end.code, None | Some(exit::FINISHED | exit::ENDED_AS_ASKED));
-                }
-            }
-        }
-    }
-    let mut spans: Vec<AttemptSpan> = spans.into_iter().map(|(_, span)| span).collect();
-    energy::share_out(&mut spans, &files.telemetry);
-    spans
-}
-
-fn failure(files: &RunFiles) -> Option<Failure> {
-    match &files.seen.status {
-        Status::Failed { .. } | Status::Killed { .. } => {}
-        Status::Unreadable { reason } => {
-            let hint = "copy the run again, or remove its directory".to_owned();
-            let (cause, log, command) = Default::default();
-            return Some(Failure { message: reason.clone(), hint, command, cause, log });
-        }
-        Status::NeedFailed { need } => {
-            let message = format!("{need}, which it needs, did not finish");
-            let (hint, command) = ("it starts once that has".to_owned(), format!("overnight retry {need}"));
-            let (cause, log) = Default::default();
-            return Some(Failure { message, hint, command, cause, log });
-        }
-        _ => return None,
-    }
-    let end = cause::last_end(&files.seen.attempts)?;
-    let cause = cause::of_end(end, &files.events).unwrap_or(Cause::Failed);
-    let message = reason::of(&files.seen);
-    let advice = cause.advice(&format!("{}/{}", files.dir().experiment(), files.dir().name()));
-    let hint = match files.checkpoints.last() {
-        Some((step, _)) => format!("{advice}; checkpoint {step} is good"),
-        None => advice,
-    };
-    let words = cause.words();
-    Some(Failure {
-        // A message that begins with the cause needs it no second time.
-        cause: if message.starts_with(&words) || cause == Cause::Failed { String::new() } else { words },
-        log: last_words(files),
-        message,
-        hint,
-        command: "overnight run --retry-failed".into(),
-    })
-}
-
-/// The end of what the worker said: on standard error, else in its log.
-fn last_words(files: &RunFiles) -> String {
-    let text = if files.stderr.trim().is_empty() { &files.log } else { &files.stderr };
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
 /// A run that nobody has started, for tests.

@@ -109,10 +109,23 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
     ("assets/sent.js", &[("sent.js", include_str!("../../templates/js/sent.js"))]),
 ];
 
+/// What a page loads only where a server says that people may act: never from a file or a static host.
+const CONTROL: (&str, &[(&str, &str)]) = (
+    "assets/control.js",
+    &[
+        ("control/people.js", include_str!("../../templates/js/control/people.js")),
+        ("control/act.js", include_str!("../../templates/js/control/act.js")),
+        ("control/several.js", include_str!("../../templates/js/control/several.js")),
+        ("control/settings.js", include_str!("../../templates/js/control/settings.js")),
+        ("control/compose.js", include_str!("../../templates/js/control/compose.js")),
+    ],
+);
+
 /// Bytes that a template or a part of the script may have.
 const MOST_OF_TEMPLATE: u64 = 4 << 20;
 
 const STYLE_CSS: &str = include_str!("../../themes/default/style.css");
+const CONTROL_CSS: &str = include_str!("../../themes/default/control.css");
 
 impl Theme {
     /// The theme of this name, or the one that `overnight.toml` names, with what the workspace replaces
@@ -141,7 +154,7 @@ impl Theme {
             environment.add_template_owned(name, source).map_err(|error| template_error(name, &error))?;
         }
         let mut assets = Vec::new();
-        for (path, parts) in SCRIPTS {
+        for (path, parts) in SCRIPTS.iter().chain([&CONTROL]) {
             let mut script = String::new();
             for (name, built_in) in *parts {
                 script += &replaced(&templates.join("js").join(name), &slim(built_in))?;
@@ -153,6 +166,8 @@ impl Theme {
         hasher.update(look.logo.path.as_bytes());
         hasher.update(look.warning.as_deref().unwrap_or_default().as_bytes());
         assets.push(("assets/style.css", style.into_bytes()));
+        let of_control = replaced(&themes.join("default/control.css"), CONTROL_CSS)?;
+        assets.push(("assets/control.css", of_control.into_bytes()));
         assets.push((look.logo.path, look.logo.bytes.to_vec()));
         Ok(Theme {
             environment,
@@ -235,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scripts_of_every_page_are_small() {
+    fn the_scripts_of_every_page_are_small_and_so_is_what_people_who_act_load_beside_them() {
         let packed = |parts: &[(&str, &str)]| {
             let script: String = parts.iter().map(|(_, source)| slim(source)).collect();
             let mut packed = GzEncoder::new(Vec::new(), Compression::best());
@@ -247,11 +262,14 @@ mod tests {
             let bytes = common + packed(parts);
             assert!(bytes < 40_000, "assets/overnight.js and {path}: {bytes} bytes");
         }
+        let bytes = packed(CONTROL.1);
+        assert!(bytes < 15_000, "{}: {bytes} bytes", CONTROL.0);
     }
 
     #[test]
     fn numbers_have_one_minus_sign() {
-        for (name, source) in SCRIPTS.iter().flat_map(|(_, parts)| *parts).chain(TEMPLATES) {
+        for (name, source) in SCRIPTS.iter().chain([&CONTROL]).flat_map(|(_, parts)| *parts).chain(TEMPLATES)
+        {
             assert!(!source.contains('\u{2212}'), "{name}");
         }
     }
@@ -259,7 +277,7 @@ mod tests {
     /// Within a text of several lines the indentation and what looks like a comment would matter.
     #[test]
     fn no_text_of_the_script_is_longer_than_its_line() {
-        for (name, source) in SCRIPTS.iter().flat_map(|(_, parts)| *parts) {
+        for (name, source) in SCRIPTS.iter().chain([&CONTROL]).flat_map(|(_, parts)| *parts) {
             for (at, line) in
                 source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
             {

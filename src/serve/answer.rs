@@ -85,8 +85,19 @@ fn send(mut file: File, path: &Path, asked: &Asked, compressed: &Compressed) -> 
         });
     }
 
-    let tag = format!("\"{tag}\"");
-    told(&mut headers, kind.content_type, &tag);
+    told(&mut headers, kind.content_type, &format!("\"{tag}\""));
+    stream(file, asked, headers)
+}
+
+/// The file's own bytes as they are read, or those of the range that is asked for.
+pub(super) fn stream(
+    mut file: File,
+    asked: &Asked,
+    mut headers: Vec<(&'static str, String)>,
+) -> io::Result<Answer> {
+    let metadata = file.metadata()?;
+    let length = metadata.len();
+    let tag = format!("\"{}\"", entity_tag(&metadata));
     if asked.if_none_match.is_some_and(|tags| lists(tags, &tag)) {
         return Ok(not_modified(headers, tag));
     }

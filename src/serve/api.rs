@@ -7,11 +7,13 @@
 
 mod batch;
 mod call;
+mod checkpoints;
 mod described;
 mod experiment_schema;
 mod experiments;
 mod health;
 mod index;
+mod log;
 mod me;
 mod metrics;
 mod openapi;
@@ -51,6 +53,10 @@ const ROUTES: &[Route] = &[
     progress::ROUTE,
     metrics::ROUTE,
     samples::ROUTE,
+    log::LOG,
+    log::STDERR,
+    checkpoints::LIST,
+    checkpoints::FILE,
     experiments::ROUTE,
     queue::ROUTE,
     system::ROUTE,
@@ -146,6 +152,7 @@ impl Reply {
             asked.if_none_match.is_some_and(|tags| lists(tags, &tag))
         };
         let (content_type, version, body) = match self {
+            Reply::File(answer) => return Ok(answer),
             // Known before it is read.
             Reply::Later { version, .. } if is_known(&version) => {
                 return Ok(sent(304, Vec::new(), Some(format!("\"{version}{ending}\""))));

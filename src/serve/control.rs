@@ -66,8 +66,6 @@ pub(super) struct Told {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// A body takes this long at the most.
-pub(super) const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an experiment waits for others that are checked.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::Limits;
 use super::api::problem::Problem;
 use super::api::{self, problem};
-use super::control::{self, Control, Told};
+use super::control::{Control, Told};
 use super::crowd::Crowd;
 use super::descriptors::Shares;
 use super::events::Changes;
@@ -199,7 +199,7 @@ impl Guard {
                 Ok(permitted) => permitted,
                 Err(problem) => return Err(remembered(control, head, problem).await),
             };
-            let body = body(stream, beyond, permitted.body_bytes).await?;
+            let body = body(stream, beyond, permitted.body_bytes, self.limits.body_deadline).await?;
             // Files and locks may be slow; other connections are not held up by them.
             let acting = tokio::task::spawn_blocking(move || control.carry_out(&permitted, &body)).await;
             acting.map_err(|_| Problem::unavailable("the change could not be made"))
@@ -326,13 +326,18 @@ async fn remembered(control: Arc<Control>, head: &Head, problem: Problem) -> Pro
 }
 
 /// The body of a request, of exactly so many bytes.
-async fn body(stream: &mut TcpStream, mut begun: Vec<u8>, length: usize) -> Result<Vec<u8>, Problem> {
+async fn body(
+    stream: &mut TcpStream,
+    mut begun: Vec<u8>,
+    length: usize,
+    deadline: Duration,
+) -> Result<Vec<u8>, Problem> {
     if begun.len() > length {
         return Err(Problem::new(400, "the body is longer than it says", "send one request a connection"));
     }
     let have = begun.len();
     begun.resize(length, 0);
-    match timeout(control::BODY_DEADLINE, stream.read_exact(&mut begun[have..])).await {
+    match timeout(deadline, stream.read_exact(&mut begun[have..])).await {
         Ok(Ok(_)) => Ok(begun),
         Ok(Err(_)) => Err(Problem::new(400, "the body was cut off", "send it whole")),
         Err(_) => Err(Problem::new(408, "the body took too long", "send it again")),

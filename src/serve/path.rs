@@ -47,6 +47,19 @@ pub(super) fn open(root: &Path, path: &str) -> Found {
     open_file(index)
 }
 
+/// Opens a file whose place below a folder of ours is known. A link on the way is none of ours, wherever it
+/// leads.
+pub(super) fn open_plain(folder: &Path, relative: &Path) -> Option<File> {
+    let target = folder.canonicalize().ok()?.join(relative);
+    if target.canonicalize().ok()? != target {
+        return None;
+    }
+    match open_file(target) {
+        Found::File { file, .. } => Some(file),
+        _ => None,
+    }
+}
+
 /// The path relative to the root with its encoding undone once, or nothing if a segment is hidden,
 /// climbs, or holds what no file name of ours holds.
 fn decoded(path: &str) -> Option<PathBuf> {

@@ -72,10 +72,7 @@ impl Relay {
         limits: &Limits,
     ) -> Result<(), Refusal> {
         let request = request(head, person);
-        let program = match api::is_asked(head.path()) {
-            true => Some(self.place_for_program(limits).await?),
-            false => None,
-        };
+        let program = self.place_for_program(head, limits).await?;
         let place = self.places.acquire().await;
         let begun = self.begin(&request, limits).await?;
         drop(place);
@@ -86,8 +83,9 @@ impl Relay {
             return Ok(());
         }
         // Asked once more when there is room for it: meanwhile it would hold up the short ones.
-        drop(begun);
+        drop((begun, program));
         let _place = self.place_for_long(limits).await?;
+        let program = self.place_for_program(head, limits).await?;
         let mut begun = self.begin(&request, limits).await?;
         drop(program);
         let member = self.sending.join();
@@ -103,9 +101,16 @@ impl Relay {
         }
     }
 
-    async fn place_for_program(&self, limits: &Limits) -> Result<SemaphorePermit<'_>, Refusal> {
+    async fn place_for_program(
+        &self,
+        head: &Head,
+        limits: &Limits,
+    ) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
+        if !api::is_asked(head.path()) {
+            return Ok(None);
+        }
         match timeout(limits.answer_deadline, self.program_places.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
+            Ok(Ok(place)) => Ok(Some(place)),
             _ => Err(Refusal::Unavailable),
         }
     }

@@ -3,7 +3,7 @@
 (() => {
   const { versionOf, followRows, followFile, keepLooking, addRows, forgetRows, grow } = overnight;
   const { preparers, patch, prepareTables, prepareFigures, prepareLegends, prepareTools, followNights, drawAll, showCursor, onView, view, figures, framed } = overnight;
-  const { settleAll, bringAside, takeAside, refreshTools, isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
+  const { settleAll, bringAside, takeAside, refreshTools, make, isSent, prepareLog, prepareSamples, showSample, prepareCopies } = overnight;
   const main = () => document.getElementById("main");
 
   /// What the script adds to a page, to the one that is shown and to the next one alike.
@@ -123,9 +123,18 @@
     banner.textContent = problem === null ? "" : `The report could not be built: ${problem}`;
   };
 
+  // Where people may act, what they need comes as a script of its own.
+  const learn = () => {
+    if (overnight.control) return;
+    overnight.control = {};
+    document.head.append(make("script", { src: `${root}assets/control.js` }));
+  };
+
   const hear = ({ type, data }) => {
     if (type === "open") {
       showProblem(null);
+      // It may be another life of the server.
+      overnight.control?.look?.();
       return say("live", "live");
     }
     if (type === "who") return;
@@ -139,6 +148,7 @@
     if (type === "problem") {
       return showProblem(message.problem);
     }
+    if (message.control === true) learn();
     const isTold = (path) => message.missed || !message.paths || message.paths.includes(path);
     // A connection that is gone is the stream's to tell.
     if (isTold(own().replace(/index\.html$/, "metrics.csv"))) rows()?.look().catch(() => {});
@@ -153,6 +163,7 @@
     let stream = null;
     let release = null;
     let problem = null; // what the stream last said of a failed build
+    let control = null; // its word that people may act
     let later = 0; // the timer of another try
     const tell = (event) => {
       hear(event);
@@ -169,7 +180,10 @@
         // Refused for good, as browsers see it; a server too busy is not.
         if (event.target === stream && stream.readyState === EventSource.CLOSED) later = setTimeout(listen, 3000);
       };
-      stream.onmessage = (event) => tell({ type: "message", data: event.data });
+      stream.onmessage = ({ data }) => {
+        if (overnight.parsed(data)?.control) control = data;
+        tell({ type: "message", data });
+      };
       stream.addEventListener("problem", (event) => {
         problem = { type: "problem", data: event.data };
         tell(problem);
@@ -199,6 +213,7 @@
         if (data.type === "who" && stream && stream.readyState === EventSource.OPEN) {
           channel.postMessage({ type: "open" });
           if (problem) channel.postMessage(problem);
+          if (control) channel.postMessage({ type: "message", data: '{"paths":[],"control":true}' });
         }
         if (!document.hidden) hear(data);
       };
@@ -238,7 +253,7 @@
     if (!document.hidden) start();
   };
 
-  Object.assign(overnight, { redraw });
+  Object.assign(overnight, { root, redraw });
   // When the scripts of single pages are there too.
   document.addEventListener("DOMContentLoaded", () => {
     // The page as it came, before anything here changes it, where it may be made again from that.

@@ -44,10 +44,11 @@
     }, 0);
   };
 
+  const isLong = (name) => name.length > 60; // as the server has it
   const row = ([time, kind, word, experiment, label, href, color, text], at, several) => make("tr", { id: `news-${at}` },
     make("td", { class: "soft" }, make("time", { datetime: local(time).replace("Z", "") }, clock(time))),
     make("td", {}, make("span", { class: `st ${kind}` }, word)),
-    make("td", {}, make("span", { class: `swatch ${color}` }), make("a", { href, title: experiment }, several ? `${experiment} · ` : "", label)),
+    make("td", {}, make("span", { class: `swatch ${color}` }), make("a", { href, title: experiment, class: isLong((several ? experiment : "") + label) && "long" }, several ? `${experiment} · ` : "", label)),
     make("td", { class: "wrap" }, text));
 
   const said = (count) => count.toLocaleString("en-US");

@@ -109,6 +109,13 @@ fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
             }
             chrome.goto(&place.file(&place.page_of(&place.runs[1]))).await;
             chrome.run("document.getElementById('tool-log-x')?.click()").await;
+            // Where nothing can be kept, a choice lives as long as the page, and its link carries it on.
+            chrome.goto(&place.file("runs/index.html")).await;
+            chrome.until("the runs", "document.querySelectorAll('#runs .tick').length > 5").await;
+            chrome.run("document.querySelectorAll('#runs .tick')[1].click()").await;
+            let carried = "!document.getElementById('chosen').hidden
+                && document.querySelector('#chosen a').href.includes(document.querySelectorAll('#runs .tick')[1].dataset.run)";
+            chrome.until(&format!("{what}: the choice"), carried).await;
             is_whole(chrome, &format!("{what}, used")).await;
             chrome
                 .devtools("Page.removeScriptToEvaluateOnNewDocument", json!({ "identifier": script }))
@@ -136,5 +143,68 @@ fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
             }
             is_whole(chrome, &format!("{page} after every address")).await;
         }
+
+        // Words of a megabyte, one part unlike the other, each on a page that reads it.
+        let all = |word: &str| {
+            format!("'#?' + Array.from({{ length: 7e4 }}, (_, at) => `{word}${{at}}`).join('&')")
+        };
+        for (page, address) in [
+            ("runs/index.html", "'#?sort=' + '-last heard'.repeat(9e4)".to_owned()),
+            (&run, all("hide=a%2Fb")),
+            (&run, all("logy=chart")),
+            ("experiments/depth/index.html", all("brush=x:1,")),
+            ("index.html", "'#?since=' + '1'.repeat(1e6)".to_owned()),
+        ] {
+            chrome.goto("about:blank").await;
+            chrome.goto(&place.file(page)).await;
+            chrome.run(&format!("location.hash = {address}")).await;
+            chrome.until("two frames", "(window.frames2 = (window.frames2 || 0) + 1) > 1").await;
+            is_whole(chrome, page).await;
+        }
+
+        // What of a long word is taken, the page says; with that it is as usable as ever.
+        let said = async |page: &str, hash: &str, sentence: &str| {
+            chrome.goto("about:blank").await;
+            chrome.goto(&place.file(page)).await;
+            chrome.run(&format!("location.hash = {hash}")).await;
+            let seen = format!("document.querySelector('main').textContent.includes('{sentence}')");
+            chrome.until(&format!("{page}: {sentence}"), &seen).await;
+        };
+        let listed = "[...document.querySelectorAll('#runs tbody a[title]')].length > 5";
+        let of_find = "Of “find” in the address the first 500 characters are taken, of 1,020,000.";
+        said("runs/index.html", "'#?find=' + 'depth '.repeat(17e4)", of_find).await;
+        chrome.until("runs", listed).await;
+        said(
+            "runs/index.html",
+            "'#?columns=run;' + Array.from({ length: 14e4 }, (_, at) => `c${at}`).join(';')",
+            "Of 140,001 columns in the address the first 60 are taken.",
+        )
+        .await;
+        chrome.until("runs", listed).await;
+        chrome.run("document.querySelector('#runs th button').click()").await;
+        chrome
+            .until(
+                "the sentence gone",
+                "!document.querySelector('#found').textContent.includes('in the address')",
+            )
+            .await;
+        said("experiments/depth/index.html", "'#?find=' + 'depth '.repeat(17e4)", of_find).await;
+        said(
+            "models.html",
+            "'#?text=' + 'depth '.repeat(17e4)",
+            "Of “text” in the address the first 500 characters are taken",
+        )
+        .await;
+        said(
+            "compare.html",
+            "'#runs=' + Array.from({ length: 12e4 }, (_, at) => `a${at}`).join(',')",
+            "119,995 more in the address name none.",
+        )
+        .await;
+        assert!(chrome.number("document.querySelectorAll('.say.bad p').length").await < 10.0);
+        let many =
+            format!("'#runs={key},' + Array.from({{ length: 9e4 }}, (_, at) => `a%2Fb${{at}}`).join(',')");
+        said("compare.html", &many, "Of 90,001 runs the first 60 are compared.").await;
+        chrome.until("the one that is there", "document.querySelector('#beside') !== null").await;
     });
 }

@@ -40,6 +40,12 @@ const OUTSIDE: &str = "[...document.querySelectorAll('svg.chart')].flatMap((char
             || box.right > Math.min(innerWidth, around.right + 16) || box.bottom > around.bottom + 2);
     }).map((text) => `${chart.parentNode.id}: ${text.textContent}`); })";
 
+/// The innermost elements that make the page wider than it is to be.
+const WIDE: &str = "(() => {
+    const isOut = (one) => one.getBoundingClientRect().right > WIDTH + 1 && !one.closest('.scroll, svg svg, .heard');
+    return [...document.body.querySelectorAll('*')].filter((one) => isOut(one) && ![...one.children].some(isOut))
+        .map((one) => `${one.closest('[id]').id}: ${one.outerHTML.slice(0, 160)}`); })()";
+
 const BACKGROUND: &str = "getComputedStyle(document.documentElement).backgroundColor";
 
 async fn look_at(chrome: &Chrome, name: &str, place: &Place) {
@@ -80,7 +86,8 @@ async fn look_in_theme(
             let wide = chrome.number("Math.max(innerWidth, document.documentElement.scrollWidth)").await;
             let too_wide = wide - f64::from(width);
             if too_wide >= 1.0 {
-                wrong.push(format!("{at} is {too_wide} pixels too wide"));
+                let those = chrome.texts(&WIDE.replace("WIDTH", &width.to_string())).await;
+                wrong.push(format!("{at} is {too_wide} pixels too wide: {those:?}"));
             }
             for (what, query) in [("is small", SMALL), ("touches", TOUCHING), ("is outside", OUTSIDE)] {
                 let texts = chrome.texts(query).await;

@@ -7,6 +7,7 @@ mod aside;
 mod charts;
 mod chrome;
 mod compare;
+mod control;
 mod files;
 mod finding;
 mod further;
@@ -14,6 +15,7 @@ mod hands;
 mod hostile;
 #[path = "../suite/hostile/records.rs"]
 mod hostile_records;
+mod imported;
 mod live;
 mod look;
 #[path = "../../benches/made_up.rs"]
@@ -22,6 +24,7 @@ mod morning;
 mod place;
 mod plain;
 mod run_page;
+mod sealed;
 mod sent;
 mod storm;
 mod sweep;

@@ -17,6 +17,9 @@ from tensorboard.util.tensor_util import make_ndarray
 from tensorboardX import SummaryWriter
 
 
+NORMAL = numpy.random.default_rng(0).normal(size=10_000)
+
+
 def tensorboard(folder):
     """A run that was resumed: the second file goes back, and overtakes."""
     first = SummaryWriter(str(folder), filename_suffix=".one")
@@ -25,7 +28,8 @@ def tensorboard(folder):
         first.add_scalar("val/acc", step / 200, step)
     first.add_text("said", "To be, or not to be", 100)
     first.add_image("digits", numpy.zeros((3, 8, 8), dtype=numpy.uint8), 100)
-    first.add_histogram("weights", numpy.random.default_rng(0).normal(size=100), 100)
+    first.add_image("faces", numpy.ones((3, 16, 8), dtype=numpy.uint8), 100)
+    first.add_histogram("weights", NORMAL, 100, bins=200)
     first.add_hparams({"lr": 0.001, "layers": 4, "name": "adam"}, {"score": 1.0})
     first.close()
     second = SummaryWriter(str(folder), filename_suffix=".two")
@@ -35,9 +39,11 @@ def tensorboard(folder):
 
 
 def events(folder):
-    """Scalars as tensors of the plugin `scalars`, by TensorBoard's own writer, as TensorFlow 2 logs them."""
+    """Scalars, histograms and pictures as tensors of their plugins, by TensorBoard's own writer, as TensorFlow 2
+    logs them."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.histogram import metadata as of_histograms
     from tensorboard.plugins.scalar import metadata
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
     from tensorboard.util.tensor_util import make_tensor_proto
@@ -47,7 +53,14 @@ def events(folder):
         tensor = make_tensor_proto(0.5 * step, dtype=numpy.float32)
         about = metadata.create_summary_metadata(display_name="", description="")
         value = Summary.Value(tag="loss", tensor=tensor, metadata=about)
-        writer.add_event(Event(wall_time=1.7e9 + step, step=step, summary=Summary(value=[value])))
+        counts, edges = numpy.histogram(NORMAL * (step + 1), bins=200)
+        buckets = numpy.stack([edges[:-1], edges[1:], counts], axis=1)
+        spread = Summary.Value(
+            tag="weights",
+            tensor=make_tensor_proto(buckets, dtype=numpy.float64),
+            metadata=of_histograms.create_summary_metadata(display_name="", description=""),
+        )
+        writer.add_event(Event(wall_time=1.7e9 + step, step=step, summary=Summary(value=[value, spread])))
     writer.close()
 
 
@@ -114,7 +127,13 @@ def main(overnight):
                 sample = json.loads((folder / "samples" / "step-00000100.json").read_text())
                 assert any(item["text"].startswith("To be") for item in sample["items"]), sample
                 assert (folder / "samples" / "step-00000100.png").stat().st_size > 0
-                assert any("histograms" in warning for warning in run["warnings"]), run
+            with open(folder / "distributions.csv", newline="") as file:
+                row = list(csv.DictReader(file))[0]
+            wanted = {"min": 0, "p5": 5, "p25": 25, "p50": 50, "p75": 75, "p95": 95, "max": 100}
+            for word, percent in wanted.items():
+                told = float(row[f"weights/{word}"])
+                # As exactly as its buckets are narrow.
+                assert abs(told - numpy.percentile(NORMAL, percent)) < 0.05, (name, word, told)
             assert imported(overnight, workspace, source)[0]["what"] == "same"
             print(f"{name}: {len(read)} rows as TensorBoard reads them")
         source = place / "trained"

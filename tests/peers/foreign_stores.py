@@ -36,6 +36,28 @@ def mlflow(folder):
     mlflow.delete_run(gone.info.run_id)
 
 
+def mlflow_database(folder):
+    """As MLflow keeps runs unless a folder is asked for."""
+    import numpy
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    kept = folder / "mlruns" / "1"
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("digits", artifact_location=kept.as_uri()))
+    with mlflow.start_run(run_name="parent"):
+        mlflow.log_param("lr", 0.1)
+        mlflow.log_param("long", "x" * 5000)
+        for step in STEPS:
+            mlflow.log_metric("loss", loss(step), step=step)
+        mlflow.log_text("To be", "said/one.txt")
+        mlflow.log_image(numpy.zeros((8, 8, 3), dtype=numpy.uint8), key="digits", step=20, synchronous=True)
+        with mlflow.start_run(run_name="child", nested=True):
+            mlflow.log_metric("loss", 1.0, step=1)
+    with mlflow.start_run(run_name="gone") as gone:
+        mlflow.log_metric("loss", 5.0, step=1)
+    mlflow.delete_run(gone.info.run_id)
+
+
 def wandb(folder):
     os.environ["WANDB_SILENT"] = "true"
     import wandb
@@ -45,6 +67,7 @@ def wandb(folder):
         run.log({"loss": loss(step)}, step=step)
     # Longer than a block.
     run.log({"words": "x" * 100_000}, step=60)
+    run.summary["test"] = 0.75
     run.finish()
 
 
@@ -82,7 +105,7 @@ def hydra(folder):
 
 def main(overnight):
     overnight = pathlib.Path(overnight).resolve()
-    for write, runs in [(mlflow, 2), (wandb, 1), (sacred, 1), (hydra, 2)]:
+    for write, runs in [(mlflow, 2), (mlflow_database, 2), (wandb, 1), (sacred, 1), (hydra, 2)]:
         with tempfile.TemporaryDirectory() as place:
             source, workspace = pathlib.Path(place) / "source", pathlib.Path(place) / "workspace"
             source.mkdir()
@@ -106,7 +129,13 @@ def main(overnight):
                 same = (read[step] == loss(step) or math.isnan(read[step]) and math.isnan(loss(step)) for step in STEPS)
                 assert all(same), (write.__name__, read)
                 seen += 1
-            assert write is not mlflow or any("deleted" in said for said in told["left_out"]), told
+                with open(folder / "metrics.csv", newline="") as file:
+                    last = list(csv.DictReader(file))[-1]
+                assert write is not wandb or last["test"] == "0.75", last
+                samples = [path.name for path in (folder / "samples").glob("*")]
+                assert write is not mlflow_database or "step-00000020.png" in samples, samples
+                assert write is not mlflow_database or "step-00000040.json" in samples, samples
+            assert "mlflow" not in write.__name__ or any("deleted" in said for said in told["left_out"]), told
             again = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             assert {run["what"] for run in again["runs"]} == {"same"}, again["runs"]
             print(f"{write.__name__}: {seen} runs with every number as it was logged")

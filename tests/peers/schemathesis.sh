@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds what `overnight serve` answers against its own description, with requests that schemathesis makes
-# up: valid ones, invalid ones, at the bounds. Usage: schemathesis.sh path/to/overnight
+# up: valid ones, invalid ones, at the bounds; first as somebody who only reads, then with an owner's token,
+# who is told to wait (429) when a second has too many changes. Usage: schemathesis.sh path/to/overnight
 set -euo pipefail
 
 VERSION=4.32.5
@@ -34,9 +35,13 @@ for run in runs/shapes/*/; do
         > "$run/metrics.csv"
 done
 "$overnight" report
+token=$("$overnight" serve --add-person tester --role owner)
+sed -i 's/^\[server\]$/[server]\ncontrol = true/' overnight.toml
 "$overnight" serve --port 0 > address 2> log &
 server=$!
 for _ in $(seq 1200); do [ ! -s address ] || break; sleep 0.1; done
 address=$(head -n 1 address)
-"$python/bin/schemathesis" run "${address%/}/api/v1/openapi.json" \
-    --max-examples "${EXAMPLES:-100}" --seed "${SEED:-1}" --phases examples,coverage,fuzzing
+for headers in "" "Authorization: Bearer $token"; do
+    "$python/bin/schemathesis" run "${address%/}/api/v1/openapi.json" ${headers:+--header "$headers"} \
+        --max-examples "${EXAMPLES:-100}" --seed "${SEED:-1}" --phases examples,coverage,fuzzing
+done

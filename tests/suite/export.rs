@@ -228,9 +228,9 @@ fn a_sweep_that_fits_into_a_mail_tells_the_row_from_which_a_run_differs_or_the_n
         let lines: Vec<&str> = text.lines().collect();
         let step = |row: usize| lines[row].split(',').next().unwrap().parse::<u64>().unwrap();
         for row in [1, 2, 495, 999, rows as usize] {
-            // Another last digit of the loss, which is the fifth cell.
+            // Another loss, which is the fifth cell.
             let mut cells: Vec<String> = lines[row].split(',').map(str::to_owned).collect();
-            cells[4] += "1";
+            cells[4] = "0.12345".to_owned();
             let changed = cells.join(",");
             let mut here: Vec<&str> = lines.clone();
             here[row] = &changed;

@@ -7,7 +7,8 @@ use overnight::run_dir::scan;
 use serde_json::Value;
 use zip::ZipArchive;
 
-use crate::workspace::Workspace;
+use crate::namespace::{mount_small_disk, with_own_mounts};
+use crate::workspace::{Workspace, wait_until};
 
 const X: &str = "experiments/x.toml";
 
@@ -98,6 +99,9 @@ fn an_archive_holds_the_site_and_nothing_of_this_machine_unless_asked() {
         assert!(!text.contains(&format!("\"host\":\"{host}\"")), "{name} names the host");
     }
     assert!(has_log);
+    let mut page = String::new();
+    archive.by_name("night/index.html").unwrap().read_to_string(&mut page).unwrap();
+    assert!(page.contains("<h2>The night</h2>") && page.contains("id=\"night\""), "its time line is there");
     for run in workspace.runs("x") {
         assert!(archive.by_name(&format!("night/runs/x/{}/index.html", run.name())).is_ok());
     }
@@ -107,4 +111,90 @@ fn an_archive_holds_the_site_and_nothing_of_this_machine_unless_asked() {
             .flatten()
             .all(|entry| { !entry.file_name().to_string_lossy().starts_with(".new-") })
     );
+}
+
+/// Names in a folder of the workspace.
+fn names(workspace: &Workspace, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(workspace.path(folder)).unwrap().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_export_and_nothing_half_written() {
+    with_own_mounts("forms::a_full_disk_leaves_the_old_export_and_nothing_half_written", || {
+        let workspace = with_runs();
+        fs::create_dir(workspace.path("small")).unwrap();
+        if !mount_small_disk(&workspace.path("small"), 256) {
+            return;
+        }
+        workspace.overnight(&["export", "x", "-o", "small/a.csv"]).code(0);
+        workspace.overnight(&["export", "x", "--format", "tensorboard", "-o", "small/tb"]).code(0);
+        let before = fs::read(workspace.path("small/a.csv")).unwrap();
+        let mut ballast = fs::File::create(workspace.path("small/ballast")).unwrap();
+        while std::io::Write::write(&mut ballast, &[1; 4096]).is_ok_and(|written| written > 0) {}
+        let there = names(&workspace, "small");
+        for path in
+            ["a.csv", "b.json", "b.parquet", "b.md", "b.tex", "b.pdf", "b.png", "b.zip", "b.html", "tb"]
+        {
+            let path = format!("small/{path}");
+            let more: &[&str] = match path.as_str() {
+                "small/tb" => &["--format", "tensorboard"],
+                "small/b.md" | "small/b.tex" | "small/b.pdf" => &["--metric", "train/loss"],
+                _ => &[],
+            };
+            let said = workspace.overnight(&[&["export", "x", "-o", path.as_str()], more].concat());
+            assert!(
+                !said.status.success() && said.stderr.contains("No space left"),
+                "{path}: {}",
+                said.stderr
+            );
+            assert_eq!(names(&workspace, "small"), there, "{path}");
+        }
+        assert_eq!(fs::read(workspace.path("small/a.csv")).unwrap(), before);
+    });
+}
+
+#[test]
+fn a_killed_export_leaves_no_half_file_under_its_name() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    workspace.run(&[X]).code(0);
+    let run = workspace.seed("x", 1);
+    let table = fs::read_to_string(run.metrics()).unwrap();
+    let row = table.lines().next_back().unwrap();
+    fs::write(run.metrics(), format!("{table}{}", format!("{row}\n").repeat(300_000))).unwrap();
+    fs::create_dir(workspace.path("made")).unwrap();
+    let exporting = workspace.spawn(&["export", "x", "-o", "made/big.csv"]);
+    // Half way, or at its end where this test is slow.
+    wait_until("it writes", || !names(&workspace, "made").is_empty());
+    drop(exporting);
+    let whole = workspace.overnight(&["export", "x", "--format", "csv", "-o", "-"]).code(0).stdout;
+    if let Ok(made) = fs::read_to_string(workspace.path("made/big.csv")) {
+        assert!(made == whole, "{} of {} bytes", made.len(), whole.len());
+    }
+    workspace.overnight(&["export", "x", "-o", "made/big.csv"]).code(0);
+    assert!(fs::read_to_string(workspace.path("made/big.csv")).unwrap() == whole);
+}
+
+#[test]
+fn where_no_font_is_found_pictures_say_what_to_install() {
+    with_own_mounts("forms::where_no_font_is_found_pictures_say_what_to_install", || {
+        let workspace = with_runs();
+        // The usual folders, and the settings that name others.
+        for folder in ["/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts"] {
+            if fs::metadata(folder).is_ok() && !mount_small_disk(std::path::Path::new(folder), 64) {
+                return;
+            }
+        }
+        let home = workspace.path("home").display().to_string();
+        let workspace = workspace.variable("HOME", &home).variable("XDG_DATA_HOME", &home);
+        for path in ["a.pdf", "a.png"] {
+            let of: &[&str] = if path == "a.pdf" { &["--metric", "train/loss"] } else { &[] };
+            let refused = workspace.overnight(&[&["export", "x", "-o", path], of].concat());
+            refused.code(1).says("no font for the words of charts was found (apt install fonts-dejavu-core");
+            assert!(!workspace.path(path).exists());
+        }
+    });
 }

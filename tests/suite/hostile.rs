@@ -97,6 +97,65 @@ fn a_queue_of_ten_thousand_reasons_and_files_of_two_gigabytes_leave_the_pages_sm
 }
 
 #[test]
+fn what_of_a_batch_cannot_be_read_is_said_on_the_pages_and_by_status() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    workspace.run(&[X]).code(0);
+    let batch = workspace.batch();
+    let lengthen =
+        |path: &Path| fs::OpenOptions::new().append(true).open(path).unwrap().set_len(40 << 20).unwrap();
+    let page = |name: &str| {
+        workspace.overnight(&["report"]).code(0);
+        fs::read_to_string(workspace.path(&format!("reports/{name}"))).unwrap()
+    };
+    let status = || workspace.overnight(&["status"]).code(0).stdout;
+    let told = |file: &str| format!("{file}: has 40.0 MiB, and 32.0 MiB at most are read");
+    lengthen(&batch.queue_json());
+    let index = page("index.html");
+    assert!(index.contains("A batch is shown without what its runner says of the queue: "), "{index}");
+    assert!(index.contains(&told("queue.json")), "{index}");
+    assert!(status().contains(&told("queue.json")), "{}", status());
+    lengthen(&batch.batch_json());
+    let index = page("index.html");
+    assert!(index.contains("A batch is shown without what is known of it: "), "{index}");
+    assert!(index.contains(&told("batch.json")), "{index}");
+    let system = page("system.html");
+    assert!(
+        system.contains("Of this batch nothing can be shown.") && system.contains(&told("batch.json")),
+        "{system}"
+    );
+    assert!(status().contains(&told("batch.json")), "{}", status());
+    fs::remove_file(batch.batch_json()).unwrap();
+    let system = page("system.html");
+    assert!(system.contains("Its folder has no batch.json."), "{system}");
+}
+
+#[test]
+fn of_a_run_with_five_thousand_metrics_status_and_page_say_a_few_sentences() {
+    let workspace = Workspace::new().experiment("x", 4, &[1], "");
+    workspace.run(&[X]).code(0);
+    let run = workspace.seed("x", 1);
+    let names: String = (0..5_000).map(|number| format!(",layer{number}/norm")).collect();
+    let mut table = format!("step,epoch,time,elapsed,train/loss,val/loss{names}\n");
+    for step in 1..=20 {
+        let more = if step == 1 { ",1" } else { ",nan" }.repeat(5_000);
+        table +=
+            &format!("{step},0,{step},{step},{},{}{more}\n", 4.0 / f64::from(step), 5.0 / f64::from(step));
+    }
+    fs::write(run.metrics(), table).unwrap();
+    let name = format!("x/{}", run.name());
+    let said = workspace.overnight(&["status", &name]).code(0).stdout;
+    assert!(said.contains("\n  Validation loss "), "{said}");
+    assert!(said.contains(&format!(" more: see overnight status {name} --json")), "{said}");
+    assert!(said.len() < 4_000, "{}", said.len());
+    let all = workspace.overnight(&["status", &name, "--json"]).code(0).stdout;
+    assert!(all.matches("not-finite").count() == 5_000, "{}", all.len());
+    workspace.overnight(&["report"]).code(0);
+    let page = fs::read_to_string(workspace.path(&format!("reports/runs/{name}/index.html"))).unwrap();
+    let say = page.split("<div class=\"say\">").nth(1).unwrap().split("</div>").next().unwrap();
+    assert!(say.starts_with("<p>Validation loss ") && say.matches("<p>").count() == 9, "{say}");
+}
+
+#[test]
 fn compare_says_what_differs_with_its_noise_and_its_cost() {
     let workspace = Workspace::new().experiment("x", 4, &[1, 2], "").experiment("y", 8, &[1, 2], "");
     workspace.run(&[X, "experiments/y.toml"]).code(0);

@@ -1,5 +1,9 @@
 //! `overnight import`: runs of other programs stand beside ours, marked, and nothing runs them.
 
+mod events;
+mod hostile;
+mod interrupted;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -27,6 +31,7 @@ fn an_imported_run_stands_marked_beside_ours_and_every_verb_says_that_it_is_neve
             .code(1)
             .says("was imported from nanoGPT: it is shown, and never run");
     }
+    workspace.overnight(&["priority", "3", &name]).code(1).says("it is shown, and never run");
     workspace.overnight(&["verify", &name]).code(2).says("never run");
     // A batch beside it does not see it.
     workspace.run(&["experiments/x.toml"]).code(0);

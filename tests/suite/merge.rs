@@ -7,6 +7,7 @@ use std::path::Path;
 use overnight::run_dir::{RunDir, lock, read};
 use serde_json::Value;
 
+use crate::namespace::{mount_small_disk, with_own_mounts};
 use crate::workspace::{Workspace, step, wait_until};
 
 /// Every file below a folder with its bytes, hidden ones and locks aside.
@@ -218,9 +219,84 @@ fn folders_that_were_plainly_copied_are_one_workspace_and_what_is_odd_is_said() 
     for words in ["both have the number 0", "overnight merge gives each its own", "unreadable", "run.json"] {
         assert!(status.contains(words), "{words}: {status}");
     }
+    // On pages each has a color of its own, and the later one says why; once more is the same.
+    for _ in 0..2 {
+        let class = |run: &str| {
+            let page = fs::read(here.path(&format!("reports/runs/x/{run}/index.json"))).unwrap();
+            let page: Value = serde_json::from_slice(&page).unwrap();
+            (page["class"].as_str().unwrap().to_owned(), page["warnings"].to_string())
+        };
+        let ((first, _), (second, warned)) = (class(&one), class(&two));
+        assert!(
+            first != second && warned.contains("so it is drawn as number 1"),
+            "{first} {second} {warned}"
+        );
+        here.overnight(&["report"]).code(0);
+    }
     for run in [one, two, half.name()] {
         assert!(here.path(&format!("reports/runs/x/{run}/index.html")).is_file(), "{run}");
     }
     here.run(&[]).code(0);
     assert_eq!(here.words("x").iter().filter(|word| **word == "finished").count(), 2);
+}
+
+#[test]
+fn a_merge_that_fills_the_disk_leaves_whole_runs_alone_and_goes_on_when_there_is_room() {
+    with_own_mounts(
+        "merge::a_merge_that_fills_the_disk_leaves_whole_runs_alone_and_goes_on_when_there_is_room",
+        || {
+            let there = Workspace::new().experiment("x", 4, &[1, 2, 3], "");
+            there.run(&["experiments/x.toml"]).code(0);
+            // Each run is larger than the room for all but the first.
+            for run in there.runs("x") {
+                fs::write(run.train_log(), "a line of a log\n".repeat(20_000)).unwrap();
+            }
+            let here = Workspace::new();
+            if !mount_small_disk(&here.path(""), 640) {
+                return;
+            }
+            fs::create_dir(here.path("runs")).unwrap();
+            let from = there.path("").display().to_string();
+            let said = here.overnight(&["merge", &from]);
+            assert!(!said.status.success() && said.stderr.contains("No space left"), "{}", said.stderr);
+            let whole = |run: &RunDir| {
+                let theirs = there.path("runs/x").join(run.name());
+                let same = |name: &str| {
+                    fs::read(run.path().join(name)).unwrap() == fs::read(theirs.join(name)).unwrap()
+                };
+                all(&theirs).iter().all(|(name, _)| name == "run.json" || same(name))
+            };
+            let runs = here.runs("x");
+            assert!((1..3).contains(&runs.len()) && runs.iter().all(whole), "{}", runs.len());
+            let hidden = fs::read_dir(here.path("runs/x")).unwrap().flatten();
+            let hidden = hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count();
+            assert_eq!(hidden, 0, "nothing half is left");
+            // Room is made.
+            let grown = std::process::Command::new("mount")
+                .args(["-o", "remount,size=8m"])
+                .arg(here.path(""))
+                .status();
+            assert!(grown.unwrap().success());
+            merge(&here, &there, &[], 0);
+            assert!(here.runs("x").len() == 3 && here.runs("x").iter().all(whole));
+        },
+    );
+}
+
+#[test]
+fn runs_of_another_program_are_merged_with_what_was_verified_and_grow_on() {
+    let here = Workspace::new();
+    let there = Workspace::new().file("old.csv", "step,loss\n1,2.5\n2,2.25\n");
+    there.overnight(&["import", "old.csv", "--experiment", "old"]).code(0);
+    assert_eq!(did(&merge(&here, &there, &[], 0), "old/"), "added");
+    let there = there.file("old.csv", "step,loss\n1,2.5\n2,2.25\n3,2.125\n");
+    there.overnight(&["import", "old.csv", "--experiment", "old"]).code(0);
+    let theirs = there.runs("old").remove(0);
+    let verdict = r#"{"time":1.0}"#;
+    fs::write(theirs.verify(), format!("{verdict}\n")).unwrap();
+    assert_eq!(did(&merge(&here, &there, &[], 0), "old/"), "grown");
+    let ours = here.runs("old").remove(0);
+    let (is, was) = (all(ours.path()), all(theirs.path()));
+    assert_eq!(is, was);
+    assert_eq!(did(&merge(&here, &there, &[], 0), "old/"), "same");
 }

@@ -1,6 +1,7 @@
 //! The server as a client sees it, well-meaning or not: all over loopback, all through the front.
 
 mod api;
+mod control;
 mod crowds;
 mod descriptors;
 mod fuzz;
@@ -176,6 +177,63 @@ fn a_page_is_served_with_headers_that_keep_it_to_itself() {
     let reply = served.get("/runs/a");
     assert_eq!((reply.status, reply.header("location")), (301, Some("./a/")));
     assert_eq!(served.get("/runs/b/").status, 404);
+}
+
+#[test]
+fn every_answer_of_any_kind_lets_a_page_run_and_ask_nothing_else() {
+    let served = Served::new();
+    let files = ["a.js", "a.json", "a.css", "a.svg", "a.png", "a.txt", "a.bin"];
+    for file in files {
+        std::fs::write(served.reports().join(file), "<script>window.ran=1</script>").unwrap();
+    }
+    let mut asked: Vec<(String, u16)> = files.iter().map(|file| (format!("GET /{file}"), 200)).collect();
+    for (request, status) in [
+        ("GET /", 200),
+        ("GET /runs/a/", 200),
+        ("GET /runs/a/metrics.csv", 200),
+        ("HEAD /", 200),
+        ("GET /runs/a", 301),
+        ("GET /nothing", 404),
+        ("GET /%2e%2e/secret.txt", 404),
+        ("POST /", 405),
+    ] {
+        asked.push((request.to_owned(), status));
+    }
+    for (request, status) in asked {
+        let reply = served.send(&format!("{request} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(reply.status, status, "{request}");
+        kept_to_itself(&request, &reply);
+    }
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n", 421),
+        ("GET /runs/a/metrics.csv HTTP/1.1\r\nHost: localhost\r\nRange: bytes=99-\r\n\r\n", 416),
+        ("nonsense\r\n\r\n", 400),
+    ] {
+        let reply = served.send(request);
+        assert_eq!(reply.status, status, "{request}: {}", reply.head);
+        kept_to_itself(request, &reply);
+    }
+    let mut stream = served.connect();
+    write!(stream, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    Events { lines: BufReader::new(stream) }.until("Content-Security-Policy: default-src 'none'");
+}
+
+/// No script but from files of ours, no word to another host, no frame around it, no guessed kind.
+fn kept_to_itself(request: &str, reply: &Reply) {
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{request}");
+    let policy =
+        reply.header("content-security-policy").unwrap_or_else(|| panic!("{request}: {}", reply.head));
+    let rules: Vec<&str> = policy.split(';').map(str::trim).collect();
+    for rule in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(rules.contains(&rule), "{request}: {rule} is not in {policy}");
+    }
 }
 
 #[test]

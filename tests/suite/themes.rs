@@ -55,6 +55,37 @@ fn a_broken_theme_is_told_where_people_look_and_the_pages_are_made_without() {
 }
 
 #[test]
+fn a_logo_that_would_run_read_or_fill_is_told_and_the_pages_keep_ours() {
+    let workspace = trained("[report]\ntheme = \"ours\"\n").file("themes/ours/theme.css", "");
+    let svg = |inside: &str| format!("<svg xmlns=\"http://www.w3.org/2000/svg\">{inside}</svg>");
+    let logo = workspace.path("themes/ours/logo.svg");
+    let entity =
+        format!("<!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>{}", svg("<text>&x;</text>"));
+    for (text, said) in [
+        (svg("<script>window.ran = 1</script>"), "<script> is no part of a picture"),
+        (svg("<path onload=\"window.ran = 1\"/>"), "onload would run something"),
+        (svg("<image href=\"http://127.0.0.1:9/a.png\"/>"), "would ask for something from elsewhere"),
+        (entity, "it defines entities"),
+        (svg(&" ".repeat(50 << 20)), "is larger than 512 KiB"),
+    ] {
+        fs::write(&logo, text).unwrap();
+        let report = workspace.overnight(&["report"]).code(0);
+        let warning = "the theme \"ours\" is left out: ";
+        assert!(report.stderr.contains(warning) && report.stderr.contains(said), "{said}: {}", report.stderr);
+        let ours = fs::read_to_string(workspace.path("reports/assets/logo.svg")).unwrap();
+        assert_eq!(ours, include_str!("../../themes/default/logo.svg"), "{said}");
+        let sent = workspace.overnight(&["export", "x", "-o", "sent.html"]).code(0);
+        assert!(sent.stderr.contains(said), "{}", sent.stderr);
+    }
+    fs::write(&logo, svg("<path d=\"M0 0\"/>")).unwrap();
+    assert!(!workspace.overnight(&["report"]).code(0).stderr.contains("left out"));
+    assert_eq!(
+        fs::read_to_string(workspace.path("reports/assets/logo.svg")).unwrap(),
+        svg("<path d=\"M0 0\"/>")
+    );
+}
+
+#[test]
 fn a_name_that_cannot_be_a_theme_is_refused_with_its_line() {
     let workspace = Workspace::new().experiment("x", 4, &[1], "");
     let workspace = workspace.file("overnight.toml", "[report]\ntheme = \"../x\"\n");

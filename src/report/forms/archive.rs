@@ -3,6 +3,7 @@
 //! The copies lie in a workspace of their own beside the real one, so that what is large is linked and not
 //! copied; it goes when the archive is done. Files stand in the order of their names, all with one time.
 
+mod batches;
 mod copies;
 
 use std::io::{self, Seek, Write};
@@ -16,6 +17,7 @@ use super::super::{Report, Scope};
 use super::chosen::Chosen;
 use super::{FormError, Wishes, Written};
 use crate::run_dir::{Workspace, read, scan};
+use batches::Batches;
 
 /// What the file says of who made it.
 pub const COMMENT: &str = concat!("overnight ", env!("CARGO_PKG_VERSION"), " report");
@@ -32,9 +34,11 @@ pub fn write(
     let folder = beside.or_else(|_| tempfile::tempdir())?;
     let site = Workspace::new(folder.path());
     copies::settings(chosen.workspace, &site, wishes.theme.as_deref())?;
+    let mut batches = Batches::default();
     for dir in chosen.dirs {
-        copies::run(chosen, dir, &site)?;
+        copies::run(chosen, dir, &site, &mut batches)?;
     }
+    batches.copy(chosen, &site)?;
     let name = path.and_then(Path::file_stem).and_then(|stem| stem.to_str()).unwrap_or("report");
     let host = match chosen.surroundings {
         Surroundings::LeftOut => "(left out)".to_owned(),
@@ -44,7 +48,7 @@ pub fn write(
     written.warning = built.warning;
     let files = packed(&site.reports(), name, out)?;
     written.holds.push(("files".into(), files));
-    written.left_out.push("checkpoints, and the time line of nights and machines (batches)".into());
+    written.left_out.push("checkpoints".into());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::super::export::Surroundings;
 use super::super::export::private::Private;
 use super::super::files::RunFiles;
+use super::super::numbers;
 use super::super::say::Clock;
 use super::super::summary::RunSummary;
 use super::{FormError, Written};
@@ -27,6 +28,8 @@ pub struct Chosen<'a> {
     pub clock: Clock,
     host: String,
     private: Option<Private>,
+    /// Runs that are drawn with another number than their own.
+    moved: BTreeMap<RunDir, u16>,
     damage: Vec<String>,
     damaged: usize,
 }
@@ -46,7 +49,8 @@ impl<'a> Chosen<'a> {
         let host = scan::host();
         let private = (surroundings == Surroundings::LeftOut).then(|| Private::here(workspace, host.clone()));
         let clock = Clock::here(scan::now());
-        Chosen { workspace, dirs, surroundings, clock, host, private, damage: Vec::new(), damaged: 0 }
+        let (damage, moved) = (Vec::new(), numbers::moved(dirs));
+        Chosen { workspace, dirs, surroundings, clock, host, private, moved, damage, damaged: 0 }
     }
 
     /// A run without its tables, samples and events.
@@ -101,6 +105,7 @@ impl<'a> Chosen<'a> {
             private.leave_out_of(&mut files);
         }
         let mut summary = RunSummary::of(&files, String::new());
+        summary.number = self.moved.get(dir).copied().unwrap_or(summary.number);
         if let Some(private) = &self.private {
             private.leave_out_of_words(&mut summary);
         }

@@ -1,10 +1,13 @@
 //! Numbers of all runs as one CSV: long, a row for each value that was logged, or wide, a row for each row that
-//! was logged. Numbers are spelt so that they read back to the same bits; `nan` and `inf` as everywhere.
+//! was logged. Numbers are spelt so that they read back to the same bits; `nan` and `inf` as everywhere. A text
+//! that spreadsheets would take for a formula begins with an apostrophe.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use csv::{ByteRecord, Writer};
+use serde_json::Value;
 
 use super::chosen::{Chosen, Outline, Varying, cell};
 use super::{FormError, Layout, Written};
@@ -36,7 +39,8 @@ pub fn write(
 
 fn long(chosen: &mut Chosen, settings: &[String], table: &mut Writer<impl Write>) -> Result<u64, FormError> {
     let fixed = ALWAYS.into_iter().chain(["metric", "value"]);
-    put(table, &fixed.chain(settings.iter().map(String::as_str)).collect())?;
+    let heads: Vec<Cow<str>> = fixed.chain(settings.iter().map(String::as_str)).map(harmless).collect();
+    put(table, &heads.iter().map(|head| head.as_bytes()).collect())?;
     let mut rows = 0;
     for dir in chosen.dirs {
         let outline = chosen.outline(dir);
@@ -48,7 +52,7 @@ fn long(chosen: &mut Chosen, settings: &[String], table: &mut Writer<impl Write>
                 let Some(value) = value else { continue };
                 let mut row = before.clone();
                 row.push_field(step.as_bytes());
-                row.push_field(name.as_bytes());
+                row.push_field(harmless(name).as_bytes());
                 row.push_field(spelled(*value).as_bytes());
                 row.extend(&after);
                 put(table, &row)?;
@@ -63,7 +67,7 @@ fn long(chosen: &mut Chosen, settings: &[String], table: &mut Writer<impl Write>
 fn wide(chosen: &mut Chosen, settings: &[String], table: &mut Writer<impl Write>) -> Result<u64, FormError> {
     let metrics = metrics_of(chosen)?;
     let names = wide_names(&metrics, settings);
-    put(table, &names.iter().collect())?;
+    put(table, &names.iter().map(|name| harmless(name).into_owned()).collect())?;
     let mut rows = 0;
     for dir in chosen.dirs {
         let outline = chosen.outline(dir);
@@ -110,7 +114,19 @@ fn of_run(outline: &Outline) -> ByteRecord {
 }
 
 fn of_settings(outline: &Outline, settings: &[String]) -> ByteRecord {
-    settings.iter().map(|path| cell(outline.settings.get(path))).collect()
+    let cell = |path: &String| match outline.settings.get(path) {
+        Some(Value::String(text)) => harmless(text).into_owned(),
+        other => cell(other),
+    };
+    settings.iter().map(cell).collect()
+}
+
+/// A text as no spreadsheet obeys it. Numbers do not come here.
+fn harmless(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 fn put(table: &mut Writer<impl Write>, row: &ByteRecord) -> Result<(), FormError> {

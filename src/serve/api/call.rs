@@ -1,6 +1,7 @@
 //! A request as an endpoint gets it, checked against its route, and what the endpoint gives back.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -9,8 +10,8 @@ use super::route::{Kind, Parameter, Place, Route};
 use super::{Api, JSON};
 use crate::report::catalog::{self, Listed};
 use crate::run_dir::RunDir;
-use crate::serve::answer::Asked;
-use crate::serve::path::percent_decoded;
+use crate::serve::answer::{self, Answer, Asked};
+use crate::serve::path::{self, percent_decoded};
 use std::sync::Arc;
 
 /// A request that its route allows.
@@ -26,6 +27,8 @@ pub(super) enum Reply {
         content_type: &'static str,
         body: Vec<u8>,
     },
+    /// A file as it is, streamed.
+    File(Answer),
     /// JSON that takes work, of a version that is known before.
     Later {
         version: String,
@@ -54,6 +57,25 @@ impl Call<'_> {
         Ok((listed.clone(), dir))
     }
 
+    /// A file below the directory of a run, in the range that is asked for.
+    pub fn file(&self, dir: &RunDir, relative: &Path, content_type: &str) -> Result<Reply, Problem> {
+        let missing = || {
+            let detail = format!("there is no {} in {}/{}", relative.display(), dir.experiment(), dir.name());
+            Problem::new(404, detail, "it may be still to come, or gone already")
+        };
+        let file = path::open_plain(dir.path(), relative).ok_or_else(missing)?;
+        let name = format!("{}-{}-{}", dir.experiment(), dir.name(), relative.display());
+        let plain = |char: char| if char.is_ascii_alphanumeric() || ".-".contains(char) { char } else { '_' };
+        let name: String = name.chars().map(plain).collect();
+        let headers = vec![
+            ("Content-Type", content_type.to_owned()),
+            ("Accept-Ranges", "bytes".to_owned()),
+            ("Content-Disposition", format!("attachment; filename=\"{name}\"")),
+        ];
+        let streamed = answer::stream(file, self.asked, headers);
+        streamed.map(Reply::File).map_err(|error| Problem::unavailable(error.to_string()))
+    }
+
     pub fn facts(&self) -> Result<catalog::Facts, Problem> {
         let (listed, _) = self.run()?;
         let key = || (listed.experiment.clone(), listed.run.clone());
@@ -75,7 +97,12 @@ impl Values {
         let mut values = Values::default();
         let in_path = route.parameters.iter().filter(|parameter| parameter.place == Place::Path);
         for (parameter, name) in in_path.zip(names) {
-            values.texts.insert(parameter.name, vec![name.clone()]);
+            match parameter.kind {
+                Kind::Text | Kind::Texts { .. } => {
+                    values.texts.insert(parameter.name, vec![name.clone()]);
+                }
+                Kind::Number { .. } | Kind::Words(_) => values.take(parameter, name.clone())?,
+            }
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, text) = pair.split_once('=').unwrap_or((pair, ""));

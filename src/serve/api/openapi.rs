@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::call::LONGEST;
 use super::problem::{self, Told};
 use super::route::{EXPERIMENT, Kind, Parameter, Place, RUN, Route};
+use super::{checkpoints, log};
 use crate::serve::control::posts::{Asks, POSTS, Post};
 
 /// The document of these routes.
@@ -120,12 +121,22 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     responses.insert(
         "200".to_owned(),
-        json!({ "description": "What was asked for.", "headers": tag, "content": content }),
+        json!({ "description": "What was asked for.", "headers": tag, "content": &content }),
     );
     responses.insert(
         "304".to_owned(),
         json!({ "description": "The version that the request names is the newest.", "headers": tag }),
     );
+    if route.content.iter().all(|(kind, _)| [checkpoints::BYTES, log::TEXT].contains(kind)) {
+        responses.insert(
+            "206".to_owned(),
+            json!({ "description": "The part that was asked for.", "headers": tag, "content": content }),
+        );
+        responses.insert(
+            "416".to_owned(),
+            json!({ "description": "Nothing of it lies in the range that was asked for.", "headers": tag }),
+        );
+    }
     let refusals = std::iter::once(400).chain(route.refusals.iter().copied());
     for status in refusals.map(|status| status.to_string()).chain(["default".to_owned()]) {
         responses.insert(status, json!({ "$ref": "#/components/responses/Problem" }));
@@ -150,6 +161,7 @@ fn parameter(parameter: &Parameter) -> Value {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
         Kind::Texts { most } => json!({ "type": "array", "items": text, "maxItems": most }),
+        Kind::Words(words) if parameter.place == Place::Path => json!({ "type": "string", "enum": words }),
         Kind::Words(words) => json!({
             "type": "array",
             "items": { "type": "string", "enum": words },

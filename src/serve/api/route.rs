@@ -64,7 +64,7 @@ pub(in crate::serve) enum Kind {
     Texts {
         most: usize,
     },
-    /// The same of these words.
+    /// The same of these words; in an address one of them.
     Words(&'static [&'static str]),
 }
 
@@ -109,7 +109,7 @@ pub(super) const TO: Parameter = Parameter {
 };
 
 /// The largest whole number that programs of every language read exactly.
-const LARGEST: u64 = 1 << 53;
+pub(super) const LARGEST: u64 = 1 << 53;
 
 /// The route of a path that is still percent-encoded, and the names in it.
 pub(super) fn find<'r>(routes: &'r [Route], path: &str) -> Option<(&'r Route, Vec<String>)> {

@@ -89,6 +89,8 @@ pub(super) struct Run {
     status: String,
     /// Why it stands so, where the word does not say all.
     reason: Option<String>,
+    /// Whether another program trained it: it is shown, and never run.
+    imported: bool,
     /// Steps done, and steps planned.
     step: u64,
     steps: u64,
@@ -160,6 +162,7 @@ impl From<&Listed> for Run {
             created: listed.created,
             status: listed.state.word.clone(),
             reason: listed.state.detail.clone(),
+            imported: listed.state.is_imported,
             step: listed.step,
             steps: listed.steps,
             elapsed_seconds: listed.elapsed_seconds,

@@ -12,6 +12,8 @@ use crate::run_dir::records::{Batch, BatchGpu, Phase, Progress, RunRecord, Sampl
 use crate::run_dir::scan::sample_record;
 use crate::run_dir::write::{Durability, replace_json};
 use crate::run_dir::{BatchDir, scan};
+use crate::serve::control::person::token_hash;
+use crate::serve::control::role::Role;
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -68,7 +70,17 @@ impl Scene {
         }
         queue(sample_record("y z", "a&b%"));
         crate::report::build(folder.path()).unwrap();
-        let api = Api::new(&workspace.reports(), Changes::default(), None);
+        let dir = workspace.run("x", "a");
+        fs::write(dir.train_log(), "began\n").unwrap();
+        fs::write(dir.stderr_log(), "warning\n").unwrap();
+        for step in [10, 20] {
+            fs::create_dir_all(dir.checkpoint(step).path()).unwrap();
+            fs::write(dir.checkpoint(step).model(), "weights").unwrap();
+        }
+        let hash = token_hash("word");
+        let owner = Person { name: "ada".to_owned(), role: Role::Owner, token_hash: hash };
+        let control = Control::new(workspace.clone(), vec![owner], 1);
+        let api = Api::new(&workspace.reports(), Changes::default(), Some(Arc::new(control)));
         Scene { folder, api, document: openapi::document(ROUTES) }
     }
 
@@ -84,7 +96,7 @@ impl Scene {
     /// Asks, and holds status, kind and body against the document.
     fn get(&self, target: &str) -> (u16, Value) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (status, headers, body) = self.ask(&Asked { path, query, ..Asked::default() });
+        let (status, headers, body) = self.ask(&Asked { path, query, person: Some(0), ..Asked::default() });
         let route = route::find(ROUTES, path);
         let content_type = headers.lines().find_map(|line| line.strip_prefix("Content-Type: ")).unwrap();
         let described = match &route {
@@ -134,13 +146,15 @@ fn every_endpoint_answers_as_it_is_described() {
     let scene = Scene::new();
     for route in ROUTES {
         let path = route.path.replace("{experiment}", "x").replace("{run}", "a");
+        let path = path.replace("{step}", "20").replace("{file}", "model.safetensors");
         let (status, _) = scene.get(&path);
         assert_eq!(status, 200, "{path}");
         let (status, problem) = scene.get(&format!("{path}?nonsense=1"));
         assert_eq!((status, &problem["parameter"]), (400, &Value::from("nonsense")), "{path}");
         if path != route.path {
-            let (status, problem) =
-                scene.get(&route.path.replace("{experiment}", "x").replace("{run}", "no"));
+            let path = route.path.replace("{experiment}", "x").replace("{run}", "no");
+            let path = path.replace("{step}", "20").replace("{file}", "model.safetensors");
+            let (status, problem) = scene.get(&path);
             assert_eq!(status, 404);
             assert!(problem["detail"].as_str().unwrap().contains("no run no"), "{problem}");
         }
@@ -206,6 +220,47 @@ fn curves_are_told_within_bounds_and_say_that_they_are_thinned() {
     let (status, problem) = scene.get("/api/v1/runs/x/a/metrics?column=train/los");
     assert_eq!((status, &problem["hint"]), (404, &Value::from("did you mean train/loss?")));
     assert_eq!(scene.get("/api/v1/runs/x/b/metrics").1["rows"], 0, "a run without a table");
+}
+
+#[test]
+fn checkpoints_are_told_with_the_best_and_the_last_and_given_by_step_and_name() {
+    let scene = Scene::new();
+    let dir = scene.api.workspace.run("x", "a");
+    let (_, list) = scene.get("/api/v1/runs/x/a/checkpoints");
+    let told: Vec<_> = list["checkpoints"].as_array().unwrap().iter().collect();
+    let marks = told.iter().map(|one| (one["step"].as_u64().unwrap(), one["last"].as_bool().unwrap()));
+    assert!(marks.eq([(10, false), (20, true)]), "{list}");
+    assert_eq!((&told[0]["bytes"], &told[0]["files"][0]["bytes"]), (&7.into(), &7.into()));
+    let href = told[0]["files"][0]["href"].as_str().unwrap();
+    assert_eq!(scene.get(href), (200, "weights".into()), "{href}");
+    let of = |rest: &str| scene.get(&format!("/api/v1/runs/x/a/checkpoints/{rest}")).0;
+    for (rest, status) in [
+        ("30/model.safetensors", 404),
+        ("20/state.json", 404),
+        ("20/other", 400),
+        ("20/..", 400),
+        ("20/..%2f..%2f..%2frun.json", 400),
+        ("20/model.safetensors%00", 400),
+        ("-1/model.safetensors", 400),
+        ("20%2f../model.safetensors", 400),
+        ("99999999999999999999/model.safetensors", 400),
+        ("20/model.safetensors/", 404),
+    ] {
+        assert_eq!(of(rest), status, "{rest}");
+    }
+    // A link and a pipe in place of a file, and a link in place of the folder.
+    std::os::unix::fs::symlink(dir.run_json(), dir.checkpoint(20).state()).unwrap();
+    let (pipe, mode) = (dir.checkpoint(20).optimizer(), rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    std::os::unix::fs::symlink(dir.checkpoint(10).path(), dir.checkpoint(30).path()).unwrap();
+    for rest in ["20/state.json", "20/optimizer.safetensors", "30/model.safetensors"] {
+        assert_eq!(of(rest), 404, "{rest}");
+    }
+    let (_, list) = scene.get("/api/v1/runs/x/a/checkpoints");
+    assert_eq!(list["checkpoints"][1]["files"].as_array().unwrap().len(), 1);
+    fs::remove_file(dir.train_log()).unwrap();
+    std::os::unix::fs::symlink(dir.run_json(), dir.train_log()).unwrap();
+    assert_eq!(scene.get("/api/v1/runs/x/a/log").0, 404);
 }
 
 #[test]

@@ -62,7 +62,12 @@ pub(super) fn told_origin(head: &Head) -> Result<(), Problem> {
 /// What makes a change one and the same, however often it is sent.
 pub(super) fn key(head: &Head) -> Result<String, Problem> {
     let key = head.header("idempotency-key").filter(|key| (8..=100).contains(&key.len()));
+    let key = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
     key.map(str::to_owned).ok_or_else(|| {
-        Problem::new(400, "a change needs a key of its own", "send Idempotency-Key, 8 to 100 characters")
+        Problem::new(
+            400,
+            "a change needs a key of its own",
+            "send Idempotency-Key, 8 to 100 ASCII characters without spaces",
+        )
     })
 }

@@ -48,6 +48,12 @@ pub(super) fn clean(workspace: &Workspace, body: &[u8]) -> Result<Cleaned, Probl
         let bytes = known.iter().find(|run| run.dir.path() == kept.path).map_or(0, |run| run.bytes);
         told.push(CleanedRun { run: name.clone(), bytes, can_go: false, why: kept.reason });
     }
+    let missing = dirs.into_values().filter(|name| told.iter().all(|run| run.run != *name)).map(|run| {
+        let why = "it does not lie where runs lie".to_owned();
+        CleanedRun { run, bytes: 0, can_go: false, why }
+    });
+    let missing: Vec<CleanedRun> = missing.collect();
+    told.extend(missing);
     told.sort_by(|one, other| one.run.cmp(&other.run));
     let going = || told.iter().filter(|run| run.can_go);
     let (bytes, deleted) = (going().map(|run| run.bytes).sum(), confirm && going().next().is_some());

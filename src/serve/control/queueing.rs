@@ -30,7 +30,7 @@ pub(super) struct Prepared {
     pub dry_run: bool,
 }
 
-/// Reads the body, and the data that its experiment names. May take a minute; nothing is written.
+/// Reads the body, and the data that its experiment names. May take a minute; no file is written.
 pub(super) fn prepare(workspace: &Workspace, body: &[u8]) -> Result<Prepared, Problem> {
     let Queue { toml: text, dry_run, name } = act::read(body)?;
     let name = name.unwrap_or_else(|| format!("web-{}", &blake3::hash(text.as_bytes()).to_hex()[..8]));
@@ -41,6 +41,9 @@ pub(super) fn prepare(workspace: &Workspace, body: &[u8]) -> Result<Prepared, Pr
         let mistake = Mistake { key: Some("name".to_owned()), line: None, message, hint: Some(hint) };
         return Err(refused(vec![mistake]));
     }
+    // Data are named relative to this folder, so it has to be there before they are looked for.
+    let folder = workspace.experiments();
+    fs::create_dir_all(&folder).map_err(|error| act::failed(write::at(&folder, error)))?;
     let bounds = Bounds {
         most_runs: RUNS,
         until: Instant::now() + PATIENCE,
@@ -104,9 +107,10 @@ fn rejection(file: &Path, rejected: Rejected) -> Problem {
     let mistake = |wrong: Diagnostic| {
         let is_here = wrong.file == file;
         let place = wrong.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let reason = within(file, &wrong.reason);
         let message = match is_here {
-            true => wrong.reason,
-            false => format!("{}: {}", place.unwrap_or_default(), wrong.reason),
+            true => reason,
+            false => format!("{}: {reason}", place.unwrap_or_default()),
         };
         Mistake {
             key: Some(wrong.key).filter(|key| is_here && !key.is_empty()),
@@ -116,6 +120,14 @@ fn rejection(file: &Path, rejected: Rejected) -> Problem {
         }
     };
     refused(rejected.0.into_iter().take(MISTAKES).map(mistake).collect())
+}
+
+/// The same without the place of the workspace on this machine, which is nobody's business elsewhere.
+fn within(file: &Path, reason: &str) -> String {
+    let folder = file.parent().unwrap_or(file);
+    let root = folder.parent().unwrap_or(folder);
+    let reason = reason.replace(&format!("{}/", folder.display()), "");
+    reason.replace(&format!("{}/", root.display()), "")
 }
 
 fn refused(mistakes: Vec<Mistake>) -> Problem {

@@ -1,8 +1,16 @@
 //! Changes through a real socket: who may, who may not, and what nobody may.
 
+mod described;
+mod downloads;
+mod hostile;
+mod queueing;
+mod session;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::Control;
 use super::person::{Person, token, token_hash};
@@ -26,6 +34,10 @@ const ROLES: [Role; 3] = [Role::Viewer, Role::Assistant, Role::Owner];
 
 impl Scene {
     fn new(is_on: bool) -> Scene {
+        Scene::with(is_on, ServeOptions::default())
+    }
+
+    fn with(is_on: bool, options: ServeOptions) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::new(folder.path());
         let dir = workspace.run("x", "a");
@@ -40,10 +52,17 @@ impl Scene {
             token_hash: token_hash(token),
         });
         let people: Vec<Person> = if is_on { people.collect() } else { Vec::new() };
-        let options =
-            ServeOptions { port: Port::Exactly(0), people: people.clone(), ..ServeOptions::default() };
-        let server = Server::start(&workspace.reports(), options).unwrap();
+        crate::report::build(folder.path()).unwrap();
+        let server = served(&workspace, &people, options);
         Scene { _folder: folder, workspace, server, tokens, people }
+    }
+
+    /// Another server of the same workspace, as after a restart.
+    fn restarted(self) -> Scene {
+        let Scene { _folder, workspace, server, tokens, people } = self;
+        drop(server);
+        let server = served(&workspace, &people, ServeOptions::default());
+        Scene { _folder, workspace, server, tokens, people }
     }
 
     fn run(&self) -> RunDir {
@@ -54,27 +73,79 @@ impl Scene {
         read::lines(&self.run().requests()).map(|lines| lines.records).unwrap_or_default()
     }
 
+    fn bearer(&self, role: Role) -> String {
+        let place = ROLES.iter().position(|known| *known == role).unwrap();
+        format!("Authorization: Bearer {}\r\n", self.tokens[place])
+    }
+
     fn owner(&self) -> String {
-        format!("Authorization: Bearer {}\r\n", self.tokens[2])
+        self.bearer(Role::Owner)
+    }
+
+    /// Posts as the owner, under a key that was never there.
+    fn ask(&self, path: &str, body: &str) -> (u16, Value) {
+        self.ask_as(Role::Owner, path, body)
+    }
+
+    fn ask_as(&self, role: Role, path: &str, body: &str) -> (u16, Value) {
+        let key = token().unwrap();
+        let headers = format!("{}{}", self.bearer(role), head_of(&key, body));
+        let (status, answer) = send(self.server.address(), path, &headers, body);
+        (status, json_of(&answer))
+    }
+
+    fn get(&self, path: &str, headers: &str) -> (u16, String) {
+        let address = self.server.address();
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n"))
+    }
+
+    fn refusals(&self) -> String {
+        std::fs::read_to_string(self.workspace.root().join("logs/refused.jsonl")).unwrap_or_default()
     }
 
     fn post(&self, word: &str, headers: &str, key: &str, body: &str) -> (u16, String) {
-        let length = body.len();
-        let headers = format!(
-            "{headers}Content-Type: application/json\r\nIdempotency-Key: {key}\r\nContent-Length: {length}\r\n"
-        );
+        let headers = format!("{headers}{}", head_of(key, body));
         send(self.server.address(), &format!("/api/v1/runs/x/a/{word}"), &headers, body)
     }
 }
 
+fn served(workspace: &Workspace, people: &[Person], options: ServeOptions) -> Server {
+    let options = ServeOptions { port: Port::Exactly(0), people: people.to_vec(), ..options };
+    Server::start(&workspace.reports(), options).unwrap()
+}
+
+fn head_of(key: &str, body: &str) -> String {
+    let length = body.len();
+    format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\nContent-Length: {length}\r\n")
+}
+
 fn send(address: SocketAddr, path: &str, headers: &str, body: &str) -> (u16, String) {
+    exchange(address, &format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n{body}"))
+}
+
+fn exchange(address: SocketAddr, text: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    let text = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n{body}");
-    stream.write_all(text.as_bytes()).unwrap();
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(text.as_bytes());
     let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
     (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+fn body_in(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+fn json_of(answer: &str) -> Value {
+    serde_json::from_str(body_in(answer)).unwrap()
+}
+
+/// The value of a header.
+fn told<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split_once("\r\n\r\n").map_or(answer, |(head, _)| head);
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 /// What is asked of a run.

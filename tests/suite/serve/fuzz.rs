@@ -1,4 +1,5 @@
-//! A fuzzer on the front: random bytes, requests put together at random, good requests with bytes changed.
+//! A fuzzer on the front: random bytes, requests put together at random, good requests with bytes changed;
+//! changes among them, with the token of somebody who may make them.
 //!
 //! Ten seconds; `OVERNIGHT_FUZZ_SECONDS` takes another time, `OVERNIGHT_FUZZ_SEED` the same bytes again.
 
@@ -7,11 +8,19 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use overnight::serve::control::person::{Person, token_hash};
+use overnight::serve::control::role::Role;
+use overnight::serve::{Port, ServeOptions};
+
 use super::{LIMIT, Served};
+
+const TOKEN: &str = "0123456789abcdef";
 
 #[test]
 fn random_bytes_never_end_it_and_others_are_answered_meanwhile() {
-    let served = Served::new();
+    let person = Person { name: "ada".into(), role: Role::Owner, token_hash: token_hash(TOKEN) };
+    let people = vec![person];
+    let served = Served::as_asked(ServeOptions { port: Port::Exactly(0), people, ..ServeOptions::default() });
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
@@ -75,9 +84,22 @@ fn fuzz(served: &Served, time: Duration, seed: u64) -> u64 {
 /// Xorshift: the same bytes from the same seed.
 struct Random(u64);
 
-const WORDS: [&[u8]; 29] = [
+const WORDS: [&[u8]; 42] = [
     b"GET ",
     b"HEAD ",
+    b"POST ",
+    b"/api/v1/runs/x/a/tag",
+    b"/api/v1/queue",
+    b"/api/v1/queue/drain",
+    b"/api/v1/clean",
+    b"/api/v1/session",
+    b"/api/v1/runs/x/a/checkpoints/1/state.json",
+    b"Authorization: Bearer 0123456789abcdef\r\n",
+    b"Content-Type: application/json\r\n",
+    b"Idempotency-Key: 12345678\r\n",
+    b"Origin: http://localhost\r\n",
+    b"Content-Length: 2\r\n",
+    b"{}",
     b"/",
     b"/events",
     b"/runs/a/metrics.csv",
@@ -136,14 +158,31 @@ impl Random {
 
     /// A good request with a few bytes changed, left out or doubled.
     fn changed(&mut self) -> Vec<u8> {
-        let target: &[u8] = match self.below(3) {
-            0 => b"/runs/a/metrics.csv?x=1",
-            1 => b"/api/v1/runs/x/a/metrics?from=1&column=train/loss&points=10",
-            _ => b"/api/v1/runs?status=waiting&tag=a&limit=2&cursor=x/a",
+        let good: [(&str, &str, &str); 7] = [
+            ("GET", "/runs/a/metrics.csv?x=1", ""),
+            ("GET", "/api/v1/runs/x/a/metrics?from=1&column=train/loss&points=10", ""),
+            ("GET", "/api/v1/runs?status=waiting&tag=a&limit=2&cursor=x/a", ""),
+            ("GET", "/api/v1/runs/x/a/checkpoints/20/model.safetensors", ""),
+            ("POST", "/api/v1/runs/x/a/note", r#"{"text":"a"}"#),
+            ("POST", "/api/v1/clean", r#"{"runs":["x/a"],"confirm":true}"#),
+            ("POST", "/api/v1/queue", r#"{"toml":"[data]\nkind = \"shapes\"\n","dry_run":false}"#),
+        ];
+        let (method, target, body) = good[self.below(good.len())];
+        let of_change = match method {
+            "POST" => format!(
+                "Content-Type: application/json\r\nIdempotency-Key: number-{}\r\nContent-Length: {}\r\n",
+                self.next(),
+                body.len()
+            ),
+            _ => "Range: bytes=5-\r\nIf-Range: \"1-2-3\"\r\nAccept-Encoding: gzip;q=0.5, *\r\n\
+                  Last-Event-ID: 1-2\r\n"
+                .to_owned(),
         };
-        let rest = b" HTTP/1.1\r\nHost: localhost\r\nRange: bytes=5-\r\nIf-Range: \"1-2-3\"\r\n\
-              Accept-Encoding: gzip;q=0.5, *\r\nLast-Event-ID: 1-2\r\n\r\n";
-        let mut request = [b"GET ", target, rest].concat();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
+             {of_change}\r\n{body}"
+        );
+        let mut request = request.into_bytes();
         for _ in 0..1 + self.below(4) {
             let at = self.below(request.len());
             match self.below(3) {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::super::super::export::Surroundings;
 use super::super::FormError;
 use super::super::chosen::Chosen;
+use super::batches::{Batches, nameless};
 use crate::run_dir::write::{at, link};
 use crate::run_dir::{RunDir, Workspace, read};
 use crate::workspace_settings::WorkspaceSettings;
@@ -32,7 +33,12 @@ pub fn settings(from: &Workspace, to: &Workspace, theme: Option<&str>) -> Result
     Ok(())
 }
 
-pub fn run(chosen: &mut Chosen, dir: &RunDir, site: &Workspace) -> Result<(), FormError> {
+pub fn run(
+    chosen: &mut Chosen,
+    dir: &RunDir,
+    site: &Workspace,
+    batches: &mut Batches,
+) -> Result<(), FormError> {
     let copy = site.run(&dir.experiment(), &dir.name());
     fs::create_dir_all(copy.path()).map_err(|error| at(copy.path(), error))?;
     linked(&dir.samples(), &copy.samples(), 0)?;
@@ -41,10 +47,13 @@ pub fn run(chosen: &mut Chosen, dir: &RunDir, site: &Workspace) -> Result<(), Fo
     }
     if chosen.surroundings == Surroundings::Shown {
         linked(dir.path(), copy.path(), 0)?;
+        let attempts = read::lines(&dir.attempts()).map(|lines| lines.records).unwrap_or_default();
+        batches.see(dir, &attempts);
         return Ok(());
     }
     let outline = chosen.outline(dir);
     let seen = &outline.files.seen;
+    batches.see(dir, &seen.attempts);
     if let Ok(record) = &seen.record {
         let mut record = record.clone();
         record.base = chosen.in_words(&record.base);
@@ -90,7 +99,7 @@ pub fn run(chosen: &mut Chosen, dir: &RunDir, site: &Workspace) -> Result<(), Fo
 }
 
 /// Records as lines of JSON, without what is private; nothing where there are none.
-fn lines<T: Serialize>(chosen: &Chosen, to: &Path, records: &[T]) -> Result<(), FormError> {
+pub fn lines<T: Serialize>(chosen: &Chosen, to: &Path, records: &[T]) -> Result<(), FormError> {
     if records.is_empty() {
         return Ok(());
     }
@@ -116,7 +125,8 @@ fn left_out(chosen: &Chosen, value: &mut Value) {
                     // The source of an imported run, file by file.
                     ("files", Value::Object(_)) => *field = json!({}),
                     // Named by its machine, and by the machine's start.
-                    ("batch" | "boot", Value::String(_)) => *field = json!(""),
+                    ("batch", Value::String(name)) => *field = json!(nameless(name)),
+                    ("boot", Value::String(_)) => *field = json!(""),
                     _ => left_out(chosen, field),
                 }
             }
@@ -160,7 +170,7 @@ fn linked(from: &Path, to: &Path, depth: usize) -> Result<(), FormError> {
 }
 
 /// Links a file, unless it is itself a link: that may lead to what was never meant to be shown.
-fn one(from: &Path, to: &Path) -> Result<(), FormError> {
+pub fn one(from: &Path, to: &Path) -> Result<(), FormError> {
     let is_file = fs::symlink_metadata(from).is_ok_and(|found| found.is_file());
     if is_file && !to.exists() {
         link(from, to)?;

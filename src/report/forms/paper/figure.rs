@@ -4,6 +4,7 @@ use super::super::super::chart::backend::{Escaped, TEXT_PX};
 use super::super::super::chart::text_width::text_width;
 use super::super::super::planned::Planned;
 use super::super::bare::{Look, bare, dashes_of};
+use crate::say;
 
 /// Its upper left corner is at zero; in CSS pixels.
 pub struct Drawn {
@@ -58,7 +59,8 @@ pub fn drawn(planned: Planned, id: &str, look: &Look) -> Drawn {
 /// A line of text, with further attributes.
 pub fn words(x: f64, y: f64, size: f64, text: &str, color: &str, look: &Look, more: &str) -> String {
     // XML has no place for most signs that control something.
-    let text: String = text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect();
+    let shown = text.chars().filter(|sign| !say::is_hidden(*sign));
+    let text: String = shown.map(|sign| if sign.is_control() { ' ' } else { sign }).collect();
     format!(
         r#"<text x="{x:.1}" y="{y:.1}" font-family="{}" font-size="{size}" fill="{color}" {more}>{}</text>"#,
         look.family,

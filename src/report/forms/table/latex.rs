@@ -6,6 +6,7 @@ use super::number::said;
 use super::{Cell, Grid};
 use crate::experiment::identity::short;
 use crate::experiment::metric::Direction;
+use crate::say::is_hidden;
 
 pub fn head(made: &str) -> String {
     let made: String = made.chars().filter(|sign| !sign.is_control()).collect();
@@ -89,6 +90,7 @@ fn escaped(text: &str) -> String {
             '"' => out += "\\textquotedbl{}",
             '±' => out += "$\\pm$",
             sign if sign.is_control() => out.push(' '),
+            sign if is_hidden(sign) => {}
             sign => out.push(sign),
         }
     }
@@ -123,6 +125,10 @@ $0.01$ & a\textbar{}b\_\& & 3 & $1.600$ & -- \\
         assert_eq!(
             escaped("\\input{/x}\n% $^~#"),
             "\\textbackslash{}input\\{/x\\} \\% \\$\\textasciicircum{}\\textasciitilde{}\\#"
+        );
+        assert_eq!(
+            escaped("\u{202e}gpj.\u{200b}a|<b>&_"),
+            "gpj.a\\textbar{}\\textless{}b\\textgreater{}\\&\\_"
         );
         assert_eq!(head("a\nb"), "% ab\n% \\usepackage{booktabs}\n");
     }

@@ -6,6 +6,7 @@ use super::number::said;
 use super::{Cell, Grid};
 use crate::experiment::identity::short;
 use crate::experiment::metric::Direction;
+use crate::say::is_hidden;
 
 pub fn head(made: &str) -> String {
     // Two hyphens would end the comment.
@@ -80,6 +81,7 @@ fn escaped(text: &str) -> String {
                 out.extend(['\\', sign])
             }
             sign if sign.is_control() => out.push(' '),
+            sign if is_hidden(sign) => {}
             sign => out.push(sign),
         }
     }
@@ -109,6 +111,7 @@ Mean ± standard deviation over seeds; bold: ahead of all others with 95 % confi
     #[test]
     fn no_name_leaves_its_cell_or_becomes_markup() {
         assert_eq!(escaped("a|b\n<script>*x*"), "a\\|b &lt;script>\\*x\\*");
+        assert_eq!(escaped("\u{202e}a\\_[x](y)&"), "a\\\\\\_\\[x\\](y)&amp;");
         assert_eq!(head("a --> b"), "<!-- a - -> b -->\n");
     }
 }

@@ -1,0 +1,79 @@
+//! What is posted and answered, held against the description.
+
+use serde_json::json;
+
+use super::*;
+use crate::serve::control::posts::{Asks, POSTS};
+
+/// Requests and answers have to be described to the last field.
+fn hold(document: &Value, schema: &Value, value: &Value, what: &str) {
+    let mut whole = schema.clone();
+    whole["components"] = document["components"].clone();
+    for schema in whole["components"]["schemas"].as_object_mut().unwrap().values_mut() {
+        if schema["properties"].is_object() {
+            schema["unevaluatedProperties"] = Value::Bool(false);
+        }
+    }
+    let validator = jsonschema::draft202012::new(&whole).unwrap();
+    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{what}: {errors:?} in {value:#}");
+}
+
+#[test]
+fn every_post_is_taken_and_answered_as_it_is_described() {
+    let scene = Scene::new(true);
+    let document = json_of(&scene.get("/api/v1/openapi.json", "").1);
+    let toml = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n";
+    for post in POSTS {
+        let described = &document["paths"][post.path]["post"];
+        let path = post.path.replace("{experiment}", "x").replace("{run}", "a");
+        let (body, expected) = match post.asks {
+            Asks::SignIn => (json!({ "token": scene.tokens[2] }), 200),
+            Asks::SignOut => (json!({}), 200),
+            Asks::Change(Action::Queue) => (json!({ "toml": toml, "dry_run": true }), 200),
+            Asks::Change(Action::Drain) => (json!({}), 409),
+            Asks::Change(Action::Clean) => (json!({ "runs": ["x/a"] }), 200),
+            Asks::Change(action) => (serde_json::from_str(body_of(action)).unwrap(), 200),
+        };
+        hold(&document, &described["requestBody"]["content"]["application/json"]["schema"], &body, post.path);
+        let problem = &document["components"]["responses"]["Problem"]["content"]["application/problem+json"];
+        let hold_answer = |(status, answer): (u16, Value)| {
+            let responses = &described["responses"];
+            assert!(responses[status.to_string()].is_object(), "{}: {status} is not described", post.path);
+            let content = &responses["200"]["content"]["application/json"];
+            let schema = &(if status == 200 { content } else { problem })["schema"];
+            hold(&document, schema, &answer, post.path);
+            status
+        };
+        assert_eq!(hold_answer(scene.ask(&path, &body.to_string())), expected, "{}", post.path);
+        assert_eq!(hold_answer(scene.ask(&path, r#"{"nonsense":1}"#)), 400, "{}", post.path);
+        // Who sees may sign in and out, and change nothing.
+        let of_viewer = hold_answer(scene.ask_as(Role::Viewer, &path, &body.to_string()));
+        let is_change = matches!(post.asks, Asks::Change(_));
+        assert_eq!(of_viewer, if is_change { 403 } else { 200 }, "{}", post.path);
+        if post.path.contains("{run}") {
+            let path = post.path.replace("{experiment}", "x").replace("{run}", "no");
+            assert_eq!(hold_answer(scene.ask(&path, &body.to_string())), 404, "{}", post.path);
+        }
+    }
+    let (_, problem) = scene.ask("/api/v1/queue", r#"{"toml":"[data"}"#);
+    let schema =
+        &document["components"]["responses"]["Problem"]["content"]["application/problem+json"]["schema"];
+    hold(&document, schema, &problem, "mistakes");
+}
+
+#[test]
+fn another_method_is_told_which_there_is() {
+    let scene = Scene::new(true);
+    let owner = scene.owner();
+    let allow = |(status, answer): (u16, String)| (status, told(&answer, "Allow").map(str::to_owned));
+    let get = |path: &str| allow(scene.get(path, &owner));
+    assert_eq!(get("/api/v1/queue/drain"), (405, Some("POST".to_owned())));
+    assert_eq!(get("/api/v1/runs/x/a/pause"), (405, Some("POST".to_owned())));
+    let headers = format!("{owner}{}", head_of("a-key-for-it", "{}"));
+    let read = send(scene.server.address(), "/api/v1/runs/x/a/log", &headers, "{}");
+    assert_eq!(allow(read), (405, Some("GET, HEAD".to_owned())));
+    let delete = "DELETE /api/v1/runs/x/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let all = Some("GET, HEAD, POST".to_owned());
+    assert_eq!(allow(exchange(scene.server.address(), delete)), (405, all));
+}

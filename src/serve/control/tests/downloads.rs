@@ -1,0 +1,88 @@
+//! Logs and checkpoints, by role and in parts.
+
+use super::*;
+
+const LOG: &str = "/api/v1/runs/x/a/log";
+const MODEL: &str = "/api/v1/runs/x/a/checkpoints/20/model.safetensors";
+
+fn with_files(is_on: bool) -> Scene {
+    let scene = Scene::new(is_on);
+    let dir = scene.run();
+    std::fs::write(dir.train_log(), "0123456789").unwrap();
+    std::fs::create_dir_all(dir.checkpoint(20).path()).unwrap();
+    std::fs::write(dir.checkpoint(20).model(), "abcdefghij").unwrap();
+    scene
+}
+
+#[test]
+fn logs_are_for_everybody_who_is_named_and_checkpoints_for_owners() {
+    let scene = with_files(true);
+    let list = "/api/v1/runs/x/a/checkpoints";
+    for path in [LOG, list, MODEL] {
+        let (status, answer) = scene.get(path, "");
+        assert_eq!((status, told(&answer, "WWW-Authenticate")), (401, Some("Bearer")), "{path}");
+        // What a client says of itself is not what the guard says of it.
+        assert_eq!(scene.get(path, "Overnight-Person: 2\r\n").0, 401, "{path}");
+    }
+    for role in ROLES {
+        let bearer = scene.bearer(role);
+        assert_eq!(scene.get(LOG, &bearer).0, 200);
+        let expected = if role == Role::Owner { 200 } else { 403 };
+        assert_eq!([list, MODEL].map(|path| scene.get(path, &bearer).0), [expected; 2], "{role:?}");
+    }
+    let refusals = scene.refusals();
+    assert!(refusals.contains("web:viewer") && refusals.contains(MODEL), "{refusals}");
+    let scene = with_files(false);
+    assert_eq!([LOG, list, MODEL].map(|path| scene.get(path, "").0), [200, 403, 403]);
+}
+
+#[test]
+fn what_was_broken_off_goes_on_by_range_and_only_of_the_same_file() {
+    let scene = with_files(true);
+    let owner = scene.owner();
+    for (path, text, kind) in
+        [(LOG, "0123456789", "text/plain; charset=utf-8"), (MODEL, "abcdefghij", "application/octet-stream")]
+    {
+        let get = |more: &str| scene.get(path, &format!("{owner}{more}"));
+        let (status, whole) = get("");
+        assert_eq!((status, body_in(&whole), told(&whole, "Content-Type")), (200, text, Some(kind)));
+        let name = told(&whole, "Content-Disposition").unwrap();
+        assert!(name.starts_with("attachment; filename=\"x-a-"), "{name}");
+        let tag = told(&whole, "ETag").unwrap();
+        let (status, rest) = get(&format!("Range: bytes=4-\r\nIf-Range: {tag}\r\n"));
+        assert_eq!((status, body_in(&rest)), (206, &text[4..]));
+        assert_eq!(told(&rest, "Content-Range"), Some("bytes 4-9/10"));
+        let (status, other) = get("Range: bytes=4-\r\nIf-Range: \"another\"\r\n");
+        assert_eq!((status, body_in(&other)), (200, text));
+        assert_eq!(get("Range: bytes=10-\r\n").0, 416);
+        assert_eq!(get(&format!("If-None-Match: {tag}\r\n")).0, 304);
+        let head = format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n{owner}\r\n");
+        let (status, head) = exchange(scene.server.address(), &head);
+        assert_eq!((status, told(&head, "Content-Length"), body_in(&head)), (200, Some("10"), ""));
+    }
+    assert_eq!(scene.get("/api/v1/runs/x/a/stderr", &owner).0, 404, "nothing is in it yet");
+}
+
+#[test]
+fn a_file_larger_than_memory_holds_up_nobody_and_a_reader_that_sleeps_neither() {
+    let scene = with_files(true);
+    let bytes = 64_u64 << 30;
+    let model = scene.run().checkpoint(20).model();
+    // Of holes alone.
+    std::fs::OpenOptions::new().write(true).open(model).unwrap().set_len(bytes).unwrap();
+    let owner = scene.owner();
+    let sleepers: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = TcpStream::connect(scene.server.address()).unwrap();
+            write!(stream, "GET {MODEL} HTTP/1.1\r\nHost: localhost\r\n{owner}\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // Nobody reads on; the beginning is there or comes when somebody gives way.
+    let last = bytes - 5;
+    let (status, answer) = scene.get(MODEL, &format!("{owner}Range: bytes={last}-\r\n"));
+    assert_eq!((status, body_in(&answer)), (206, "\0\0\0\0\0"));
+    assert_eq!(scene.get("/", "").0, 200);
+    assert_eq!(scene.post("note", &owner, "meanwhile", r#"{"text":"meanwhile"}"#).0, 200);
+    drop(sleepers);
+}

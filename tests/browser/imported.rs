@@ -1,0 +1,64 @@
+//! A run of another program beside one of ours: every page that names it says that it was imported.
+
+use std::fs;
+use std::process::Command;
+
+use overnight::run_dir::{Workspace, scan};
+
+use crate::chrome::{Scripts, with_browser};
+use crate::made_up::Ending;
+use crate::place::Place;
+
+const LOG: &str = "step 0: train loss 4.2, val loss 4.3\nstep 250: train loss 2.1, val loss 2.2\nstep 500: train loss 1.9, val loss 2.0\n";
+
+/// The texts of rows, cards and heads in which a page links to a run.
+fn places(run: &str) -> String {
+    let link = format!("[...document.querySelectorAll('a[href*={run:?}]')]");
+    let text = "(link.closest('tr, th, dl, details, li') ?? link.parentElement).textContent";
+    format!("{link}.map((link) => {text})")
+}
+
+fn is_marked(run: &str) -> String {
+    format!("{}.some((text) => text.includes('imported'))", places(run))
+}
+
+#[test]
+fn a_run_of_another_program_is_marked_wherever_it_is_named_and_ours_never() {
+    with_browser(Scripts::On, async |chrome| {
+        let place = Place::of(3, Ending::AllFinished);
+        let log = place.path().join("gpt.log");
+        fs::write(&log, LOG).unwrap();
+        let mut import = Command::new(env!("CARGO_BIN_EXE_overnight"));
+        import.arg("-C").arg(place.path()).args(["import", "--experiment", "depth"]).arg(&log);
+        assert!(import.status().unwrap().success());
+        place.build();
+        let runs = scan::runs(&Workspace::new(place.path()));
+        let imported = runs.iter().find(|run| scan::is_imported(run)).unwrap();
+        let (theirs, ours) = (imported.name(), place.runs[0].name());
+        for page in ["index.html", "runs/index.html", "experiments/depth/index.html"] {
+            chrome.goto(&place.file(page)).await;
+            chrome.until(&format!("the mark on {page}"), &is_marked(&theirs)).await;
+            assert!(!chrome.is(&is_marked(&ours)).await, "{page}");
+        }
+        // These name runs by what they learned and where they ran.
+        for page in ["models.html", "system.html"] {
+            chrome.goto(&place.file(page)).await;
+            chrome.until("the page", "document.querySelector('main, h1') !== null").await;
+            let all = chrome.texts(&places(&theirs)).await;
+            assert!(all.is_empty() || chrome.is(&is_marked(&theirs)).await, "{page}: {all:?}");
+            assert!(!chrome.is(&is_marked(&ours)).await, "{page}");
+        }
+        chrome.goto(&place.file(&place.page_of(imported))).await;
+        chrome.until("its own page", "document.querySelector('h1') !== null").await;
+        let body = chrome.text("document.body.innerText").await;
+        assert!(
+            body.contains("imported from nanoGPT") && body.contains("As its source tells them"),
+            "{body}"
+        );
+        chrome.goto(&format!("{}#runs=depth/{theirs},depth/{ours}", place.file("compare.html"))).await;
+        chrome.until("both are compared", &format!("{}.length > 0", places(&ours))).await;
+        chrome.until("the mark in compare", &is_marked(&theirs)).await;
+        assert!(!chrome.is(&is_marked(&ours)).await);
+        assert_eq!(chrome.complaints().await, [""; 0]);
+    });
+}
