@@ -33,7 +33,7 @@ pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
     for named in args.files.iter().filter(|file| !is_settings(file)) {
         match files_in(named) {
             Ok(found) => files.extend(found),
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostic) => wrong.push(*diagnostic),
         }
     }
     let (mut good, mut of_files) = queue::examine(&files, &args.overrides.set);
@@ -69,12 +69,13 @@ pub fn check(workspace: &Workspace, args: &FilesArgs) -> anyhow::Result<Exit> {
 }
 
 /// The file itself; of a folder the experiment files in it, by name.
-fn files_in(named: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+fn files_in(named: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     if !named.is_dir() {
         return Ok(vec![named.to_owned()]);
     }
-    let wrong =
-        |reason: String, way_out: &str| Source::new(named, "").diagnostic(None, reason, way_out.to_owned());
+    let wrong = |reason: String, way_out: &str| {
+        Box::new(Source::new(named, "").diagnostic(None, reason, way_out.to_owned()))
+    };
     let entries = fs::read_dir(named)
         .map_err(|error| wrong(format!("cannot be read: {error}"), "make it a folder that can be read"))?;
     let is_meant = |path: &PathBuf| {

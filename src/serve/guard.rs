@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::Limits;
 use super::api::problem::Problem;
 use super::api::{self, problem};
-use super::control::{Control, Told};
+use super::control::{self, Control, Told};
 use super::crowd::Crowd;
 use super::descriptors::Shares;
 use super::events::Changes;
@@ -234,8 +234,11 @@ impl Guard {
         };
         let more = match refusal {
             Refusal::NoToken => "WWW-Authenticate: Bearer\r\n",
-            Refusal::Method if self.admission.control.is_some() => "Allow: GET, HEAD, POST\r\n",
-            Refusal::Method => "Allow: GET, HEAD\r\n",
+            Refusal::Method => match (self.admission.is_posted_to(asker), asker.reads()) {
+                (true, true) => "Allow: GET, HEAD, POST\r\n",
+                (true, false) => "Allow: POST\r\n",
+                (false, _) => "Allow: GET, HEAD\r\n",
+            },
             Refusal::TooManyStreams | Refusal::Unavailable => "Retry-After: 5\r\n",
             _ => "",
         };
@@ -256,6 +259,12 @@ impl Guard {
 }
 
 impl Admission {
+    /// Whether a change can be asked for where this was.
+    fn is_posted_to(&self, asker: &Asker) -> bool {
+        let Asker::Program { path } = asker else { return false };
+        self.control.is_some() && control::posts::find(path).is_some()
+    }
+
     fn of(&self, head: Head) -> Result<Admitted, Refusal> {
         if !head.header("host").is_some_and(|host| self.hosts.allow(host)) {
             return Err(Refusal::ForeignHost);
@@ -290,6 +299,14 @@ impl Asker {
         match std::str::from_utf8(path) {
             Ok(path) if api::is_asked(path) => Asker::Program { path: path.to_owned() },
             _ => Asker::Person,
+        }
+    }
+
+    /// Whether something is read where this was asked.
+    fn reads(&self) -> bool {
+        match self {
+            Asker::Person => true,
+            Asker::Program { path } => api::is_read(path),
         }
     }
 }

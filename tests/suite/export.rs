@@ -200,46 +200,27 @@ fn a_sweep_of_fifty_runs_fits_into_a_mail_and_holds_every_line_once() {
     let steps = lines[places[0] as usize]["x"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| step.as_f64().unwrap()).sum::<f64>(), 10_000.0);
     assert_eq!(lines[places[0] as usize]["rows"], 1000);
-}
 
-#[test]
-fn a_sweep_that_fits_into_a_mail_tells_the_row_from_which_a_run_differs_or_the_next_nine() {
-    // Of the first kind of runs the row itself is known, of the second one among nine.
-    for (rows, between) in [(1_000, 0), (10_000, 8)] {
-        let folder = tempfile::tempdir().unwrap();
-        let sweep = MadeUp {
-            experiment: "depth",
-            task: Task::LanguageModel,
-            runs: 50,
-            rows,
-            end: Ending::AllFinished,
-        };
-        let names = made_up::experiment(folder.path(), &sweep).unwrap();
-        let workspace = run_dir::Workspace::new(folder.path());
-        let html = export(&workspace, &scan::runs(&workspace), Surroundings::LeftOut, None).unwrap().html;
-        println!("{} bytes", html.len());
-        assert!(html.len() < 1_500_000, "{} bytes", html.len());
-        let facts = unpacked(&html, "facts");
-        let runs = facts["runs"].as_array().unwrap();
-        let run = runs.iter().find(|run| run["run"] == names[7].as_str()).unwrap();
-        let marks: Vec<Mark> = serde_json::from_value(run["rows"].clone()).unwrap();
-        let chain: Chain = serde_json::from_value(run["chain"].clone()).unwrap();
-        let text = fs::read_to_string(workspace.run("depth", &names[7]).metrics()).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        let step = |row: usize| lines[row].split(',').next().unwrap().parse::<u64>().unwrap();
-        for row in [1, 2, 495, 999, rows as usize] {
-            // Another loss, which is the fifth cell.
-            let mut cells: Vec<String> = lines[row].split(',').map(str::to_owned).collect();
-            cells[4] = "0.12345".to_owned();
-            let changed = cells.join(",");
-            let mut here: Vec<&str> = lines.clone();
-            here[row] = &changed;
-            let path = folder.path().join("changed.csv");
-            fs::write(&path, here.join("\n") + "\n").unwrap();
-            let found = first_difference(&marks, Some(&chain), &Metrics::read(&path).unwrap()).1.unwrap();
-            assert!(found.between <= between, "{found:?}");
-            let after = if row == 1 { 0 } else { step(row - 1) };
-            assert!(found.after <= after && step(row) <= found.step, "row {row}: {found:?}");
-        }
+    // With a byte for each of its rows, so that a difference is told to the row.
+    let facts = unpacked(&sent.html, "facts");
+    let runs = facts["runs"].as_array().unwrap();
+    let run = runs.iter().find(|run| run["run"] == names[7].as_str()).unwrap();
+    let marks: Vec<Mark> = serde_json::from_value(run["rows"].clone()).unwrap();
+    let chain: Chain = serde_json::from_value(run["chain"].clone()).unwrap();
+    let text = fs::read_to_string(workspace.run("depth", &names[7]).metrics()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let step = |row: usize| lines[row].split(',').next().unwrap().parse::<u64>().unwrap();
+    for row in [1, 2, 495, 999, 1000] {
+        // Another loss, which is the fifth cell.
+        let mut cells: Vec<&str> = lines[row].split(',').collect();
+        cells[4] = "0.12345";
+        let changed = cells.join(",");
+        let mut here: Vec<&str> = lines.clone();
+        here[row] = &changed;
+        let path = folder.path().join("changed.csv");
+        fs::write(&path, here.join("\n") + "\n").unwrap();
+        let found = first_difference(&marks, Some(&chain), &Metrics::read(&path).unwrap()).1.unwrap();
+        let after = if row == 1 { 0 } else { step(row - 1) };
+        assert_eq!((found.after, found.step, found.between), (after, step(row), 0));
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
+use crate::experiment::settings::{Data, Folder};
 use crate::run_dir::scan::sample_record;
 
 /// Two runs whose numbers are known.
@@ -79,6 +80,40 @@ x,r1,18446744073709551614,1,inf,,0.0003,,1.0
 x,r1,18446744073709551614,2,1e-300,,,7,1.0
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn no_name_is_a_formula_in_a_table_and_numbers_stay_numbers() {
+    let (folder, workspace, dirs) = workspace();
+    for (place, dir) in dirs.iter().enumerate() {
+        let mut record = sample_record("x", &dir.name());
+        let path = ["=cmd|'/c calc'!A1", "-1+1,\"a\""][place].to_owned();
+        record.settings.data = Data::Folder(Folder { path, ..Folder::default() });
+        fs::write(dir.run_json(), serde_json::to_vec(&record).unwrap()).unwrap();
+        fs::write(dir.metrics(), "step,@sum,\"=HYPERLINK(a,b)\"\n1,-0.5,2\n").unwrap();
+    }
+    let made = |form, layout| {
+        let path = folder.path().join("formulas");
+        let wishes = Wishes { overwrite: Overwrite::Anything, ..wishes(layout) };
+        write(&workspace, &dirs, form, Some(&path), &wishes).unwrap();
+        fs::read_to_string(path).unwrap()
+    };
+    for layout in [Layout::Long, Layout::Wide] {
+        let text = made(Form::Csv, layout);
+        assert!(text.contains(",-0.5,"), "{text}");
+        let mut rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let cells: Vec<String> = rows
+            .records()
+            .flat_map(|row| row.unwrap().iter().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        for cell in ["'=cmd|'/c calc'!A1", "'-1+1,\"a\"", "'@sum", "'=HYPERLINK(a,b)"] {
+            assert!(cells.iter().any(|is| is == cell), "{cell}: {cells:?}");
+        }
+        let is_obeyed = |cell: &&String| cell.starts_with(['=', '+', '@']);
+        assert_eq!(cells.iter().find(is_obeyed), None);
+    }
+    // Programs that read JSON obey nothing.
+    assert!(made(Form::Json, Layout::Long).contains("\"@sum\""));
 }
 
 #[test]

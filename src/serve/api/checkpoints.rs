@@ -88,7 +88,7 @@ fn list(call: &Call) -> Result<Reply, Problem> {
             // A link is none of ours.
             let metadata = fs::symlink_metadata(dir.checkpoint(step).path().join(file)).ok()?;
             let href = format!("{}/checkpoints/{step}/{file}", href(&listed));
-            metadata.is_file().then(|| File { file, bytes: metadata.len(), href })
+            metadata.is_file().then_some(File { file, bytes: metadata.len(), href })
         });
         let files: Vec<File> = found.collect();
         let bytes = files.iter().map(|file| file.bytes).sum();

@@ -14,7 +14,7 @@ pub(in crate::serve) struct Problem {
     pub hint: String,
     pub parameter: Option<String>,
     /// All that is wrong with a text that was sent.
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Box<[Mistake]>,
     /// What else is told in the head of the answer.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -65,7 +65,7 @@ impl Problem {
             _ => Vec::new(),
         };
         let (detail, hint) = (detail.into(), hint.into());
-        Problem { status, detail, hint, parameter: None, mistakes: Vec::new(), headers }
+        Problem { status, detail, hint, parameter: None, mistakes: Box::default(), headers }
     }
 
     pub fn too_often(detail: &str, seconds: u64) -> Problem {
@@ -122,7 +122,7 @@ impl Problem {
             instance: path,
             hint: &self.hint,
             parameter: self.parameter.as_deref(),
-            problems: Some(self.mistakes.as_slice()).filter(|mistakes| !mistakes.is_empty()),
+            problems: Some(&*self.mistakes).filter(|mistakes| !mistakes.is_empty()),
         };
         serde_json::to_vec(&told).unwrap_or_else(|_| b"{}".to_vec())
     }

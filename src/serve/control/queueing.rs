@@ -135,5 +135,8 @@ fn refused(mistakes: Vec<Mistake>) -> Problem {
         [only] => only.message.clone(),
         more => format!("there are {} mistakes in the experiment", more.len()),
     };
-    Problem { mistakes, ..Problem::new(422, detail, "each is told in `problems`, with its key and line") }
+    Problem {
+        mistakes: mistakes.into(),
+        ..Problem::new(422, detail, "each is told in `problems`, with its key and line")
+    }
 }

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::{BEGIN, block, elsewhere, gzipped, packed, sent, unpacked};
 
-/// What every process of these tests may have of memory, in KiB: less than any of the files asks for.
-const ROOM: &str = "ulimit -v 1000000 && exec \"$@\"";
+/// What every process of these tests may have of memory, in KiB: less than the files ask for.
+const ROOM: &str = "ulimit -d 500000 && exec \"$@\"";
 
 #[test]
 fn no_file_takes_more_memory_than_there_is_room_for() {
     let (_first, html) = sent();
     let facts = unpacked(&html);
-    // Small files whose facts are sixty megabytes, and many times that as trees.
-    let wide = |unit: &str| format!("[{}0]", unit.repeat((60 << 20) / unit.len()));
+    // Small files whose facts are 24 megabytes, and many times that as trees.
+    let wide = |unit: &str| format!("[{}0]", unit.repeat((24 << 20) / unit.len()));
     let run = |key: &str, value: &str| {
         let mut first = facts["runs"][0].clone();
         first[key] = json!("PLACE");

@@ -73,7 +73,14 @@ fn another_method_is_told_which_there_is() {
     let headers = format!("{owner}{}", head_of("a-key-for-it", "{}"));
     let read = send(scene.server.address(), "/api/v1/runs/x/a/log", &headers, "{}");
     assert_eq!(allow(read), (405, Some("GET, HEAD".to_owned())));
-    let delete = "DELETE /api/v1/runs/x/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let all = Some("GET, HEAD, POST".to_owned());
-    assert_eq!(allow(exchange(scene.server.address(), delete)), (405, all));
+    for (path, methods) in [
+        ("/api/v1/queue", "GET, HEAD, POST"),
+        ("/api/v1/runs/x/a/pause", "POST"),
+        ("/api/v1/runs/x/a", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ] {
+        let delete = format!("DELETE {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let told = allow(exchange(scene.server.address(), &delete));
+        assert_eq!(told, (405, Some(methods.to_owned())), "{path}");
+    }
 }
