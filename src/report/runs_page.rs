@@ -1,5 +1,8 @@
 //! The list of all runs: those last heard of as rows, for readers without a script, and where the others are.
 
+use std::collections::BTreeSet;
+
+use super::chart::number::count;
 use super::index_page::Experiments;
 use super::model::{Elsewhere, Frame, RunsPage};
 use super::rows;
@@ -22,6 +25,8 @@ pub fn page(
     let mut runs: Vec<&RunSummary> = experiments.values().flatten().copied().collect();
     runs.sort_by(|one, other| other.latest().total_cmp(&one.latest()).then_with(|| one.run.cmp(&other.run)));
     let total = runs.len();
+    let states: BTreeSet<&str> = runs.iter().map(|run| run.state.word.as_str()).collect();
+    let tags: BTreeSet<&String> = runs.iter().flat_map(|run| &run.tags).collect();
     runs.truncate(ROWS);
     let shown = |name: &str| runs.iter().filter(|run| run.experiment == name).count();
     let elsewhere = experiments.iter().filter(|(name, runs)| runs.len() > shown(name));
@@ -32,6 +37,9 @@ pub fn page(
     });
     RunsPage {
         total,
+        said_total: format!("{} {}.", count(total as u64), if total == 1 { "run" } else { "runs" }),
+        has_states: states.len() > 1,
+        has_tags: tags.len() > 1,
         elsewhere: elsewhere.collect(),
         columns: rows::common_columns(),
         rows: runs.iter().map(|run| rows::common_row(run, &frame.root, clock)).collect(),

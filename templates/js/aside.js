@@ -2,7 +2,7 @@
 // Where a page is too large to hold what its charts are made of, that comes in a script beside it
 // (src/report/aside.rs), asked for when the page is shown and taken in chart by chart, in pauses.
 (() => {
-  const { make, preparers, clocks, figures, chartOf, isAsDrawn, modelOf, paint, prepareFigures, prepareLegends, prepareTools } = overnight;
+  const { make, pause, preparers, clocks, figures, chartOf, isAsDrawn, modelOf, paint, prepareFigures, prepareLegends, prepareTools } = overnight;
   let asked = {}; // the last address, and when its script has come
 
   const load = (src) => new Promise((then) => {
@@ -30,7 +30,6 @@
   };
   const settleAll = (root) => root.querySelectorAll("[data-aside]").forEach(settle);
 
-  const pause = () => new Promise((then) => (window.requestIdleCallback ? requestIdleCallback(then, { timeout: 200 }) : setTimeout(then)));
   /// When the page has been painted, or is hidden.
   const painted = () => new Promise((then) => {
     setTimeout(then, 500);

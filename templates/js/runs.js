@@ -2,7 +2,7 @@
 // The page of all runs: every run of the workspace in one table, found, filtered, sorted and turned over
 // by what its data scripts hold. The state stands in the address.
 (() => {
-  const { make, measured, typed, duration, iso, words, taken, writeWords, terms, stands, isFound } = overnight;
+  const { make, pause, measured, typed, duration, iso, words, taken, writeWords, terms, stands, isFound } = overnight;
   const ROWS = 100;
   const MOST_COLUMNS = 60; // at a time
   const FIRST = ["run", "experiment", "metric", "best", "at step", "steps", "training", "last heard", "state"];
@@ -215,15 +215,22 @@
     turn.querySelector("span").textContent = `${said(from + 1)} to ${said(Math.min(from + ROWS, rows.length))}`;
     root.querySelector("#back").disabled = asked.page === 1;
     root.querySelector("#on").disabled = asked.page === pages;
-    root.querySelector("#finder").hidden = false;
     const field = root.querySelector("#find");
     if (field.value !== asked.find) field.value = asked.find;
     for (const name of ["state", "tag"]) options(root.querySelector(`#find-${name}`), name);
-    const box = (name) => make("label", { title: name }, make("input", { type: "checkbox", value: name, checked: asked.columns.includes(name) }), ` ${name}`);
-    const offered = [...FIRST.slice(1), ...MORE, ...known.varied, ...known.last, ...asked.columns.filter((name) => known.set.includes(name) && !known.varied.includes(name))];
-    root.querySelector("#column-boxes").replaceChildren(...offered.map(box));
+    if (root === document) showBoxes();
     if (root === document) document.dispatchEvent(new CustomEvent("overnight:rows"));
   };
+
+  /// The columns to choose from, where somebody does: they may be hundreds.
+  const showBoxes = () => {
+    const boxes = document.getElementById("column-boxes");
+    if (!known || !boxes?.parentNode.open) return;
+    const box = (name) => make("label", { title: name }, make("input", { type: "checkbox", value: name, checked: asked.columns.includes(name) }), ` ${name}`);
+    const offered = [...FIRST.slice(1), ...MORE, ...known.varied, ...known.last, ...asked.columns.filter((name) => known.set.includes(name) && !known.varied.includes(name))];
+    boxes.replaceChildren(...offered.map(box));
+  };
+  document.addEventListener("toggle", ({ target }) => target.id === "columns-of-runs" && showBoxes(), true);
 
   const load = (table) => {
     const versions = table.dataset.scripts.split(" ").filter(Boolean);
@@ -238,10 +245,12 @@
       };
       Object.assign(script, { onload: end, onerror: end });
       document.head.append(script);
-    }))).then(() => {
+    }))).then(async () => {
       parts.length = versions.length;
       if (!versions.every((_, place) => parts[place])) return;
+      await pause();
       if (missing.length || !known) survey();
+      await pause();
       show(document);
     });
   };

@@ -35,6 +35,9 @@ window.overnight = window.overnight || {};
     };
   };
 
+  /// When the browser has nothing more urgent to do: long work is done in parts, so that a page answers.
+  const pause = () => new Promise((then) => (window.requestIdleCallback ? requestIdleCallback(then, { timeout: 200 }) : setTimeout(then)));
+
   /// What a text says as JSON; null where it says nothing that can be read.
   const parsed = (text) => {
     try {
@@ -69,5 +72,5 @@ window.overnight = window.overnight || {};
   /// A file that was sent stands alone: nothing beside it may be asked for, wherever it lies.
   const isSent = document.documentElement.dataset.sent !== undefined;
 
-  Object.assign(overnight, { make, framed, parsed, kept, keep, preparers, onPage, isSent });
+  Object.assign(overnight, { make, framed, pause, parsed, kept, keep, preparers, onPage, isSent });
 })();

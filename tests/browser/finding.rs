@@ -33,7 +33,14 @@ async fn search(chrome: &Chrome, text: &str) -> String {
 }
 
 async fn all_there(chrome: &Chrome, count: &str) {
-    chrome.until("the runs", &format!("{FOUND} === '{count} runs.'")).await;
+    let is_known = format!("{FOUND} === '{count} runs.' && !!document.querySelector('#runs thead button')");
+    chrome.until("the runs", &is_known).await;
+}
+
+/// Opens the list of columns, which is made when that is done.
+async fn offer_columns(chrome: &Chrome) {
+    chrome.run("document.getElementById('columns-of-runs').open = true").await;
+    chrome.until("the columns", "!!document.querySelector('#column-boxes input')").await;
 }
 
 #[test]
@@ -73,7 +80,7 @@ fn runs_are_found_by_words_settings_metrics_tags_and_states() {
         assert_eq!(said, "0 of 15 runs. No column, setting or metric is called lrr.");
         // A metric is its last value, the best one has a column of its own.
         search(chrome, "val/loss<1.6").await;
-        chrome.run("document.querySelector('#columns-of-runs summary').click()").await;
+        offer_columns(chrome).await;
         chrome.run("document.querySelector('#column-boxes input[value=\"val/loss, last\"]').click()").await;
         let values =
             "[...document.querySelectorAll('#runs tbody tr')].map((row) => row.cells[8].textContent)";
@@ -125,6 +132,7 @@ fn the_list_sorts_from_the_keyboard_and_its_state_stands_in_the_address() {
         let numbers: Vec<f64> = rising.iter().map(|value| value.parse().unwrap()).collect();
         assert!(numbers.len() > 10 && numbers.is_sorted(), "{rising:?}");
         search(chrome, "experiment=depth -state=waiting").await;
+        offer_columns(chrome).await;
         chrome
             .run("document.querySelector('#column-boxes input[value=\"train.optimizer.lr\"]').click()")
             .await;
@@ -187,7 +195,7 @@ fn without_a_script_the_newest_runs_stand_there_and_the_others_are_named() {
         place.build();
         chrome.goto(&place.file("runs/index.html")).await;
         assert_eq!(chrome.number("document.querySelectorAll('#runs tbody tr').length").await, 100.0);
-        let said = chrome.text(FOUND).await;
+        let said = chrome.text("document.getElementById('found').innerText").await;
         assert!(
             said.starts_with("The 100 runs last heard of, of 120.") && said.ends_with("depth (120)."),
             "{said}"

@@ -84,7 +84,8 @@ fn without_scripts_every_chart_and_number_is_there() {
         let place = Place::morning();
         place.build();
         chrome.goto(&place.file(&place.page_of(&place.runs[0]))).await;
-        assert!(chrome.is("document.querySelectorAll('button').length === 0").await, "scripts are off");
+        let switches = "[...document.querySelectorAll('button, #tools, .lines')].filter((one) => one.getClientRects().length)";
+        assert_eq!(chrome.number(&format!("{switches}.length")).await, 0.0, "scripts are off");
         assert_eq!(chrome.texts(LACKING).await, Vec::<String>::new());
         assert_eq!(chrome.texts(UNHEARD).await, Vec::<String>::new());
         assert!(chrome.number("document.querySelectorAll('figure').length").await > 7.0);

@@ -1,7 +1,8 @@
 //! What a page gives its script for each chart, and the one place where that is written down.
 //!
-//! A figure carries it as JSON in its attribute `data-chart`; the exported file and pages that
-//! compare runs carry the same. Without a script nobody reads it: the drawing beside it is whole.
+//! A figure carries it as JSON in its attribute `data-chart`, or a script beside a page that would be too
+//! large has it (see `aside`); the exported file and pages that compare runs carry the same. Without a
+//! script nobody reads it: the drawing beside it is whole.
 //!
 //! ```text
 //! x, y       axis: label, low and high as drawn, log, and

@@ -10,6 +10,11 @@ pub struct RunsPage {
     pub frame: Frame,
     /// Runs there are.
     pub total: usize,
+    /// The same as the script says it.
+    pub said_total: String,
+    /// Whether there are several states and several tags to choose from.
+    pub has_states: bool,
+    pub has_tags: bool,
     pub columns: Vec<Column>,
     /// The runs last heard of; the script has them all.
     pub rows: Vec<RunRow>,
