@@ -185,8 +185,11 @@ fn metric(run: &mut Foreign, path: &Path, called: &str) -> io::Result<f64> {
     Ok(put(run, called, points))
 }
 
-/// Puts the points of a metric, each a step, milliseconds and a value; its last step comes back.
-fn put(run: &mut Foreign, called: &str, mut points: Vec<(f64, f64, f64)>) -> f64 {
+/// A step, milliseconds since 1970 and a value.
+type Point = (f64, f64, f64);
+
+/// Puts the points of a metric; its last step comes back.
+fn put(run: &mut Foreign, called: &str, mut points: Vec<Point>) -> f64 {
     // Programs log from several places at once: the order of lines says nothing, their time does.
     points.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
     for (step, time, value) in &points {

@@ -9,7 +9,7 @@ use super::super::files::{Files, Reading, has_ending, head, name};
 use super::super::foreign::{Foreign, Wish};
 use super::super::sqlite::{Cell, Damage, Database, is_database};
 use super::super::yaml;
-use super::{MOST_NAMED, MOST_OF_A_KIND, artifacts, put, tag};
+use super::{MOST_NAMED, MOST_OF_A_KIND, Point, artifacts, put, tag};
 
 /// Runs of a database, and values of all of them.
 const MOST_RUNS: usize = 10_000;
@@ -199,7 +199,7 @@ fn runs(database: &mut Database, reading: &Reading, wish: &Wish) -> io::Result<R
 
 /// Puts all metrics; the last step of each run comes back.
 fn metrics(database: &mut Database, found: &mut Runs) -> io::Result<Vec<f64>> {
-    let mut points: BTreeMap<(usize, String), Vec<(f64, f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<(usize, String), Vec<Point>> = BTreeMap::new();
     let (mut taken, mut left) = (0, 0);
     let columns = ["key", "value", "timestamp", "run_uuid", "step", "is_nan"];
     let damage = database.each_row("metrics", columns, |[key, value, time, id, step, is_nan]| {
