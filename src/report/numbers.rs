@@ -8,6 +8,9 @@ use super::{Job, Report};
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::{RunDir, read};
 
+/// So many numbers there are on pages: the others stand for what is no run.
+const COUNT: u16 = 0x8000;
+
 /// What decides the number of a run.
 struct Numbered<'a> {
     recorded: u16,
@@ -55,7 +58,7 @@ pub fn moved(dirs: &[RunDir]) -> BTreeMap<RunDir, u16> {
     let mut moved = BTreeMap::new();
     for runs in experiments.values() {
         let numbered = runs.iter().map(|(_, record)| Numbered {
-            recorded: (record.number % 0x8000) as u16,
+            recorded: of_record(record),
             created: record.created,
             run: &record.run,
         });
@@ -67,7 +70,12 @@ pub fn moved(dirs: &[RunDir]) -> BTreeMap<RunDir, u16> {
     moved
 }
 
-/// The number in the run's record.
+/// The number in a record, as pages have room for it.
+pub fn of_record(record: &RunRecord) -> u16 {
+    (record.number % u32::from(COUNT)) as u16
+}
+
+/// The same of a run's summary.
 pub fn recorded(run: &RunSummary) -> u16 {
     run.recorded.unwrap_or(run.number)
 }
@@ -94,7 +102,7 @@ fn shown(runs: &[Numbered]) -> Vec<u16> {
     let mut shown: Vec<u16> = runs.iter().map(|run| run.recorded).collect();
     for place in order {
         if !given.insert(shown[place]) {
-            shown[place] = free % 0x8000;
+            shown[place] = free % COUNT;
             free = free.wrapping_add(1);
         }
     }
