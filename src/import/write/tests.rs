@@ -1,4 +1,6 @@
 use super::*;
+use serde_json::Value;
+
 use crate::import::rows::Clock;
 use crate::run_dir::Status;
 use crate::run_dir::metrics::Metrics;
