@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::summary::RunSummary;
-use super::{Job, Report};
+use super::{Redraw, Report};
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::{RunDir, read};
 
@@ -20,7 +20,7 @@ struct Numbered<'a> {
 
 impl Report {
     /// Runs that are drawn with the number of another one, or not any more with their own.
-    pub(super) fn misnumbered(&mut self) -> Vec<Job> {
+    pub(super) fn misnumbered(&mut self) -> Vec<Redraw> {
         let mut experiments: BTreeMap<&str, Vec<(&RunDir, Numbered)>> = BTreeMap::new();
         for (dir, known) in &self.runs {
             let run = &known.summary;
@@ -37,14 +37,15 @@ impl Report {
             let moved = moved.filter(|(dir, number)| self.runs[*dir].summary.number != *number);
             wrong.extend(moved.map(|(dir, number)| (dir.clone(), number)));
         }
-        let mut jobs = Vec::with_capacity(wrong.len());
+        let mut redraws = Vec::with_capacity(wrong.len());
         for (dir, number) in wrong {
             let Some(summary) = self.runs.get(&dir).map(|known| &known.summary) else { continue };
             let (mark, failed) = (summary.fingerprint.clone(), summary.failed_need.clone());
             let own = recorded(summary);
-            jobs.push(Job { number: (number != own).then_some(number), ..self.job(dir, mark, failed) });
+            redraws
+                .push(Redraw { number: (number != own).then_some(number), ..self.redraw(dir, mark, failed) });
         }
-        jobs
+        redraws
     }
 }
 
