@@ -58,12 +58,11 @@ pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a Run
 
 /// What most runs with a value are judged by; of several, the one of the run that was queued first.
 fn commonest_metric(runs: &[&RunSummary]) -> String {
-    let mut found: BTreeMap<&str, (usize, Reverse<(u16, &str)>)> = BTreeMap::new();
+    let mut found: BTreeMap<&str, (usize, Reverse<u16>)> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.best.is_some()) {
-        let place = Reverse((run.number, run.run.as_str()));
-        let (count, first) = found.entry(&run.metric).or_insert((0, place));
+        let (count, first) = found.entry(&run.metric).or_insert((0, Reverse(run.number)));
         *count += 1;
-        *first = place.max(*first);
+        *first = Reverse(run.number).max(*first);
     }
     found
         .into_iter()
