@@ -1,6 +1,7 @@
 //! Runs as rows of tables: the same columns and words on every page.
 
-use std::collections::BTreeSet;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -34,15 +35,39 @@ pub fn row_id(kind: &str, summary: &RunSummary) -> String {
     format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))
 }
 
-/// Best first; runs without a value last, in the order of queueing.
+/// Best first; runs without a value last, in the order of queueing. Values of two metrics do not compare: runs
+/// with the one that most have come before the others.
 pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a RunSummary> {
     let mut ranked: Vec<&RunSummary> = runs.into_iter().collect();
-    ranked.sort_by(|one, other| match (is_better(one, other), is_better(other, one)) {
-        (true, _) => std::cmp::Ordering::Less,
-        (_, true) => std::cmp::Ordering::Greater,
-        _ => (one.number, &one.run).cmp(&(other.number, &other.run)),
+    let commonest = commonest_metric(&ranked);
+    let group = |run: &'a RunSummary| match run.best {
+        Some(_) if run.metric == commonest => (0, ""),
+        Some(_) => (1, run.metric.as_str()),
+        None => (2, ""),
+    };
+    ranked.sort_by(|one, other| {
+        let within = || match (is_better(one, other), is_better(other, one)) {
+            (true, _) => Ordering::Less,
+            (_, true) => Ordering::Greater,
+            _ => (one.number, &one.run).cmp(&(other.number, &other.run)),
+        };
+        group(one).cmp(&group(other)).then_with(within)
     });
     ranked
+}
+
+/// What most runs with a value are judged by; of several, the one of the run that was queued first.
+fn commonest_metric(runs: &[&RunSummary]) -> String {
+    let mut found: BTreeMap<&str, (usize, Reverse<u16>)> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.best.is_some()) {
+        let (count, first) = found.entry(&run.metric).or_insert((0, Reverse(run.number)));
+        *count += 1;
+        *first = Reverse(run.number).max(*first);
+    }
+    found
+        .into_iter()
+        .max_by_key(|(_, known)| *known)
+        .map_or_else(String::new, |(metric, _)| metric.to_owned())
 }
 
 /// A table of runs of one experiment: what varies, then what came out.
@@ -125,7 +150,7 @@ impl Table {
                 run.seed.map_or_else(String::new, |seed| seed.to_string()),
             ));
         }
-        let best = run.best;
+        let best = run.best.filter(|_| run.metric == self.metric);
         cells.push(number(
             best.map(|best| best.value),
             best.map_or_else(String::new, |best| measured(best.value)),
@@ -280,6 +305,27 @@ pub fn rounded(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_two_metrics_are_neither_ranked_against_each_other_nor_shown_as_one() {
+        let run = |name: &str, metric: &str, value: f64| {
+            let mut run = super::super::summary::sample("x", name);
+            run.label = name.to_owned();
+            run.metric = metric.to_owned();
+            run.best = Some(super::super::summary::BestValue { value, step: 100 });
+            run.state.class = "finished".into();
+            run
+        };
+        let runs = [run("foreign", "loss/val", 0.2), run("a", "val/loss", 1.7), run("b", "val/loss", 1.5)];
+        let best_first = ranked(&runs);
+        let names: Vec<&str> = best_first.iter().map(|run| run.run.as_str()).collect();
+        assert_eq!(names, ["b", "a", "foreign"]);
+        let table = Table::of(&best_first);
+        let place = table.columns().iter().position(|column| column.name == "val/loss, best").unwrap();
+        let best = |run| table.row(run, "", false).cells[place].text.clone();
+        assert_eq!([best(&runs[2]), best(&runs[0])], ["1.500", ""]);
+        assert_eq!(super::super::lead::leader(&[&runs[1], &runs[0]]), None);
+    }
 
     #[test]
     fn a_table_of_runs_without_a_rate_has_no_column_of_rates() {
