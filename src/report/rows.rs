@@ -9,7 +9,9 @@ use super::chart::number::{count, exponent_of, measured};
 use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
 use super::say::{self, Clock};
 use super::site::{address, address_of, experiment_folder, run_folder};
-use super::summary::{RunSummary, State, is_better};
+use super::judged;
+use super::summary::{RunSummary, State};
+use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::records::WaitingRun;
 
 /// The page of a run, from a page at `root`.
@@ -34,13 +36,19 @@ pub fn row_id(kind: &str, summary: &RunSummary) -> String {
     format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))
 }
 
-/// Best first; runs without a value last, in the order of queueing.
+/// Best first, by the metric of most; runs without a value of it last, in the order of queueing.
 pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a RunSummary> {
     let mut ranked: Vec<&RunSummary> = runs.into_iter().collect();
-    ranked.sort_by(|one, other| match (is_better(one, other), is_better(other, one)) {
-        (true, _) => std::cmp::Ordering::Less,
-        (_, true) => std::cmp::Ordering::Greater,
-        _ => (one.number, &one.run).cmp(&(other.number, &other.run)),
+    let metric = judged::metric_of(ranked.iter().copied()).unwrap_or_default().to_owned();
+    let sign = if direction_of(&metric) == Direction::Higher { -1.0 } else { 1.0 };
+    // Adding zero makes one of both zeros.
+    let value = |run: &RunSummary| Some(run.best.filter(|_| run.metric == metric)?.value * sign + 0.0);
+    ranked.sort_by(|one, other| {
+        let by_value = match (value(one), value(other)) {
+            (Some(one), Some(other)) => one.total_cmp(&other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        };
+        by_value.then_with(|| (one.number, &one.run).cmp(&(other.number, &other.run)))
     });
     ranked
 }
