@@ -20,6 +20,7 @@ pub mod export;
 mod files;
 pub mod forms;
 mod index_page;
+pub(crate) mod judged;
 mod lanes;
 mod lead;
 pub mod model;

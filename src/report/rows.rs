@@ -1,16 +1,17 @@
 //! Runs as rows of tables: the same columns and words on every page.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::chart::backend::series_class;
 use super::chart::number::{count, exponent_of, measured};
+use super::judged;
 use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
 use super::say::{self, Clock};
 use super::site::{address, address_of, experiment_folder, run_folder};
-use super::summary::{RunSummary, State, is_better};
+use super::summary::{RunSummary, State};
+use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::records::WaitingRun;
 
 /// The page of a run, from a page at `root`.
@@ -35,39 +36,21 @@ pub fn row_id(kind: &str, summary: &RunSummary) -> String {
     format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))
 }
 
-/// Best first; runs without a value last, in the order of queueing. Values of two metrics do not compare: runs
-/// with the one that most have come before the others.
+/// Best first, by the metric of most; runs without a value of it last, in the order of queueing.
 pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a RunSummary> {
     let mut ranked: Vec<&RunSummary> = runs.into_iter().collect();
-    let commonest = commonest_metric(&ranked);
-    let group = |run: &'a RunSummary| match run.best {
-        Some(_) if run.metric == commonest => (0, ""),
-        Some(_) => (1, run.metric.as_str()),
-        None => (2, ""),
-    };
+    let metric = judged::metric_of(ranked.iter().copied()).unwrap_or_default().to_owned();
+    let sign = if direction_of(&metric) == Direction::Higher { -1.0 } else { 1.0 };
+    // Adding zero makes one of both zeros.
+    let value = |run: &RunSummary| Some(run.best.filter(|_| run.metric == metric)?.value * sign + 0.0);
     ranked.sort_by(|one, other| {
-        let within = || match (is_better(one, other), is_better(other, one)) {
-            (true, _) => Ordering::Less,
-            (_, true) => Ordering::Greater,
-            _ => (one.number, &one.run).cmp(&(other.number, &other.run)),
+        let by_value = match (value(one), value(other)) {
+            (Some(one), Some(other)) => one.total_cmp(&other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
         };
-        group(one).cmp(&group(other)).then_with(within)
+        by_value.then_with(|| (one.number, &one.run).cmp(&(other.number, &other.run)))
     });
     ranked
-}
-
-/// What most runs with a value are judged by; of several, the one of the run that was queued first.
-fn commonest_metric(runs: &[&RunSummary]) -> String {
-    let mut found: BTreeMap<&str, (usize, Reverse<u16>)> = BTreeMap::new();
-    for run in runs.iter().filter(|run| run.best.is_some()) {
-        let (count, first) = found.entry(&run.metric).or_insert((0, Reverse(run.number)));
-        *count += 1;
-        *first = Reverse(run.number).max(*first);
-    }
-    found
-        .into_iter()
-        .max_by_key(|(_, known)| *known)
-        .map_or_else(String::new, |(metric, _)| metric.to_owned())
 }
 
 /// A table of runs of one experiment: what varies, then what came out.

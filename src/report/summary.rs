@@ -282,18 +282,6 @@ impl Behind {
     }
 }
 
-/// Whether the first run is better than the second, by the metric of both; a value beats none.
-pub fn is_better(one: &RunSummary, other: &RunSummary) -> bool {
-    match (one.best, other.best) {
-        (Some(one_best), Some(other_best)) => match direction_of(&one.metric) {
-            Direction::Higher => one_best.value > other_best.value,
-            _ => one_best.value < other_best.value,
-        },
-        (Some(_), None) => true,
-        _ => false,
-    }
-}
-
 /// The directory's name without the hash that makes it unique, and with what the command line changed:
 /// nothing else tells such a run from that of the file.
 pub fn label(dir: &RunDir, record: Option<&RunRecord>) -> String {

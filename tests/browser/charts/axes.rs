@@ -171,8 +171,10 @@ fn outliers_are_left_out_on_request() {
             let mut rows: Vec<String> = csv.lines().map(str::to_owned).collect();
             rows[0] += ",wild";
             for (number, row) in rows.iter_mut().enumerate().skip(1) {
-                *row +=
-                    &format!(",{}", if number % 250 == 7 { 1e6 } else { 1.0 + f64::from(number as u32 % 10) });
+                *row += &format!(
+                    ",{}",
+                    if number % 250 == 7 { 1e6 } else { 1.0 + f64::from(number as u32 % 10) }
+                );
             }
             std::fs::write(place.runs[0].metrics(), rows.join("\n") + "\n").unwrap();
             place.build();
