@@ -8,7 +8,7 @@ use super::survey::Surveyor;
 use crate::data_files::DataFacts;
 use crate::experiment::diagnostic::Source;
 use crate::experiment::file::Examined;
-use crate::experiment::settings::Settings;
+use crate::experiment::settings::{Data, Settings};
 use crate::experiment::{Diagnostic, Experiment, Override, Problem, Rejected};
 
 /// An experiment file that is good, with what is known of its data.
@@ -57,7 +57,8 @@ pub struct Bounds<'a> {
     pub most_runs: usize,
     /// Until when its data are looked at.
     pub until: Instant,
-    /// What else is wrong with the settings of a run; data are looked at where nothing is.
+    /// What else is wrong with the data that a run names; they are looked at where nothing is. Asked once
+    /// for runs of the same data, because it may walk folders.
     pub further: &'a dyn Fn(&Settings) -> Vec<Problem>,
 }
 
@@ -68,7 +69,16 @@ pub struct Bounds<'a> {
 pub fn check_text(file: &Path, text: &str, bounds: &Bounds) -> Result<Checked, Rejected> {
     let mut examined = Experiment::examine_text(file, text, &[], bounds.most_runs)?;
     let mut further: Vec<Diagnostic> = Vec::new();
+    let mut asked: Vec<&Data> = Vec::new();
     for run in &examined.experiment.runs {
+        if asked.contains(&&run.settings.data) {
+            continue;
+        }
+        asked.push(&run.settings.data);
+        if Instant::now() > bounds.until {
+            further.push(examined.experiment.locate(too_long()));
+            break;
+        }
         for problem in (bounds.further)(&run.settings) {
             let diagnostic = examined.experiment.locate(problem);
             if !further.contains(&diagnostic) {
@@ -93,9 +103,7 @@ fn with_data(examined: Examined, until: Option<Instant>) -> Result<Checked, Vec<
         let mut surveyor = Surveyor::new(experiment.base());
         for run in &experiment.runs {
             if until.is_some_and(|until| Instant::now() > until) {
-                let way_out = "queue it where the data is: overnight queue FILE";
-                let problem = Problem::new("data", "looking at the data of all runs takes too long", way_out);
-                wrong.push(experiment.locate(problem));
+                wrong.push(experiment.locate(too_long()));
                 break;
             }
             match surveyor.survey(&run.settings) {
@@ -112,4 +120,36 @@ fn with_data(examined: Examined, until: Option<Instant>) -> Result<Checked, Vec<
     wrong.extend(examined.wrong);
     wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     if wrong.is_empty() { Ok(Checked { experiment: examined.experiment, facts }) } else { Err(wrong) }
+}
+
+fn too_long() -> Problem {
+    let way_out = "queue it where the data is: overnight queue FILE";
+    Problem::new("data", "looking at the data of all runs takes too long", way_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_sweep_over_the_same_data_asks_once_whether_they_may_be_named() {
+        let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 2\n\
+                    [sweep]\nseeds = [1, 2, 3]\n[sweep.values]\n\"data.size\" = [8, 16]\n";
+        let asked = Cell::new(0);
+        let further = |_: &Settings| {
+            asked.set(asked.get() + 1);
+            Vec::new()
+        };
+        let check = |until| {
+            let bounds = Bounds { most_runs: 100, until, further: &further };
+            check_text(Path::new("x.toml"), text, &bounds)
+        };
+        let checked = check(Instant::now() + Duration::from_secs(600)).unwrap();
+        assert_eq!((checked.facts.len(), asked.get()), (6, 2));
+        let late = check(Instant::now() - Duration::from_millis(1)).unwrap_err().to_string();
+        assert!(late.contains("takes too long") && asked.get() == 2, "{late}");
+    }
 }
