@@ -26,7 +26,7 @@ use self::person::Person;
 use self::posts::Asks;
 use self::queueing::Prepared;
 use self::role::Action;
-use self::session::{Known, Me, People};
+use self::session::{By, Known, Me, People, SignedIn};
 use super::api;
 use super::api::problem::Problem;
 use super::head::Head;
@@ -55,8 +55,16 @@ pub(super) struct Permitted {
 
 enum What {
     SignIn,
-    SignOut,
-    Change { person: String, key: String, action: Action, names: Vec<String> },
+    /// Of the session with this cookie.
+    SignOut {
+        session: Option<blake3::Hash>,
+    },
+    Change {
+        person: String,
+        key: String,
+        action: Action,
+        names: Vec<String>,
+    },
 }
 
 /// What a request is answered with.
@@ -109,14 +117,22 @@ impl Control {
                 if let Err(seconds) = held(&self.sign_ins).take(&from.to_string(), now) {
                     return Err(Problem::too_often("too many tries to sign in", seconds));
                 }
-                let what = if post.asks == Asks::SignIn { What::SignIn } else { What::SignOut };
+                let what = match post.asks {
+                    Asks::SignIn => What::SignIn,
+                    _ => What::SignOut { session: self.people.session(head) },
+                };
                 return Ok(Permitted { body_bytes, path: path.to_owned(), what });
             }
         };
         let known = self.people.of(head).ok_or_else(unknown)?;
-        match known.by_cookie {
-            true => checks::told_origin(head)?,
-            false => checks::origin(head)?,
+        match known.by {
+            By::Bearer => checks::origin(head)?,
+            By::Cookie { is_with_page } => {
+                checks::told_origin(head)?;
+                if !is_with_page {
+                    return Err(Problem::new(401, "this page did not sign in itself", "sign in again"));
+                }
+            }
         }
         let person = known.person;
         if !person.role.may(action) {
@@ -143,7 +159,9 @@ impl Control {
         let path = &permitted.path;
         match &permitted.what {
             What::SignIn => self.sign_in(path, body).unwrap_or_else(|problem| Told::refusal(&problem, path)),
-            What::SignOut => self.sign_out(body).unwrap_or_else(|problem| Told::refusal(&problem, path)),
+            What::SignOut { session } => {
+                self.sign_out(*session, body).unwrap_or_else(|problem| Told::refusal(&problem, path))
+            }
             What::Change { person, key, action, names } => {
                 let asker = (person.clone(), key.clone());
                 self.change(path, asker, *action, names, body)
@@ -153,16 +171,18 @@ impl Control {
 
     fn sign_in(&self, path: &str, body: &[u8]) -> Result<Told, Problem> {
         let token = act::read::<act::SignIn>(body)?.token;
-        let Some((person, cookie)) = self.people.sign_in(&token) else {
+        let Some(SignedIn { person, cookie, page }) = self.people.sign_in(&token).map_err(act::failed)?
+        else {
             self.refused(None, path, 401);
             return Err(unknown());
         };
-        Ok(Told { headers: vec![("Set-Cookie", cookie)], ..Told::well(&Me::of(true, Some(person)))? })
+        let headers = vec![("Set-Cookie", cookie), (session::PAGE, page)];
+        Ok(Told { headers, ..Told::well(&Me::of(true, Some(person)))? })
     }
 
-    fn sign_out(&self, body: &[u8]) -> Result<Told, Problem> {
+    fn sign_out(&self, session: Option<blake3::Hash>, body: &[u8]) -> Result<Told, Problem> {
         act::read::<Nothing>(body)?;
-        let headers = vec![("Set-Cookie", self.people.sign_out())];
+        let headers = vec![("Set-Cookie", self.people.sign_out(session))];
         Ok(Told { headers, ..Told::well(&Me::of(true, None))? })
     }
 
@@ -206,7 +226,7 @@ impl Control {
             (Action::Clean, _) => cleaning::clean(&self.workspace, body).and_then(|told| Told::well(&told)),
             _ => act::of_run(&self.workspace, &who, action, names, body).and_then(|told| Told::well(&told)),
         };
-        let told = made.unwrap_or_else(|problem| Told::refusal(&problem, path));
+        let told = made.unwrap_or_else(|problem| Told::refusal(&self.without_place(problem), path));
         let (key, status, hash) = (asker.1.clone(), told.status, Some(asked.to_hex().to_string()));
         let is_kept = !matches!(status, 400 | 503);
         self.journal.change(Line {
@@ -222,6 +242,12 @@ impl Control {
             answered.keep(asker, asked, Answer { status, body: Some(told.body.clone()) });
         }
         told
+    }
+
+    /// The same without where the workspace lies on this machine, which is nobody's business elsewhere.
+    fn without_place(&self, problem: Problem) -> Problem {
+        let root = format!("{}/", self.workspace.root().display());
+        Problem { detail: problem.detail.replace(&root, ""), ..problem }
     }
 
     /// Checks an experiment, one at a time: its data may be large.
