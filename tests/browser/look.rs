@@ -16,6 +16,11 @@ const TWO_LOOKS: [(u32, &str); 2] = [(1440, "dark"), (390, "light")];
 /// Behind the text of the default theme.
 const PAPERS: [&str; 2] = ["rgb(251, 250, 247)", "rgb(16, 20, 27)"];
 
+/// What is laid out only when it comes near the screen, laid out now: until then its size is a guess.
+const ALL_LAID_OUT: &str = "[...document.querySelectorAll('main *')]
+    .filter((one) => getComputedStyle(one).contentVisibility === 'auto')
+    .map((one) => { one.style.contentVisibility = 'visible'; }).length";
+
 /// Texts of charts that are smaller than 11 CSS pixels on the screen.
 const SMALL: &str = "[...document.querySelectorAll('svg text')]
     .filter((text) => text.getBoundingClientRect().width > 0
@@ -80,6 +85,7 @@ async fn look_in_theme(
                 let short: String = short.chars().rev().collect();
                 chrome.picture(width, &folder.join(short + ".png")).await;
             }
+            chrome.number(ALL_LAID_OUT).await;
             let paper = papers[usize::from(scheme == "dark")];
             assert_eq!(chrome.text(BACKGROUND).await, paper, "{at}");
             // On a phone what is too wide makes the whole window wider.
