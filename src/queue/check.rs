@@ -57,9 +57,8 @@ pub struct Bounds<'a> {
     pub most_runs: usize,
     /// Until when its data are looked at.
     pub until: Instant,
-    /// What else is wrong with the data that a run names; they are looked at where nothing is. Asked once
-    /// for runs of the same data, because it may walk folders.
-    pub further: &'a dyn Fn(&Settings) -> Vec<Problem>,
+    /// What is wrong with where the data of a run lie; they are read where nothing is.
+    pub of_data: &'a dyn Fn(&Settings) -> Vec<Problem>,
 }
 
 /// The same for the text of one file that would lie at `file`.
@@ -68,28 +67,30 @@ pub struct Bounds<'a> {
 /// Everything that is wrong with it.
 pub fn check_text(file: &Path, text: &str, bounds: &Bounds) -> Result<Checked, Rejected> {
     let mut examined = Experiment::examine_text(file, text, &[], bounds.most_runs)?;
-    let mut further: Vec<Diagnostic> = Vec::new();
-    let mut asked: Vec<&Data> = Vec::new();
+    let mut of_data: Vec<Diagnostic> = Vec::new();
+    // Most runs of a sweep name the same data, and a pattern may go through all of a workspace.
+    let mut known: Vec<&Data> = Vec::new();
     for run in &examined.experiment.runs {
-        if asked.contains(&&run.settings.data) {
+        if known.contains(&&run.settings.data) {
             continue;
         }
-        asked.push(&run.settings.data);
-        if Instant::now() > bounds.until {
-            further.push(examined.experiment.locate(too_long()));
-            break;
-        }
-        for problem in (bounds.further)(&run.settings) {
+        known.push(&run.settings.data);
+        let is_late = Instant::now() > bounds.until;
+        let problems = if is_late { vec![too_long()] } else { (bounds.of_data)(&run.settings) };
+        for problem in problems {
             let diagnostic = examined.experiment.locate(problem);
-            if !further.contains(&diagnostic) {
-                further.push(diagnostic);
+            if !of_data.contains(&diagnostic) {
+                of_data.push(diagnostic);
             }
         }
+        if is_late {
+            break;
+        }
     }
-    if further.is_empty() {
+    if of_data.is_empty() {
         return with_data(examined, Some(bounds.until)).map_err(Rejected);
     }
-    examined.wrong.extend(further);
+    examined.wrong.extend(of_data);
     examined.wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     Err(Rejected(examined.wrong))
 }
@@ -134,22 +135,29 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_sweep_over_the_same_data_asks_once_whether_they_may_be_named() {
-        let text = "[data]\nkind = \"shapes\"\ncount = 100\n[model]\nkind = \"mlp\"\n[train]\nsteps = 2\n\
-                    [sweep]\nseeds = [1, 2, 3]\n[sweep.values]\n\"data.size\" = [8, 16]\n";
+    /// What is wrong with a sweep over two data sets and three rates, and how often was asked about data.
+    fn checked(until: Instant) -> (Result<usize, Vec<String>>, usize) {
+        let text = "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n[sweep.values]\n\
+                    \"data.count\" = [100, 200]\n\"train.optimizer.lr\" = [1e-3, 2e-3, 3e-3]\n";
         let asked = Cell::new(0);
-        let further = |_: &Settings| {
+        let of_data = |_: &Settings| {
             asked.set(asked.get() + 1);
             Vec::new()
         };
-        let check = |until| {
-            let bounds = Bounds { most_runs: 100, until, further: &further };
-            check_text(Path::new("x.toml"), text, &bounds)
-        };
-        let checked = check(Instant::now() + Duration::from_secs(600)).unwrap();
-        assert_eq!((checked.facts.len(), asked.get()), (6, 2));
-        let late = check(Instant::now() - Duration::from_millis(1)).unwrap_err().to_string();
-        assert!(late.contains("takes too long") && asked.get() == 2, "{late}");
+        let bounds = Bounds { most_runs: 10, until, of_data: &of_data };
+        let checked = check_text(Path::new("/none/x.toml"), text, &bounds);
+        let runs = checked.map(|checked| checked.facts.len());
+        let runs = runs.map_err(|Rejected(wrong)| wrong.into_iter().map(|one| one.reason).collect());
+        (runs, asked.get())
+    }
+
+    #[test]
+    fn data_that_several_runs_name_are_looked_for_once_and_no_longer_than_allowed() {
+        assert_eq!(checked(Instant::now() + Duration::from_secs(600)), (Ok(6), 2));
+        let past = Instant::now();
+        // It has to be over, not just now.
+        while Instant::now() <= past {}
+        let late = vec!["looking at the data of all runs takes too long".to_owned()];
+        assert_eq!(checked(past), (Err(late), 0));
     }
 }

@@ -96,7 +96,7 @@ fn is_shown(root: &Path, file: &Path) -> bool {
     let Ok(below) = file.strip_prefix(root) else { return false };
     let is_hidden = below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."));
     let workspace = Workspace::new(root);
-    !is_hidden && file != workspace.settings() && !below.starts_with("logs")
+    !is_hidden && file != workspace.settings() && !file.starts_with(workspace.logs())
 }
 
 #[cfg(test)]

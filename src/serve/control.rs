@@ -171,7 +171,8 @@ impl Control {
 
     fn sign_in(&self, path: &str, body: &[u8]) -> Result<Told, Problem> {
         let token = act::read::<act::SignIn>(body)?.token;
-        let Some(SignedIn { person, cookie, page }) = self.people.sign_in(&token).map_err(act::failed)?
+        let Some(SignedIn { person, cookie, page }) =
+            self.people.sign_in(&token).map_err(act::failed(&self.workspace))?
         else {
             self.refused(None, path, 401);
             return Err(unknown());
@@ -226,7 +227,7 @@ impl Control {
             (Action::Clean, _) => cleaning::clean(&self.workspace, body).and_then(|told| Told::well(&told)),
             _ => act::of_run(&self.workspace, &who, action, names, body).and_then(|told| Told::well(&told)),
         };
-        let told = made.unwrap_or_else(|problem| Told::refusal(&self.without_place(problem), path));
+        let told = made.unwrap_or_else(|problem| Told::refusal(&problem, path));
         let (key, status, hash) = (asker.1.clone(), told.status, Some(asked.to_hex().to_string()));
         let is_kept = !matches!(status, 400 | 503);
         self.journal.change(Line {
@@ -242,12 +243,6 @@ impl Control {
             answered.keep(asker, asked, Answer { status, body: Some(told.body.clone()) });
         }
         told
-    }
-
-    /// The same without where the workspace lies on this machine, which is nobody's business elsewhere.
-    fn without_place(&self, problem: Problem) -> Problem {
-        let root = format!("{}/", self.workspace.root().display());
-        Problem { detail: problem.detail.replace(&root, ""), ..problem }
     }
 
     /// Checks an experiment, one at a time: its data may be large.

@@ -36,8 +36,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
             "summary": "Runs of a workspace, for programs",
             "description": "Everything that `overnight serve` tells of a workspace. Times are Unix seconds. \
                             Fields may be added; none that is here changes its meaning within /api/v1/. \
-                            HEAD is answered wherever GET is. Every answer has an entity tag and is not \
-                            sent again to who names it. Where the server asks for a token, send it as a \
+                            HEAD is answered wherever GET is. What GET answers has an entity tag and \
+                            is not sent again to who names it. Where the server asks for a token, send it as a \
                             bearer. POST is answered only where people are named who may act \
                             (`control = true`); each needs the token of a person whose role allows it.",
         },

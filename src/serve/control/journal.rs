@@ -58,7 +58,7 @@ const TAIL: u64 = 2 << 20;
 impl Journal {
     pub fn new(workspace: &Workspace) -> Journal {
         Journal {
-            folder: workspace.root().join("logs"),
+            folder: workspace.logs(),
             refusals: Mutex::default(),
             is_complained: AtomicBool::new(false),
         }

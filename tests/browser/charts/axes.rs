@@ -185,6 +185,14 @@ fn outliers_are_left_out_on_request() {
             set(chrome, "tool-outliers", "").await;
             assert!(chrome.number(high).await <= 20.0);
             assert!(chrome.text("location.hash").await.contains("outliers=1"));
+            // What a chart leaves out by itself is asked for the same way.
+            chrome.run("overnight.reset()").await;
+            assert!(chrome.number(high).await <= 20.0, "spikes do not flatten the rest");
+            set(chrome, "tool-whole", "").await;
+            assert!(chrome.number(high).await >= 1e6, "the whole range");
+            assert!(chrome.text("location.hash").await.contains("whole=1"));
+            set(chrome, "tool-outliers", "").await;
+            assert!(!chrome.text("location.hash").await.contains("whole=1"), "one excludes the other");
         }
     });
 }

@@ -173,3 +173,25 @@ fn runs_are_deleted_only_with_the_word_for_it_and_only_those_that_can_go() {
     assert_eq!(scene.ask("/api/v1/clean", r#"{"runs":[],"confirm":true}"#).0, 400);
     assert!(scene.run().path().is_dir());
 }
+
+#[test]
+fn where_one_run_cannot_be_deleted_it_is_told_of_that_one_and_of_the_others_what_became_of_them() {
+    let scene = Scene::new(true);
+    let stop = Request { time: 1.0, who: "ada".to_owned(), attempt: None, ask: Ask::Stop };
+    for name in ["b", "c", "d"] {
+        let dir = scene.workspace.run("y", name);
+        std::fs::create_dir_all(dir.path()).unwrap();
+        replace_json(&dir.run_json(), &sample_record("y", name), Durability::Rebuildable).unwrap();
+        append_line(&dir.requests(), &stop, Durability::Synced).unwrap();
+    }
+    // Nobody can lock a folder.
+    std::fs::create_dir(scene.workspace.run("y", "c").alive_lock()).unwrap();
+    let (status, done) = scene.ask("/api/v1/clean", r#"{"runs":["y/b","y/c","y/d"],"confirm":true}"#);
+    assert_eq!((status, &done["deleted"]), (200, &json!(true)), "{done}");
+    let told = done["runs"].as_array().unwrap().iter().map(|run| run["can_go"].as_bool().unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), [true, false, true], "{done}");
+    let why = done["runs"][1]["why"].as_str().unwrap();
+    assert!(why.starts_with("runs/y/c/alive.lock: "), "where the workspace lies is nobody's business: {why}");
+    let is_there = |name: &str| scene.workspace.run("y", name).path().is_dir();
+    assert_eq!(["b", "c", "d"].map(is_there), [false, true, false]);
+}
