@@ -246,6 +246,16 @@ fn no_name_and_nothing_that_is_no_file_gets_here() {
     for path in [ours.events(), ours.train_log(), ours.result(), ours.checkpoints(), here.deleted("x")] {
         assert!(fs::symlink_metadata(&path).is_err(), "{}", path.display());
     }
+    // Nor is a merge ended by them that comes again, nor what it has to do beside them.
+    record(&there.run("x", "s"), 1);
+    let again = merge(&here, &[there.root().to_owned()], WISH).unwrap();
+    assert_eq!(one(&again), &What::Same);
+    assert!(here.run("x", "s").run_json().is_file());
+    symlink("/etc/passwd", theirs.path().join("telemetry.csv")).unwrap();
+    fs::remove_file(theirs.metrics()).unwrap();
+    symlink("/etc/passwd", theirs.metrics()).unwrap();
+    merge(&here, &[there.root().to_owned()], WISH).unwrap();
+    assert_eq!(fs::read_to_string(ours.metrics()).unwrap(), "step\n1\n");
     let left = &told.iter().find(|told| told.name == "x/r").unwrap().left_out;
     for name in
         ["events.jsonl", "train.log", "result.json", "checkpoints/step-00000001/evil.so", "step-00000001.sh"]

@@ -10,6 +10,7 @@ use super::problem::{self, Told};
 use super::route::{EXPERIMENT, Kind, Parameter, Place, RUN, Route};
 use super::{checkpoints, log};
 use crate::serve::control::posts::{Asks, POSTS, Post};
+use crate::serve::control::session::PAGE;
 
 /// The document of these routes.
 pub(super) fn document(routes: &[Route]) -> Value {
@@ -71,6 +72,9 @@ fn change(post: &Post, schemas: &mut SchemaGenerator) -> Value {
     let mut headers = json!({});
     if !is_change {
         headers["Set-Cookie"] = json!({ "description": "The cookie.", "schema": { "type": "string" } });
+    }
+    if post.asks == Asks::SignIn {
+        headers[PAGE] = json!({ "description": "The page's word.", "schema": { "type": "string" } });
     }
     let mut responses = Map::new();
     responses.insert(

@@ -12,7 +12,7 @@ use crate::experiment::diagnostic::Source;
 use crate::experiment::{Diagnostic, Rejected};
 use crate::queue::check::{Bounds, check_text};
 use crate::queue::{self, Again, Checked, Entry, QueueError, confined};
-use crate::run_dir::{Workspace, is_plain_name, write};
+use crate::run_dir::{Workspace, is_plain_name, read, write};
 use crate::serve::api::problem::{Mistake, Problem};
 
 /// The most runs of one request. More is what somebody does who sits at the machine.
@@ -51,14 +51,16 @@ pub(super) fn prepare(workspace: &Workspace, body: &[u8]) -> Result<Prepared, Pr
     };
     let checked =
         check_text(&file, &text, &bounds).map_err(|rejected| rejection(workspace, &file, rejected))?;
-    match fs::read_to_string(&file) {
-        Ok(before) if before != text => {
+    match is_other(&file, &text) {
+        Ok(true) => {
             let reason = format!("an experiment {name} is there already, with another text");
             let source = Source::new(&file, "");
             let wrong = source.diagnostic(None, reason, "give this one a name of its own".to_owned());
             return Err(rejection(workspace, &file, Rejected(vec![wrong])));
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(act::failed(workspace)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(act::failed(workspace)(write::at(&file, error)));
+        }
         _ => {}
     }
     Ok(Prepared { file, text, checked: [checked], dry_run })
@@ -99,8 +101,17 @@ fn keep(file: &Path, text: &str) -> io::Result<()> {
     new.as_file().sync_all()?;
     match new.persist_noclobber(file) {
         Ok(_) => write::sync_folder(folder),
-        Err(_) if fs::read_to_string(file).is_ok_and(|before| before == text) => Ok(()),
+        Err(_) if is_other(file, text).is_ok_and(|is_other| !is_other) => Ok(()),
         Err(error) => Err(write::at(file, error.error)),
+    }
+}
+
+/// Whether a file says anything else. What lies there need not be a file, nor short.
+fn is_other(file: &Path, text: &str) -> io::Result<bool> {
+    match read::bounded(file, text.len() as u64) {
+        Ok(before) => Ok(before != text.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

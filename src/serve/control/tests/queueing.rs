@@ -50,6 +50,34 @@ fn an_experiment_is_shown_first_and_queued_as_a_file_would_be() {
 }
 
 #[test]
+fn what_lies_in_the_place_of_an_experiment_is_not_waited_for_and_no_path_of_the_machine_is_told() {
+    let scene = Scene::new(true);
+    let folder = scene.workspace.experiments();
+    std::fs::create_dir_all(folder.join("folder.toml")).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let (pipe, kind) = (folder.join("pipe.toml"), rustix::fs::FileType::Fifo);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.join("device.toml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.join("nowhere.toml")).unwrap();
+    for name in ["folder", "pipe", "device", "nowhere"] {
+        let (status, problem) = queue(&scene, GOOD, false, name);
+        let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(status, 503, "{name}: {problem}");
+        assert!(detail.starts_with(&format!("experiments/{name}.toml: ")), "{detail}");
+    }
+    assert_eq!(runs(&scene), 1);
+}
+
+#[test]
+fn a_pattern_made_to_end_the_server_is_a_mistake_like_another() {
+    let scene = Scene::new(true);
+    let file = format!("{}a{}", "{".repeat(20_000), "}".repeat(20_000));
+    let text = format!("[data]\nkind = \"text\"\nfiles = [\"{file}\"]\n[model]\nkind = \"gpt\"\n");
+    let (status, problem) = queue(&scene, &text, true, "deep");
+    assert_eq!((status, &problem["problems"][0]["key"]), (422, &json!("data.files")), "{status}");
+}
+
+#[test]
 fn all_mistakes_of_a_text_are_told_with_key_and_line() {
     let scene = Scene::new(true);
     let text = "[data]\nkind = \"shapes\"\ncuont = 3\n[model]\nkind = \"mlp\"\n[train]\nsteps = \"many\"\n";
