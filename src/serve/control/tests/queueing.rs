@@ -63,7 +63,7 @@ fn what_lies_in_the_place_of_an_experiment_is_not_waited_for_and_no_path_of_the_
         let (status, problem) = queue(&scene, GOOD, false, name);
         let detail = problem["detail"].as_str().unwrap();
         assert_eq!(status, 503, "{name}: {problem}");
-        assert!(detail.starts_with(&format!("experiments/{name}.toml: ")), "{detail}");
+        assert!(detail.starts_with(&format!("{name}.toml: ")), "{detail}");
     }
     assert_eq!(runs(&scene), 1);
 }
