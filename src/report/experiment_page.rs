@@ -7,9 +7,12 @@ pub mod words;
 
 pub use importance::Weighed;
 
+use std::borrow::Cow;
+
 use super::chart::backend::series_class;
 use super::chart::{self, Axis, Chart, Counted, Csv, Form, Origin, Range, Series, Size, Spread, Weight};
 use super::clocks;
+use super::judged;
 use super::lead;
 use super::model::{ExperimentPage, Fact, Figure, Frame, Key, NextRow, states_in_words};
 use super::planned::Planned;
@@ -39,7 +42,8 @@ pub fn page(
     frame: Frame,
     clock: &Clock,
 ) -> ExperimentPage {
-    let ranked = rows::ranked(runs.iter().copied());
+    let judged = judged::together(runs.iter().copied());
+    let ranked = rows::ranked(judged.iter().map(Cow::as_ref));
     let table = Table::of(&ranked);
     let seeds = Seeds::of(&ranked);
     let root = frame.root.clone();

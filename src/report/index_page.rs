@@ -1,5 +1,6 @@
 //! The first page: what happened, what needs somebody, what comes next; and the list of experiments.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::backend::series_class;
@@ -8,6 +9,7 @@ use super::chart::number::measured;
 use super::chart::{Size, meeting};
 use super::clocks;
 use super::experiment_page::{self, LINES, comparison, waiting};
+use super::judged;
 use super::lanes;
 use super::model::*;
 use super::morning;
@@ -314,7 +316,8 @@ fn leads(
 }
 
 fn board(name: &str, runs: &[&RunSummary], root: &str) -> Option<Board> {
-    let ranked = rows::ranked(runs.iter().copied());
+    let judged = judged::together(runs.iter().copied());
+    let ranked = rows::ranked(judged.iter().map(Cow::as_ref));
     let metric = ranked.first()?.metric.clone();
     let mut figure = comparison(&ranked, &metric, Size::TwoThirds, root)?;
     figure.id = format!("{}-{}", figure.id, super::site::address(name));
@@ -352,7 +355,8 @@ fn latest(runs: &[&RunSummary]) -> f64 {
 }
 
 fn experiment_row(name: &str, runs: &[&RunSummary], root: &str, clock: &Clock) -> ExperimentRow {
-    let ranked = rows::ranked(runs.iter().copied());
+    let judged = judged::together(runs.iter().copied());
+    let ranked = rows::ranked(judged.iter().map(Cow::as_ref));
     let best = ranked.first().filter(|run| run.best.is_some());
     let value = best.and_then(|best| best.best).map(|best| best.value);
     ExperimentRow {
@@ -389,7 +393,11 @@ pub(super) fn numbers_here<'a>(
         name: format!("{} of {} (its color is taken here)", run.label, say::set_apart(&run.experiment)),
         href: Some(rows::run_href(root, run)),
     });
-    let legend = legend.take(LEGEND).collect();
+    let mut legend: Vec<Key> = legend.take(LEGEND + 1).collect();
+    // A part of them would tell nothing of the others: bars say whose they are.
+    if legend.len() > LEGEND {
+        legend.clear();
+    }
     (known.iter().map(|run| (run.experiment.as_str(), run.run.as_str())).zip(here).collect(), legend)
 }
 

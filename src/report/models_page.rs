@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::chart::backend::series_class;
 use super::chart::number::{count, measured};
+use super::judged;
 use super::model::Frame;
 use super::rows;
 use super::say::{self, Clock, Moment};
@@ -146,6 +147,7 @@ impl Worth<'_> {
 /// the latest first.
 fn worth_of<'a>(runs: &[&'a RunSummary], experiment: &str) -> Vec<Worth<'a>> {
     let own = rows::ranked(runs.iter().copied().filter(|run| run.experiment == experiment));
+    let metric = judged::metric_of(own.iter().copied()).unwrap_or_default().to_owned();
     let of_run = |run: &'a RunSummary| {
         worth_using(run).into_iter().map(move |kept| Worth {
             run,
@@ -160,17 +162,16 @@ fn worth_of<'a>(runs: &[&'a RunSummary], experiment: &str) -> Vec<Worth<'a>> {
             let value = worth.own_value()?;
             Some(if direction_of(&worth.run.metric) == Direction::Higher { -value } else { value })
         };
-        // Runs may be judged by different metrics; values of one stand together.
-        let by_metric = one.run.metric.cmp(&other.run.metric);
+        // Runs may be judged by different metrics; values of one stand together, those of most runs first.
+        let of = |worth: &'_ Worth<'a>| (worth.run.metric != metric, &worth.run.metric);
+        let by_metric = of(one).cmp(&of(other));
         match (place(one), place(other)) {
             (Some(one), Some(other)) => by_metric.then(one.total_cmp(&other)),
             (one, other) => one.is_none().cmp(&other.is_none()),
         }
     });
-    let mut metric = None;
-    for one in &mut worth {
-        one.is_first = one.own_value().is_some() && metric != Some(&one.run.metric);
-        metric = Some(&one.run.metric);
+    if let Some(first) = worth.first_mut() {
+        first.is_first = first.own_value().is_some() && first.run.metric == metric;
     }
     worth
 }

@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use super::chart::backend::series_class;
 use super::chart::number::{count, exponent_of, measured};
+use super::judged;
 use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
 use super::say::{self, Clock};
 use super::site::{address, address_of, experiment_folder, run_folder};
-use super::summary::{RunSummary, State, is_better};
+use super::summary::{RunSummary, State};
+use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::records::WaitingRun;
 
 /// The page of a run, from a page at `root`.
@@ -34,13 +36,19 @@ pub fn row_id(kind: &str, summary: &RunSummary) -> String {
     format!("{kind}-{}--{}", address(&summary.experiment), address(&summary.run))
 }
 
-/// Best first; runs without a value last, in the order of queueing.
+/// Best first, by the metric of most; runs without a value of it last, in the order of queueing.
 pub fn ranked<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Vec<&'a RunSummary> {
     let mut ranked: Vec<&RunSummary> = runs.into_iter().collect();
-    ranked.sort_by(|one, other| match (is_better(one, other), is_better(other, one)) {
-        (true, _) => std::cmp::Ordering::Less,
-        (_, true) => std::cmp::Ordering::Greater,
-        _ => (one.number, &one.run).cmp(&(other.number, &other.run)),
+    let metric = judged::metric_of(ranked.iter().copied()).unwrap_or_default().to_owned();
+    let sign = if direction_of(&metric) == Direction::Higher { -1.0 } else { 1.0 };
+    // Adding zero makes one of both zeros.
+    let value = |run: &RunSummary| Some(run.best.filter(|_| run.metric == metric)?.value * sign + 0.0);
+    ranked.sort_by(|one, other| {
+        let by_value = match (value(one), value(other)) {
+            (Some(one), Some(other)) => one.total_cmp(&other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        };
+        by_value.then_with(|| (one.number, &one.run).cmp(&(other.number, &other.run)))
     });
     ranked
 }
@@ -125,7 +133,7 @@ impl Table {
                 run.seed.map_or_else(String::new, |seed| seed.to_string()),
             ));
         }
-        let best = run.best;
+        let best = run.best.filter(|_| run.metric == self.metric);
         cells.push(number(
             best.map(|best| best.value),
             best.map_or_else(String::new, |best| measured(best.value)),
@@ -282,6 +290,27 @@ pub fn rounded(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_two_metrics_are_neither_ranked_against_each_other_nor_shown_as_one() {
+        let run = |name: &str, metric: &str, value: f64| {
+            let mut run = super::super::summary::sample("x", name);
+            run.label = name.to_owned();
+            run.metric = metric.to_owned();
+            run.best = Some(super::super::summary::BestValue { value, step: 100 });
+            run.state.class = "finished".into();
+            run
+        };
+        let runs = [run("foreign", "loss/val", 0.2), run("a", "val/loss", 1.7), run("b", "val/loss", 1.5)];
+        let best_first = ranked(&runs);
+        let names: Vec<&str> = best_first.iter().map(|run| run.run.as_str()).collect();
+        assert_eq!(names, ["b", "a", "foreign"]);
+        let table = Table::of(&best_first);
+        let place = table.columns().iter().position(|column| column.name == "val/loss, best").unwrap();
+        let best = |run| table.row(run, "", false).cells[place].text.clone();
+        assert_eq!([best(&runs[2]), best(&runs[0])], ["1.500", ""]);
+        assert_eq!(super::super::lead::leader(&[&runs[1], &runs[0]]), None);
+    }
 
     #[test]
     fn a_table_of_runs_without_a_rate_has_no_column_of_rates() {

@@ -1,9 +1,11 @@
 //! Who leads an experiment, with the verdict over its seeds, kept until one of its runs changes: the first
 //! page names several experiments and is made again for each row of one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::judged;
 use super::lead;
 use super::rows;
 use super::seeds::Seeds;
@@ -31,7 +33,8 @@ impl Verdicts {
 }
 
 fn said(runs: &[&RunSummary]) -> Option<String> {
-    let ranked = rows::ranked(runs.iter().copied());
+    let judged = judged::together(runs.iter().copied());
+    let ranked = rows::ranked(judged.iter().map(Cow::as_ref));
     let mut said = lead::best(&ranked)?;
     let seeds = Seeds::of(&ranked);
     if !seeds.as_ref().is_some_and(Seeds::has_several)

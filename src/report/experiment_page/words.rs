@@ -37,6 +37,7 @@ pub fn sentences(ranked: &[&RunSummary], seeds: Option<&Seeds>) -> Vec<String> {
         }
     }
     let others = ranked.get(1..).unwrap_or_default();
+    said.extend(unranked(ranked));
     let of_kind = |(kind, words): &(Kind, &str)| {
         let has = |run: &&&RunSummary| run.said.iter().any(|one| one.kind == *kind);
         let names: Vec<&str> = others.iter().filter(has).map(|run| run.label.as_str()).collect();
@@ -47,6 +48,16 @@ pub fn sentences(ranked: &[&RunSummary], seeds: Option<&Seeds>) -> Vec<String> {
         said.push(format!("Of the others, {}.", told.join("; ")));
     }
     said
+}
+
+/// Runs that came to an end without a value to rank them by, where others have one.
+fn unranked(ranked: &[&RunSummary]) -> Option<String> {
+    let first = ranked.first().filter(|run| run.best.is_some())?;
+    let without = ranked.iter().filter(|run| run.state.class == "finished" && run.best.is_none());
+    let names: Vec<&str> = without.map(|run| run.label.as_str()).collect();
+    let (have, are) = if names.len() == 1 { ("has", "is") } else { ("have", "are") };
+    let none = format!("{have} no value of {} and {are} not ranked.", first.metric);
+    (!names.is_empty()).then(|| format!("{} {none}", listed(&names)))
 }
 
 /// "a, b and c", "a, b, c and 4 more".

@@ -1,5 +1,6 @@
 //! What the template of the exported file sees.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use super::super::chart::{self, Chart};
 use super::super::clocks;
 use super::super::experiment_page;
 use super::super::files::RunFiles;
+use super::super::judged;
 use super::super::lead;
 use super::super::model::{Column, Fact, FailureRow, Figure, RunRow, SettingRow, TextSample};
 use super::super::planned::Planned;
@@ -165,7 +167,8 @@ pub fn experiment(
     packed: &mut Packed,
 ) -> ExperimentBlock {
     let charts = format!("e{place}");
-    let ranked = rows::ranked(told.iter().map(|told| &told.summary));
+    let judged = judged::together(told.iter().map(|told| &told.summary));
+    let ranked = rows::ranked(judged.iter().map(Cow::as_ref));
     let seeds = Seeds::of(&ranked);
     let table = Table::of(&ranked);
     let planned = experiment_page::planned(&ranked, "");

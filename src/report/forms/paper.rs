@@ -4,6 +4,7 @@
 mod figure;
 mod pages;
 
+use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -11,6 +12,7 @@ use resvg::usvg::{Options, Tree, fontdb::Database};
 
 use super::super::chart::Size;
 use super::super::experiment_page;
+use super::super::judged;
 use super::super::lead;
 use super::super::planned::Planned;
 use super::super::rows::ranked;
@@ -140,7 +142,8 @@ fn of_experiment(chosen: &mut Chosen, metric: Option<&str>) -> Result<Planned, F
             summary
         })
         .collect();
-    let ranked = ranked(&runs);
+    let judged = judged::together(&runs);
+    let ranked = ranked(judged.iter().map(Cow::as_ref));
     // The one that counts; where no run has come to it yet, another that pages draw.
     let drawn = ranked.first().map(|run| run.metric.as_str()).into_iter().chain(CURVES);
     let has_values = |name: &&str| ranked.iter().any(|run| run.curves.contains_key(*name));
@@ -208,7 +211,8 @@ fn of_runs(
     look: &Look,
     written: &mut Written,
 ) -> Result<(), FormError> {
-    let ranked = ranked(runs);
+    let judged = judged::together(runs);
+    let ranked = ranked(judged.iter().map(Cow::as_ref));
     let seeds = Seeds::of(&ranked);
     lead::best(&ranked).into_iter().for_each(|sentence| pages.paragraph(&sentence));
     for sentence in experiment_page::words::sentences(&ranked, seeds.as_ref()) {

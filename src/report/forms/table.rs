@@ -10,6 +10,7 @@ use std::io::Write;
 use serde_json::Value;
 
 use super::super::experiment_page::metric_title;
+use super::super::judged;
 use super::super::rows::ranked;
 use super::super::seeds::{Group, Seeds};
 use super::super::summary::RunSummary;
@@ -77,7 +78,7 @@ pub fn write(
             .collect();
         let grid = grid(&name, &runs, &wishes.metrics)?;
         if grid.rows.is_empty() {
-            let metric = runs.first().map_or("", |run| run.metric.as_str());
+            let metric = judged::metric_of(&runs).unwrap_or_default();
             return Err(no_metric(&name, &runs, metric));
         }
         rows += grid.rows.len() as u64;
@@ -105,7 +106,7 @@ pub fn by_experiment(chosen: &Chosen) -> Vec<(String, Vec<usize>)> {
 /// # Errors
 /// No run has values of a metric.
 pub fn grid(experiment: &str, runs: &[RunSummary], metrics: &[String]) -> Result<Grid, FormError> {
-    let of_its_own: Vec<String> = ranked(runs).first().map(|run| run.metric.clone()).into_iter().collect();
+    let of_its_own: Vec<String> = judged::metric_of(runs).map(str::to_owned).into_iter().collect();
     let metrics = if metrics.is_empty() { &of_its_own } else { metrics };
     let mut notes = Vec::new();
     let mut order: Vec<(String, &RunSummary, usize)> = Vec::new();
@@ -113,8 +114,8 @@ pub fn grid(experiment: &str, runs: &[RunSummary], metrics: &[String]) -> Result
     for metric in metrics {
         let by_metric: Vec<RunSummary> = runs
             .iter()
-            .map(|run| RunSummary { metric: metric.clone(), ..run.clone() })
             .filter(|run| run.curves.contains_key(metric))
+            .map(|run| judged::by(run, metric).into_owned())
             .collect();
         if by_metric.is_empty() && *metrics != of_its_own {
             return Err(no_metric(experiment, runs, metric));

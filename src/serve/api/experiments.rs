@@ -12,6 +12,7 @@ use super::route::{Access, CURSOR, LIMIT, Route};
 use super::runs::{Best, href};
 use crate::experiment::metric::{Direction, direction_of};
 use crate::report::catalog::{self, Listed};
+use crate::report::judged;
 
 pub(super) const ROUTE: Route = Route {
     path: "/api/v1/experiments",
@@ -78,7 +79,10 @@ fn answer(call: &Call) -> Result<Reply, Problem> {
 
 fn experiment(name: &str, runs: &[&Listed]) -> Experiment {
     let newest = runs.iter().max_by_key(|listed| listed.number);
-    let metric = newest.map_or_else(String::new, |newest| newest.metric.clone());
+    let mut in_order = runs.to_vec();
+    in_order.sort_by_key(|listed| listed.number);
+    let judged = in_order.iter().map(|listed| (listed.metric.as_str(), listed.best.is_some()));
+    let metric = judged::commonest(judged).unwrap_or_default().to_owned();
     let mut statuses = BTreeMap::new();
     for listed in runs {
         *statuses.entry(listed.state.word.clone()).or_insert(0) += 1;
@@ -97,7 +101,7 @@ fn experiment(name: &str, runs: &[&Listed]) -> Experiment {
     }
 }
 
-/// Values of different metrics do not compare: that of the newest run counts.
+/// Values of different metrics do not compare: that of most runs counts.
 fn best(runs: &[&Listed], metric: &str) -> Option<BestRun> {
     let valued = runs.iter().filter(|listed| listed.metric == metric);
     let valued =
