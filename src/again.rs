@@ -7,4 +7,4 @@ mod paths;
 pub mod plan;
 
 pub use compare::{Compared, compare};
-pub use plan::{AgainError, Plan, Planned, plan, queue};
+pub use plan::{AgainError, Plan, Planned, complete, plan, queue};

@@ -75,8 +75,8 @@ pub enum Verb {
     Export(ExportArgs),
     /// Take over runs and batches of other workspaces, also of such as still grow.
     Merge(MergeArgs),
-    /// Set runs of other programs beside ours: TensorBoard, Lightning, W&B's CSV, nanoGPT, llm.c, Hugging Face,
-    /// CSV, JSON lines. They are shown, and never run.
+    /// Set runs of other programs beside ours: TensorBoard, Lightning, MLflow, W&B, Sacred, Hydra, Hugging Face,
+    /// nanoGPT, llm.c, CSV, JSON lines. They are shown, and never run.
     Import(ImportArgs),
     /// Show what could be deleted, why, and how much that is. A run that a rule deletes counts as done ever
     /// after (--again trains it anew); one that you name is forgotten, and its file queues it anew.

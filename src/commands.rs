@@ -66,7 +66,7 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
             .map_err(|error| anyhow::anyhow!("cannot work in {}: {error}", directory.display()))?;
     }
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let Place { workspace, is_above } = place::of(&cli, &here)?;
+    let Place { workspace, is_above, is_new } = place::of(&cli, &here)?;
     if is_above {
         text::talk(format_args!("workspace: {}", workspace.root().display()));
     }
@@ -90,7 +90,15 @@ fn verb(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Serve(args) => serve::serve(&workspace, &args),
         Verb::Export(args) => export::export(&workspace, &args),
         Verb::Merge(args) => merge::merge(&workspace, &args),
-        Verb::Import(args) => import::import(&workspace, &args),
+        Verb::Import(args) => {
+            if is_new && !args.dry_run {
+                text::talk(format_args!(
+                    "no workspace is here or above: a new one is made in {} (-C DIR names another)",
+                    workspace.root().display()
+                ));
+            }
+            import::import(&workspace, &args)
+        }
         Verb::Compare(args) => compare::compare(&workspace, &args),
         Verb::Clean(args) => clean::clean(&workspace, &args),
         Verb::Doctor(args) => doctor::doctor(&workspace, &args),

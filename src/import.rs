@@ -67,6 +67,8 @@ pub enum ImportError {
          names the column of steps)"
     )]
     Nothing(PathBuf),
+    #[error("{path}: there is no column {column} (--columns names those of the source: {known})")]
+    NoColumn { path: PathBuf, column: String, known: String },
     #[error("{path}: an archive is not read: unpack it ({command}), and import the folder")]
     Packed { path: PathBuf, command: &'static str },
 }

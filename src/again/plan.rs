@@ -15,7 +15,7 @@ use crate::queue::{self, Entry};
 use crate::run_dir::needs::means;
 use crate::run_dir::records::{Environment, Fingerprint, RunRecord, SentFrom};
 use crate::run_dir::sent::{self, Sent, SentError, SentRun};
-use crate::run_dir::{RunDir, Workspace, deleted, read, reason, scan};
+use crate::run_dir::{RunDir, Status, Workspace, checkpoint, deleted, read, reason, scan};
 use crate::say;
 
 /// Why the runs of a file are not queued. Nothing was changed.
@@ -46,6 +46,8 @@ pub struct Planned {
     /// The run that is here, or would be.
     pub dir: RunDir,
     pub is_known: bool,
+    /// How far the run that is here has come: where it stands, and the step of its newest checkpoint.
+    pub standing: Option<(Status, u64)>,
     pub data: Found,
     /// What was sent as an absolute path or with less than it had.
     pub remarks: Vec<String>,
@@ -61,18 +63,36 @@ pub struct Plan {
 }
 
 impl Planned {
+    /// Steps that a batch trains of it; what failed is begun again only by one that retries. What was stopped or
+    /// paused stays so.
+    pub fn steps_to_train(&self, retries: bool) -> u64 {
+        to_train(self.sent.record.steps, self.standing.as_ref(), retries)
+    }
+
     pub fn name(&self) -> String {
         format!("{}/{}", self.dir.experiment(), self.dir.name())
     }
 }
 
-/// What the runs of `file` would be in this workspace, with data from here or from below `folders`.
+fn to_train(steps: u64, standing: Option<&(Status, u64)>, retries: bool) -> u64 {
+    let Some((status, done)) = standing else { return steps };
+    let is_left = match status {
+        Status::Finished | Status::Stopped | Status::Paused | Status::Unreadable { .. } => true,
+        Status::Failed { .. } | Status::Killed { .. } | Status::NeedFailed { .. } => !retries,
+        Status::Running { .. } | Status::Waiting { .. } | Status::Skipped { .. } | Status::Lost => false,
+    };
+    if is_left { 0 } else { steps.saturating_sub(*done) }
+}
+
+/// What the runs of `file` would be in this workspace, with data from here or from below `folders`. Data that
+/// are not found are so in the plan: see [`complete`].
 ///
 /// # Errors
 /// Something is wrong with the file, or with one of its runs here.
 pub fn plan(workspace: &Workspace, file: &Path, folders: &[PathBuf]) -> Result<Plan, AgainError> {
     let Sent { runs, from, left_out } = sent::read(file)?;
     let mut search = Search::new(workspace, folders)?;
+    let (host, now) = (scan::host(), scan::now());
     let mut planned = Vec::with_capacity(runs.len());
     for mut sent in runs {
         let mut remarks = plain_paths(&mut sent);
@@ -90,10 +110,13 @@ pub fn plan(workspace: &Workspace, file: &Path, folders: &[PathBuf]) -> Result<P
                 gone.why
             ));
         }
-        planned.push(Planned { sent, dir, is_known, data, remarks });
+        let standing = is_known.then(|| {
+            let status = scan::look(&dir, &host, now).status;
+            (status, checkpoint::steps(&dir).last().copied().unwrap_or(0))
+        });
+        planned.push(Planned { sent, dir, is_known, standing, data, remarks });
     }
     needs(workspace, &planned)?;
-    missing(&planned, folders)?;
     Ok(Plan { runs: planned, from, left_out })
 }
 
@@ -153,11 +176,14 @@ fn needs(workspace: &Workspace, planned: &[Planned]) -> Result<(), AgainError> {
     Ok(())
 }
 
+/// Whether all data of the plan are here; `folders` is where they were looked for besides.
+///
+/// # Errors
 /// Every file that is missing, each once, with what it is known by.
-fn missing(planned: &[Planned], folders: &[PathBuf]) -> Result<(), AgainError> {
+pub fn complete(plan: &Plan, folders: &[PathBuf]) -> Result<(), AgainError> {
     const MOST: usize = 20;
     let mut lines = BTreeSet::new();
-    for one in planned {
+    for one in &plan.runs {
         if let Found::Missing(files) = &one.data {
             let line = |file: &Fingerprint| {
                 let long = say::bytes(file.bytes);
@@ -268,5 +294,28 @@ fn number(workspace: &Workspace, planned: &[(Entry, Environment)], record: &RunR
     match taken.contains(&record.number) {
         false => record.number,
         true => taken.last().map_or(0, |last| last.saturating_add(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::status::Waiting;
+
+    #[test]
+    fn a_run_that_is_here_has_the_steps_to_train_that_it_still_needs() {
+        let waiting = Status::Waiting { because: Waiting::New };
+        for (standing, retries, steps) in [
+            (None, false, 200),
+            (Some((Status::Finished, 200)), false, 0),
+            (Some((waiting, 0)), false, 200),
+            (Some((Status::Lost, 150)), false, 50),
+            (Some((Status::Paused, 100)), true, 0),
+            (Some((Status::Failed { code: 1 }, 100)), false, 0),
+            (Some((Status::Failed { code: 1 }, 100)), true, 100),
+            (Some((Status::Lost, 900)), false, 0),
+        ] {
+            assert_eq!(to_train(200, standing.as_ref(), retries), steps, "{standing:?}");
+        }
     }
 }

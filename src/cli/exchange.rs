@@ -29,7 +29,7 @@ pub struct ExportArgs {
     /// The file or folder to write, replaced whole; - is standard output.
     #[arg(short, long, value_name = "PATH")]
     pub output: PathBuf,
-    /// What to write; by default what the ending of the path says, else html.
+    /// What to write; by default what the ending of the path says; without one, html.
     #[arg(long, value_enum)]
     pub format: Option<Form>,
     /// Replace what is there also where it is no export of this kind; a folder is moved aside.
@@ -76,13 +76,16 @@ pub struct MergeArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A file or a folder with logs of another program.
+    /// A file or a folder with logs of another program: TensorBoard's event files, Lightning's logs, MLflow's
+    /// mlruns or mlflow.db, W&B's offline folders or exported CSV, Sacred's file storage, Hydra's jobs, Hugging
+    /// Face's trainer_state.json, the logs of nanoGPT and llm.c, CSV or JSON lines with a step column.
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
     /// Go on adding what comes, until Ctrl-C.
     #[arg(long, conflicts_with_all = ["json", "dry_run"])]
     pub watch: bool,
-    /// The experiment that the runs belong to; by default the name of the folder or file.
+    /// The experiment that the runs belong to; by default the one that the source names, else the name of the
+    /// file or folder, where that says nothing (logs, runs, outputs ...) that of the folder above.
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub experiment: Option<String>,
     /// What the run is called; before its own name where there are several.

@@ -68,7 +68,9 @@ impl Agreed {
 /// It cannot be run here. Nothing was changed.
 pub fn agreed(workspace: &Workspace, file: &Path, args: &RunArgs) -> anyhow::Result<Option<Agreed>> {
     let plan = again::plan(workspace, file, &args.data)?;
-    show(&plan);
+    show(&plan, args.retry_failed);
+    // First what it is about, then what speaks against it.
+    again::complete(&plan, &args.data)?;
     let agreed = Agreed(plan);
     if args.yes {
         return Ok(Some(agreed));
@@ -88,7 +90,7 @@ pub fn agreed(workspace: &Workspace, file: &Path, args: &RunArgs) -> anyhow::Res
 }
 
 /// What it would run, on which data, and what is not as it was there.
-fn show(plan: &Plan) {
+fn show(plan: &Plan, retries: bool) {
     let Plan { runs: planned, from, left_out } = plan;
     let say = |line: String| text::talk(say::plain(&line));
     say(format!("{}, exported by overnight {}", from.file, from.program));
@@ -97,14 +99,14 @@ fn show(plan: &Plan) {
         by_experiment.entry(one.dir.experiment()).or_default().push(one);
     }
     for (experiment, runs) in &by_experiment {
-        let steps: u64 = runs.iter().filter(|one| !one.is_known).map(|one| one.sent.record.steps).sum();
+        let steps: u64 = runs.iter().map(|one| one.steps_to_train(retries)).sum();
         let known = runs.iter().filter(|one| one.is_known).count();
         let here = if known > 0 { format!(", {known} of them here already") } else { String::new() };
         let count = say::counted(runs.len(), "run", "runs");
         say(format!("{experiment}: {count}{here}, {} steps to train", say::count(steps)));
         for one in runs.iter().take(NAMED) {
-            let word = if one.is_known { "here" } else { "new" };
-            say(format!("  {:4} {}, {} steps", word, one.dir.name(), say::count(one.sent.record.steps)));
+            let word = one.standing.as_ref().map_or("new", |(status, _)| status.word());
+            say(format!("  {word:8} {}, {} steps", one.dir.name(), say::count(one.sent.record.steps)));
         }
         if runs.len() > NAMED {
             say(format!("  and {} more", runs.len() - NAMED));

@@ -15,7 +15,10 @@ use crate::run_dir::{RunDir, Workspace, scan};
 const WIDTH: u32 = 1600;
 
 pub fn export(workspace: &Workspace, args: &ExportArgs) -> anyhow::Result<Exit> {
-    let form = args.format.or_else(|| Form::of_ending(&args.output)).unwrap_or(Form::Html);
+    let form = match args.format {
+        Some(form) => form,
+        None => Form::of_ending(&args.output)?,
+    };
     if let Some(complaint) = without_use(form, args) {
         text::talk(complaint);
         return Ok(Exit::Usage);

@@ -115,7 +115,8 @@ fn print(round: &Round, mode: Mode) -> std::io::Result<()> {
 
 /// While following, what stays as it is is not said again.
 fn print_changes(round: &Round) -> std::io::Result<()> {
-    let changed = round.brought.iter().filter(|brought| !matches!(brought.what, What::Same | What::Empty));
+    let changed =
+        round.brought.iter().filter(|brought| !matches!(brought.what, What::Same | What::Kept | What::Empty));
     for brought in changed {
         text::result(line(brought, Mode::Write))?;
     }
@@ -148,6 +149,19 @@ fn line(brought: &Brought, mode: Mode) -> String {
         What::Rewritten => {
             format!("{name}: {would}written anew, steps were logged again; {}", rows(state.rows))
         }
+        What::Columns => {
+            format!(
+                "{name}: {would}written anew with other columns, {}; {}",
+                metrics.join(", "),
+                rows(state.rows)
+            )
+        }
+        What::Kept => {
+            format!(
+                "{name}: has none of the columns that were asked for, and stays as it was, {}",
+                rows(state.rows)
+            )
+        }
         What::Same => format!("{name}: nothing new, {}", rows(state.rows)),
         What::Copy(_) => format!("{name}: has the same files already; nothing was added"),
         What::Empty => format!("{name}: nothing was logged yet, so there is no run"),
@@ -161,6 +175,8 @@ fn as_json(round: &Round, mode: Mode) -> serde_json::Value {
             What::New => ("new", state.rows),
             What::Grown(added) => ("grown", *added),
             What::Rewritten => ("rewritten", 0),
+            What::Columns => ("columns", 0),
+            What::Kept => ("kept", 0),
             What::Same => ("same", 0),
             What::Copy(_) => ("copy", 0),
             What::Empty => ("empty", 0),

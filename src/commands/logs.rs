@@ -9,12 +9,19 @@ use crate::cli::LogsArgs;
 use crate::exit::Exit;
 use crate::queue::select;
 use crate::run_dir::{RunDir, Workspace, lock, read};
+use crate::say;
 
 /// Time between two looks at a log that is followed.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 pub fn logs(workspace: &Workspace, args: &LogsArgs) -> anyhow::Result<Exit> {
     let run = select::run(workspace, &args.run)?;
+    if let Some(imported) = read::run_record(&run).ok().and_then(|record| record.imported) {
+        let (name, words) = (format!("{}/{}", run.experiment(), run.name()), imported.words());
+        let source = say::plain(&imported.source);
+        text::talk(format_args!("{name} was {words} and has no log here (its source: {source})"));
+        return Ok(Exit::Success);
+    }
     let path = if args.stderr { run.stderr_log() } else { run.train_log() };
     text::talk(format_args!("{}/{}: {}", run.experiment(), run.name(), path.display()));
     let offset = copy(&path, 0)?;

@@ -13,6 +13,8 @@ pub struct Place {
     pub workspace: Workspace,
     /// Whether it is neither the folder that `-C` names nor the current one.
     pub is_above: bool,
+    /// Whether nobody named it and nothing is in it: what a verb writes begins a workspace there.
+    pub is_new: bool,
 }
 
 /// The workspace that this command line means. `here` is the folder the command works in, `-C` obeyed.
@@ -23,10 +25,10 @@ pub fn of(cli: &Cli, here: &Path) -> anyhow::Result<Place> {
     // A new workspace is made where the person is, and some verbs need none.
     let looks_upward = !matches!(cli.verb, Verb::Init(_) | Verb::Schema(_) | Verb::Completions { .. });
     if cli.directory.is_some() || !looks_upward || is_begun(here) {
-        return Ok(Place { workspace: Workspace::new(here), is_above: false });
+        return Ok(Place { workspace: Workspace::new(here), is_above: false, is_new: false });
     }
     let Some(above) = here.ancestors().skip(1).find(|folder| is_workspace(folder)) else {
-        return Ok(Place { workspace: Workspace::new(here), is_above: false });
+        return Ok(Place { workspace: Workspace::new(here), is_above: false, is_new: true });
     };
     let own = rustix::process::geteuid().as_raw();
     let workspace = Workspace::new(above);
@@ -39,7 +41,7 @@ pub fn of(cli: &Cli, here: &Path) -> anyhow::Result<Place> {
         above.display(),
         above.display()
     );
-    Ok(Place { workspace: Workspace::new(above), is_above: true })
+    Ok(Place { workspace: Workspace::new(above), is_above: true, is_new: false })
 }
 
 /// Whether somebody who stands in this folder means it: a folder for experiments may still be empty.
@@ -108,6 +110,18 @@ mod tests {
             let (root, is_above) = found(files, here, &["status"]);
             assert_eq!((root.as_str(), is_above), expected, "{files:?} from {here}");
         }
+    }
+
+    #[test]
+    fn a_workspace_is_new_where_nobody_named_it_and_nothing_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_new = |arguments: &[&str]| {
+            let cli = Cli::parse_from([&["overnight"], arguments].concat());
+            of(&cli, folder.path()).unwrap().is_new
+        };
+        assert!(is_new(&["import", "logs"]) && !is_new(&["-C", ".", "import", "logs"]));
+        fs::create_dir(folder.path().join("runs")).unwrap();
+        assert!(!is_new(&["import", "logs"]));
     }
 
     #[test]

@@ -17,7 +17,9 @@ use crate::run_dir::alerts::{self, Told};
 use crate::run_dir::budgets::{self, Verdict};
 use crate::run_dir::cause::{self, Cause};
 use crate::run_dir::certificate::Certificate;
+use crate::run_dir::checkpoint::{self, Best};
 use crate::run_dir::needs::{self, Fate};
+use crate::run_dir::number::Number;
 use crate::run_dir::read::ReadError;
 use crate::run_dir::records::{Batch, QueueState, RunResult, WaitingRun};
 use crate::run_dir::scan::{self, Seen};
@@ -39,10 +41,10 @@ pub struct Line {
     status: Status,
     step: u64,
     steps: u64,
-    loss: Option<crate::run_dir::number::Number>,
+    loss: Option<Number>,
     /// The metric whose best value counts.
     metric: String,
-    best: Option<crate::run_dir::checkpoint::Best>,
+    best: Option<Best>,
     remaining_seconds: Option<f64>,
     /// When it will probably start and have ended, in Unix seconds.
     start: Option<f64>,
@@ -258,7 +260,7 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         .collect::<Vec<_>>()
         .join("; ");
     let trouble = if is_tried_again { None } else { trouble(&seen) };
-    let progress = seen.progress.as_ref();
+    let (progress, import) = (seen.progress.as_ref(), seen.import.as_ref());
     let is_running = seen.status.is_running();
     let remaining = progress.filter(|_| is_running).and_then(|progress| progress.remaining_seconds);
     let remaining = remaining.filter(|seconds| seconds.is_finite());
@@ -269,10 +271,13 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
             .as_ref()
             .map(|result| result.step)
             .or(progress.map(|progress| progress.step))
+            .or(import.map(|import| import.step))
             .unwrap_or(0),
         steps: seen.record.as_ref().map_or(0, |record| record.steps),
-        loss: progress.and_then(|progress| progress.loss),
-        best: result.and_then(|result| result.best),
+        loss: progress
+            .and_then(|progress| progress.loss)
+            .or(import.and_then(|import| import.loss).map(Number)),
+        best: result.and_then(|result| result.best).or_else(|| best_so_far(&seen)),
         remaining_seconds: remaining,
         start: waiting.and_then(|run| run.start),
         end: waiting.and_then(|run| run.end).or(remaining.map(|seconds| scan::now() + seconds)),
@@ -289,6 +294,16 @@ fn line(seen: Seen, waiting: Option<&WaitingRun>, no_room: Option<&String>) -> L
         warnings: seen.warnings,
         status: seen.status,
     }
+}
+
+/// The best value of a run without a result: as its newest checkpoint remembers it, or its source tells.
+fn best_so_far(seen: &Seen) -> Option<Best> {
+    if let Some(import) = &seen.import {
+        return import.best.clone();
+    }
+    let newest = checkpoint::steps(&seen.dir).pop()?;
+    let state: Option<checkpoint::State> = read::json_if_there(&seen.dir.checkpoint(newest).state()).ok()?;
+    state?.best
 }
 
 /// That there were alerts, and which budgets were missed.

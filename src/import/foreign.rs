@@ -1,6 +1,7 @@
 //! What every reader of a foreign format gives: one run of another program, as its source tells it. Reading
 //! decides nothing about where it goes, and writes nothing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -68,6 +69,17 @@ impl Wish {
     /// Rows that take in what is wished for.
     pub fn rows(&self) -> Rows {
         Rows::taking(&self.columns)
+    }
+
+    /// The first column that was asked for and is in none of the runs, and those there are. Of runs that have
+    /// no values as yet nobody knows what they will have.
+    pub fn missing<'a>(&self, runs: impl Iterator<Item = &'a Rows>) -> Option<(String, Vec<String>)> {
+        let offered: BTreeSet<&String> = runs.flat_map(Rows::offered).collect();
+        if offered.is_empty() {
+            return None;
+        }
+        let (missing, _) = self.columns.iter().find(|(from, _)| !offered.contains(from))?;
+        Some((missing.clone(), offered.into_iter().cloned().collect()))
     }
 }
 
@@ -208,6 +220,26 @@ mod tests {
             large.add_image(step, "digits", &vec![0; LARGEST_IMAGE]);
         }
         assert_eq!(large.images.len(), LARGEST_IMAGES / LARGEST_IMAGE);
+    }
+
+    #[test]
+    fn a_column_that_no_run_has_is_missing_and_nothing_is_said_before_there_are_values() {
+        let wish = |names: &[&str]| {
+            let columns = names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+            Wish { columns, ..Wish::default() }
+        };
+        let missing = |names: &[&str]| {
+            let wish = wish(names);
+            let (mut one, mut other) = (wish.rows(), wish.rows());
+            assert_eq!(wish.missing([&one, &other].into_iter()), None);
+            one.put(1.0, "loss", 3.0);
+            other.put(1.0, "lr", 0.1);
+            wish.missing([&one, &other].into_iter())
+        };
+        assert_eq!(missing(&["lr", "loss"]), None);
+        assert_eq!(missing(&[]), None);
+        let known = vec!["loss".to_owned(), "lr".to_owned()];
+        assert_eq!(missing(&["lr", "nope"]), Some(("nope".to_owned(), known)));
     }
 
     #[test]

@@ -64,6 +64,15 @@ pub fn judged_by(metrics: &[String]) -> Option<&String> {
     metrics.iter().min_by_key(|name| rank(name))
 }
 
+/// The loss of training among these metrics, where there is one.
+pub fn trained_by(metrics: &[String]) -> Option<&String> {
+    metrics.iter().find(|name| {
+        let name = name.to_ascii_lowercase();
+        let is_held_out = ["val", "eval", "dev", "test"].iter().any(|word| name.contains(word));
+        name.contains("loss") && !is_held_out
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::histogram::Quantiles;
 use super::names;
+use crate::experiment::metric::direction_of;
+use crate::run_dir::checkpoint::Best;
 use crate::run_dir::distributions;
 
 /// Metrics of a run: each has a chart on its page.
@@ -14,6 +16,8 @@ const MOST_VALUES: usize = 20_000_000;
 /// Columns of quantiles, and their values: sixty histograms.
 const MOST_QUANTILES: usize = 60 * distributions::QUANTILES.len();
 const MOST_VALUES_OF_QUANTILES: usize = 4_000_000;
+/// Names of columns that are remembered where only some are taken.
+const MOST_OFFERED: usize = 100_000;
 /// The end of the year 9999, in Unix seconds.
 pub const LATEST: f64 = 253_402_300_800.0;
 /// Steps are counted exactly up to here.
@@ -26,6 +30,8 @@ pub struct Rows {
     places: HashMap<String, usize>,
     /// What to take, and under which name; empty takes all.
     wanted: Vec<(String, String)>,
+    /// Where only some are taken: all that there were.
+    offered: BTreeSet<String>,
     taken: usize,
     /// Columns that are no clock.
     metrics: usize,
@@ -79,6 +85,8 @@ pub struct Table {
     elapsed: Vec<(u64, f64)>,
     /// Values that later ones made void.
     pub overtaken: u64,
+    /// Whether there were columns that nobody asked for.
+    pub has_others: bool,
     pub warnings: Vec<String>,
 }
 
@@ -133,6 +141,31 @@ impl Table {
         all.map_or_else(|never| match never {}, |()| rows)
     }
 
+    fn points(&self, metric: &str) -> &[(u64, f64)] {
+        self.metrics.iter().find(|(name, _)| name == metric).map_or(&[], |(_, points)| points)
+    }
+
+    /// The last value of a metric that is a number.
+    pub fn last(&self, metric: &str) -> Option<f64> {
+        self.points(metric).iter().rev().map(|(_, value)| *value).find(|value| value.is_finite())
+    }
+
+    /// The best value of a metric.
+    pub fn best(&self, metric: &str) -> Option<Best> {
+        let direction = direction_of(metric);
+        let finite = self.points(metric).iter().filter(|(_, value)| value.is_finite());
+        let better = |one: (u64, f64), other: (u64, f64)| {
+            if direction.is_better(other.1, one.1) { other } else { one }
+        };
+        let (step, value) = finite.copied().reduce(better)?;
+        Some(Best { metric: metric.to_owned(), value, step })
+    }
+
+    /// When the last value was logged, where the source tells times, in Unix seconds.
+    pub fn newest(&self) -> Option<f64> {
+        self.times.iter().map(|(_, time)| *time).reduce(f64::max)
+    }
+
     /// The last step that has a value.
     pub fn last_step(&self) -> Option<u64> {
         self.metrics.iter().filter_map(|(_, points)| points.last()).map(|(step, _)| *step).max()
@@ -144,12 +177,20 @@ impl Rows {
         Rows { wanted: wanted.to_vec(), ..Rows::default() }
     }
 
+    /// Where only some columns are taken: the names of all that there were, as far as they are kept.
+    pub fn offered(&self) -> &BTreeSet<String> {
+        &self.offered
+    }
+
     pub fn is_empty(&self) -> bool {
         self.columns.iter().all(|column| column.points.is_empty())
     }
 
     /// A metric's value at a step. A step that is no count is left out, and counted.
     pub fn put(&mut self, step: f64, metric: &str, value: f64) {
+        if !self.wanted.is_empty() && self.offered.len() < MOST_OFFERED && !self.offered.contains(metric) {
+            self.offered.insert(metric.to_owned());
+        }
         let name = match self.wanted.iter().find(|(from, _)| from == metric) {
             Some((_, to)) => names::metric(to),
             None if self.wanted.is_empty() => names::metric(metric),
@@ -218,7 +259,9 @@ impl Rows {
 
     /// The table that it comes to.
     pub fn table(self) -> Table {
-        let mut table = Table::default();
+        let is_wanted = |name: &String| self.wanted.iter().any(|(from, _)| from == name);
+        let has_others = self.offered.iter().any(|name| !is_wanted(name));
+        let mut table = Table { has_others, ..Table::default() };
         let Room { columns: most_columns, values: most_values } = self.room;
         for Logged { name, points } in self.columns {
             let (points, dropped) = settled(points);

@@ -47,7 +47,8 @@ impl Session<'_> {
     /// Reads the source and brings all of its runs up to date.
     ///
     /// # Errors
-    /// The source is not there, or nothing in it is known.
+    /// The source is not there, nothing in it is known, or none of its runs has a column that was asked for.
+    /// Nothing was written.
     pub fn round(&mut self) -> Result<Round, ImportError> {
         let source = super::read(&self.root, &self.wish)?;
         let mut round = Round { unknown: source.unknown, said: source.said, ..Round::default() };
@@ -57,6 +58,10 @@ impl Session<'_> {
                 Ok(read) => runs.extend(read.into_iter().map(|run| (place.clone(), run))),
                 Err(error) => round.failed.push((place, error.to_string())),
             }
+        }
+        if let Some((column, known)) = self.wish.missing(runs.iter().map(|(_, run)| &run.rows)) {
+            let known = crate::say::plain(&several(&known));
+            return Err(ImportError::NoColumn { path: self.root.clone(), column, known });
         }
         let arriving = write::arriving(&self.root, runs, &self.aim)
             .map_err(|error| ImportError::Io { path: self.root.clone(), error })?;
@@ -85,8 +90,8 @@ impl Session<'_> {
     pub fn hold(&mut self, round: &Round) -> io::Result<()> {
         let now = scan::now();
         for Brought { dir, what, state, .. } in &round.brought {
-            let grew = matches!(what, What::New | What::Grown(_) | What::Rewritten);
-            let is_there = grew || *what == What::Same;
+            let grew = matches!(what, What::New | What::Grown(_) | What::Rewritten | What::Columns);
+            let is_there = grew || matches!(what, What::Same | What::Kept);
             let newest = state.newest.filter(|newest| now - newest < QUIET_SECONDS);
             let heard = match self.held.get(dir) {
                 Some((_, heard)) if !grew => *heard,
@@ -116,4 +121,12 @@ impl Session<'_> {
     pub fn followed(&self) -> usize {
         self.held.len()
     }
+}
+
+/// Names with commas; of very many the first.
+fn several(names: &[String]) -> String {
+    const NAMED: usize = 40;
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
 }

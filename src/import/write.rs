@@ -15,6 +15,7 @@ use super::names;
 use super::rows::Table;
 use crate::experiment::settings::{Queue, Settings};
 use crate::run_dir::imported::{ImportState, Imported, SourceFile};
+use crate::run_dir::metrics::stream::Rows;
 use crate::run_dir::number::spelled;
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::write::{self, Durability, at, replace_json};
@@ -30,6 +31,10 @@ pub enum What {
     Grown(u64),
     /// Rows that were there have changed: a step was logged again.
     Rewritten,
+    /// Other columns are taken than before.
+    Columns,
+    /// None of the columns that were asked for is in it, so that it stays as it was.
+    Kept,
     /// Nothing came since the last import.
     Same,
     /// The same files were imported from another place, as this run.
@@ -118,8 +123,13 @@ pub fn bring(
         time: scan::now(),
         rows: 0,
         overtaken: table.overtaken,
+        step: table.last_step().unwrap_or(0),
+        best: names::judged_by(&metrics).and_then(|metric| table.best(metric)),
+        loss: names::trained_by(&metrics).and_then(|metric| table.last(metric)),
         metric: names::judged_by(&metrics).cloned().unwrap_or_default(),
-        newest: foreign.newest,
+        // What stands around values, as the beginning of a file, may be of another time than they are.
+        newest: table.newest().or(foreign.newest),
+        written: written(&foreign.files),
         has_ended: foreign.has_ended,
         warnings: std::mem::take(&mut foreign.warnings),
         files,
@@ -191,6 +201,13 @@ pub fn bring(
         known.by_content.insert(copy, dir.clone());
     }
     brought(dir, What::New, state)
+}
+
+/// When the last of the files was written to, in Unix seconds.
+fn written(files: &[PathBuf]) -> Option<f64> {
+    let times = files.iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok());
+    let since = times.max()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since.as_secs_f64())
 }
 
 fn followed(dir: &RunDir) -> io::Error {
@@ -297,6 +314,10 @@ fn update(
     mode: Mode,
 ) -> io::Result<What> {
     let before: ImportState = read::json_if_there(&dir.import_json()).ok().flatten().unwrap_or_default();
+    if table.metrics().is_empty() && before.rows > 0 && table.has_others {
+        *state = before;
+        return Ok(What::Kept);
+    }
     let (csv, rows) = csv(table);
     state.rows = rows;
     let path = dir.metrics();
@@ -313,16 +334,26 @@ fn update(
             What::Grown(added)
         }
         _ => {
+            let (old, new) =
+                (Rows::open(&path).map(|rows| rows.columns).unwrap_or_default(), table.columns());
+            let is_narrower = old.iter().any(|name| !new.contains(name));
             if mode == Mode::Write {
                 write::replace(&path, &csv, Durability::Rebuildable)?;
             }
-            if state.rows > before.rows { What::Grown(state.rows - before.rows) } else { What::Rewritten }
+            if is_narrower {
+                What::Columns
+            } else if state.rows > before.rows {
+                What::Grown(state.rows - before.rows)
+            } else {
+                What::Rewritten
+            }
         }
     };
     if mode == Mode::Write {
         bring_distributions(dir, spread)?;
         samples::bring(dir, foreign, state)?;
-        let told = ImportState { time: before.time, ..state.clone() };
+        // A file that was touched and says the same is no reason to write.
+        let told = ImportState { time: before.time, written: before.written, ..state.clone() };
         if told != before {
             replace_json(&dir.import_json(), state, Durability::Synced)?;
         }

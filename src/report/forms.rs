@@ -101,6 +101,11 @@ pub struct Written {
 pub enum FormError {
     #[error("{} is there and no export of this kind (another -o, or --force to replace it)", .0.display())]
     Taken(PathBuf),
+    #[error(
+        "{}: no form ends in .{ending} (known are html, htm, csv, json, parquet, tex, md, pdf, png and zip; \
+         --format chooses one under any name)", .path.display()
+    )]
+    Ending { path: PathBuf, ending: String },
     #[error("{0} is a folder of files and cannot go to standard output (-o FOLDER)")]
     Folder(&'static str),
     #[error(transparent)]
@@ -122,10 +127,14 @@ pub enum FormError {
 }
 
 impl Form {
-    /// The form that a path's ending names.
-    pub fn of_ending(path: &Path) -> Option<Form> {
-        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-        Some(match ending.as_str() {
+    /// The form that a path's ending names; none, and standard output, mean HTML.
+    ///
+    /// # Errors
+    /// No form has this ending.
+    pub fn of_ending(path: &Path) -> Result<Form, FormError> {
+        let Some(ending) = path.extension() else { return Ok(Form::Html) };
+        let ending = ending.to_string_lossy().to_ascii_lowercase();
+        Ok(match ending.as_str() {
             "html" | "htm" => Form::Html,
             "csv" => Form::Csv,
             "json" => Form::Json,
@@ -135,7 +144,7 @@ impl Form {
             "pdf" => Form::Pdf,
             "png" => Form::Png,
             "zip" => Form::Zip,
-            _ => return None,
+            _ => return Err(FormError::Ending { path: path.to_owned(), ending }),
         })
     }
 }

@@ -245,6 +245,8 @@ pub fn failure(run: &RunSummary, root: &str) -> Option<FailureRow> {
 /// The run as one at work, waiting or held, if it is, or as one that is tried again; `known` is what the runner says about it.
 pub fn next(run: &RunSummary, known: Option<&WaitingRun>, root: &str, clock: &Clock) -> Option<NextRow> {
     let state = match (run.state.class.as_str(), known) {
+        // Nothing here waits for it, and nobody knows when it ends.
+        _ if run.state.is_merely_heard_of() => return None,
         ("running" | "waiting" | "held", _) => run.state.clone(),
         // The runner at work tries it again.
         ("failed", Some(_)) => State { word: "waiting".into(), class: "waiting".into(), ..run.state.clone() },

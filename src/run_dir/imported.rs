@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::checkpoint::Best;
 use super::records::RunRecord;
 use super::scan::Seen;
 use super::status::{Stage, Status};
@@ -43,8 +44,15 @@ pub struct ImportState {
     pub overtaken: u64,
     /// The metric that counts.
     pub metric: String,
+    /// The last step that has a value, and the best value of that metric.
+    pub step: u64,
+    pub best: Option<Best>,
+    /// The last loss that was logged of training.
+    pub loss: Option<f64>,
     /// When the last value was logged, in Unix seconds, as far as the source tells.
     pub newest: Option<f64>,
+    /// When its files were last written to, in Unix seconds.
+    pub written: Option<f64>,
     /// Whether the source says that the run has ended.
     pub has_ended: bool,
     /// What could not be read, and what was left out, as sentences.
@@ -65,10 +73,14 @@ pub const QUIET_SECONDS: f64 = 600.0;
 
 /// The status of an imported run: `is_followed` while an import follows its source.
 pub fn status(state: Option<&ImportState>, is_followed: bool, now: f64) -> Status {
-    let newest = state.filter(|state| !state.has_ended).and_then(|state| state.newest);
-    match newest {
+    // A fresh copy of old logs is no run at work, and a file that nobody writes to any more neither.
+    let heard = state.filter(|state| !state.has_ended).and_then(|state| {
+        let newest = state.newest?;
+        Some(state.written.map_or(newest, |written| written.min(newest)))
+    });
+    match heard {
         _ if is_followed => Status::Running { stage: Stage::Running },
-        Some(newest) if now - newest < QUIET_SECONDS => Status::Running { stage: Stage::Elsewhere },
+        Some(heard) if now - heard < QUIET_SECONDS => Status::Running { stage: Stage::Elsewhere },
         _ => Status::Finished,
     }
 }
@@ -168,6 +180,11 @@ mod tests {
         assert_eq!(word(Some(&state(Some(9_900.0), false)), false), "running");
         assert_eq!(word(Some(&state(Some(9_900.0), true)), false), "finished");
         assert_eq!(word(Some(&state(Some(1.0), false)), false), "finished");
+        let written = |written| ImportState { written: Some(written), ..state(Some(9_900.0), false) };
+        assert_eq!(word(Some(&written(9_950.0)), false), "running");
+        assert_eq!(word(Some(&written(9_000.0)), false), "finished", "nobody writes to it any more");
+        let copied = ImportState { written: Some(9_999.0), ..state(Some(1.0), false) };
+        assert_eq!(word(Some(&copied), false), "finished", "a fresh copy of old values");
         assert_eq!(word(Some(&state(Some(1.0), true)), true), "running");
     }
 

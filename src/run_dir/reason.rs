@@ -31,6 +31,9 @@ pub fn of(seen: &Seen) -> String {
         Status::Paused | Status::Stopped => {
             requests::ended_by_rule(&seen.requests).map(|rule| format!("by {rule}")).unwrap_or_default()
         }
+        Status::Running { stage: Stage::Elsewhere } if seen.import.is_some() => {
+            "its source grew a moment ago (import --watch follows it)".to_owned()
+        }
         Status::Running { stage: Stage::Elsewhere } => "on another machine".to_owned(),
         Status::Running { .. } | Status::Finished => String::new(),
     }

@@ -56,7 +56,13 @@ fn a_report_is_run_elsewhere_with_data_by_hash_and_verified_equal() {
     here.run(&["sent.html", "--data", "store"]).code(2).says("nothing was changed: there is no terminal");
     let missing = here.run(&["sent.html", "--yes"]).code(78);
     let hash = blake3::hash(TEXT.repeat(30).as_bytes()).to_hex();
-    for words in ["2 data files are not found", "../data/b.txt", hash.as_str(), "--data DIR"] {
+    for words in [
+        "x: 2 runs, 20 steps to train",
+        "2 data files are not found",
+        "../data/b.txt",
+        hash.as_str(),
+        "--data DIR",
+    ] {
         assert!(missing.stderr.contains(words), "{words}: {}", missing.stderr);
     }
     here.run(&["sent.html", "--yes", "--set", "train.steps=3"])

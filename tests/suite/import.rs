@@ -68,6 +68,38 @@ fn importing_again_adds_what_came_and_nothing_else() {
 }
 
 #[test]
+fn a_column_that_is_not_there_is_named_with_those_that_are_and_nothing_is_written() {
+    let workspace = Workspace::new().file("old/gpt.log", LOG);
+    workspace.overnight(&["import", "old", "--experiment", "x"]).code(0);
+    let run = workspace.runs("x").remove(0);
+    let csv = || fs::read_to_string(run.metrics()).unwrap();
+    let before = csv();
+    let refused = workspace.overnight(&["import", "old", "--columns", "nope=x"]).code(1);
+    refused.says("there is no column nope").says("train/loss, val/loss");
+    assert_eq!(csv(), before);
+    let chosen = workspace.overnight(&["import", "old", "--columns", "val/loss=loss"]).code(0);
+    assert!(chosen.stdout.contains("written anew with other columns, loss; 2 rows"), "{}", chosen.stdout);
+    assert!(csv().starts_with("step,epoch,time,elapsed,loss\n"), "{}", csv());
+}
+
+#[test]
+fn an_import_outside_of_any_workspace_says_which_one_it_makes_and_status_shows_its_values() {
+    let workspace = Workspace::new().file("old/gpt.log", LOG);
+    let made = workspace.path("old").canonicalize().unwrap();
+    let dry = workspace.typed_in("old", &["import", "gpt.log", "--dry-run"]).code(0);
+    assert!(!made.join("runs").exists() && !dry.stderr.contains("no workspace"), "{}", dry.stderr);
+    let said = format!("no workspace is here or above: a new one is made in {}", made.display());
+    workspace.typed_in("old", &["import", "gpt.log"]).code(0).says(&said);
+    let status = workspace.typed_in("old", &["status", "--json"]).code(0);
+    let told: Value = serde_json::from_str(&status.stdout).unwrap();
+    let run = &told["runs"][0];
+    assert_eq!((&run["step"], &run["best"]["value"]), (&250.into(), &2.2.into()), "{run}");
+    assert!(workspace.typed_in("old", &["status"]).code(0).stdout.contains("250"));
+    let name = format!("{}/{}", run["experiment"].as_str().unwrap(), run["run"].as_str().unwrap());
+    workspace.typed_in("old", &["logs", &name]).code(0).says("has no log here");
+}
+
+#[test]
 fn a_source_that_grows_is_followed_until_somebody_ends_it() {
     let workspace = Workspace::new().file("old/gpt.log", LOG);
     let watching = workspace.spawn(&["import", "old/gpt.log", "--watch", "--name", "live"]);

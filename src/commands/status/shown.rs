@@ -102,6 +102,8 @@ impl Shown {
             let (sign, style) = text::status_style(&line.status);
             let step = if line.steps > 0 {
                 format!("{}/{}", say::count(line.step), say::count(line.steps))
+            } else if line.step > 0 {
+                say::count(line.step)
             } else {
                 String::new()
             };

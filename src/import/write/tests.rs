@@ -3,7 +3,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::*;
-use crate::import::rows::Clock;
+use crate::import::rows::{Clock, Rows};
 use crate::run_dir::Status;
 use crate::run_dir::metrics::Metrics;
 
@@ -76,6 +76,47 @@ fn a_run_is_made_once_grows_and_stays_as_it_is_where_nothing_came() {
     assert_eq!(scene.bring("a.log", &[9.0, 2.0, 1.0, 0.5], Mode::Write).what, What::Rewritten);
     assert!(csv().contains(",0,9\n"), "{}", csv());
     assert_eq!(scan::runs(&scene.workspace()).len(), 1);
+}
+
+#[test]
+fn other_columns_are_said_and_a_run_without_any_that_was_asked_for_stays_as_it_was() {
+    let mut scene = Scene::new();
+    let first = scene.bring("a.log", &[3.0, 2.0], Mode::Write);
+    assert_eq!((first.state.step, first.state.best.map(|best| best.value)), (1, Some(2.0)));
+    let file = scene.file("a.log");
+    let mut again = |wanted: &str| {
+        let mut rows = Rows::taking(&[(wanted.to_owned(), "new".to_owned())]);
+        for step in 0..2 {
+            rows.put(f64::from(step), "val_loss", 3.0);
+            rows.put(f64::from(step), "acc", 0.5);
+        }
+        let foreign = Foreign { tool: "TensorBoard", files: vec![file.clone()], rows, ..Foreign::default() };
+        let arriving = arriving(&file, vec![(file.clone(), foreign)], &Aim::default()).unwrap().remove(0);
+        let workspace = Workspace::new(file.parent().unwrap().parent().unwrap().join("workspace"));
+        bring(&workspace, arriving, &mut scene.known, None, Mode::Write).unwrap()
+    };
+    let csv = || fs::read_to_string(first.dir.metrics()).unwrap();
+    let before = csv();
+    let kept = again("lr");
+    assert_eq!((kept.what, kept.state.rows, csv()), (What::Kept, 2, before));
+    assert_eq!(again("acc").what, What::Columns);
+    assert!(csv().starts_with("step,epoch,time,elapsed,new\n0,,,,0.5\n"), "{}", csv());
+}
+
+#[test]
+fn a_fresh_copy_of_old_logs_is_no_run_at_work_though_its_file_began_now() {
+    let mut scene = Scene::new();
+    let file = scene.file("a.log");
+    fs::write(&file, "x").unwrap();
+    let mut foreign = Foreign { tool: "TensorBoard", files: vec![file.clone()], ..Foreign::default() };
+    foreign.heard(scan::now());
+    foreign.rows.put_clock(1.0, Clock::Time, 1.7e9);
+    foreign.rows.put(1.0, "loss", 3.0);
+    let one = arriving(&scene.file(""), vec![(file, foreign)], &Aim::default()).unwrap().remove(0);
+    let dir = bring(&scene.workspace(), one, &mut scene.known, None, Mode::Write).unwrap().dir;
+    let seen = scan::look(&dir, "here", scan::now());
+    assert_eq!(seen.status, Status::Finished);
+    assert!(seen.import.unwrap().written.is_some());
 }
 
 #[test]

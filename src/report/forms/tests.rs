@@ -149,10 +149,14 @@ fn an_ending_names_a_form() {
         ("a.csv", Some(Form::Csv)),
         ("a.b/c.PARQUET", Some(Form::Parquet)),
         ("table.tex", Some(Form::Latex)),
-        ("folder", None),
+        ("a.HTM", Some(Form::Html)),
+        ("folder", Some(Form::Html)),
+        ("-", Some(Form::Html)),
         ("a.txt", None),
-        ("-", None),
+        ("sweep.docx", None),
     ] {
-        assert_eq!(Form::of_ending(Path::new(path)), form, "{path}");
+        assert_eq!(Form::of_ending(Path::new(path)).ok(), form, "{path}");
     }
+    let refused = Form::of_ending(Path::new("sweep.docx")).unwrap_err().to_string();
+    assert!(refused.contains("no form ends in .docx (known are html, htm, csv"), "{refused}");
 }

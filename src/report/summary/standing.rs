@@ -20,6 +20,14 @@ pub struct State {
     pub is_imported: bool,
 }
 
+impl State {
+    /// Whether it is an imported run that was heard of a moment ago, without anybody who follows it: what is said
+    /// beside its word is just that.
+    pub fn is_merely_heard_of(&self) -> bool {
+        self.is_imported && self.class == "running" && self.detail.is_some()
+    }
+}
+
 /// Why a run ended badly and what a person can do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {

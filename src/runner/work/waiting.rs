@@ -60,12 +60,13 @@ fn is_work(run: &Tracked, options: &RunnerOptions) -> bool {
     run.is_to_be_adopted() || !is_left
 }
 
-/// Says what stays behind when the runner goes to wait, so that a person who looks sees what to do.
+/// Says that the runner waits now, and what stays behind, so that a person who looks sees what to do.
 pub(super) fn say_what_is_held(options: &RunnerOptions, outcome: &Outcome) {
     let mut view = View::open(options.style);
     for left in outcome.left.iter().filter(|left| left.is_waiting() && !left.reason.is_empty()) {
         view.say(&format!("waits    {}/{}: {}", left.dir.experiment(), left.dir.name(), left.reason));
     }
+    view.say("waits    for runs to be queued (overnight queue FILE; Ctrl-C ends this)");
 }
 
 /// Waits until there is something to do; false when a signal came first, or the workspace went away. What the last batch `left` could

@@ -84,6 +84,7 @@ fn a_person_is_added_with_a_token_that_is_told_once_and_kept_nowhere() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let twice = add("ada");
     assert!(!twice.status.success() && twice.stdout.is_empty(), "{}", twice.stderr);
+    assert!(twice.stderr.contains("ada stands already in"), "{}", twice.stderr);
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
 
