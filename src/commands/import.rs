@@ -115,8 +115,8 @@ fn print(round: &Round, mode: Mode) -> std::io::Result<()> {
 
 /// While following, what stays as it is is not said again.
 fn print_changes(round: &Round) -> std::io::Result<()> {
-    let changed =
-        round.brought.iter().filter(|brought| !matches!(brought.what, What::Same | What::Kept | What::Empty));
+    let is_news = |what: &What| !matches!(what, What::Same | What::Kept | What::Shorter | What::Empty);
+    let changed = round.brought.iter().filter(|brought| is_news(&brought.what));
     for brought in changed {
         text::result(line(brought, Mode::Write))?;
     }
@@ -162,6 +162,9 @@ fn line(brought: &Brought, mode: Mode) -> String {
                 rows(state.rows)
             )
         }
+        What::Shorter => {
+            format!("{name}: its source holds less than before; all {} stay", rows(state.rows))
+        }
         What::Same => format!("{name}: nothing new, {}", rows(state.rows)),
         What::Copy(_) => format!("{name}: has the same files already; nothing was added"),
         What::Empty => format!("{name}: nothing was logged yet, so there is no run"),
@@ -177,6 +180,7 @@ fn as_json(round: &Round, mode: Mode) -> serde_json::Value {
             What::Rewritten => ("rewritten", 0),
             What::Columns => ("columns", 0),
             What::Kept => ("kept", 0),
+            What::Shorter => ("shorter", 0),
             What::Same => ("same", 0),
             What::Copy(_) => ("copy", 0),
             What::Empty => ("empty", 0),

@@ -35,6 +35,9 @@ pub enum What {
     Columns,
     /// None of the columns that were asked for is in it, so that it stays as it was.
     Kept,
+    /// Its source holds only a beginning of what was imported before, as where a file was cut off: what is
+    /// here stays.
+    Shorter,
     /// Nothing came since the last import.
     Same,
     /// The same files were imported from another place, as this run.
@@ -319,8 +322,12 @@ fn update(
         return Ok(What::Kept);
     }
     let (csv, rows) = csv(table);
-    state.rows = rows;
     let path = dir.metrics();
+    if rows < before.rows && (table.metrics().is_empty() || begins_with(&path, &csv)?) {
+        *state = ImportState { warnings: std::mem::take(&mut state.warnings), ..before };
+        return Ok(What::Shorter);
+    }
+    state.rows = rows;
     let old = length_of_prefix(&path, &csv)?;
     let what = match old {
         Some(length) if length == csv.len() => What::Same,
@@ -359,6 +366,13 @@ fn update(
         }
     }
     Ok(what)
+}
+
+/// Whether the file is `bytes` and more.
+fn begins_with(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let mut beginning = Vec::new();
+    read::open(path)?.take(bytes.len() as u64).read_to_end(&mut beginning)?;
+    Ok(beginning == bytes)
 }
 
 /// The length of the file, if it is a beginning of `bytes`.

@@ -79,6 +79,19 @@ fn a_run_is_made_once_grows_and_stays_as_it_is_where_nothing_came() {
 }
 
 #[test]
+fn of_a_source_that_was_cut_off_no_row_is_lost() {
+    let mut scene = Scene::new();
+    let dir = scene.bring("a.log", &[3.0, 2.0, 1.0], Mode::Write).dir;
+    let before = fs::read(dir.metrics()).unwrap();
+    for left in [&[3.0, 2.0][..], &[]] {
+        let cut = scene.bring("a.log", left, Mode::Write);
+        assert_eq!((cut.what, cut.state.rows), (What::Shorter, 3), "{left:?}");
+        assert_eq!(fs::read(dir.metrics()).unwrap(), before);
+    }
+    assert_eq!(scene.bring("a.log", &[3.0, 2.5], Mode::Write).what, What::Rewritten, "another log");
+}
+
+#[test]
 fn other_columns_are_said_and_a_run_without_any_that_was_asked_for_stays_as_it_was() {
     let mut scene = Scene::new();
     let first = scene.bring("a.log", &[3.0, 2.0], Mode::Write);
