@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::chart::backend::series_class;
 use super::chart::number::{count, exponent_of, measured};
+use super::judged;
 use super::model::{Cell, Column, FailureRow, NextRow, Progress, RunRow};
 use super::say::{self, Clock};
 use super::site::{address, address_of, experiment_folder, run_folder};
-use super::judged;
 use super::summary::{RunSummary, State};
 use crate::experiment::metric::{Direction, direction_of};
 use crate::run_dir::records::WaitingRun;

@@ -113,7 +113,9 @@ fn nothing_of_a_hostile_record_runs_and_no_address_or_storage_breaks_a_page() {
             chrome.goto(&place.file("runs/index.html")).await;
             chrome.until("the runs", "document.querySelectorAll('#runs .tick').length > 5").await;
             // What an earlier round could keep is ticked already.
-            chrome.run("const box = document.querySelectorAll('#runs .tick')[1]; box.checked || box.click()").await;
+            chrome
+                .run("const box = document.querySelectorAll('#runs .tick')[1]; box.checked || box.click()")
+                .await;
             let carried = "!document.getElementById('chosen').hidden
                 && document.querySelector('#chosen a').href.includes(document.querySelectorAll('#runs .tick')[1].dataset.run)";
             chrome.until(&format!("{what}: the choice"), carried).await;

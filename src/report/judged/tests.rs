@@ -32,7 +32,11 @@ fn mixed() -> [RunSummary; 4] {
 fn what_most_runs_have_a_value_of_decides_and_then_what_comes_first() {
     assert_eq!(commonest([("a", true), ("b", true), ("b", true)]), Some("b"));
     assert_eq!(commonest([("z", true), ("b", true)]), Some("z"));
-    assert_eq!(commonest([("a", false), ("a", false), ("b", true)]), Some("b"), "without a value none decides");
+    assert_eq!(
+        commonest([("a", false), ("a", false), ("b", true)]),
+        Some("b"),
+        "without a value none decides"
+    );
     assert_eq!(commonest([("a", false), ("b", false), ("b", false)]), Some("b"));
     assert_eq!(commonest([]), None);
 }
