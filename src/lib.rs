@@ -15,13 +15,15 @@
 //!
 //! | where | what | writer |
 //! |---|---|---|
-//! | `experiments/*.toml` | what a person wrote | a person; read by [`experiment`] |
+//! | `experiments/*.toml` | what a person wrote | a person, [`serve`] for one who sends it; read by [`experiment`] |
 //! | `overnight.toml` | settings of the workspace | a person; read by [`workspace_settings`] |
 //! | `runs/<experiment>/<run>/` | one run: see [`run_dir::RunDir`] | queue, runner and worker, each its own files |
 //! | `runs/<experiment>/.verify-*/` | a replay while it goes on; its verdict goes to the run's `verify.jsonl` | [`verify`] |
 //! | `runs/.runner.lock` | held by the one runner | [`runner`] |
 //! | `batches/<batch>/` | one life of the runner: see [`run_dir::BatchDir`] | [`runner`] |
 //! | `reports/` | the generated site | [`report`] |
+//! | `data/sent/` | links to the data of runs that were sent | [`again`] |
+//! | `logs/` | what people changed over the network, and who was not let through | [`serve`] |
 //!
 //! # Invariants
 //!

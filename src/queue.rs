@@ -20,9 +20,9 @@ use std::path::Path;
 use crate::data_files::{self, DataFacts};
 use crate::experiment::{Alert, Experiment, PlannedRun, Rejected, identity};
 use crate::run_dir::deleted::{self, Deleted};
-use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Environment, Fingerprint, RunRecord};
+use crate::run_dir::records::{Ask, Environment, Fingerprint, RunRecord};
 use crate::run_dir::write::{self, Durability};
-use crate::run_dir::{BatchDir, PROTOCOL, RunDir, Workspace, read, requests, scan};
+use crate::run_dir::{PROTOCOL, RunDir, Workspace, read, requests, scan};
 use crate::workspace_settings::WorkspaceSettings;
 
 pub use check::{Checked, check, examine};
@@ -293,17 +293,8 @@ pub fn request(run: &RunDir, ask: Ask) -> io::Result<()> {
     requests::ask(run, who(), ask)
 }
 
-/// Asks the runner of this batch to end after its current runs.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn drain(batch: &BatchDir) -> io::Result<()> {
-    let request = BatchRequest { time: scan::now(), who: who(), ask: BatchAsk::Drain };
-    requests::append(&batch.requests(), &request)
-}
-
 /// The user's name, as it stands in requests.
-fn who() -> String {
+pub fn who() -> String {
     std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned())
 }
 

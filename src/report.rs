@@ -151,7 +151,7 @@ struct Known {
 }
 
 /// A run that is to be read and rendered.
-struct Job {
+struct Redraw {
     dir: RunDir,
     metrics: Metrics,
     fingerprint: String,
@@ -234,20 +234,20 @@ impl Report {
                 (!self.is_current(&dir, &fingerprint)).then_some((dir, fingerprint))
             })
             .collect();
-        let mut jobs = Vec::new();
+        let mut redraws = Vec::new();
         for (dir, fingerprint) in stale {
             let failed_need = self.runs.get(&dir).and_then(|known| known.summary.failed_need.clone());
-            jobs.push(self.job(dir, fingerprint, failed_need));
+            redraws.push(self.redraw(dir, fingerprint, failed_need));
         }
-        let beside = self.compared(&mut jobs);
+        let beside = self.compared(&mut redraws);
         let mut first_error = None;
         let with = With { theme: &theme, clock: &clock, beside: &beside };
-        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
+        self.render_runs(redraws, &with, &mut changes, &mut built, &mut first_error);
         // What the others have come to may change what becomes of those that need them.
-        let jobs = self.misjudged();
-        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
-        let jobs = self.misnumbered();
-        self.render_runs(jobs, &with, &mut changes, &mut built, &mut first_error);
+        let redraws = self.misjudged();
+        self.render_runs(redraws, &with, &mut changes, &mut built, &mut first_error);
+        let redraws = self.misnumbered();
+        self.render_runs(redraws, &with, &mut changes, &mut built, &mut first_error);
         let is_scan = matches!(scope, Scope::All);
         self.render_shared(&theme, &clock, &changes, is_scan, &mut built)?;
         self.render_workspace(&theme, &clock, &changes.experiments, is_scan, &mut built)?;
@@ -256,7 +256,7 @@ impl Report {
     }
 
     /// A run to be read and rendered, going on from the rows that are known.
-    fn job(&mut self, dir: RunDir, fingerprint: String, failed_need: Option<String>) -> Job {
+    fn redraw(&mut self, dir: RunDir, fingerprint: String, failed_need: Option<String>) -> Redraw {
         let known = self.runs.get_mut(&dir);
         let log_is_copied = known.as_ref().is_some_and(|known| {
             files::log_mark(&known.summary.fingerprint) == files::log_mark(&fingerprint)
@@ -265,11 +265,11 @@ impl Report {
         let number = known.as_ref().map(|known| &known.summary);
         let number = number.filter(|run| numbers::recorded(run) != run.number).map(|run| run.number);
         let metrics = known.and_then(|known| known.metrics.take()).unwrap_or_default();
-        Job { dir, metrics, fingerprint, failed_need, number, log_is_copied }
+        Redraw { dir, metrics, fingerprint, failed_need, number, log_is_copied }
     }
 
     /// Runs that are shown as waiting and are skipped, or the other way round.
-    fn misjudged(&mut self) -> Vec<Job> {
+    fn misjudged(&mut self) -> Vec<Redraw> {
         let summaries = self.runs.values().map(|known| &known.summary);
         let members: Vec<Member> = summaries
             .map(|summary| Member {
@@ -287,19 +287,19 @@ impl Report {
             .filter(|((_, known), failed)| known.summary.failed_need != *failed)
             .map(|((dir, known), failed)| (dir.clone(), known.summary.fingerprint.clone(), failed))
             .collect();
-        misjudged.into_iter().map(|(dir, mark, failed)| self.job(dir, mark, failed)).collect()
+        misjudged.into_iter().map(|(dir, mark, failed)| self.redraw(dir, mark, failed)).collect()
     }
 
     fn render_runs(
         &mut self,
-        jobs: Vec<Job>,
+        redraws: Vec<Redraw>,
         with: &With,
         changes: &mut Changes,
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
         let results: Vec<Result<Fresh, ReportError>> =
-            jobs.into_par_iter().map(|job| self.render_run(job, with)).collect();
+            redraws.into_par_iter().map(|redraw| self.render_run(redraw, with)).collect();
         for result in results {
             match result {
                 Ok(fresh) => {
@@ -344,9 +344,9 @@ impl Report {
         })
     }
 
-    fn render_run(&self, job: Job, with: &With) -> Result<Fresh, ReportError> {
+    fn render_run(&self, redraw: Redraw, with: &With) -> Result<Fresh, ReportError> {
         let With { theme, clock, beside } = with;
-        let Job { dir, metrics, fingerprint, failed_need, number, log_is_copied } = job;
+        let Redraw { dir, metrics, fingerprint, failed_need, number, log_is_copied } = redraw;
         let mut files = RunFiles::read(&dir, &self.host, clock.now, metrics);
         if let (Status::Waiting { .. }, Some(need)) = (&files.seen.status, failed_need) {
             files.seen.status = needs::without(need, &files.seen);

@@ -85,6 +85,11 @@ impl Workspace {
         self.root.join("experiments")
     }
 
+    /// `overnight serve`: who changed what over the network, and who was not let through.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
     /// Settings of the workspace.
     pub fn settings(&self) -> PathBuf {
         self.root.join("overnight.toml")

@@ -1,6 +1,7 @@
 //! `overnight import`: runs of other programs, set beside ours.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,7 +39,10 @@ pub fn import(workspace: &Workspace, args: &ImportArgs) -> anyhow::Result<Exit> 
         print(&round, mode)?;
     }
     for (place, why) in &round.failed {
-        text::talk(format_args!("{}: {}", place.display(), say::plain(why)));
+        text::talk(failure(place, why));
+    }
+    if is_nothing(&round) {
+        text::talk("nothing was imported: no value with a step was found");
     }
     Ok(if round.failed.is_empty() { Exit::Success } else { Exit::Failure })
 }
@@ -116,9 +120,19 @@ fn print_changes(round: &Round) -> std::io::Result<()> {
         text::result(line(brought, Mode::Write))?;
     }
     for (place, why) in &round.failed {
-        text::talk(format_args!("{}: {}", place.display(), say::plain(why)));
+        text::talk(failure(place, why));
     }
     Ok(())
+}
+
+/// Names of files come from elsewhere, too.
+fn failure(place: &Path, why: &str) -> String {
+    format!("{}: {}", say::plain(&place.display().to_string()), say::plain(why))
+}
+
+/// Whether files were known and gave no run, of which nothing else is said.
+fn is_nothing(round: &Round) -> bool {
+    round.brought.is_empty() && round.failed.is_empty() && round.said.is_empty()
 }
 
 fn line(brought: &Brought, mode: Mode) -> String {
@@ -182,4 +196,24 @@ fn as_json(round: &Round, mode: Mode) -> serde_json::Value {
             .collect::<Vec<_>>(),
         "unknown_count": round.unknown.len(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_give_no_run_are_not_passed_over_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let table = folder.path().join("a.csv");
+        // A line longer than any that is read, and one that is well.
+        let long = format!("step,a\n1,\"{}", "x".repeat(8 << 20));
+        for (text, nothing) in [(long.as_str(), true), ("step,a\n1,2\n", false)] {
+            std::fs::write(&table, text).unwrap();
+            let mut session = Session::new(&workspace, &table, Wish::default(), Aim::default(), Mode::DryRun);
+            assert_eq!(is_nothing(&session.round().unwrap()), nothing, "{}", &text[..10]);
+        }
+        assert!(!failure(Path::new("a\x1b[31m"), "b\x07").chars().any(char::is_control));
+    }
 }

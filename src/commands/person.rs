@@ -57,10 +57,10 @@ mod tests {
 
     #[test]
     fn a_person_is_added_and_the_rest_of_the_file_stays() {
-        let hash = person::token_hash("x");
+        let [hash, other, third] = ["x", "y", "z"].map(person::token_hash);
         let old = "# mine\n[server]   # here\nport = 1\n\n[runner]\nslots = 2\n";
         let one = with_person(old, "ada", Role::Owner, &hash).unwrap();
-        let two = with_person(&one, "bob", Role::Viewer, &hash).unwrap();
+        let two = with_person(&one, "bob", Role::Viewer, &other).unwrap();
         let settings = WorkspaceSettings::from_text("overnight.toml".as_ref(), &two).unwrap();
         let names: Vec<_> =
             settings.server.people.iter().map(|person| (&*person.name, person.role)).collect();
@@ -69,7 +69,7 @@ mod tests {
             assert!(two.contains(line), "{line}: {two}");
         }
         assert!(!settings.server.control && settings.runner.slots == 2);
-        let twice = with_person(&two, "ada", Role::Viewer, &hash).unwrap();
+        let twice = with_person(&two, "ada", Role::Viewer, &third).unwrap();
         assert!(WorkspaceSettings::from_text("overnight.toml".as_ref(), &twice).is_err());
         assert!(with_person("", "ada", Role::Viewer, &hash).unwrap().contains("[[server.people]]"));
     }

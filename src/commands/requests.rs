@@ -8,7 +8,7 @@ use crate::queue::{self, asked, select};
 use crate::run_dir::records::{Ask, RunRecord};
 use crate::run_dir::scan::{self, Seen};
 use crate::run_dir::status::Status;
-use crate::run_dir::{BatchDir, Workspace, checkpoint};
+use crate::run_dir::{Workspace, checkpoint};
 use crate::runner::{hold, tracked};
 
 pub fn pause(workspace: &Workspace, args: &SelectArgs) -> anyhow::Result<Exit> {
@@ -66,14 +66,11 @@ fn drain_runner(workspace: &Workspace) -> anyhow::Result<Exit> {
         text::talk("the runner waited for work, and ends");
         return Ok(Exit::Success);
     }
-    let batch = asked::batch_at_work(workspace).map(|batch| BatchDir::new(workspace.batches().join(batch)));
-    let Some(batch) = batch.filter(|batch| batch.batch_json().is_file()) else {
+    let Some(batch) = asked::drain(workspace, &queue::who())? else {
         anyhow::bail!("no runner is at work here, so there is nothing to drain");
     };
-    queue::drain(&batch)?;
     text::talk(format_args!(
-        "the runner ends after its current runs (batch {}); what waits goes on with the next overnight run",
-        batch.name()
+        "the runner ends after its current runs (batch {batch}); what waits goes on with the next overnight run"
     ));
     Ok(Exit::Success)
 }
@@ -120,8 +117,7 @@ fn answers(
                     text::talk(format_args!("{name} could not be asked: {error}"));
                     continue;
                 }
-                let is_to_end = matches!(ask, Ask::Pause | Ask::Stop);
-                if is_to_end && !asked::is_followed(batch.as_deref(), &seen) {
+                if asked::is_ours_to_end(ask, batch.as_deref(), &seen) {
                     end_worker(&seen);
                 }
                 // Nobody may be listening; the others are to be asked all the same.
@@ -138,9 +134,6 @@ fn answers(
 
 /// Asks a worker that no runner follows to write a checkpoint and end.
 fn end_worker(seen: &Seen) {
-    if !seen.status.is_running() {
-        return;
-    }
     match tracked::holder(&seen.dir).map(|worker| worker.ask_to_end()) {
         Some(Ok(())) => {}
         Some(Err(error)) => text::talk(format_args!("its worker could not be asked to end: {error}")),

@@ -2,7 +2,7 @@
 
 use super::DataError;
 use super::named::{At, unheard};
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobSet};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -66,17 +66,37 @@ fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, DataError>
     // pattern: a glob compares text and knows nothing of parent folders.
     let (folder, rest) = split_at_glob(pattern);
     let root = base.join(folder);
-    let matcher = GlobBuilder::new(rest)
-        .literal_separator(true)
-        .build()
-        .map_err(|error| bad(error.kind().to_string()))?
-        .compile_matcher();
+    // Each pair of braces within another is a call within a call to whoever reads the pattern.
+    if depth_of_braces(rest) > MOST_BRACES {
+        return Err(bad(format!("its braces are nested more than {MOST_BRACES} deep")));
+    }
+    let built = GlobBuilder::new(rest).literal_separator(true).build();
+    // A set of one, because a pattern too large to be compiled alone is a panic.
+    let matcher = built.and_then(|glob| GlobSet::builder().add(glob).build());
+    let matcher = matcher.map_err(|error| bad(error.kind().to_string()))?;
     if !root.is_dir() {
         return Ok(Vec::new());
     }
     let mut files = visible_files(&root)?;
     files.retain(|path| path.strip_prefix(&root).is_ok_and(|relative| matcher.is_match(relative)));
     Ok(files)
+}
+
+/// As deep as nobody writes them.
+const MOST_BRACES: usize = 16;
+
+/// How many braces are open at once, at the most.
+fn depth_of_braces(pattern: &str) -> usize {
+    let (mut open, mut most) = (0usize, 0);
+    for byte in pattern.bytes() {
+        match byte {
+            b'{' => open += 1,
+            b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 /// `../books/*/x.txt` into `../books` and `*/x.txt`.
@@ -188,6 +208,20 @@ mod tests {
     fn a_name_with_a_bracket_is_a_name_when_such_a_file_exists() {
         let folder = folder_with(&["a[1].txt"]);
         assert_eq!(names(&["a[1].txt"], &folder).unwrap(), ["a[1].txt"]);
+    }
+
+    #[test]
+    fn a_pattern_that_no_matcher_can_be_made_of_is_refused_and_ends_nothing() {
+        let folder = folder_with(&["a.txt"]);
+        let nested = |depth: usize| format!("{}a{}.txt", "{".repeat(depth), "}".repeat(depth));
+        assert_eq!(names(&[&nested(MOST_BRACES)], &folder).unwrap(), ["a.txt"]);
+        for depth in [MOST_BRACES + 1, 1_000, 30_000] {
+            let deep = names(&[&nested(depth)], &folder).unwrap_err().to_string();
+            assert!(deep.contains("nested more than 16 deep"), "{}", &deep[deep.len() - 100..]);
+        }
+        let large = format!("{{{}}}", "[!a]*é,".repeat(300_000));
+        let large = names(&[&large], &folder).unwrap_err().to_string();
+        assert!(large.contains("not a pattern that can be read"), "{}", &large[..100]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
         return Err(DataError::Empty { path: path.to_owned() });
     }
     let decoded = if bytes.starts_with(b"\x89PNG") {
-        decode_png(&bytes, usize::MAX)
+        png(&bytes, usize::MAX)
     } else if bytes.starts_with(&[0xff, 0xd8]) {
         decode_jpeg(&bytes)
     } else {
@@ -48,10 +48,6 @@ pub fn read_image(path: &Path, channels: usize) -> Result<Image, DataError> {
 /// # Errors
 /// It is larger, or cannot be decoded.
 pub fn png(bytes: &[u8], most_pixels: usize) -> Result<Image, String> {
-    decode_png(bytes, most_pixels)
-}
-
-fn decode_png(bytes: &[u8], most_pixels: usize) -> Result<Image, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;

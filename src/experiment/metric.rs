@@ -74,15 +74,21 @@ pub fn must_reproduce(name: &str) -> bool {
     Metric::named(name).is_none_or(|metric| metric.reproducible)
 }
 
-/// Which way the metric `name` is better. One that is not ours goes by its last word: what ends in
-/// `accuracy`, `iou`, `dice`, `f1` or `per_second` is better higher, everything else lower.
+/// Which way the metric `name` is better. One that is not ours goes by its words, whatever their case: what
+/// has `accuracy` among them, or ends in `acc`, `iou`, `dice`, `f1` or `per_second`, is better higher, unless
+/// it is a loss or an error; everything else is better lower.
 pub fn direction_of(name: &str) -> Direction {
     if let Some(metric) = Metric::named(name) {
         return metric.direction;
     }
-    let word = name.rsplit('/').next().unwrap_or(name);
+    let name = name.to_lowercase();
+    let word = name.rsplit('/').next().unwrap_or(&name);
+    if word.contains("loss") || word.contains("error") {
+        return Direction::Lower;
+    }
     let higher = ["accuracy", "acc", "iou", "dice", "f1", "per_second"];
-    if higher.iter().any(|end| word.ends_with(end)) { Direction::Higher } else { Direction::Lower }
+    let is_higher = higher.iter().any(|end| word.ends_with(end)) || name.contains("accuracy");
+    if is_higher { Direction::Higher } else { Direction::Lower }
 }
 
 #[cfg(test)]
@@ -104,5 +110,8 @@ mod tests {
     fn foreign_metrics_get_a_direction_by_their_last_word() {
         assert_eq!(direction_of("eval/top5_accuracy"), Direction::Higher);
         assert_eq!(direction_of("eval/nll"), Direction::Lower);
+        assert_eq!(direction_of("Accuracy/top_1"), Direction::Higher);
+        assert_eq!(direction_of("val_Acc"), Direction::Higher);
+        assert_eq!(direction_of("accuracy/loss"), Direction::Lower);
     }
 }

@@ -185,8 +185,8 @@ fn model(settings: &Settings, found: &mut Found) {
                 format!("model.width = {width} cannot be divided among {heads} heads"),
                 format!(
                     "write a multiple of {heads}, such as {} or {}",
-                    (width / heads).max(1) * heads,
-                    (width / heads + 1) * heads
+                    (width / heads).max(1).saturating_mul(heads),
+                    (width / heads).saturating_add(1).saturating_mul(heads)
                 ),
             );
         }
@@ -399,6 +399,7 @@ mod tests {
         let images = "[data]\nkind = \"idx\"\nimages = \"i\"\nlabels = \"l\"\n[model]\nkind = \"cnn\"\n";
         for (base, setting, complaint) in [
             (text, "model.width=130", "cannot be divided among 4 heads"),
+            (text, "model={kind=\"gpt\", width=4294967295, heads=4294967294}", "cannot be divided"),
             (text, "model.layers=0", "model.layers cannot be 0"),
             (text, "weights={file = \"best\"}", "weights.from is not given"),
             (text, "weights={from = \"x\", file = \"newest\"}", "weights.file cannot be \"newest\""),

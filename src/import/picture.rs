@@ -36,16 +36,19 @@ impl Picture<'_> {
     }
 }
 
-/// All pictures of a step as one PNG, row by row; a single one as it is.
+/// All pictures of a step as one PNG, row by row; a single one as it is, unless a PNG of it is too large.
 ///
 /// # Errors
 /// They cannot be encoded.
 pub fn sheet(pictures: &[Picture]) -> Result<Vec<u8>, String> {
     if let [one] = pictures {
-        return match one.encoded {
-            [0x89, ..] => Ok(one.encoded.to_vec()),
-            _ => encode_png(&one.image).map_err(|error| error.to_string()),
+        let whole = match one.encoded {
+            [0x89, ..] => one.encoded.to_vec(),
+            _ => encode_png(&one.image).map_err(|error| error.to_string())?,
         };
+        if whole.len() <= LARGEST_SHEET {
+            return Ok(whole);
+        }
     }
     let mut sheet = Vec::new();
     for side in SIDES {
@@ -107,6 +110,19 @@ mod tests {
         let four = sheet(&[read(&gray), read(&color), read(&long), read(&gray)]).unwrap();
         let four = png(&four, MOST_PIXELS).unwrap();
         assert_eq!((four.width, four.height), (512 + GAP + 512, 8 + GAP + 8));
+    }
+
+    #[test]
+    fn a_single_picture_of_which_a_png_is_too_large_is_shown_smaller() {
+        let (width, height) = (2000, 1700);
+        let mut noise = blake3::Hasher::new().finalize_xof();
+        let mut pixels = vec![0; width * height * 3];
+        noise.fill(&mut pixels);
+        let image = Image { width, height, channels: 3, pixels };
+        assert!(encode_png(&image).unwrap().len() > LARGEST_SHEET);
+        let photo = Picture { encoded: b"\xff\xd8", image };
+        let shown = png(&sheet(&[photo]).unwrap(), MOST_PIXELS).unwrap();
+        assert_eq!((shown.width, shown.height), (512, 435));
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Database {
     tables: Vec<Table>,
     /// Pages of long rows that may still be read: each belongs to one row, so there are no more than the file has.
     left: u64,
+    /// Bytes of the page at hand that rows may still lie on: no two rows share one, so many cells that lead to
+    /// one place are damage.
+    room: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -95,7 +98,7 @@ impl Database {
             return wrong("an SQLite database whose text is UTF-16, which is not read");
         }
         let pages = file.metadata()?.len() / page_bytes as u64;
-        let mut database = Database { file, page_bytes, usable, pages, tables: Vec::new(), left: 0 };
+        let mut database = Database { file, page_bytes, usable, pages, tables: Vec::new(), left: 0, room: 0 };
         let of_schema = Table { name: String::new(), root: 1, columns: Vec::new() };
         let mut tables = Vec::new();
         database.each_cells(&of_schema, |_, cells| {
@@ -168,12 +171,15 @@ impl Database {
                     ahead[before..].reverse();
                 }
                 Some(13) => {
-                    for at in cell_places(&page, start, 8).unwrap_or_default() {
-                        match self.row(&page, at)? {
-                            Some((number, payload)) => match cells(&payload) {
-                                Some(cells) => take(number, &cells),
-                                None => damage.rows += 1,
-                            },
+                    let Some(places) = cell_places(&page, start, 8) else {
+                        damage.pages += 1;
+                        continue;
+                    };
+                    self.room = self.usable;
+                    for at in places {
+                        let row = self.row(&page, at)?;
+                        match row.and_then(|(number, payload)| Some((number, cells(&payload)?))) {
+                            Some((number, cells)) => take(number, &cells),
                             None => damage.rows += 1,
                         }
                     }
@@ -207,12 +213,18 @@ impl Database {
             return Ok(None);
         }
         let (length, most) = (length as usize, self.usable - 35);
-        if length <= most {
+        let least = (self.usable - 12) * 32 / 255 - 23;
+        let here = match length {
+            short if short <= most => short,
+            long => {
+                Some(least + (long - least) % (self.usable - 4)).filter(|here| *here <= most).unwrap_or(least)
+            }
+        };
+        let Some(room) = self.room.checked_sub(here) else { return Ok(None) };
+        self.room = room;
+        if here == length {
             return Ok(rest.get(..length).map(|payload| (number as i64, payload.to_vec())));
         }
-        let least = (self.usable - 12) * 32 / 255 - 23;
-        let here = least + (length - least) % (self.usable - 4);
-        let here = if here <= most { here } else { least };
         let Some((payload, next)) = rest.split_at_checked(here) else { return Ok(None) };
         let (mut payload, mut next) = (payload.to_vec(), word(next, 0));
         while payload.len() < length {

@@ -32,21 +32,27 @@ pub enum Grown {
 /// Opens a file of another workspace. What is no file, and a link, is refused.
 pub fn open(path: &Path) -> io::Result<File> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(NOT_WAITING | no_follow).open(path);
-    let file = file.map_err(|error| at(path, error))?;
-    if !file.metadata()?.is_file() {
-        return Err(at(path, io::Error::new(io::ErrorKind::InvalidInput, "not a file")));
+    let opened = OpenOptions::new().read(true).custom_flags(NOT_WAITING | no_follow).open(path);
+    let is_link = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Err(error) if !is_link(&error) => Err(at(path, error)),
+        _ => Err(at(path, io::Error::new(io::ErrorKind::InvalidInput, "not a file"))),
     }
-    Ok(file)
 }
 
-/// How two files stand to each other; a missing one is empty.
+/// How two files stand to each other; a missing one is empty, and so is what is no file there: nothing of it is
+/// taken.
 pub fn grown(here: &Path, there: &Path) -> io::Result<Grown> {
     let if_there = |file: io::Result<File>| match file {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some),
     };
-    let (ours, theirs) = (if_there(open(here))?, if_there(open(there))?);
+    let theirs = match open(there) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => None,
+        other => if_there(other)?,
+    };
+    let ours = if_there(open(here))?;
     let length =
         |file: &Option<File>| file.as_ref().map_or(Ok(0), |file| file.metadata().map(|known| known.len()));
     let ours_long = length(&ours)?;

@@ -166,18 +166,27 @@ fn stand_and_go(
     if lock::is_held(&here.alive_lock()) {
         return did(busy());
     }
-    let acts = match stand(here, there, record, listing, foreign)? {
-        Stand::Conflict(why) => return Ok(Gone::Conflict(why)),
-        Stand::Ahead => return did(What::Ahead),
-        Stand::Goes(acts) if acts.is_empty() => return did(What::Same),
-        Stand::Goes(acts) => acts,
+    let mut differing = Vec::new();
+    let acts = match acts(stand(here, there, record, listing, &mut differing)?) {
+        Ok(acts) if wish.dry_run => {
+            foreign.append(&mut differing);
+            let bytes = acts.iter().map(|(file, act)| listing::size(there, file, act_from(act))).sum();
+            return did(What::Grown { bytes });
+        }
+        Ok(_) => {
+            // As long as this is held no worker starts here. One may have come and gone since we looked, so
+            // what is done follows from another look.
+            let Some(held) = lock::try_shared(&here.alive_lock())? else { return did(busy()) };
+            differing.clear();
+            acts(stand(here, there, record, listing, &mut differing)?).map(|acts| (acts, held))
+        }
+        Err(gone) => Err(gone),
     };
-    if wish.dry_run {
-        let bytes = acts.iter().map(|(file, act)| listing::size(there, file, act_from(act))).sum();
-        return did(What::Grown { bytes });
-    }
-    // As long as this is held no worker starts here.
-    let Some(_held) = lock::try_shared(&here.alive_lock())? else { return did(busy()) };
+    foreign.append(&mut differing);
+    let (acts, _held) = match acts {
+        Ok(acts) => acts,
+        Err(gone) => return Ok(gone),
+    };
     copy::remove_abandoned(&here.checkpoints());
     let mut bytes = 0;
     for (file, act) in acts {
@@ -194,6 +203,16 @@ fn stand_and_go(
     }
     scan::announce(here);
     did(What::Grown { bytes })
+}
+
+/// What there is to do; or what is so where nothing is.
+fn acts(stand: Stand) -> Result<Vec<(PathBuf, Act)>, Gone> {
+    match stand {
+        Stand::Conflict(why) => Err(Gone::Conflict(why)),
+        Stand::Ahead => Err(Gone::Did(What::Ahead)),
+        Stand::Goes(acts) if acts.is_empty() => Err(Gone::Did(What::Same)),
+        Stand::Goes(acts) => Ok(acts),
+    }
 }
 
 fn act_from(act: &Act) -> u64 {

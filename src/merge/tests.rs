@@ -1,6 +1,7 @@
 //! Merging again and again while a run grows, with a kill at every place; and what cannot be merged.
 
 use std::os::unix::fs::symlink;
+use std::time::Instant;
 
 use super::run::listing::Listing;
 use super::*;
@@ -9,6 +10,18 @@ use crate::run_dir::records::RunRecord;
 use crate::run_dir::scan::sample_record;
 
 const WISH: Wish = Wish { dry_run: false, keep_both: false };
+
+/// Merges with these wishes. A child that another test forks at this moment holds a copy of the last merge's lock
+/// until it execs.
+fn merged(here: &Workspace, from: &[PathBuf]) -> Result<Vec<Told>, MergeError> {
+    let begun = Instant::now();
+    loop {
+        match merge(here, from, WISH) {
+            Err(MergeError::Busy) if begun.elapsed().as_secs() < 120 => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+}
 
 struct Two {
     folder: tempfile::TempDir,
@@ -105,10 +118,10 @@ fn a_run_that_grows_is_followed_from_every_place_at_which_a_merge_was_killed() {
         let (ours, theirs) = (here.run("x", "r"), there.run("x", "r"));
         record(&theirs, 0);
         come_to(&theirs, before);
-        let told = merge(&here, &[there.root().to_owned()], WISH).unwrap();
+        let told = merged(&here, &[there.root().to_owned()]).unwrap();
         assert!(matches!(one(&told), What::Added { number: None, .. }), "{told:?}");
         follows(&ours, before);
-        let told = merge(&here, &[there.root().to_owned()], WISH).unwrap();
+        let told = merged(&here, &[there.root().to_owned()]).unwrap();
         assert_eq!(one(&told), &What::Same);
         come_to(&theirs, before + 1);
         // Killed after so many files, the last of which had come half way.
@@ -128,7 +141,7 @@ fn a_run_that_grows_is_followed_from_every_place_at_which_a_merge_was_killed() {
                 put(&ours, &name, &text[..end]);
             }
             fs::create_dir_all(ours.checkpoints().join(".merge-killed")).unwrap();
-            let told = merge(&here, &[there.root().to_owned()], WISH).unwrap();
+            let told = merged(&here, &[there.root().to_owned()]).unwrap();
             // Where all was done but for what the killed one left behind, nothing is.
             if place == order.len() {
                 assert!(matches!(one(&told), What::Same | What::Grown { .. }), "{told:?}");
@@ -158,7 +171,7 @@ fn a_run_that_a_rule_let_go_here_stays_away_and_its_number_and_name_are_known() 
     fs::remove_dir_all(ours.path()).unwrap();
     // Another run that has its number.
     record(&there.run("x", "s"), 0);
-    let told = merge(&here, &from, WISH).unwrap();
+    let told = merged(&here, &from).unwrap();
     assert!(matches!(one(&told), What::Deleted { why } if why.contains("untouched for 30 days")), "{told:?}");
     assert!(!ours.path().exists());
     let other = told.iter().find(|told| told.name == "x/s").unwrap();
@@ -167,7 +180,7 @@ fn a_run_that_a_rule_let_go_here_stays_away_and_its_number_and_name_are_known() 
     crate::run_dir::deleted::remember(&there.run("x", "s"), "too many").unwrap();
     fs::remove_dir_all(there.run("x", "s").path()).unwrap();
     for (did, lines) in [(true, 2), (false, 2)] {
-        let told = merge(&here, &from, WISH).unwrap();
+        let told = merged(&here, &from).unwrap();
         let of_file = told.iter().find(|told| told.name == "x/deleted.jsonl").unwrap();
         assert_eq!(matches!(of_file.what, What::Grown { .. }), did, "{told:?}");
         assert_eq!(fs::read_to_string(here.deleted("x")).unwrap().lines().count(), lines);
@@ -175,32 +188,32 @@ fn a_run_that_a_rule_let_go_here_stays_away_and_its_number_and_name_are_known() 
     }
     // A person who copies the folder has it back.
     record(&ours, 0);
-    assert_eq!(one(&merge(&here, &from, WISH).unwrap()), &What::Same);
+    assert_eq!(one(&merged(&here, &from).unwrap()), &What::Same);
 }
 
 #[test]
 fn our_own_runs_by_another_way_are_no_other_workspace() {
     let Two { folder, here, there } = two();
     record(&here.run("x", "r"), 0);
-    let refused = |from: &Path| matches!(merge(&here, &[from.to_owned()], WISH), Err(MergeError::Itself(_)));
+    let refused = |from: &Path| matches!(merged(&here, &[from.to_owned()]), Err(MergeError::Itself(_)));
     symlink(here.root(), folder.path().join("link")).unwrap();
     assert!(refused(here.root()) && refused(&folder.path().join("link")));
     fs::create_dir(folder.path().join("other")).unwrap();
     symlink(here.runs(), folder.path().join("other/runs")).unwrap();
     assert!(refused(&folder.path().join("other")));
     for inside in [here.runs(), here.run("x", "r").path().to_owned()] {
-        let refused = merge(&here, &[inside], WISH).unwrap_err();
+        let refused = merged(&here, &[inside]).unwrap_err();
         assert!(matches!(refused, MergeError::NoWorkspace(_)), "{refused}");
     }
     // Two at once: the second is told.
     let alone = alone(&here).unwrap();
-    let refused = merge(&here, &[there.root().to_owned()], WISH).unwrap_err();
+    let refused = merged(&here, &[there.root().to_owned()]).unwrap_err();
     assert!(matches!(refused, MergeError::Busy), "{refused}");
     drop(alone);
     // A copy that lies inside is one of its own.
     let backup = Workspace::new(here.root().join("backup"));
     record(&backup.run("x", "other"), 0);
-    let told = merge(&here, &[backup.root().to_owned()], WISH).unwrap();
+    let told = merged(&here, &[backup.root().to_owned()]).unwrap();
     assert!(matches!(told[0].what, What::Added { number: Some(1), .. }), "{told:?}");
 }
 
@@ -227,12 +240,22 @@ fn no_name_and_nothing_that_is_no_file_gets_here() {
     fs::create_dir_all(there.batches().join("b1")).unwrap();
     fifo(&there.batches().join("b1/batch.json"));
     fs::create_dir_all(there.batches().join("b2")).unwrap();
-    let told = merge(&here, &[there.root().to_owned()], WISH).unwrap();
+    let told = merged(&here, &[there.root().to_owned()]).unwrap();
     let ours = here.run("x", "r");
     assert!(ours.run_json().is_file() && ours.metrics().is_file());
     for path in [ours.events(), ours.train_log(), ours.result(), ours.checkpoints(), here.deleted("x")] {
         assert!(fs::symlink_metadata(&path).is_err(), "{}", path.display());
     }
+    // Nor is a merge ended by them that comes again, nor what it has to do beside them.
+    record(&there.run("x", "s"), 1);
+    let again = merge(&here, &[there.root().to_owned()], WISH).unwrap();
+    assert_eq!(one(&again), &What::Same);
+    assert!(here.run("x", "s").run_json().is_file());
+    symlink("/etc/passwd", theirs.path().join("telemetry.csv")).unwrap();
+    fs::remove_file(theirs.metrics()).unwrap();
+    symlink("/etc/passwd", theirs.metrics()).unwrap();
+    merge(&here, &[there.root().to_owned()], WISH).unwrap();
+    assert_eq!(fs::read_to_string(ours.metrics()).unwrap(), "step\n1\n");
     let left = &told.iter().find(|told| told.name == "x/r").unwrap().left_out;
     for name in
         ["events.jsonl", "train.log", "result.json", "checkpoints/step-00000001/evil.so", "step-00000001.sh"]

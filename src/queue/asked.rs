@@ -28,13 +28,9 @@ pub fn ask(
     if let Err(why) = judge(&ask, &seen.status) {
         return Ok(Err(format!("it {why}")));
     }
-    let is_to_end = matches!(ask, Ask::Pause | Ask::Stop);
+    let is_ours_to_end = is_ours_to_end(&ask, batch_at_work(workspace).as_deref(), &seen);
     requests::ask(dir, who.to_owned(), ask)?;
-    if is_to_end
-        && seen.status.is_running()
-        && !is_followed(batch_at_work(workspace).as_deref(), &seen)
-        && let Some(worker) = tracked::holder(dir)
-    {
+    if is_ours_to_end && let Some(worker) = tracked::holder(dir) {
         worker.ask_to_end()?;
     }
     Ok(Ok(scan::look(dir, &host, scan::now()).status.word()))
@@ -111,8 +107,13 @@ pub fn batch_at_work(workspace: &Workspace) -> Option<String> {
     Some(holder.batch)
 }
 
+/// Whether who asks this has to tell the worker, as no runner at work (`batch`) reads the run's requests.
+pub fn is_ours_to_end(ask: &Ask, batch: Option<&str>, seen: &Seen) -> bool {
+    matches!(ask, Ask::Pause | Ask::Stop) && seen.status.is_running() && !is_followed(batch, seen)
+}
+
 /// Whether the runner of this batch started the run's worker, and so reads requests itself.
-pub fn is_followed(batch: Option<&str>, seen: &Seen) -> bool {
+fn is_followed(batch: Option<&str>, seen: &Seen) -> bool {
     let started = last_start(&seen.attempts).and_then(|start| start.batch.as_deref());
     batch.is_some() && started == batch
 }

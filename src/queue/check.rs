@@ -8,7 +8,7 @@ use super::survey::Surveyor;
 use crate::data_files::DataFacts;
 use crate::experiment::diagnostic::Source;
 use crate::experiment::file::Examined;
-use crate::experiment::settings::Settings;
+use crate::experiment::settings::{Data, Settings};
 use crate::experiment::{Diagnostic, Experiment, Override, Problem, Rejected};
 
 /// An experiment file that is good, with what is known of its data.
@@ -57,8 +57,8 @@ pub struct Bounds<'a> {
     pub most_runs: usize,
     /// Until when its data are looked at.
     pub until: Instant,
-    /// What else is wrong with the settings of a run; data are looked at where nothing is.
-    pub further: &'a dyn Fn(&Settings) -> Vec<Problem>,
+    /// What is wrong with where the data of a run lie; they are read where nothing is.
+    pub of_data: &'a dyn Fn(&Settings) -> Vec<Problem>,
 }
 
 /// The same for the text of one file that would lie at `file`.
@@ -67,19 +67,30 @@ pub struct Bounds<'a> {
 /// Everything that is wrong with it.
 pub fn check_text(file: &Path, text: &str, bounds: &Bounds) -> Result<Checked, Rejected> {
     let mut examined = Experiment::examine_text(file, text, &[], bounds.most_runs)?;
-    let mut further: Vec<Diagnostic> = Vec::new();
+    let mut of_data: Vec<Diagnostic> = Vec::new();
+    // Most runs of a sweep name the same data, and a pattern may go through all of a workspace.
+    let mut known: Vec<&Data> = Vec::new();
     for run in &examined.experiment.runs {
-        for problem in (bounds.further)(&run.settings) {
+        if known.contains(&&run.settings.data) {
+            continue;
+        }
+        known.push(&run.settings.data);
+        let is_late = Instant::now() > bounds.until;
+        let problems = if is_late { vec![too_long()] } else { (bounds.of_data)(&run.settings) };
+        for problem in problems {
             let diagnostic = examined.experiment.locate(problem);
-            if !further.contains(&diagnostic) {
-                further.push(diagnostic);
+            if !of_data.contains(&diagnostic) {
+                of_data.push(diagnostic);
             }
         }
+        if is_late {
+            break;
+        }
     }
-    if further.is_empty() {
+    if of_data.is_empty() {
         return with_data(examined, Some(bounds.until)).map_err(Rejected);
     }
-    examined.wrong.extend(further);
+    examined.wrong.extend(of_data);
     examined.wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     Err(Rejected(examined.wrong))
 }
@@ -93,9 +104,7 @@ fn with_data(examined: Examined, until: Option<Instant>) -> Result<Checked, Vec<
         let mut surveyor = Surveyor::new(experiment.base());
         for run in &experiment.runs {
             if until.is_some_and(|until| Instant::now() > until) {
-                let way_out = "queue it where the data is: overnight queue FILE";
-                let problem = Problem::new("data", "looking at the data of all runs takes too long", way_out);
-                wrong.push(experiment.locate(problem));
+                wrong.push(experiment.locate(too_long()));
                 break;
             }
             match surveyor.survey(&run.settings) {
@@ -112,4 +121,43 @@ fn with_data(examined: Examined, until: Option<Instant>) -> Result<Checked, Vec<
     wrong.extend(examined.wrong);
     wrong.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     if wrong.is_empty() { Ok(Checked { experiment: examined.experiment, facts }) } else { Err(wrong) }
+}
+
+fn too_long() -> Problem {
+    let way_out = "queue it where the data is: overnight queue FILE";
+    Problem::new("data", "looking at the data of all runs takes too long", way_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What is wrong with a sweep over two data sets and three rates, and how often was asked about data.
+    fn checked(until: Instant) -> (Result<usize, Vec<String>>, usize) {
+        let text = "[data]\nkind = \"shapes\"\n[model]\nkind = \"mlp\"\n[sweep.values]\n\
+                    \"data.count\" = [100, 200]\n\"train.optimizer.lr\" = [1e-3, 2e-3, 3e-3]\n";
+        let asked = Cell::new(0);
+        let of_data = |_: &Settings| {
+            asked.set(asked.get() + 1);
+            Vec::new()
+        };
+        let bounds = Bounds { most_runs: 10, until, of_data: &of_data };
+        let checked = check_text(Path::new("/none/x.toml"), text, &bounds);
+        let runs = checked.map(|checked| checked.facts.len());
+        let runs = runs.map_err(|Rejected(wrong)| wrong.into_iter().map(|one| one.reason).collect());
+        (runs, asked.get())
+    }
+
+    #[test]
+    fn data_that_several_runs_name_are_looked_for_once_and_no_longer_than_allowed() {
+        assert_eq!(checked(Instant::now() + Duration::from_secs(600)), (Ok(6), 2));
+        let past = Instant::now();
+        // It has to be over, not just now.
+        while Instant::now() <= past {}
+        let late = vec!["looking at the data of all runs takes too long".to_owned()];
+        assert_eq!(checked(past), (Err(late), 0));
+    }
 }

@@ -1,17 +1,22 @@
 //! What an experiment that was sent over the network may name as its data: files of the workspace, and of
 //! those not what is kept from readers. A link is followed, and what it leads to has to lie inside as well.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use crate::data_files;
 use crate::experiment::Problem;
 use crate::experiment::settings::{Data, Settings};
 use crate::run_dir::Workspace;
+use crate::say;
 
 /// What is wrong with where the data of a run lie whose file is in the folder of experiments. What is
 /// missing is nothing that is told here.
 pub fn problems(workspace: &Workspace, settings: &Settings) -> Vec<Problem> {
     let named = named(&settings.data);
+    if let Some((key, _)) = named.get(MOST_NAMED) {
+        let reason = format!("more than {MOST_NAMED} files are named");
+        return vec![Problem::new(key, reason, "name their folder, or a pattern such as ../data/*.txt")];
+    }
     let outside = named.iter().filter(|(_, path)| !stays_inside(path)).map(|(key, path)| {
         let reason = format!("{path} does not lie in this workspace");
         Problem::new(key, reason, "name files of the workspace: ../data/NAME, without further `..`")
@@ -21,19 +26,32 @@ pub fn problems(workspace: &Workspace, settings: &Settings) -> Vec<Problem> {
         return problems;
     }
     // A link may lead out where the words do not.
+    let files = data_files::files_named(settings, &workspace.experiments()).unwrap_or_default();
     let led_out = || {
         let root = workspace.root().canonicalize().ok()?;
-        let files = data_files::files_named(settings, &workspace.experiments()).ok()?;
-        files.into_iter().find(|file| file.canonicalize().is_ok_and(|file| !is_shown(&root, &file)))
+        files.iter().find(|file| file.canonicalize().is_ok_and(|file| !is_shown(&root, &file)))
     };
     let key = named.first().map_or("data", |(key, _)| key);
-    let told = led_out().map(|file| {
-        let name = file.strip_prefix(workspace.root()).unwrap_or(&file).display().to_string();
+    if let Some(file) = led_out() {
+        let name = file.strip_prefix(workspace.root()).unwrap_or(file).display().to_string();
         let reason = format!("{name} is not among the files that may be learned from");
-        Problem::new(key, reason, "name plain files of the workspace; a link may not lead out of it")
-    });
-    told.into_iter().collect()
+        let way_out = "name plain files of the workspace; a link may not lead out of it";
+        return vec![Problem::new(key, reason, way_out)];
+    }
+    let length = |file: &PathBuf| file.metadata().map_or(0, |metadata| metadata.len());
+    let bytes = files.iter().map(length).fold(0, u64::saturating_add);
+    if matches!(settings.data, Data::Text(_)) && bytes > MOST_TEXT {
+        let (bytes, most) = (say::bytes(bytes), say::bytes(MOST_TEXT));
+        let reason = format!("the text has {bytes}, and {most} at most are read for what was sent");
+        return vec![Problem::new(key, reason, "queue it where the data is: overnight queue FILE")];
+    }
+    Vec::new()
 }
+
+/// Each may be a pattern, for which folders are walked.
+const MOST_NAMED: usize = 100;
+/// Text is held in memory while it is looked at, and whoever sends an experiment did not start the server.
+const MOST_TEXT: u64 = 512 << 20;
 
 /// The settings that name files, and what they name.
 fn named(data: &Data) -> Vec<(String, String)> {
@@ -78,12 +96,12 @@ fn is_shown(root: &Path, file: &Path) -> bool {
     let Ok(below) = file.strip_prefix(root) else { return false };
     let is_hidden = below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."));
     let workspace = Workspace::new(root);
-    !is_hidden && file != workspace.settings() && !below.starts_with("logs")
+    !is_hidden && file != workspace.settings() && !file.starts_with(workspace.logs())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -105,6 +123,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+        File::create(root.join("data/endless.txt")).unwrap().set_len(MOST_TEXT).unwrap();
         symlink("../../outside", root.join("data/out")).unwrap();
         symlink("../overnight.toml", root.join("data/settings.txt")).unwrap();
         symlink("a.txt", root.join("data/again.txt")).unwrap();
@@ -150,6 +169,11 @@ mod tests {
         for kept in ["../overnight.toml", "../logs/*.jsonl", "../.hidden/b.txt"] {
             assert_eq!(text(&format!("\"{kept}\"")).len(), 1, "{kept}");
         }
+        let many = text(&[r#""e.txt""#; MOST_NAMED + 1].join(","));
+        assert_eq!(many, ["data.files[100]: more than 100 files are named"]);
+        assert_eq!(text(r#""../data/endless.txt""#), [""; 0]);
+        let long = text(r#""../data/endless.txt", "../data/a.txt""#);
+        assert!(long.len() == 1 && long[0].contains("512 MiB at most are read"), "{long:?}");
         let idx = "{ kind = \"idx\", images = \"/a\", labels = \"../b\", validation_images = \"../../c\", \
                    validation_labels = \"../d\" }";
         let keys: Vec<String> =

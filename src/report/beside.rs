@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::siblings::{self, Finished, Leaders};
 use super::summary::{self, RunSummary};
-use super::{Job, Known, Report, run_page};
+use super::{Known, Redraw, Report, run_page};
 use crate::run_dir::{RunDir, Workspace, read};
 
 /// The runs that others are compared with, read once for all of them.
@@ -17,8 +17,8 @@ pub struct Beside {
 }
 
 impl Beside {
-    fn read(workspace: &Workspace, leaders: Leaders, jobs: &[Job]) -> Beside {
-        let experiments: BTreeSet<String> = jobs.iter().map(|job| job.dir.experiment()).collect();
+    fn read(workspace: &Workspace, leaders: Leaders, redraws: &[Redraw]) -> Beside {
+        let experiments: BTreeSet<String> = redraws.iter().map(|redraw| redraw.dir.experiment()).collect();
         let asked = leaders.all().filter(|leader| experiments.contains(&leader.experiment));
         let sibling = |leader: &Finished| {
             let dir = workspace.run(&leader.experiment, &leader.run);
@@ -42,35 +42,35 @@ impl Beside {
 }
 
 impl Report {
-    /// What the pages of these jobs are compared with; adds those whose sibling is another by now.
-    pub(super) fn compared(&mut self, jobs: &mut Vec<Job>) -> Beside {
-        let leaders = self.leaders(jobs);
-        let stale = self.compared_with_others(jobs, &leaders);
-        jobs.extend(stale);
-        Beside::read(&self.workspace, leaders, jobs)
+    /// What the pages of these runs are compared with; adds those whose sibling is another by now.
+    pub(super) fn compared(&mut self, redraws: &mut Vec<Redraw>) -> Beside {
+        let leaders = self.leaders(redraws);
+        let stale = self.compared_with_others(redraws, &leaders);
+        redraws.extend(stale);
+        Beside::read(&self.workspace, leaders, redraws)
     }
 
-    /// Who leads among those that finished, with what these jobs will find.
-    fn leaders(&self, jobs: &[Job]) -> Leaders {
-        let is_read_again: BTreeSet<&RunDir> = jobs.iter().map(|job| &job.dir).collect();
+    /// Who leads among those that finished, with what reading these runs will find.
+    fn leaders(&self, redraws: &[Redraw]) -> Leaders {
+        let is_read_again: BTreeSet<&RunDir> = redraws.iter().map(|redraw| &redraw.dir).collect();
         let known = self.runs.iter().filter(|(dir, _)| !is_read_again.contains(dir));
         let known = known.filter_map(|(_, known)| {
             let (metric, best) = known.summary.result.clone()?;
             let (experiment, run) = (known.summary.experiment.clone(), known.summary.run.clone());
             Some(Finished { experiment, run, metric, best })
         });
-        let read = |job: &Job| {
-            let result = read::json_if_there(&job.dir.result()).ok().flatten()?;
+        let read = |redraw: &Redraw| {
+            let result = read::json_if_there(&redraw.dir.result()).ok().flatten()?;
             let (metric, best) = siblings::best_of(&result)?;
-            Some(Finished { experiment: job.dir.experiment(), run: job.dir.name(), metric, best })
+            Some(Finished { experiment: redraw.dir.experiment(), run: redraw.dir.name(), metric, best })
         };
-        let new: Vec<Finished> = jobs.par_iter().filter_map(read).collect();
+        let new: Vec<Finished> = redraws.par_iter().filter_map(read).collect();
         Leaders::of(known.chain(new))
     }
 
     /// Runs whose page compares settings with a run that is the best other one no longer.
-    fn compared_with_others(&mut self, jobs: &[Job], leaders: &Leaders) -> Vec<Job> {
-        let is_read_again: BTreeSet<&RunDir> = jobs.iter().map(|job| &job.dir).collect();
+    fn compared_with_others(&mut self, redraws: &[Redraw], leaders: &Leaders) -> Vec<Redraw> {
+        let is_read_again: BTreeSet<&RunDir> = redraws.iter().map(|redraw| &redraw.dir).collect();
         let is_stale = |known: &Known| {
             let summary = &known.summary;
             let beside = leaders.beside(&summary.experiment, &summary.run, &summary.metric);
@@ -82,6 +82,6 @@ impl Report {
                 (dir.clone(), known.summary.fingerprint.clone(), known.summary.failed_need.clone())
             })
             .collect();
-        stale.into_iter().map(|(dir, mark, failed)| self.job(dir, mark, failed)).collect()
+        stale.into_iter().map(|(dir, mark, failed)| self.redraw(dir, mark, failed)).collect()
     }
 }

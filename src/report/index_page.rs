@@ -393,7 +393,11 @@ pub(super) fn numbers_here<'a>(
         name: format!("{} of {} (its color is taken here)", run.label, say::set_apart(&run.experiment)),
         href: Some(rows::run_href(root, run)),
     });
-    let legend = legend.take(LEGEND).collect();
+    let mut legend: Vec<Key> = legend.take(LEGEND + 1).collect();
+    // A part of them would tell nothing of the others: bars say whose they are.
+    if legend.len() > LEGEND {
+        legend.clear();
+    }
     (known.iter().map(|run| (run.experiment.as_str(), run.run.as_str())).zip(here).collect(), legend)
 }
 

@@ -33,6 +33,9 @@ pub fn best(ranked: &[&RunSummary]) -> Option<String> {
 pub fn leader(ranked: &[&RunSummary]) -> Option<String> {
     let (first, second) = (ranked.first()?, ranked.get(1)?);
     let (one, other) = (first.best?, second.best?);
+    if first.metric != second.metric {
+        return None;
+    }
     if goes_on(first) || goes_on(second) {
         return at_equal_steps(first, second);
     }

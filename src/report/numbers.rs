@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::summary::RunSummary;
-use super::{Job, Report};
+use super::{Redraw, Report};
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::{RunDir, read};
+
+/// So many numbers there are on pages: the others stand for what is no run.
+const COUNT: u16 = 0x8000;
 
 /// What decides the number of a run.
 struct Numbered<'a> {
@@ -17,7 +20,7 @@ struct Numbered<'a> {
 
 impl Report {
     /// Runs that are drawn with the number of another one, or not any more with their own.
-    pub(super) fn misnumbered(&mut self) -> Vec<Job> {
+    pub(super) fn misnumbered(&mut self) -> Vec<Redraw> {
         let mut experiments: BTreeMap<&str, Vec<(&RunDir, Numbered)>> = BTreeMap::new();
         for (dir, known) in &self.runs {
             let run = &known.summary;
@@ -34,14 +37,15 @@ impl Report {
             let moved = moved.filter(|(dir, number)| self.runs[*dir].summary.number != *number);
             wrong.extend(moved.map(|(dir, number)| (dir.clone(), number)));
         }
-        let mut jobs = Vec::with_capacity(wrong.len());
+        let mut redraws = Vec::with_capacity(wrong.len());
         for (dir, number) in wrong {
             let Some(summary) = self.runs.get(&dir).map(|known| &known.summary) else { continue };
             let (mark, failed) = (summary.fingerprint.clone(), summary.failed_need.clone());
             let own = recorded(summary);
-            jobs.push(Job { number: (number != own).then_some(number), ..self.job(dir, mark, failed) });
+            redraws
+                .push(Redraw { number: (number != own).then_some(number), ..self.redraw(dir, mark, failed) });
         }
-        jobs
+        redraws
     }
 }
 
@@ -55,7 +59,7 @@ pub fn moved(dirs: &[RunDir]) -> BTreeMap<RunDir, u16> {
     let mut moved = BTreeMap::new();
     for runs in experiments.values() {
         let numbered = runs.iter().map(|(_, record)| Numbered {
-            recorded: (record.number % 0x8000) as u16,
+            recorded: of_record(record),
             created: record.created,
             run: &record.run,
         });
@@ -67,7 +71,12 @@ pub fn moved(dirs: &[RunDir]) -> BTreeMap<RunDir, u16> {
     moved
 }
 
-/// The number in the run's record.
+/// The number in a record, as pages have room for it.
+pub fn of_record(record: &RunRecord) -> u16 {
+    (record.number % u32::from(COUNT)) as u16
+}
+
+/// The same of a run's summary.
 pub fn recorded(run: &RunSummary) -> u16 {
     run.recorded.unwrap_or(run.number)
 }
@@ -94,7 +103,7 @@ fn shown(runs: &[Numbered]) -> Vec<u16> {
     let mut shown: Vec<u16> = runs.iter().map(|run| run.recorded).collect();
     for place in order {
         if !given.insert(shown[place]) {
-            shown[place] = free % 0x8000;
+            shown[place] = free % COUNT;
             free = free.wrapping_add(1);
         }
     }

@@ -133,7 +133,7 @@ impl Table {
                 run.seed.map_or_else(String::new, |seed| seed.to_string()),
             ));
         }
-        let best = run.best;
+        let best = run.best.filter(|_| run.metric == self.metric);
         cells.push(number(
             best.map(|best| best.value),
             best.map_or_else(String::new, |best| measured(best.value)),
@@ -288,6 +288,27 @@ pub fn rounded(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_two_metrics_are_neither_ranked_against_each_other_nor_shown_as_one() {
+        let run = |name: &str, metric: &str, value: f64| {
+            let mut run = super::super::summary::sample("x", name);
+            run.label = name.to_owned();
+            run.metric = metric.to_owned();
+            run.best = Some(super::super::summary::BestValue { value, step: 100 });
+            run.state.class = "finished".into();
+            run
+        };
+        let runs = [run("foreign", "loss/val", 0.2), run("a", "val/loss", 1.7), run("b", "val/loss", 1.5)];
+        let best_first = ranked(&runs);
+        let names: Vec<&str> = best_first.iter().map(|run| run.run.as_str()).collect();
+        assert_eq!(names, ["b", "a", "foreign"]);
+        let table = Table::of(&best_first);
+        let place = table.columns().iter().position(|column| column.name == "val/loss, best").unwrap();
+        let best = |run| table.row(run, "", false).cells[place].text.clone();
+        assert_eq!([best(&runs[2]), best(&runs[0])], ["1.500", ""]);
+        assert_eq!(super::super::lead::leader(&[&runs[1], &runs[0]]), None);
+    }
 
     #[test]
     fn a_table_of_runs_without_a_rate_has_no_column_of_rates() {

@@ -15,6 +15,7 @@ use super::chart::series::{Mean, smoothed, thinned};
 use super::chart::{Form, Point, Values};
 use super::clocks::Clocks;
 use super::files::RunFiles;
+use super::numbers;
 use super::run_page::telemetry;
 use super::siblings;
 use super::stock::Stock;
@@ -148,7 +149,6 @@ impl RunSummary {
         let metric = metric_of(&files.seen);
         let progress = files.seen.progress.as_ref();
         let result = files.result.as_ref();
-        let number = |record: &RunRecord| (record.number % 0x8000) as u16;
         let step_column = files.metrics.column("step").and_then(|column| column.last());
         let step = match (result, progress, step_column) {
             (Some(result), ..) => result.step,
@@ -161,8 +161,8 @@ impl RunSummary {
             experiment: files.dir().experiment(),
             run: files.dir().name(),
             label: label(files.dir(), record),
-            number: record.map_or(0, number),
-            recorded: record.map(number),
+            number: record.map_or(0, numbers::of_record),
+            recorded: record.map(numbers::of_record),
             description: record.map_or_else(String::new, |record| record.description.clone()),
             tags: files.tags(),
             notes: files.notes(),

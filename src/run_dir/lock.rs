@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use super::read;
-use super::write::at;
+use super::write::{at, open_to_append};
 
 /// Takes the lock on `path`, creating the file where it is missing; `None` when somebody else has it.
 /// It is held as long as the returned file, or a copy in a child, is open.
@@ -49,7 +49,7 @@ fn attempt(path: &Path, operation: FlockOperation) -> io::Result<Option<File>> {
 
 /// Takes the lock, waiting for whoever has it.
 pub fn wait_lock(path: &Path) -> io::Result<File> {
-    let file = appending(path)?;
+    let file = open_to_append(path)?;
     flock(file.as_fd(), FlockOperation::LockExclusive).map_err(|errno| at(path, errno.into()))?;
     Ok(file)
 }
@@ -61,7 +61,7 @@ pub fn wait_lock(path: &Path) -> io::Result<File> {
 /// The file cannot be opened or created, or somebody keeps the lock; with its path.
 pub fn wait_lock_within(path: &Path, limit: Duration) -> io::Result<File> {
     const PAUSE: Duration = Duration::from_millis(5);
-    let file = appending(path)?;
+    let file = open_to_append(path)?;
     let begun = Instant::now();
     loop {
         match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
@@ -91,11 +91,6 @@ pub(crate) fn wait_until_free(path: &Path) {
         assert!(begun.elapsed().as_secs() < 60, "the lock is still held");
         std::thread::yield_now();
     }
-}
-
-fn appending(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).create(true).open(path);
-    file.map_err(|error| at(path, error))
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::Serialize;
 
 /// Whether a write must survive a power cut before it counts.
@@ -56,12 +59,7 @@ pub fn replace_json<T: Serialize>(path: &Path, record: &T, durability: Durabilit
 /// # Errors
 /// Any error of the file system, with the path.
 pub fn append_line<T: Serialize>(path: &Path, record: &T, durability: Durability) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|error| at(path, error))?;
+    let mut file = open_to_append(path)?;
     let is_new = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
     append_line_to(&mut file, record).map_err(|error| at(path, error))?;
     if durability == Durability::Synced {
@@ -71,6 +69,31 @@ pub fn append_line<T: Serialize>(path: &Path, record: &T, durability: Durability
         }
     }
     Ok(())
+}
+
+/// Opens a file for reading and appending, and makes it where it is missing. A link is not followed: with a
+/// run that was copied from elsewhere it may lead to any file of this machine, and what people say would be
+/// written there. A pipe in its place would be waited for.
+///
+/// # Errors
+/// There is no file that may be written, with its path.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .and_then(|file| Ok((file.metadata()?.is_file(), file)));
+    match opened {
+        Ok((true, file)) => Ok(file),
+        Err(error) if error.raw_os_error() != Some(Errno::LOOP.raw_os_error()) => Err(at(path, error)),
+        _ => {
+            let message = "not a file (a link, a pipe or a device lies there: remove it)";
+            Err(at(path, io::Error::new(io::ErrorKind::InvalidInput, message)))
+        }
+    }
 }
 
 /// [`append_line`] on a file that is open for reading and appending, for those who hold a lock on it.

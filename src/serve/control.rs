@@ -26,7 +26,7 @@ use self::person::Person;
 use self::posts::Asks;
 use self::queueing::Prepared;
 use self::role::Action;
-use self::session::{Known, Me, People};
+use self::session::{By, Known, Me, People, SignedIn};
 use super::api;
 use super::api::problem::Problem;
 use super::head::Head;
@@ -55,8 +55,16 @@ pub(super) struct Permitted {
 
 enum What {
     SignIn,
-    SignOut,
-    Change { person: String, key: String, action: Action, names: Vec<String> },
+    /// Of the session with this cookie.
+    SignOut {
+        session: Option<blake3::Hash>,
+    },
+    Change {
+        person: String,
+        key: String,
+        action: Action,
+        names: Vec<String>,
+    },
 }
 
 /// What a request is answered with.
@@ -109,14 +117,22 @@ impl Control {
                 if let Err(seconds) = held(&self.sign_ins).take(&from.to_string(), now) {
                     return Err(Problem::too_often("too many tries to sign in", seconds));
                 }
-                let what = if post.asks == Asks::SignIn { What::SignIn } else { What::SignOut };
+                let what = match post.asks {
+                    Asks::SignIn => What::SignIn,
+                    _ => What::SignOut { session: self.people.session(head) },
+                };
                 return Ok(Permitted { body_bytes, path: path.to_owned(), what });
             }
         };
         let known = self.people.of(head).ok_or_else(unknown)?;
-        match known.by_cookie {
-            true => checks::told_origin(head)?,
-            false => checks::origin(head)?,
+        match known.by {
+            By::Bearer => checks::origin(head)?,
+            By::Cookie { is_with_page } => {
+                checks::told_origin(head)?;
+                if !is_with_page {
+                    return Err(Problem::new(401, "this page did not sign in itself", "sign in again"));
+                }
+            }
         }
         let person = known.person;
         if !person.role.may(action) {
@@ -143,7 +159,9 @@ impl Control {
         let path = &permitted.path;
         match &permitted.what {
             What::SignIn => self.sign_in(path, body).unwrap_or_else(|problem| Told::refusal(&problem, path)),
-            What::SignOut => self.sign_out(body).unwrap_or_else(|problem| Told::refusal(&problem, path)),
+            What::SignOut { session } => {
+                self.sign_out(*session, body).unwrap_or_else(|problem| Told::refusal(&problem, path))
+            }
             What::Change { person, key, action, names } => {
                 let asker = (person.clone(), key.clone());
                 self.change(path, asker, *action, names, body)
@@ -153,16 +171,19 @@ impl Control {
 
     fn sign_in(&self, path: &str, body: &[u8]) -> Result<Told, Problem> {
         let token = act::read::<act::SignIn>(body)?.token;
-        let Some((person, cookie)) = self.people.sign_in(&token) else {
+        let Some(SignedIn { person, cookie, page }) =
+            self.people.sign_in(&token).map_err(act::failed(&self.workspace))?
+        else {
             self.refused(None, path, 401);
             return Err(unknown());
         };
-        Ok(Told { headers: vec![("Set-Cookie", cookie)], ..Told::well(&Me::of(true, Some(person)))? })
+        let headers = vec![("Set-Cookie", cookie), (session::PAGE, page)];
+        Ok(Told { headers, ..Told::well(&Me::of(true, Some(person)))? })
     }
 
-    fn sign_out(&self, body: &[u8]) -> Result<Told, Problem> {
+    fn sign_out(&self, session: Option<blake3::Hash>, body: &[u8]) -> Result<Told, Problem> {
         act::read::<Nothing>(body)?;
-        let headers = vec![("Set-Cookie", self.people.sign_out())];
+        let headers = vec![("Set-Cookie", self.people.sign_out(session))];
         Ok(Told { headers, ..Told::well(&Me::of(true, None))? })
     }
 

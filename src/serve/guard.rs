@@ -45,8 +45,8 @@ pub(super) struct Guard {
     waiting: Crowd,
 }
 
-/// Sent with every answer. Pages look for word of events here, and else at files. Scripts come from files of ours alone; styles may stand in the page,
-/// because SVG charts carry them.
+/// Sent with every answer. Pages look for word of events here, and else at files. Scripts come from files of
+/// ours alone; styles may stand in the page, because SVG charts carry them.
 pub(super) const HEADERS: &str = "Connection: close\r\n\
     Overnight-Events: yes\r\n\
     Cache-Control: no-cache\r\n\

@@ -139,7 +139,8 @@ impl Head {
     }
 }
 
-/// Reads until the empty line that ends a head, and tells what was read beyond it. `Ok(None)`: the client left without a word.
+/// Reads until the empty line that ends a head, and tells what was read beyond it. `Ok(None)`: the client left
+/// without a word.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     limit_bytes: usize,

@@ -63,7 +63,8 @@ impl Relay {
         })
     }
 
-    /// Answers one request, of one of the people who may act if it is theirs. An error means that nothing was sent yet.
+    /// Answers one request, of one of the people who may act if it is theirs. An error means that nothing was
+    /// sent yet.
     pub async fn answer(
         &self,
         stream: &mut TcpStream,

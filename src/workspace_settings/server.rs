@@ -55,12 +55,16 @@ impl ServerSettings {
             Problem::new("server.token", "the token is empty", "write one, or leave it out and one is made")
         });
         let of_people = self.people.iter().enumerate().filter_map(|(index, person)| {
-            let is_double = self.people[..index].iter().any(|earlier| earlier.name == person.name);
+            let mut earlier = self.people[..index].iter();
+            let is_double = earlier.clone().any(|earlier| earlier.name == person.name);
+            // Who of the two acts, and in which role, nobody could say.
+            let is_shared = earlier.any(|earlier| earlier.token_hash == person.token_hash);
             let (key, says) = match () {
                 () if !is_plain_name(&person.name) => {
                     ("name", "the name is not of letters, digits, . _ and -")
                 }
                 () if is_double => ("name", "this name stands twice"),
+                () if is_shared => ("token_hash", "this is the token of another person, too"),
                 () if !person::is_hash(&person.token_hash) => ("token_hash", "this is no hash of a token"),
                 () => return None,
             };
@@ -68,5 +72,27 @@ impl ServerSettings {
             Some(Problem::new(format!("server.people[{index}].{key}"), says, way_out))
         });
         empty.map(problem).into_iter().chain(no_word).chain(of_people).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::control::role::Role;
+
+    #[test]
+    fn a_name_and_a_token_are_one_persons_alone() {
+        let person = |name: &str, token: &str| Person {
+            name: name.to_owned(),
+            role: Role::Viewer,
+            token_hash: person::token_hash(token),
+        };
+        let wrong = |people: Vec<Person>| -> Vec<String> {
+            let settings = ServerSettings { people, ..ServerSettings::default() };
+            settings.problems().into_iter().map(|problem| problem.path).collect()
+        };
+        assert_eq!(wrong(vec![person("ada", "a"), person("bob", "b")]), [""; 0]);
+        assert_eq!(wrong(vec![person("ada", "a"), person("ada", "b")]), ["server.people[1].name"]);
+        assert_eq!(wrong(vec![person("ada", "a"), person("bob", "a")]), ["server.people[1].token_hash"]);
     }
 }

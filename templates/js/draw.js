@@ -22,7 +22,7 @@
   /// Whether the server's own drawing shows just this.
   const isAsDrawn = (figure, chart) =>
     !chart.isGrown && !view[keyOf(chart)] && axisOf(chart) === "step" && !(view.logX && !chart.isTime) && !hasLogY(figure)
-      && view.smoothing === null && !view.outliers && !chart.series.some(({ key, runKey }) => view.hidden.has(key) || overnight.away?.has(runKey));
+      && view.smoothing === null && !view.outliers && !(view.whole && chart.y.range === "telling") && !chart.series.some(({ key, runKey }) => view.hidden.has(key) || overnight.away?.has(runKey));
 
   /// Lines as they are drawn: the average with the values behind it, or the values themselves.
   const linesOf = (chart, zoom) => {
@@ -72,8 +72,9 @@
     const edges = lines.flatMap(({ band }) => (band ? [{ x: band.x, y: band.low }, { x: band.x, y: band.high }] : []));
     values.push(...shown(edges, low, high, isLog));
     // Of the values behind an average the outermost stay outside: it is about the average.
-    if (isZoomed && !view.outliers) values.push(...percentiles(shown(behind, low, high, isLog), 0.02).filter(Number.isFinite));
-    let range = chart.y.range === "telling" && !isLog && !isZoomed ? telling([...lines, ...behind, ...edges], low, high) : ends(values);
+    if (view.whole) values.push(...shown(behind, low, high, isLog));
+    else if (isZoomed && !view.outliers) values.push(...percentiles(shown(behind, low, high, isLog), 0.02).filter(Number.isFinite));
+    let range = chart.y.range === "telling" && !isLog && !isZoomed && !view.whole ? telling([...lines, ...behind, ...edges], low, high) : ends(values);
     // Never wider than without: what the range above leaves out already are no outliers to ask back.
     if (view.outliers) {
       const [inner, outer] = percentiles(values);

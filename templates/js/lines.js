@@ -2,8 +2,8 @@
 // What becomes of a line before it is drawn: an average, a part, a range. Plain numbers in and out.
 (() => {
   // A wider range costs little up to so many times the height of the telling one; a line is far from the
-  // others beyond so many times what half of them need. As on the server.
-  const [CHEAP, FAR] = [2.5, 4];
+  // others beyond so many times what half of them need, where at most every fifth is. As on the server.
+  const [CHEAP, FAR, FEW] = [2.5, 4, 5];
 
   /// The debiased exponential mean that TensorBoard draws: each row keeps `weight` for the next one, and
   /// the sum is divided by the weight it has gathered. Of reduced points the means of whole stretches
@@ -111,7 +111,8 @@
     const middle = sorted[sorted.length >> 1];
     const lowest = Math.min(...tails.map(([low, high]) => high - low));
     const fence = sorted[0] + FAR * Math.max(lowest, middle - sorted[0], Math.abs(middle) * 0.01);
-    return outward * sorted.findLast((end) => sorted.length < 3 || end <= fence);
+    const near = sorted.findLastIndex((end) => sorted.length < 3 || end <= fence);
+    return outward * (((sorted.length - 1 - near) * FEW > sorted.length) ? sorted.at(-1) : sorted[near]);
   };
 
   /// Where lines differ from each other: the first quarter of each, rare spikes and single lines far from

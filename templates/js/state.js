@@ -10,12 +10,13 @@
     logY: new Set(), // ids of figures; with "*" all but these
     smoothing: null, // null: as drawn
     outliers: false, // whether they are ignored
+    whole: false, // whether y shows every value, first steps and far lines too
     zoom: null, // { low, high } in units of x
     timeZoom: null, // the same of charts over time
     hidden: new Set(), // keys of lines
   });
   const view = fresh();
-  const OURS = ["x", "logx", "logy", "smooth", "outliers", "zoom", "time", "hide"];
+  const OURS = ["x", "logx", "logy", "smooth", "outliers", "whole", "zoom", "time", "hide"];
 
   const words = () => new URLSearchParams(/^#(\?|runs=)/.test(location.hash) ? location.hash.slice(1).replace(/^\?/, "") : "");
 
@@ -52,6 +53,7 @@
     const weight = Number(said.get("smooth"));
     if (said.has("smooth") && weight >= 0 && weight < 1) view.smoothing = weight;
     view.outliers = said.get("outliers") === "1";
+    view.whole = said.get("whole") === "1";
     view.zoom = range(said.get("zoom"));
     view.timeZoom = range(said.get("time"));
     view.hidden = new Set(said.getAll("hide"));
@@ -65,6 +67,7 @@
     for (const id of view.logY) said.append("logy", id);
     if (view.smoothing !== null) said.set("smooth", String(view.smoothing));
     if (view.outliers) said.set("outliers", "1");
+    if (view.whole) said.set("whole", "1");
     const told = ({ low, high }) => `${Number(low.toPrecision(12))},${Number(high.toPrecision(12))}`;
     if (view.zoom) said.set("zoom", told(view.zoom));
     if (view.timeZoom) said.set("time", told(view.timeZoom));

@@ -8,7 +8,7 @@
   const positionOf = (weight) => Math.round((-100 / 3) * Math.log10(1 - Math.min(0.999, weight)));
 
   const isChanged = () => view.x !== "step" || view.logX || view.logY.size > 0 || view.smoothing !== null
-    || view.outliers || view.zoom || view.timeZoom || view.hidden.size > 0;
+    || view.outliers || view.whole || view.zoom || view.timeZoom || view.hidden.size > 0;
 
   const drawnWeight = (charts) => Math.max(0, ...charts.flatMap((chart) => chart.series.map(({ smoothing }) => smoothing)));
 
@@ -22,6 +22,8 @@
     if (at("tool-log-x")) at("tool-log-x").checked = view.logX;
     at("tool-log-y").checked = view.logY.has("*");
     at("tool-outliers").checked = view.outliers;
+    // A template of the workspace may be older.
+    if (at("tool-whole")) at("tool-whole").checked = view.whole;
     const slider = at("tool-smooth");
     if (document.activeElement !== slider) slider.value = positionOf(weight);
     slider.setAttribute("aria-valuetext", words(weight, view.smoothing !== null));
@@ -58,7 +60,7 @@
   };
 
   const reset = () => setView({
-    x: "step", logX: false, logY: new Set(), smoothing: null, outliers: false, zoom: null, timeZoom: null, hidden: new Set(),
+    x: "step", logX: false, logY: new Set(), smoothing: null, outliers: false, whole: false, zoom: null, timeZoom: null, hidden: new Set(),
   });
 
   document.addEventListener("input", ({ target }) => {
@@ -69,7 +71,9 @@
     if (target.id === "tool-x") setView({ x: target.value, zoom: null });
     if (target.id === "tool-log-x") setView({ logX: target.checked });
     if (target.id === "tool-log-y") setView({ logY: new Set(target.checked ? ["*"] : []) });
-    if (target.id === "tool-outliers") setView({ outliers: target.checked });
+    // One says more of the values, the other less.
+    if (target.id === "tool-outliers") setView({ outliers: target.checked, whole: false });
+    if (target.id === "tool-whole") setView({ whole: target.checked, outliers: false });
   });
   document.addEventListener("click", ({ target }) => {
     if (target.id !== "reset") return;

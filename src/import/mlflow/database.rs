@@ -65,7 +65,8 @@ fn deleted(path: &Path) -> Option<String> {
     let mut database = Database::open(path).ok()?;
     database
         .each_row("runs", ["name", "run_uuid", "lifecycle_stage"], |[name, id, stage]| {
-            if stage.text() == "deleted" {
+            // One more than are named tells that there are more.
+            if stage.text() == "deleted" && names.len() <= MOST_NAMED {
                 names.push(if name.text().is_empty() { id.text() } else { name.text() });
             }
         })

@@ -79,5 +79,31 @@ fn a_file_with_any_byte_changed_or_cut_off_ends_and_says_so() {
     }
 }
 
+/// The rows of a file whose last page of rows says that it has `count` cells, all of them at the first's place.
+fn crowded(count: u16) -> (usize, Damage) {
+    let mut file = logged(5, |_| "x".repeat(60));
+    let is_leaf = |page: &usize| file[page * written::PAGE] == 13;
+    let leaf = (1..file.len() / written::PAGE).find(is_leaf).unwrap() * written::PAGE;
+    let first = [file[leaf + 8], file[leaf + 9]];
+    file[leaf + 3..leaf + 5].copy_from_slice(&count.to_be_bytes());
+    for place in (0..usize::from(count)).take(100) {
+        file[leaf + 8 + 2 * place..leaf + 10 + 2 * place].copy_from_slice(&first);
+    }
+    let (found, damage) = rows(&file);
+    (found.len(), damage)
+}
+
+#[test]
+fn cells_that_lead_to_one_place_are_no_more_rows_than_a_page_has_room_for() {
+    assert_eq!(crowded(5), (5, Damage::default()));
+    let (found, damage) = crowded(100);
+    assert!(found < 10 && damage == Damage { pages: 0, rows: 100 - found as u64 }, "{found} {damage:?}");
+}
+
+#[test]
+fn a_page_that_has_no_room_for_its_cells_is_told() {
+    assert_eq!(crowded(u16::MAX), (0, Damage { pages: 1, rows: 0 }));
+}
+
 /// Far more than the pages of that file have room for.
 const MOST_CELLS: usize = 10_000;

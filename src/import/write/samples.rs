@@ -26,8 +26,8 @@ pub fn bring(dir: &RunDir, foreign: &Foreign, state: &mut ImportState) -> io::Re
     }
     let mut of_steps: BTreeMap<u64, Vec<&LoggedImage>> = BTreeMap::new();
     foreign.images.iter().for_each(|image| of_steps.entry(image.step).or_default().push(image));
-    let (mut sheets, mut unshown) = (BTreeMap::new(), 0);
-    // A step at a time: as pixels all of them together would take gigabytes.
+    let mut unshown = 0;
+    // A step at a time, and written at once: as pixels, or as sheets, all of them together would take gigabytes.
     for (step, images) in of_steps {
         let readable = images
             .iter()
@@ -39,7 +39,7 @@ pub fn bring(dir: &RunDir, foreign: &Foreign, state: &mut ImportState) -> io::Re
             continue;
         }
         match picture::sheet(&pictures) {
-            Ok(sheet) => _ = sheets.insert(step, sheet),
+            Ok(sheet) => write_sheet(dir, step, &sheet)?,
             Err(_) => {
                 unshown += pictures.len();
                 continue;
@@ -56,12 +56,6 @@ pub fn bring(dir: &RunDir, foreign: &Foreign, state: &mut ImportState) -> io::Re
         return Ok(());
     }
     fs::create_dir_all(dir.samples()).map_err(|error| at(&dir.samples(), error))?;
-    for (step, png) in &sheets {
-        let path = dir.sample_png(*step);
-        if read::bytes(&path).ok().as_ref() != Some(png) {
-            write::replace(&path, png, Durability::Rebuildable)?;
-        }
-    }
     for (step, items) in samples {
         let sample = Sample { step, items };
         let path = dir.sample_json(step);
@@ -70,4 +64,13 @@ pub fn bring(dir: &RunDir, foreign: &Foreign, state: &mut ImportState) -> io::Re
         }
     }
     Ok(())
+}
+
+fn write_sheet(dir: &RunDir, step: u64, png: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(dir.samples()).map_err(|error| at(&dir.samples(), error))?;
+    let path = dir.sample_png(step);
+    match read::bytes(&path) {
+        Ok(known) if known == png => Ok(()),
+        _ => write::replace(&path, png, Durability::Rebuildable),
+    }
 }

@@ -21,6 +21,8 @@ pub enum Range {
 const CHEAP: f64 = 2.5;
 /// A series counts as far from the others beyond this many times what half of them need.
 const FAR: f64 = 4.0;
+/// At most one series in so many counts as far from the others: more of them are a part of the picture.
+const FEW: usize = 5;
 /// Quantiles of a series are taken from at most about this many of its values.
 const SAMPLE: usize = 2_000;
 
@@ -82,8 +84,9 @@ fn nearest_to_most(ends: impl Iterator<Item = f64>, tails: &[(f64, f64)], outwar
     let best = ends.first().copied().unwrap_or(middle);
     let height = heights.fold(f64::INFINITY, f64::min).max(middle - best).max(middle.abs() * 0.01);
     let fence = best + FAR * height;
-    let far_allowed = ends.len() < 3;
-    ends.into_iter().rev().find(|end| far_allowed || *end <= fence).map(|end| end * outward)
+    let near = ends.iter().take_while(|end| **end <= fence).count();
+    let is_all = ends.len() < 3 || (ends.len() - near) * FEW > ends.len();
+    ends.get(if is_all { ends.len() - 1 } else { near.saturating_sub(1) }).map(|end| end * outward)
 }
 
 /// The ends of a series after its first quarter, without the outermost hundredth.
@@ -146,6 +149,15 @@ mod tests {
         runs.push((0..1000).map(|step| (f64::from(step), 7.5)).collect());
         let (_, high) = telling_of(&runs);
         assert!(high < 3.0, "the axis ends at {high}");
+    }
+
+    #[test]
+    fn a_third_of_the_runs_are_shown_however_far_they_are() {
+        let falling_by = |to: f64| falling(4.0, to, 1000);
+        let mut runs: Vec<Vec<Point>> = (0..6).map(|run| falling_by(3.1 + 0.01 * f64::from(run))).collect();
+        runs.extend([1.9, 1.2, 0.17].map(falling_by));
+        let (low, high) = telling_of(&runs);
+        assert!(low <= 0.18 && high >= 3.15, "{low} to {high}");
     }
 
     #[test]

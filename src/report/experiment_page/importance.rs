@@ -33,7 +33,10 @@ impl Weighed {
     /// few have a value.
     pub fn block(&self, experiment: &str, runs: &[&RunSummary]) -> Option<ImportanceBlock> {
         let finished = runs.iter().filter(|run| run.state.class == "finished" && run.best.is_some());
-        let finished: Vec<&RunSummary> = finished.copied().collect();
+        let mut finished: Vec<&RunSummary> = finished.copied().collect();
+        // Values of another metric do not compare.
+        let metric = finished.first().map(|run| run.metric.clone());
+        finished.retain(|run| Some(&run.metric) == metric.as_ref());
         let outcome = |run: &&RunSummary| (run.run.clone(), run.best.map_or(0, |best| best.value.to_bits()));
         let outcomes: Vec<Outcome> = finished.iter().map(outcome).collect();
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);

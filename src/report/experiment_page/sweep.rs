@@ -123,7 +123,9 @@ fn settings(runs: &[&RunSummary]) -> Vec<Dimension> {
 
 /// The best value of the metric that counts first, then the last values of all that were logged.
 fn metrics(runs: &[&RunSummary], counts: &str, names: &BTreeSet<String>) -> Vec<Dimension> {
-    let best = runs.iter().map(|run| run.best.map_or(f64::NAN, |best| best.value)).collect();
+    let judged =
+        |run: &&RunSummary| run.best.filter(|_| run.metric == counts).map_or(f64::NAN, |best| best.value);
+    let best = runs.iter().map(judged).collect();
     let mut metrics = vec![Dimension::amounts(&format!("{counts}, best"), best)];
     for name in names {
         let last = |run: &&RunSummary| run.last.get(name).map_or(f64::NAN, |&Number(value)| value);

@@ -13,7 +13,7 @@ use crate::say;
 
 /// Bytes of all images and matrices together: with curves and tables of 50 long runs the file stays below
 /// what mail takes. Each run fewer than these leaves its own part.
-const ROOM: usize = 250_000;
+const ROOM: usize = 225_000;
 const MANY_RUNS: usize = 50;
 const PART_OF_RUN: usize = 12_000;
 /// Bytes of markup around a cell of a table, and around a prediction.

@@ -13,7 +13,7 @@ use super::events;
 use crate::curves::of_chart;
 use crate::experiment::metric::Metric;
 use crate::experiment::settings::ScheduleKind;
-use crate::run_dir::metrics::Column;
+use crate::run_dir::metrics::{Column, Metrics};
 use crate::run_dir::records::RunRecord;
 
 /// Charts of the first row have the whole width; then three in a row.
@@ -183,11 +183,11 @@ struct Line<'a> {
     weight: Weight,
 }
 
-/// Whose line it is, and where all its rows lie: beside the page.
-fn origin(files: &RunFiles, summary: &RunSummary, metric: &str) -> Origin {
-    let place = |name: &str| files.metrics.columns.iter().position(|column| column.name == name);
+/// Whose line it is, and where all its rows lie: in the file `href` beside the page, of which this is the table.
+pub fn origin(summary: &RunSummary, (table, href): (&Metrics, &str), metric: &str) -> Origin {
+    let place = |name: &str| table.columns.iter().position(|column| column.name == name);
     let csv = place("step").zip(place(metric)).map(|(x, y)| Csv {
-        href: "metrics.csv".into(),
+        href: href.into(),
         x,
         y,
         from: 0.0,
@@ -224,7 +224,7 @@ fn drawn(
                 true => (Form::Smoothed, format!("{}, moving average", line.name)),
                 false => (Form::AsIs, line.name.to_owned()),
             };
-            let origin = origin(files, summary, line.metric);
+            let origin = origin(summary, (&files.metrics, "metrics.csv"), line.metric);
             Series { label, number: line.number, points, weight: line.weight, form, origin }
         })
         .filter(|series| !series.points.is_empty())

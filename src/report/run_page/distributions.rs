@@ -1,9 +1,7 @@
 //! How values were spread through training, of runs of programs that log histograms: a chart for each.
 
 use super::super::chart::backend::NEUTRAL;
-use super::super::chart::{
-    Axis, Band, Chart, Counted, Csv, Form, Origin, Point, Range, Series, Size, Spread, Weight,
-};
+use super::super::chart::{Axis, Band, Chart, Counted, Form, Point, Range, Series, Size, Spread, Weight};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
 use super::super::planned::Planned;
@@ -11,6 +9,8 @@ use super::super::summary::RunSummary;
 use super::curves;
 use crate::run_dir::distributions;
 
+/// The table as it lies beside the page.
+const FILE: &str = "distributions.csv";
 /// Charts on a page.
 const DRAWN: usize = 12;
 
@@ -35,7 +35,7 @@ fn planned(files: &RunFiles, summary: &RunSummary, place: usize, name: &str) -> 
         points: finite(files, column),
         weight,
         form: Form::AsIs,
-        origin: origin(files, summary, column),
+        origin: curves::origin(summary, (table, FILE), column),
     };
     let band = |low: &str, high: &str| {
         let (low, high) = (finite(files, low), finite(files, high));
@@ -79,24 +79,4 @@ fn finite(files: &RunFiles, column: &str) -> Vec<Point> {
         .points("step", column)
         .filter(|(step, value)| step.is_finite() && value.is_finite())
         .collect()
-}
-
-fn origin(files: &RunFiles, summary: &RunSummary, column: &str) -> Origin {
-    let place = |name: &str| files.distributions.columns.iter().position(|column| column.name == name);
-    let csv = place("step").zip(place(column)).map(|(x, y)| Csv {
-        href: "distributions.csv".into(),
-        x,
-        y,
-        from: 0.0,
-        unit: 1.0,
-        divisor: 1.0,
-    });
-    Origin {
-        experiment: summary.experiment.clone(),
-        run: summary.run.clone(),
-        number: summary.number,
-        metric: column.to_owned(),
-        csv,
-        ..Origin::default()
-    }
 }

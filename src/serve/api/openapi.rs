@@ -10,6 +10,7 @@ use super::problem::{self, Told};
 use super::route::{EXPERIMENT, Kind, Parameter, Place, RUN, Route};
 use super::{checkpoints, log};
 use crate::serve::control::posts::{Asks, POSTS, Post};
+use crate::serve::control::session::PAGE;
 
 /// The document of these routes.
 pub(super) fn document(routes: &[Route]) -> Value {
@@ -35,8 +36,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
             "summary": "Runs of a workspace, for programs",
             "description": "Everything that `overnight serve` tells of a workspace. Times are Unix seconds. \
                             Fields may be added; none that is here changes its meaning within /api/v1/. \
-                            HEAD is answered wherever GET is. Every answer has an entity tag and is not \
-                            sent again to who names it. Where the server asks for a token, send it as a \
+                            HEAD is answered wherever GET is. What GET answers has an entity tag and \
+                            is not sent again to who names it. Where the server asks for a token, send it as a \
                             bearer. POST is answered only where people are named who may act \
                             (`control = true`); each needs the token of a person whose role allows it.",
         },
@@ -71,6 +72,9 @@ fn change(post: &Post, schemas: &mut SchemaGenerator) -> Value {
     let mut headers = json!({});
     if !is_change {
         headers["Set-Cookie"] = json!({ "description": "The cookie.", "schema": { "type": "string" } });
+    }
+    if post.asks == Asks::SignIn {
+        headers[PAGE] = json!({ "description": "The page's word.", "schema": { "type": "string" } });
     }
     let mut responses = Map::new();
     responses.insert(

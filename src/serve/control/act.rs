@@ -1,6 +1,8 @@
 //! What the bodies of changes hold, what is answered, and the changes of runs: each a line in the requests of
 //! a run or of the batch.
 
+use std::io;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -80,7 +82,7 @@ pub(super) struct Queue {
 #[serde(deny_unknown_fields)]
 pub(super) struct Clean {
     /// Each as `EXPERIMENT/RUN`.
-    #[schemars(length(min = 1, max = 1000))]
+    #[schemars(length(min = 1, max = CLEANED))]
     pub runs: Vec<String>,
     /// Without it, it is only said what would go.
     #[serde(default)]
@@ -149,6 +151,8 @@ pub(super) struct CleanedRun {
     pub why: String,
 }
 
+/// The most runs that are deleted by one request.
+pub(super) const CLEANED: usize = 1000;
 /// The most characters of a note and of a tag.
 const NOTE: usize = 10_000;
 const TAG: usize = 100;
@@ -185,13 +189,14 @@ pub(super) fn of_run(
     {
         return Err(conflict(&format!("there is no checkpoint of step {step}")));
     }
-    let status = asked::ask(workspace, &dir, who, ask).map_err(failed)?.map_err(|why| conflict(&why))?;
+    let status = asked::ask(workspace, &dir, who, ask).map_err(failed(workspace))?;
+    let status = status.map_err(|why| conflict(&why))?;
     Ok(Asked { who: who.to_owned(), action: action.word(), experiment, run, status })
 }
 
 pub(super) fn drain(workspace: &Workspace, who: &str, body: &[u8]) -> Result<Drained, Problem> {
     read::<Nothing>(body)?;
-    let batch = asked::drain(workspace, who).map_err(failed)?;
+    let batch = asked::drain(workspace, who).map_err(failed(workspace))?;
     let batch = batch.ok_or_else(|| conflict("no runner is at work here"))?;
     Ok(Drained { who: who.to_owned(), action: Action::Drain.word(), batch })
 }
@@ -236,8 +241,14 @@ pub(super) fn conflict(why: &str) -> Problem {
     Problem::new(409, why, "see what the run is at: /api/v1/runs")
 }
 
-pub(super) fn failed(error: std::io::Error) -> Problem {
-    Problem::unavailable(error.to_string())
+pub(super) fn failed(workspace: &Workspace) -> impl Fn(io::Error) -> Problem {
+    move |error: io::Error| Problem::unavailable(within(workspace, &error.to_string()))
+}
+
+/// The same without the place of the workspace on this machine, which is nobody's business elsewhere.
+pub(super) fn within(workspace: &Workspace, words: &str) -> String {
+    let words = words.replace(&format!("{}/", workspace.experiments().display()), "");
+    words.replace(&format!("{}/", workspace.root().display()), "")
 }
 
 #[cfg(test)]

@@ -9,12 +9,17 @@ pub(super) struct Allowances(HashMap<String, (f64, Instant)>);
 
 const AT_ONCE: f64 = 30.0;
 const PER_SECOND: f64 = 1.0;
+/// So many are remembered before those go who have all of it again: addresses have no end.
+const MOST: usize = 1_000;
 
 impl Allowances {
     /// Takes one, or says after how many seconds there is one again.
     pub fn take(&mut self, person: &str, now: Instant) -> Result<(), u64> {
+        if self.0.len() >= MOST && !self.0.contains_key(person) {
+            self.0.retain(|_, (left, then)| after(*left, *then, now) < AT_ONCE);
+        }
         let (left, then) = self.0.get(person).copied().unwrap_or((AT_ONCE, now));
-        let left = (left + now.saturating_duration_since(then).as_secs_f64() * PER_SECOND).min(AT_ONCE);
+        let left = after(left, then, now);
         let is_enough = left >= 1.0;
         self.0.insert(person.to_owned(), (if is_enough { left - 1.0 } else { left }, now));
         match is_enough {
@@ -22,6 +27,11 @@ impl Allowances {
             false => Err(((1.0 - left) / PER_SECOND).ceil().max(1.0) as u64),
         }
     }
+}
+
+/// What is left `now` of what was left `then`.
+fn after(left: f64, then: Instant, now: Instant) -> f64 {
+    (left + now.saturating_duration_since(then).as_secs_f64() * PER_SECOND).min(AT_ONCE)
 }
 
 #[cfg(test)]
@@ -39,5 +49,19 @@ mod tests {
         assert_eq!(allowances.take("bob", now), Ok(()));
         let later = now + Duration::from_secs(2);
         assert_eq!([(); 3].map(|()| allowances.take("ada", later)), [Ok(()), Ok(()), Err(1)]);
+    }
+
+    #[test]
+    fn who_has_all_of_it_again_is_forgotten_and_who_has_not_is_not() {
+        let (mut allowances, now) = (Allowances::default(), Instant::now());
+        let address = |number: usize| format!("2001:db8::{number:x}");
+        (0..MOST).for_each(|number| allowances.take(&address(number), now).unwrap());
+        let later = now + Duration::from_secs(10);
+        for _ in 0..30 {
+            allowances.take("ada", later).unwrap();
+        }
+        assert_eq!((allowances.0.len(), allowances.take("ada", later)), (1, Err(1)));
+        (0..MOST).for_each(|number| allowances.take(&address(number), later).unwrap());
+        assert_eq!(allowances.take("ada", later), Err(1));
     }
 }

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::act::{self, Clean, Cleaned, CleanedRun};
+use super::act::{self, CLEANED, Clean, Cleaned, CleanedRun};
 use crate::clean::{self, Carried, Parts, Rules};
 use crate::run_dir::{RunDir, Workspace};
 use crate::serve::api::problem::Problem;
 
-/// The most runs of one request.
-const RUNS: usize = 1000;
-
 pub(super) fn clean(workspace: &Workspace, body: &[u8]) -> Result<Cleaned, Problem> {
     let Clean { runs, confirm } = act::read(body)?;
-    if runs.is_empty() || runs.len() > RUNS {
-        let detail = format!("runs are 1 to {RUNS} names, each as EXPERIMENT/RUN");
+    if runs.is_empty() || runs.len() > CLEANED {
+        let detail = format!("runs are 1 to {CLEANED} names, each as EXPERIMENT/RUN");
         return Err(Problem::new(400, detail, "name what shall go"));
     }
     let mut dirs: BTreeMap<RunDir, String> = BTreeMap::new();
@@ -32,15 +29,16 @@ pub(super) fn clean(workspace: &Workspace, body: &[u8]) -> Result<Cleaned, Probl
         let Some(name) = dirs.get(&RunDir::new(&removal.path)) else { continue };
         let why = match confirm.then(|| clean::carry_out(&removal, &rules)).transpose() {
             Ok(None | Some(Carried::Gone)) => None,
-            Ok(Some(Carried::Alive)) => Some("a worker lives there"),
-            Ok(Some(Carried::Obsolete)) => Some("it has changed just now"),
-            Err(error) => return Err(act::failed(error)),
+            Ok(Some(Carried::Alive)) => Some("a worker lives there".to_owned()),
+            Ok(Some(Carried::Obsolete)) => Some("it has changed just now".to_owned()),
+            // Others are gone already: what became of each has to be told.
+            Err(error) => Some(act::within(workspace, &error.to_string())),
         };
         told.push(CleanedRun {
             run: name.clone(),
             bytes: removal.bytes,
             can_go: why.is_none(),
-            why: why.map_or(removal.reason, str::to_owned),
+            why: why.unwrap_or(removal.reason),
         });
     }
     for kept in decision.kept {

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::allowance::Allowances;
 use super::answered::{Answer, Answered};
 use super::held;
-use crate::run_dir::{Workspace, read, requests, scan};
+use crate::run_dir::{Workspace, read, requests, scan, write};
 
 /// The two logs of a server.
 pub(super) struct Journal {
@@ -58,7 +58,7 @@ const TAIL: u64 = 2 << 20;
 impl Journal {
     pub fn new(workspace: &Workspace) -> Journal {
         Journal {
-            folder: workspace.root().join("logs"),
+            folder: workspace.logs(),
             refusals: Mutex::default(),
             is_complained: AtomicBool::new(false),
         }
@@ -83,11 +83,8 @@ impl Journal {
             "left_out": std::mem::take(&mut refusals.left_out),
         });
         // Not made sure to be on the disk: it tells of nothing that was done.
-        let write = |file: PathBuf| {
-            let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
-            file.write_all(format!("{line}\n").as_bytes())
-        };
-        self.complain(self.rotated("refused").and_then(write));
+        let append = |file: PathBuf| write::open_to_append(&file)?.write_all(format!("{line}\n").as_bytes());
+        self.complain(self.rotated("refused").and_then(append));
     }
 
     /// The keys that the log remembers.
@@ -122,8 +119,9 @@ impl Journal {
             && !self.is_complained.swap(true, Ordering::Relaxed)
         {
             let folder = self.folder.display();
-            let line =
-                format!("warning: what people change cannot be written to {folder}: {error} (make room)\n");
+            let line = format!(
+                "warning: what people change cannot be written to {folder}: {error} (is there room, and are they files?)\n"
+            );
             // Nobody may be listening there either.
             drop(io::stderr().write_all(line.as_bytes()));
         }
@@ -177,6 +175,40 @@ mod tests {
         assert!(fs::read_to_string(&file).unwrap().contains("\"/b\""));
         assert_eq!(fs::metadata(folder.path().join("logs/serve.1.jsonl")).unwrap().len(), LARGEST);
         assert!(!journal.is_complained.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn what_lies_in_the_place_of_a_log_is_neither_followed_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (logs, other) = (folder.path().join("logs"), folder.path().join("other"));
+        fs::create_dir(&logs).unwrap();
+        let places = ["serve.jsonl", "refused.jsonl"].map(|name| logs.join(name));
+        for kind in ["pipe", "link", "folder"] {
+            for place in &places {
+                match kind {
+                    "pipe" => {
+                        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+                        rustix::fs::mknodat(rustix::fs::CWD, place, rustix::fs::FileType::Fifo, mode, 0)
+                            .unwrap();
+                    }
+                    "link" => std::os::unix::fs::symlink(&other, place).unwrap(),
+                    _ => fs::create_dir(place).unwrap(),
+                }
+            }
+            let journal = Journal::new(&Workspace::new(folder.path()));
+            assert_eq!(
+                journal.answered().before(&("ada".into(), "key".into()), blake3::hash(b"")),
+                Before::Never
+            );
+            journal.change(line("/a", "key", "{}"));
+            assert!(journal.is_complained.swap(false, Ordering::Relaxed), "{kind}");
+            journal.refusal(None, "/a", 401, Instant::now());
+            assert!(journal.is_complained.load(Ordering::Relaxed), "{kind}");
+            assert!(!other.exists(), "{kind}");
+            for place in &places {
+                fs::remove_file(place).or_else(|_| fs::remove_dir(place)).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(in crate::serve) const POSTS: &[Post] = &[
     Post {
         path: "/api/v1/session",
         name: "signIn",
-        summary: "Keeps a person's token as a cookie, for pages; programs send it as a bearer.",
+        summary: "Begins a session for a page: a cookie, and a word in Overnight-Page that goes with each change; \
+                  programs send the token as a bearer.",
         asks: Asks::SignIn,
         body: |schemas| schemas.subschema_for::<SignIn>(),
         content: |schemas| schemas.subschema_for::<Me>(),
@@ -41,7 +42,7 @@ pub(in crate::serve) const POSTS: &[Post] = &[
     Post {
         path: "/api/v1/session/end",
         name: "signOut",
-        summary: "Takes that cookie away.",
+        summary: "Ends it, and takes the cookie away.",
         asks: Asks::SignOut,
         body: |schemas| schemas.subschema_for::<Nothing>(),
         content: |schemas| schemas.subschema_for::<Me>(),

@@ -12,7 +12,7 @@ use crate::experiment::diagnostic::Source;
 use crate::experiment::{Diagnostic, Rejected};
 use crate::queue::check::{Bounds, check_text};
 use crate::queue::{self, Again, Checked, Entry, QueueError, confined};
-use crate::run_dir::{Workspace, is_plain_name, write};
+use crate::run_dir::{Workspace, is_plain_name, read, write};
 use crate::serve::api::problem::{Mistake, Problem};
 
 /// The most runs of one request. More is what somebody does who sits at the machine.
@@ -43,21 +43,24 @@ pub(super) fn prepare(workspace: &Workspace, body: &[u8]) -> Result<Prepared, Pr
     }
     // Data are named relative to this folder, so it has to be there before they are looked for.
     let folder = workspace.experiments();
-    fs::create_dir_all(&folder).map_err(|error| act::failed(write::at(&folder, error)))?;
+    fs::create_dir_all(&folder).map_err(|error| act::failed(workspace)(write::at(&folder, error)))?;
     let bounds = Bounds {
         most_runs: RUNS,
         until: Instant::now() + PATIENCE,
-        further: &|settings| confined::problems(workspace, settings),
+        of_data: &|settings| confined::problems(workspace, settings),
     };
-    let checked = check_text(&file, &text, &bounds).map_err(|rejected| rejection(&file, rejected))?;
-    match fs::read_to_string(&file) {
-        Ok(before) if before != text => {
+    let checked =
+        check_text(&file, &text, &bounds).map_err(|rejected| rejection(workspace, &file, rejected))?;
+    match is_other(&file, &text) {
+        Ok(true) => {
             let reason = format!("an experiment {name} is there already, with another text");
             let source = Source::new(&file, "");
             let wrong = source.diagnostic(None, reason, "give this one a name of its own".to_owned());
-            return Err(rejection(&file, Rejected(vec![wrong])));
+            return Err(rejection(workspace, &file, Rejected(vec![wrong])));
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(act::failed(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(act::failed(workspace)(write::at(&file, error)));
+        }
         _ => {}
     }
     Ok(Prepared { file, text, checked: [checked], dry_run })
@@ -66,13 +69,13 @@ pub(super) fn prepare(workspace: &Workspace, body: &[u8]) -> Result<Prepared, Pr
 /// Says what would be queued, and queues it unless that is all that was asked: as `overnight queue` does.
 pub(super) fn queue(workspace: &Workspace, prepared: &Prepared) -> Result<Queued, Problem> {
     let problem = |error: QueueError| match error {
-        QueueError::Rejected(rejected) => rejection(&prepared.file, rejected),
-        error @ QueueError::DataChanged { .. } => act::conflict(&error.to_string()),
-        QueueError::Io(error) => act::failed(error),
+        QueueError::Rejected(rejected) => rejection(workspace, &prepared.file, rejected),
+        error @ QueueError::DataChanged { .. } => act::conflict(&act::within(workspace, &error.to_string())),
+        QueueError::Io(error) => act::failed(workspace)(error),
     };
     let entries = queue::plan(workspace, &prepared.checked, Again::No).map_err(problem)?;
     if !prepared.dry_run {
-        keep(&prepared.file, &prepared.text).map_err(act::failed)?;
+        keep(&prepared.file, &prepared.text).map_err(act::failed(workspace))?;
         queue::submit(workspace, &entries).map_err(problem)?;
     }
     let run = |entry: Entry| QueuedRun {
@@ -98,16 +101,25 @@ fn keep(file: &Path, text: &str) -> io::Result<()> {
     new.as_file().sync_all()?;
     match new.persist_noclobber(file) {
         Ok(_) => write::sync_folder(folder),
-        Err(_) if fs::read_to_string(file).is_ok_and(|before| before == text) => Ok(()),
+        Err(_) if is_other(file, text).is_ok_and(|is_other| !is_other) => Ok(()),
         Err(error) => Err(write::at(file, error.error)),
     }
 }
 
-fn rejection(file: &Path, rejected: Rejected) -> Problem {
+/// Whether a file says anything else. What lies there need not be a file, nor short.
+fn is_other(file: &Path, text: &str) -> io::Result<bool> {
+    match read::bounded(file, text.len() as u64) {
+        Ok(before) => Ok(before != text.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn rejection(workspace: &Workspace, file: &Path, rejected: Rejected) -> Problem {
     let mistake = |wrong: Diagnostic| {
         let is_here = wrong.file == file;
         let place = wrong.file.file_name().map(|name| name.to_string_lossy().into_owned());
-        let reason = within(file, &wrong.reason);
+        let reason = act::within(workspace, &wrong.reason);
         let message = match is_here {
             true => reason,
             false => format!("{}: {reason}", place.unwrap_or_default()),
@@ -120,14 +132,6 @@ fn rejection(file: &Path, rejected: Rejected) -> Problem {
         }
     };
     refused(rejected.0.into_iter().take(MISTAKES).map(mistake).collect())
-}
-
-/// The same without the place of the workspace on this machine, which is nobody's business elsewhere.
-fn within(file: &Path, reason: &str) -> String {
-    let folder = file.parent().unwrap_or(file);
-    let root = folder.parent().unwrap_or(folder);
-    let reason = reason.replace(&format!("{}/", folder.display()), "");
-    reason.replace(&format!("{}/", root.display()), "")
 }
 
 fn refused(mistakes: Vec<Mistake>) -> Problem {

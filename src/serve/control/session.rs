@@ -1,8 +1,17 @@
 //! Who asks, by a bearer or by the cookie that signing in sets, and what they are told of themselves.
+//!
+//! A browser sends a cookie to every port of a machine: whoever runs another server there gets it as soon as
+//! the person looks in. So it is not the token but a word of this server's life, and it alone changes nothing:
+//! a second word goes to the script that signed in, and browsers keep that for each port apart.
 
+use std::io;
+use std::sync::Mutex;
+
+use blake3::Hash;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::held;
 use super::person::{self, Person};
 use super::role::{Action, Role};
 use crate::serve::head::Head;
@@ -12,7 +21,30 @@ use crate::serve::head::Head;
 pub(super) struct People {
     people: Vec<Person>,
     cookie_name: String,
+    /// Oldest first.
+    sessions: Mutex<Vec<Session>>,
 }
+
+/// What a browser was given when somebody signed in there, as hashes.
+struct Session {
+    place: usize,
+    cookie: Hash,
+    page: Hash,
+}
+
+/// What signing in gives.
+pub(super) struct SignedIn<'p> {
+    pub person: &'p Person,
+    /// With its attributes.
+    pub cookie: String,
+    /// What the page says beside the cookie when it changes something.
+    pub page: String,
+}
+
+/// The header of a page's own word.
+pub(in crate::serve) const PAGE: &str = "Overnight-Page";
+/// More that one person has are old ones that nobody ended.
+const MOST_SESSIONS: usize = 100;
 
 /// Somebody who is known.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +52,18 @@ pub(in crate::serve) struct Known<'p> {
     /// Among the people of this server.
     pub place: usize,
     pub person: &'p Person,
-    /// A browser sends it by itself, so that more is asked of such a request.
-    pub by_cookie: bool,
+    pub by: By,
+}
+
+/// How somebody is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::serve) enum By {
+    Bearer,
+    /// A browser sends it by itself, so that more is asked of such a request: also the word of the page that
+    /// signed in.
+    Cookie {
+        is_with_page: bool,
+    },
 }
 
 /// Who asks, and what they may do.
@@ -59,42 +101,65 @@ impl Me {
 impl People {
     /// `port` is the one listened on.
     pub fn new(people: Vec<Person>, port: u16) -> People {
-        People { people, cookie_name: format!("overnight-person-{port}") }
+        People { people, cookie_name: format!("overnight-person-{port}"), sessions: Mutex::default() }
     }
 
     pub fn at(&self, place: usize) -> Option<&Person> {
         self.people.get(place)
     }
 
-    /// Who shows a token: as a bearer, or as the cookie. Nothing in the address counts.
+    /// Who shows a token as a bearer, or the cookie of a session. Nothing in the address counts.
     pub fn of(&self, head: &Head) -> Option<Known<'_>> {
         let bearer = head.header("authorization").and_then(|value| {
             let (scheme, word) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(word.trim_start())
         });
-        let known = |token: &str, by_cookie| {
-            let place = person::of(&self.people, token)?;
-            Some(Known { place, person: &self.people[place], by_cookie })
-        };
-        bearer.and_then(|token| known(token, false)).or_else(|| {
-            let given = head.header("cookie").unwrap_or_default().split(';');
-            let mut tokens = given.filter_map(|pair| {
-                let (name, value) = pair.trim().split_once('=')?;
-                (name == self.cookie_name).then_some(value)
-            });
-            tokens.find_map(|token| known(token, true))
-        })
+        let place = bearer.and_then(|token| person::of(&self.people, token));
+        if let Some(place) = place {
+            return Some(Known { place, person: &self.people[place], by: By::Bearer });
+        }
+        let cookie = self.session(head)?;
+        let page = head.header(&PAGE.to_ascii_lowercase()).map(|word| blake3::hash(word.as_bytes()));
+        let sessions = held(&self.sessions);
+        let session = sessions.iter().find(|session| session.cookie == cookie)?;
+        let by = By::Cookie { is_with_page: page == Some(session.page) };
+        Some(Known { place: session.place, person: self.people.get(session.place)?, by })
     }
 
-    /// The person of a token, and the cookie that keeps it: out of reach of scripts, and never sent along
-    /// from another site's page. It ends with the browser.
-    pub fn sign_in(&self, token: &str) -> Option<(&Person, String)> {
-        let place = person::of(&self.people, token)?;
-        let cookie = format!("{}={token}; {ATTRIBUTES}", self.cookie_name);
-        Some((&self.people[place], cookie))
+    /// The cookie of a session that lives, as its hash: hashes compare in constant time.
+    pub fn session(&self, head: &Head) -> Option<Hash> {
+        let mut given = head.header("cookie").unwrap_or_default().split(';').filter_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == self.cookie_name).then(|| blake3::hash(value.as_bytes()))
+        });
+        let sessions = held(&self.sessions);
+        given.find(|cookie| sessions.iter().any(|session| session.cookie == *cookie))
     }
 
-    pub fn sign_out(&self) -> String {
+    /// Begins a session of the person whose token this is; none where it is nobody's. The cookie is out of
+    /// reach of scripts, never sent along from another site's page, and ends with the browser.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn sign_in(&self, token: &str) -> io::Result<Option<SignedIn<'_>>> {
+        let Some(place) = person::of(&self.people, token) else { return Ok(None) };
+        let (cookie, page) = (person::token()?, person::token()?);
+        let mut sessions = held(&self.sessions);
+        let mut own = sessions.iter().enumerate().filter(|(_, session)| session.place == place);
+        if own.clone().count() >= MOST_SESSIONS
+            && let Some((oldest, _)) = own.next()
+        {
+            sessions.remove(oldest);
+        }
+        let hash = |word: &str| blake3::hash(word.as_bytes());
+        sessions.push(Session { place, cookie: hash(&cookie), page: hash(&page) });
+        let cookie = format!("{}={cookie}; {ATTRIBUTES}", self.cookie_name);
+        Ok(Some(SignedIn { person: &self.people[place], cookie, page }))
+    }
+
+    /// Ends a session, and gives the cookie that takes its own away.
+    pub fn sign_out(&self, session: Option<Hash>) -> String {
+        held(&self.sessions).retain(|known| Some(known.cookie) != session);
         format!("{}=; {ATTRIBUTES}; Max-Age=0", self.cookie_name)
     }
 }

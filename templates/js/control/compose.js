@@ -85,7 +85,7 @@
     const back = make("button", { type: "button", hidden: true }, "Back to the fields");
     const result = make("div", { id: "checked", role: "status" });
     const leave = make("button", { type: "button" }, "Close");
-    const check = make("button", { type: "submit" }, "Check");
+    const check = make("button", { type: "submit", class: "first" }, "Check");
     const queue = make("button", { type: "button", id: "queue-it", class: "main", disabled: true }, "Queue");
     const fields = make("div", { class: "fields" }, ...form.groups.map(({ section }) => section));
     const dialog = make("dialog", { id: "compose", class: "wide", "aria-labelledby": "compose-title" },

@@ -2,7 +2,7 @@
 // loaded only where the server says that people may change something.
 "use strict";
 (() => {
-  const { make, root, parsed } = overnight;
+  const { make, root, parsed, kept, keep } = overnight;
   const nobody = { control: false, person: null, may: [] };
   let me = nobody;
   const listeners = [];
@@ -24,12 +24,19 @@
     return text[0].toUpperCase() + text.slice(1);
   };
 
+  /// The word that goes with each change. Unlike the cookie it is not sent to other servers of this machine.
+  const PAGE = "Overnight-Page";
+  let word = "";
+
   const once = async (path, body, key) => {
-    const headers = { ...(body && { "Content-Type": "application/json" }), ...(key && { "Idempotency-Key": key }) };
+    const headers = {
+      ...(body && { "Content-Type": "application/json", [PAGE]: kept(PAGE) ?? word }), ...(key && { "Idempotency-Key": key }),
+    };
     const answer = await fetch(`${root}api/v1/${path}`, {
       method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), cache: "no-store", credentials: "same-origin",
     });
     const value = parsed(await answer.text());
+    if (answer.headers.has(PAGE)) keep(PAGE, word = answer.headers.get(PAGE));
     const wait = Number(answer.headers.get("Retry-After")) || 1;
     return { status: answer.status, value, wait, refused: answer.ok ? null : sentence(value || { title: `the server answered ${answer.status}` }) };
   };
@@ -150,7 +157,7 @@
     ask({
       id: "signing",
       title: "Sign in",
-      content: [field("Token", token, make("span", {}, "The one that ", make("code", {}, "overnight serve --add-person"), " printed for you. This browser keeps it as a cookie that no script reads."))],
+      content: [field("Token", token, make("span", {}, "The one that ", make("code", {}, "overnight serve --add-person"), " printed for you. It is not kept: this browser gets a cookie that no script reads, until you sign out or the server ends."))],
       word: "Sign in",
       send: async () => {
         const given = token.value.trim();

@@ -171,8 +171,10 @@ fn outliers_are_left_out_on_request() {
             let mut rows: Vec<String> = csv.lines().map(str::to_owned).collect();
             rows[0] += ",wild";
             for (number, row) in rows.iter_mut().enumerate().skip(1) {
-                *row +=
-                    &format!(",{}", if number % 50 == 7 { 1e6 } else { 1.0 + f64::from(number as u32 % 10) });
+                *row += &format!(
+                    ",{}",
+                    if number % 250 == 7 { 1e6 } else { 1.0 + f64::from(number as u32 % 10) }
+                );
             }
             std::fs::write(place.runs[0].metrics(), rows.join("\n") + "\n").unwrap();
             place.build();
@@ -185,6 +187,14 @@ fn outliers_are_left_out_on_request() {
             set(chrome, "tool-outliers", "").await;
             assert!(chrome.number(high).await <= 20.0);
             assert!(chrome.text("location.hash").await.contains("outliers=1"));
+            // What a chart leaves out by itself is asked for the same way.
+            chrome.run("overnight.reset()").await;
+            assert!(chrome.number(high).await <= 20.0, "spikes do not flatten the rest");
+            set(chrome, "tool-whole", "").await;
+            assert!(chrome.number(high).await >= 1e6, "the whole range");
+            assert!(chrome.text("location.hash").await.contains("whole=1"));
+            set(chrome, "tool-outliers", "").await;
+            assert!(!chrome.text("location.hash").await.contains("whole=1"), "one excludes the other");
         }
     });
 }

@@ -50,6 +50,34 @@ fn an_experiment_is_shown_first_and_queued_as_a_file_would_be() {
 }
 
 #[test]
+fn what_lies_in_the_place_of_an_experiment_is_not_waited_for_and_no_path_of_the_machine_is_told() {
+    let scene = Scene::new(true);
+    let folder = scene.workspace.experiments();
+    std::fs::create_dir_all(folder.join("folder.toml")).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let (pipe, kind) = (folder.join("pipe.toml"), rustix::fs::FileType::Fifo);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.join("device.toml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.join("nowhere.toml")).unwrap();
+    for name in ["folder", "pipe", "device", "nowhere"] {
+        let (status, problem) = queue(&scene, GOOD, false, name);
+        let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(status, 503, "{name}: {problem}");
+        assert!(detail.starts_with(&format!("experiments/{name}.toml: ")), "{detail}");
+    }
+    assert_eq!(runs(&scene), 1);
+}
+
+#[test]
+fn a_pattern_made_to_end_the_server_is_a_mistake_like_another() {
+    let scene = Scene::new(true);
+    let file = format!("{}a{}", "{".repeat(20_000), "}".repeat(20_000));
+    let text = format!("[data]\nkind = \"text\"\nfiles = [\"{file}\"]\n[model]\nkind = \"gpt\"\n");
+    let (status, problem) = queue(&scene, &text, true, "deep");
+    assert_eq!((status, &problem["problems"][0]["key"]), (422, &json!("data.files")), "{status}");
+}
+
+#[test]
 fn all_mistakes_of_a_text_are_told_with_key_and_line() {
     let scene = Scene::new(true);
     let text = "[data]\nkind = \"shapes\"\ncuont = 3\n[model]\nkind = \"mlp\"\n[train]\nsteps = \"many\"\n";
@@ -144,4 +172,26 @@ fn runs_are_deleted_only_with_the_word_for_it_and_only_those_that_can_go() {
     }
     assert_eq!(scene.ask("/api/v1/clean", r#"{"runs":[],"confirm":true}"#).0, 400);
     assert!(scene.run().path().is_dir());
+}
+
+#[test]
+fn where_one_run_cannot_be_deleted_it_is_told_of_that_one_and_of_the_others_what_became_of_them() {
+    let scene = Scene::new(true);
+    let stop = Request { time: 1.0, who: "ada".to_owned(), attempt: None, ask: Ask::Stop };
+    for name in ["b", "c", "d"] {
+        let dir = scene.workspace.run("y", name);
+        std::fs::create_dir_all(dir.path()).unwrap();
+        replace_json(&dir.run_json(), &sample_record("y", name), Durability::Rebuildable).unwrap();
+        append_line(&dir.requests(), &stop, Durability::Synced).unwrap();
+    }
+    // Nobody can lock a folder.
+    std::fs::create_dir(scene.workspace.run("y", "c").alive_lock()).unwrap();
+    let (status, done) = scene.ask("/api/v1/clean", r#"{"runs":["y/b","y/c","y/d"],"confirm":true}"#);
+    assert_eq!((status, &done["deleted"]), (200, &json!(true)), "{done}");
+    let told = done["runs"].as_array().unwrap().iter().map(|run| run["can_go"].as_bool().unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), [true, false, true], "{done}");
+    let why = done["runs"][1]["why"].as_str().unwrap();
+    assert!(why.starts_with("runs/y/c/alive.lock: "), "where the workspace lies is nobody's business: {why}");
+    let is_there = |name: &str| scene.workspace.run("y", name).path().is_dir();
+    assert_eq!(["b", "c", "d"].map(is_there), [false, true, false]);
 }
