@@ -62,7 +62,7 @@ pub fn of(settings: &[Setting], outcomes: &[f64]) -> Option<(Method, Vec<Importa
     let groups = groups(settings, outcomes);
     let fewest = groups.iter().map(|group| group.outcomes.len()).min()?;
     // One measure for all: those of two cannot stand in one order.
-    let (method, judge): (_, fn(&[Setting], &[f64]) -> Vec<Importance>) = match fewest {
+    let (method, judge): (_, Judge) = match fewest {
         FOREST_FROM.. => (Method::PermutationImportance, by_forest),
         _ => (Method::RankCorrelation, by_correlation),
     };
@@ -71,6 +71,8 @@ pub fn of(settings: &[Setting], outcomes: &[f64]) -> Option<(Method, Vec<Importa
     found.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.path.cmp(&b.path)));
     Some((method, found))
 }
+
+type Judge = fn(&[Setting], &[f64]) -> Vec<Importance>;
 
 /// Settings that the same runs have, with what came of these.
 struct Group {
@@ -269,7 +271,7 @@ mod tests {
         for (runs, kind) in [(16, false), (16, true), (80, true)] {
             let (settings, outcomes) = sweep(runs, 3);
             let mut partly = Setting { path: "partly".into(), is_kind: kind, ..settings[3].clone() };
-            let has = |run: usize| run % 2 == 0;
+            let has = |run: usize| run.is_multiple_of(2);
             (0..runs).filter(|run| !has(*run)).for_each(|run| partly.values[run] = f64::NAN);
             let gap = |(run, value): (usize, &f64)| if has(run) { *value } else { value + 1e3 };
             let outcomes: Vec<f64> = outcomes.iter().enumerate().map(gap).collect();
