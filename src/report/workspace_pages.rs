@@ -278,7 +278,9 @@ impl WorkspacePages {
 
     /// Has the disk looked at where it is time, beside the build; waits for the first look alone.
     fn measure(&mut self, report: &Report, now: f64, is_first: bool) {
-        if self.measuring.is_none() && disk::is_due(self.disk.as_ref(), self.has_changed, now) {
+        let at_rest = report.runs.values().map(|known| &known.summary).filter(|run| !run.is_active());
+        let rested = at_rest.map(RunSummary::latest).filter(|time| *time <= now).fold(0.0, f64::max);
+        if self.measuring.is_none() && disk::is_due(self.disk.as_ref(), self.has_changed, rested, now) {
             let workspace = report.workspace.clone();
             self.has_changed = false;
             let look = move || disk::measure(&workspace);

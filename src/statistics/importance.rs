@@ -1,5 +1,7 @@
 //! Which settings of a sweep matter for the value that counts, and how surely.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::draws::Draws;
@@ -28,7 +30,8 @@ const SEED: u64 = 20_260_101;
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub path: String,
-    /// One value a run: amounts, or the numbers of kinds that have no order.
+    /// One value a run: amounts, or the numbers of kinds that have no order. None of a run that has no such
+    /// setting: it says nothing about it.
     pub values: Vec<f64>,
     pub is_kind: bool,
 }
@@ -49,32 +52,59 @@ pub struct Importance {
     /// A correlation has the sign of what a higher setting does to the value; an importance none.
     pub value: f64,
     pub interval: Interval,
+    /// Of how many runs this was judged.
+    pub runs: usize,
 }
 
-/// The settings that vary, the most important first. None with too few runs, or where the value that
-/// counts is the same in all.
+/// The settings that vary, the most important first, each judged of the runs that have it. None with too few
+/// runs, or where the value that counts is the same in all.
 pub fn of(settings: &[Setting], outcomes: &[f64]) -> Option<(Method, Vec<Importance>)> {
-    let usable = evenly(outcomes.len()).into_iter().filter(|run| outcomes[*run].is_finite());
-    let usable: Vec<usize> = usable.collect();
-    let outcomes: Vec<f64> = usable.iter().map(|run| outcomes[*run]).collect();
-    let settings: Vec<Setting> = settings
-        .iter()
-        .map(|setting| Setting {
-            values: usable.iter().map(|run| setting.values[*run]).collect(),
-            ..setting.clone()
-        })
-        .filter(|setting| setting.values.iter().any(|value| *value != setting.values[0]))
-        .collect();
-    let is_flat = outcomes.iter().all(|value| *value == outcomes[0]);
-    if outcomes.len() < LEAST_RUNS || settings.is_empty() || is_flat {
-        return None;
-    }
-    let (method, mut found) = match outcomes.len() {
-        FOREST_FROM.. => (Method::PermutationImportance, by_forest(&settings, &outcomes)),
-        _ => (Method::RankCorrelation, by_correlation(&settings, &outcomes)),
+    let groups = groups(settings, outcomes);
+    let fewest = groups.iter().map(|group| group.outcomes.len()).min()?;
+    // One measure for all: those of two cannot stand in one order.
+    let (method, judge): (_, Judge) = match fewest {
+        FOREST_FROM.. => (Method::PermutationImportance, by_forest),
+        _ => (Method::RankCorrelation, by_correlation),
     };
+    let of_group = |group: &Group| judge(&group.settings, &group.outcomes);
+    let mut found: Vec<Importance> = groups.iter().flat_map(of_group).collect();
     found.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.path.cmp(&b.path)));
     Some((method, found))
+}
+
+type Judge = fn(&[Setting], &[f64]) -> Vec<Importance>;
+
+/// Settings that the same runs have, with what came of these.
+struct Group {
+    settings: Vec<Setting>,
+    outcomes: Vec<f64>,
+}
+
+/// The settings by the runs that have them, as far as these are enough and differ.
+fn groups(settings: &[Setting], outcomes: &[f64]) -> Vec<Group> {
+    let mut by_runs: BTreeMap<Vec<usize>, Vec<&Setting>> = BTreeMap::new();
+    for setting in settings {
+        let has = |run: &usize| outcomes[*run].is_finite() && setting.values[*run].is_finite();
+        by_runs.entry((0..outcomes.len()).filter(has).collect()).or_default().push(setting);
+    }
+    let group = |(runs, settings): (Vec<usize>, Vec<&Setting>)| {
+        let runs: Vec<usize> = evenly(runs.len()).into_iter().map(|place| runs[place]).collect();
+        let of_runs = |values: &[f64]| -> Vec<f64> { runs.iter().map(|run| values[*run]).collect() };
+        let settings = settings.into_iter();
+        let settings = settings.map(|one| Setting { values: of_runs(&one.values), ..one.clone() });
+        Group {
+            settings: settings.filter(|setting| differ(&setting.values)).collect(),
+            outcomes: of_runs(outcomes),
+        }
+    };
+    let tells = |group: &Group| {
+        group.outcomes.len() >= LEAST_RUNS && !group.settings.is_empty() && differ(&group.outcomes)
+    };
+    by_runs.into_iter().map(group).filter(tells).collect()
+}
+
+fn differ(values: &[f64]) -> bool {
+    values.iter().any(|value| *value != values[0])
 }
 
 /// All places below `count`, or some of them at equal distances.
@@ -105,6 +135,7 @@ fn by_forest(settings: &[Setting], outcomes: &[f64]) -> Vec<Importance> {
         path: setting.path.clone(),
         value: whole[place],
         interval: interval(resampled.iter().map(|found| found[place]).collect(), whole[place]),
+        runs: outcomes.len(),
     };
     settings.iter().enumerate().map(of).collect()
 }
@@ -129,7 +160,7 @@ fn by_correlation(settings: &[Setting], outcomes: &[f64]) -> Vec<Importance> {
         if setting.is_kind && value <= by_chance {
             interval.low = 0.0;
         }
-        Importance { path: setting.path.clone(), value, interval }
+        Importance { path: setting.path.clone(), value, interval, runs: outcomes.len() }
     };
     settings.iter().map(of).collect()
 }
@@ -232,6 +263,33 @@ mod tests {
         let mut constant = settings[..1].to_vec();
         constant[0].values = vec![1.0; 12];
         assert_eq!(of(&constant, &sweep(12, 1).1), None, "nothing varies");
+    }
+
+    #[test]
+    fn a_run_without_a_setting_says_nothing_about_it() {
+        // Where the setting is there the outcome does not follow it; runs without it came out otherwise.
+        for (runs, kind) in [(16, false), (16, true), (80, true)] {
+            let (settings, outcomes) = sweep(runs, 3);
+            let mut partly = Setting { path: "partly".into(), is_kind: kind, ..settings[3].clone() };
+            let has = |run: usize| run.is_multiple_of(2);
+            (0..runs).filter(|run| !has(*run)).for_each(|run| partly.values[run] = f64::NAN);
+            let gap = |(run, value): (usize, &f64)| if has(run) { *value } else { value + 1e3 };
+            let outcomes: Vec<f64> = outcomes.iter().enumerate().map(gap).collect();
+            let of_those: Vec<f64> = (0..runs).filter(|run| has(*run)).map(|run| outcomes[run]).collect();
+            let alone = Setting {
+                values: (0..runs).filter(|run| has(*run)).map(|run| partly.values[run]).collect(),
+                ..partly.clone()
+            };
+            let (_, found) = of(&[settings[0].clone(), partly], &outcomes).unwrap();
+            let partly = found.iter().find(|one| one.path == "partly").unwrap();
+            assert_eq!(*partly, of(&[alone], &of_those).unwrap().1[0]);
+            assert_eq!(partly.runs, runs / 2);
+            assert_eq!(found.iter().find(|one| one.path == "lr").unwrap().runs, runs);
+        }
+        let (settings, outcomes) = sweep(12, 1);
+        let mut rare = settings[0].clone();
+        rare.values[5..].fill(f64::NAN);
+        assert_eq!(of(&[rare], &outcomes), None, "five runs have it");
     }
 
     #[test]

@@ -32,11 +32,18 @@
   const isFound = (value, word) =>
     listOf(value ?? []).some((one) => (typeof one === "string" ? plain(one).includes(word) : isEqual(one, word)));
 
-  /// What a search asks for: `{ isNot, name, way, wanted }`, without a name for a plain word.
+  /// Whether nothing can stand so: less and more are said of numbers, and no name is compared twice.
+  const isWrong = (name, way, rest, wanted) => /^[<>=]/.test(rest) || (name && /[<>]/.test(way) && Number.isNaN(numberOf(wanted)));
+
+  /// What a search asks for: `{ isNot, name, way, wanted }`, without a name for a plain word; with `wrong`,
+  /// as it was typed, where it is no question.
   const terms = (text) => [...text.matchAll(TERM)]
     // Who still types has not said with what to compare.
     .filter(([, , name, , rest]) => name || !/[<>=:]$/.test(rest))
-    .map(([, isNot, name, way, rest]) => ({ isNot: isNot !== "", name, way, wanted: plain(rest.replaceAll('"', "")) }))
+    .map(([text, isNot, name, way, rest]) => {
+      const wanted = plain(rest.replaceAll('"', ""));
+      return { isNot: isNot !== "", name, way, wanted, wrong: isWrong(name, way, rest, wanted) ? text : "" };
+    })
     .filter(({ wanted }) => wanted);
 
   Object.assign(overnight, { terms, stands, isFound });

@@ -77,21 +77,27 @@
     known.all = [...FIRST, ...MORE, ...known.set, ...known.last];
   };
 
-  /// The columns that a name of the search means: its own, or settings whose path ends in it.
+  /// The columns that a name of the search means: its own, or settings whose path is it or ends in it: a
+  /// setting of another program hides none of ours.
   const meant = (name) => {
     const wanted = Object.hasOwn(ALIAS, name) ? ALIAS[name] : name;
     const is = (column) => column.toLowerCase() === wanted.toLowerCase();
-    const ends = (path) => path.toLowerCase().endsWith(`.${wanted.toLowerCase()}`);
-    const own = [...FIRST, ...MORE].filter((column) => is(column.replaceAll(" ", "-")));
-    const found = [own, known.set.filter(is), known.set.filter(ends), known.last.filter((name) => is(name.replace(/, last$/, "")))];
+    const ends = (path) => [".", "/"].some((sign) => path.toLowerCase().endsWith(sign + wanted.toLowerCase()));
+    const own = [...FIRST, ...MORE, "imported"].filter((column) => is(column.replaceAll(" ", "-")));
+    const found = [own, known.set.filter((path) => is(path) || ends(path)), known.last.filter((name) => is(name.replace(/, last$/, "")))];
     return found.find((columns) => columns.length) || [];
   };
 
   /// The rows that are asked for, in order, and what could not be understood.
   const find = () => {
-    const unknown = [];
-    const tests = terms(asked.find).map(({ isNot, name, way, wanted }) => {
+    const [unknown, wrong] = [[], []];
+    const tests = terms(asked.find).map(({ isNot, name, way, wanted, wrong: typed }) => {
+      if (typed) {
+        wrong.push(typed);
+        return () => () => false;
+      }
       const columns = name ? [...meant(name)] : [...TEXTS, ...known.set];
+      const isImported = !name && wanted === "imported";
       // One that starts or is about to stop has a word of its own, and is at work all the same.
       if (columns[0] === "state" && wanted === "running") columns.push("class");
       if (!columns.length) unknown.push(name);
@@ -100,6 +106,8 @@
       return (part) => {
         // Each value of a column is judged once, however many rows have it.
         const judged = columns.map((name) => own(part, name) || { of: [null] }).map((column) => [column, column.of.map(test)]);
+        const whence = isImported && own(part, "imported");
+        if (whence) judged.push([whence, whence.of]);
         const holds = (row) => judged[all ? "every" : "some"](([column, ok]) => ok[placeIn(column, row)]);
         return (row) => holds(row) !== isNot;
       };
@@ -112,10 +120,17 @@
     const [name, way] = asked.sort.startsWith("-") ? [asked.sort.slice(1), -1] : [asked.sort, 1];
     const keyed = rows.map((row) => [[valueOf(row, name)].flat().join() || null, row]);
     for (const one of keyed) if (one[0] !== null && !Number.isNaN(Number(one[0]))) one[0] = Number(one[0]);
+    // Values of different metrics do not compare: those of one stand together, of the commonest first.
+    const counts = new Map();
+    const metricOf = (row) => (name === "best" ? valueOf(row, "metric") : "");
+    for (const [key, row] of keyed) if (key !== null) counts.set(metricOf(row), (counts.get(metricOf(row)) || 0) + 1);
+    const places = new Map([...counts].sort(([a, one], [b, other]) => other - one || collator.compare(a, b)).map(([metric], at) => [metric, at]));
     const compare = (one, other) => (typeof one === "number" && typeof other === "number" ? one - other : collator.compare(one, other));
     // Rows without a value come last in both directions.
-    keyed.sort(([one], [other]) => (one === null || other === null ? (one === null) - (other === null) : way * compare(one, other)));
-    return { rows: keyed.map(([, row]) => row), unknown };
+    keyed.sort(([one, a], [other, b]) => (one === null || other === null
+      ? (one === null) - (other === null)
+      : places.get(metricOf(a)) - places.get(metricOf(b)) || way * compare(one, other)));
+    return { rows: keyed.map(([, row]) => row), unknown, wrong };
   };
 
   const momentOf = (row, name) => {
@@ -184,7 +199,7 @@
   const show = (root) => {
     const table = root.querySelector("#runs");
     if (!table || !known) return;
-    const { rows, unknown } = find();
+    const { rows, unknown, wrong } = find();
     const columns = asked.columns.length === FIRST.length && asked.columns.every((name, at) => name === FIRST[at])
       ? FIRST
       : asked.columns.filter((name) => known.all.includes(name));
@@ -208,6 +223,7 @@
     root.querySelector("#found").textContent = [
       rows.length === total ? `${said(total)} ${total === 1 ? "run" : "runs"}.` : `${said(rows.length)} of ${said(total)} runs.`,
       ...unknown.map((name) => ` No column, setting or metric is called ${name}.`),
+      ...wrong.map((text) => ` ${text} is no question: write a name, a sign and a value, as lr>1e-3.`),
       ...cut,
     ].join("");
     const turn = root.querySelector("#turn");

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use overnight::run_dir::{Workspace, scan};
+use serde_json::{Value, json};
 
 use crate::chrome::{Scripts, with_browser};
 use crate::made_up::Ending;
@@ -31,9 +32,13 @@ fn a_run_of_another_program_is_marked_wherever_it_is_named_and_ours_never() {
         let mut import = Command::new(env!("CARGO_BIN_EXE_overnight"));
         import.arg("-C").arg(place.path()).args(["import", "--experiment", "depth"]).arg(&log);
         assert!(import.status().unwrap().success());
-        place.build();
         let runs = scan::runs(&Workspace::new(place.path()));
         let imported = runs.iter().find(|run| scan::is_imported(run)).unwrap();
+        // Its tool calls the setting by its last word alone.
+        let mut record: Value = serde_json::from_slice(&fs::read(imported.run_json()).unwrap()).unwrap();
+        record["imported"]["settings"] = json!({ "lr": 0.07 });
+        fs::write(imported.run_json(), serde_json::to_vec(&record).unwrap()).unwrap();
+        place.build();
         let (theirs, ours) = (imported.name(), place.runs[0].name());
         for page in ["index.html", "runs/index.html", "experiments/depth/index.html"] {
             chrome.goto(&place.file(page)).await;
@@ -47,6 +52,29 @@ fn a_run_of_another_program_is_marked_wherever_it_is_named_and_ours_never() {
             let all = chrome.texts(&places(&theirs)).await;
             assert!(all.is_empty() || chrome.is(&is_marked(&theirs)).await, "{page}: {all:?}");
             assert!(!chrome.is(&is_marked(&ours)).await, "{page}");
+        }
+        chrome.goto(&place.file("runs/index.html")).await;
+        let found = "document.getElementById('found').textContent";
+        chrome
+            .until(
+                "the runs",
+                &format!("{found} === '4 runs.' && !!document.querySelector('#runs thead button')"),
+            )
+            .await;
+        for (asked, expected) in [
+            ("lr<1", "4 runs."),
+            ("lr=0.07", "1 of 4 runs."),
+            ("lr!=0.07", "3 of 4 runs."),
+            ("train.optimizer.lr>0", "3 of 4 runs."),
+            ("imported", "1 of 4 runs."),
+            ("-imported", "3 of 4 runs."),
+            ("imported=true", "1 of 4 runs."),
+            ("lr>>1", "0 of 4 runs. lr>>1 is no question: write a name, a sign and a value, as lr>1e-3."),
+        ] {
+            let field = "const field = document.getElementById('find')";
+            let event = "field.dispatchEvent(new Event('input', { bubbles: true }))";
+            chrome.run(&format!("{field}; field.value = {}; {event}", json!(asked))).await;
+            assert_eq!(chrome.text(found).await, expected, "{asked}");
         }
         chrome.goto(&place.file(&place.page_of(imported))).await;
         chrome.until("its own page", "document.querySelector('h1') !== null").await;

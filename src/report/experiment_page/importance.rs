@@ -57,7 +57,8 @@ fn block(finished: &[&RunSummary]) -> Option<ImportanceBlock> {
     let (method, found) = importance::of(&settings, &outcomes)?;
     let reach = Reach::of(found.iter().map(|one| (one.value, &one.interval)));
     let title = metric_title(&metric).to_lowercase();
-    let runs = say::counted(finished.len(), "finished run", "finished runs");
+    let most = found.iter().map(|one| one.runs).max()?;
+    let runs = say::counted(most, "finished run", "finished runs");
     let explained = match method {
         Method::PermutationImportance => format!(
             "Permutation importance of a small random forest over {runs}: by how much worse it predicts the rank of \
@@ -69,7 +70,15 @@ fn block(finished: &[&RunSummary]) -> Option<ImportanceBlock> {
              correlation ratio for settings that are kinds, not amounts. With 95 % intervals by resampling the runs; what includes zero may not matter at all."
         ),
     };
-    let rows = found.iter().map(|one| row(one, &settings, method, direction_of(&metric), reach));
+    let has_few = found.iter().any(|one| one.runs < most);
+    let explained = match has_few {
+        true => format!("{explained} A run that has no such setting says nothing about it and is left out."),
+        false => explained,
+    };
+    let rows = found.iter().map(|one| ImportanceRow {
+        of: if has_few { say::counted(one.runs, "run", "runs") } else { String::new() },
+        ..row(one, &settings, method, direction_of(&metric), reach)
+    });
     Some(ImportanceBlock { method, explained, rows: rows.collect() })
 }
 
@@ -97,6 +106,7 @@ fn row(
         text: short(found.value),
         interval: format!("{} to {}", short(found.interval.low), short(found.interval.high)),
         meaning,
+        of: String::new(),
         svg: bar(found.value, &found.interval, reach),
     }
 }
@@ -110,12 +120,10 @@ fn settings(runs: &[&RunSummary]) -> Vec<Setting> {
         }
     }
     let setting = |path: &str| {
-        let value = |run: &&RunSummary| {
-            run.varied.iter().find(|(name, _)| name == path).map_or(Value::Null, |(_, value)| value.clone())
-        };
-        let values: Vec<Value> = runs.iter().map(value).collect();
-        if values.iter().all(Value::is_number) {
-            let values = values.iter().filter_map(Value::as_f64).collect();
+        let values: Vec<Option<Value>> = runs.iter().map(|run| value(run, path)).collect();
+        if values.iter().flatten().all(Value::is_number) {
+            let amount = |value: Option<Value>| value.and_then(|value| value.as_f64()).unwrap_or(f64::NAN);
+            let values = values.into_iter().map(amount).collect();
             return Setting { path: path.to_owned(), values, is_kind: false };
         }
         let mut kinds: Vec<Value> = Vec::new();
@@ -125,8 +133,51 @@ fn settings(runs: &[&RunSummary]) -> Vec<Setting> {
                 kinds.len() - 1
             }) as f64
         };
-        let values = values.into_iter().map(&mut kind).collect();
+        let values = values.into_iter().map(|value| value.map_or(f64::NAN, &mut kind)).collect();
         Setting { path: path.to_owned(), values, is_kind: true }
     };
     paths.into_iter().map(setting).collect()
+}
+
+/// What a run has of a setting. One of ours that its file leaves out is none, and counts as that; of a run
+/// that another program trained nobody knows that it had such a setting at all.
+fn value(run: &RunSummary, path: &str) -> Option<Value> {
+    let own = run.varied.iter().find(|(name, _)| name == path).map(|(_, value)| value);
+    let value = own.or_else(|| run.settings.get(path)).cloned();
+    value.or_else(|| (!run.state.is_imported).then_some(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::summary::{BestValue, sample};
+
+    #[test]
+    fn an_imported_run_without_a_setting_is_left_out_of_its_judgment() {
+        let run = |number: u16| {
+            let mut run = sample("x", &format!("r{number}"));
+            run.best = Some(BestValue { value: f64::from(number), step: 1 });
+            run.state.class = "finished".into();
+            run.state.is_imported = true;
+            run.varied = vec![("depth".into(), json!(number % 3))];
+            if number < 8 {
+                run.varied.push(("optimizer".into(), json!(["adam", "sgd"][usize::from(number % 2)])));
+            }
+            run
+        };
+        let runs: Vec<RunSummary> = (0..16).map(run).collect();
+        let runs: Vec<&RunSummary> = runs.iter().collect();
+        let settings = settings(&runs);
+        let kinds = settings.iter().find(|one| one.path == "optimizer").unwrap();
+        assert!(kinds.is_kind && kinds.values[7] == 1.0 && kinds.values[8].is_nan(), "{:?}", kinds.values);
+        let block = block(&runs).unwrap();
+        let of = |path: &str| block.rows.iter().find(|row| row.setting == path).unwrap().of.as_str();
+        assert_eq!((of("depth"), of("optimizer")), ("16 runs", "8 runs"));
+        assert!(block.explained.contains("has no such setting"), "{}", block.explained);
+        let mut own = runs[9].clone();
+        own.state.is_imported = false;
+        assert_eq!(value(&own, "optimizer"), Some(Value::Null), "of ours it is known to be none");
+    }
 }

@@ -52,6 +52,8 @@ pub struct ImportanceRow {
     pub interval: String,
     /// What that means, in a few words.
     pub meaning: &'static str,
+    /// Of how many runs it was judged, where that is not the same for all.
+    pub of: String,
     pub svg: String,
 }
 

@@ -127,6 +127,23 @@ fn checkpoints_stand_in_the_order_of_the_values_that_are_shown() {
 }
 
 #[test]
+fn a_model_of_another_metric_leads_nothing_and_stands_behind_those_of_most() {
+    let judged = |name: &str, metric: &str, value: f64| {
+        let mut run = run("x", name, Task::LanguageModel, "finished");
+        run.metric = metric.to_owned();
+        run.best = Some(crate::report::summary::BestValue { value, step: 20 });
+        run.stock.best = Some(20);
+        run.stock.checkpoints.remove(0);
+        run
+    };
+    let runs = [judged("a", "acc", 0.9), judged("b", "val/loss", 2.3), judged("c", "val/loss", 1.8)];
+    let page = shown(&runs.iter().collect::<Vec<_>>());
+    let listed: Vec<(&str, bool)> =
+        page.models.iter().map(|model| (model.name.as_str(), model.marks.contains(&"leads"))).collect();
+    assert_eq!(listed, [("c", true), ("b", false), ("a", false)]);
+}
+
+#[test]
 fn only_limits_that_part_the_models_can_be_chosen() {
     let mut small = run("x", "s1", Task::LanguageModel, "finished");
     small.stock.checkpoints[1].model_bytes = 50 << 20;

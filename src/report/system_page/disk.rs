@@ -43,10 +43,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// A look is not repeated before so many times what it cost.
 const COST_TIMES: f64 = 300.0;
 
-/// Whether it is time for another look.
-pub fn is_due(last: Option<&DiskUse>, has_changed: bool, now: f64) -> bool {
+/// Whether it is time for another look. `rested` is when the last run came to rest, queued or ended: what a
+/// look before that told of it is over.
+pub fn is_due(last: Option<&DiskUse>, has_changed: bool, rested: f64, now: f64) -> bool {
     let Some(last) = last else { return true };
-    let pause = if has_changed { PAUSE } else { DAY };
+    let pause = match has_changed {
+        _ if rested > last.time && rested <= now => Duration::ZERO,
+        true => PAUSE,
+        false => DAY,
+    };
     let pause = pause.as_secs_f64().max(last.took_seconds * COST_TIMES);
     // A clock that was set back makes no look wait for years.
     !(0.0..pause).contains(&(now - last.time))
@@ -143,11 +148,15 @@ mod tests {
     #[test]
     fn the_disk_is_looked_at_seldom_and_more_seldom_where_a_look_costs_much() {
         let looked = |took_seconds| DiskUse { time: 1000.0, took_seconds, ..DiskUse::default() };
-        assert!(is_due(None, false, 0.0));
-        let due = |took, has_changed, now| is_due(Some(&looked(took)), has_changed, now);
+        assert!(is_due(None, false, 0.0, 0.0));
+        let due = |took, has_changed, now| is_due(Some(&looked(took)), has_changed, 990.0, now);
         assert_eq!([1599.0, 1600.0].map(|now| due(0.1, true, now)), [false, true]);
         assert_eq!([1600.0, 90_000.0].map(|now| due(0.1, false, now)), [false, true]);
         assert_eq!([1600.0, 4000.0].map(|now| due(10.0, true, now)), [false, true]);
         assert!(due(0.1, false, 10.0), "the clock was set back");
+        let ended = |took, rested, now| is_due(Some(&looked(took)), false, rested, now);
+        assert_eq!([1000.0, 1005.0].map(|rested| ended(0.1, rested, 1100.0)), [false, true]);
+        assert!(!ended(10.0, 1005.0, 1100.0), "what costs much is not done for each run");
+        assert!(!ended(0.1, 5000.0, 1100.0), "a run of a clock that goes ahead");
     }
 }

@@ -111,3 +111,30 @@ fn best(runs: &[&Listed], metric: &str) -> Option<BestRun> {
     let best = Best { value: best.value.into(), step: best.step };
     Some(BestRun { run: listed.run.clone(), href: href(listed), best })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_best_run_is_that_of_the_metric_that_most_runs_have() {
+        let listed = |run: &str, number: u16, metric: &str, best: f64| -> Listed {
+            let told = json!({
+                "experiment": "x", "run": run, "label": run, "number": number, "description": "", "tags": [],
+                "created": 1.0, "state": { "word": "finished", "class": "finished", "detail": null },
+                "steps": 1, "step": 1, "varied": [], "metric": metric,
+                "best": { "value": best, "step": 1 },
+            });
+            serde_json::from_value(told).unwrap()
+        };
+        let runs = [
+            listed("a", 0, "loss/val", 2.3),
+            listed("b", 1, "loss/val", 1.8),
+            listed("newest", 2, "hparam/acc", 0.9),
+        ];
+        let told = experiment("x", &runs.iter().collect::<Vec<_>>());
+        assert_eq!((told.metric.as_str(), told.best.unwrap().run.as_str()), ("loss/val", "b"));
+    }
+}
