@@ -170,7 +170,7 @@ mod tests {
             "# [server]\n# port = 0\n[runner]\nslots = 2\n",
         ] {
             let one = with_person(old, "ada", Role::Owner, &hash).unwrap();
-            let two = with_person(&one, "bob", Role::Viewer, &hash).unwrap();
+            let two = with_person(&one, "bob", Role::Viewer, &person::token_hash("y")).unwrap();
             assert!(one.starts_with(old) && two.starts_with(&one), "{two}");
             assert!(!read(&two).server.control);
             let on = read(&obeyed(&two)).server;
