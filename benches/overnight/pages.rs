@@ -19,9 +19,11 @@ const CLIENTS: usize = 4;
 const TIME: Duration = Duration::from_secs(3);
 
 pub fn measure(workspace: &Workspace) -> anyhow::Result<()> {
-    if !workspace.reports().join("index.html").is_file() {
-        overnight::report::build(workspace.root())?;
-    }
+    // One that an earlier build left may be of other pages than those that are measured.
+    match std::fs::remove_dir_all(workspace.reports()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => overnight::report::build(workspace.root())?,
+    };
     let served = Served::on_one_core(&workspace.reports())?;
     let runs = scan::runs(workspace);
     let run = runs.first().context("the workspace has no run")?;
