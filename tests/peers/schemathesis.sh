@@ -36,7 +36,7 @@ for run in runs/shapes/*/; do
 done
 "$overnight" report
 token=$("$overnight" serve --add-person tester --role owner)
-sed -i 's/^\[server\]$/[server]\ncontrol = true/' overnight.toml
+printf '[server]\ncontrol = true\n' >> overnight.toml
 "$overnight" serve --port 0 > address 2> log &
 server=$!
 for _ in $(seq 1200); do [ ! -s address ] || break; sleep 0.1; done
