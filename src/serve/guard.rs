@@ -227,11 +227,6 @@ impl Guard {
     }
 
     async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal, asker: &Asker) {
-        let refusal = match refusal {
-            // Of a path that only takes changes the method is what is wrong.
-            Refusal::Body if self.admission.is_posted_to(asker) && !asker.reads() => Refusal::Method,
-            refusal => refusal,
-        };
         let (kind, body) = match (asker, refusal) {
             (Asker::Program { path }, _) => (problem::CONTENT_TYPE, refusal.problem(path)),
             (Asker::Person, Refusal::NoToken) => ("text/html; charset=utf-8", NO_TOKEN.to_owned()),
