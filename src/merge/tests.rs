@@ -11,12 +11,16 @@ use crate::run_dir::scan::sample_record;
 
 const WISH: Wish = Wish { dry_run: false, keep_both: false };
 
-/// Merges with these wishes. A child that another test forks at this moment holds a copy of the last merge's lock
-/// until it execs.
+/// Merges with these wishes.
 fn merged(here: &Workspace, from: &[PathBuf]) -> Result<Vec<Told>, MergeError> {
+    when_free(|| merge(here, from, WISH))
+}
+
+/// A child that another test forks at this moment holds a copy of the last merge's lock until it execs.
+fn when_free<T>(take: impl Fn() -> Result<T, MergeError>) -> Result<T, MergeError> {
     let begun = Instant::now();
     loop {
-        match merge(here, from, WISH) {
+        match take() {
             Err(MergeError::Busy) if begun.elapsed().as_secs() < 120 => std::thread::yield_now(),
             other => return other,
         }
@@ -206,8 +210,8 @@ fn our_own_runs_by_another_way_are_no_other_workspace() {
         assert!(matches!(refused, MergeError::NoWorkspace(_)), "{refused}");
     }
     // Two at once: the second is told.
-    let alone = alone(&here).unwrap();
-    let refused = merged(&here, &[there.root().to_owned()]).unwrap_err();
+    let alone = when_free(|| alone(&here)).unwrap();
+    let refused = merge(&here, &[there.root().to_owned()], WISH).unwrap_err();
     assert!(matches!(refused, MergeError::Busy), "{refused}");
     drop(alone);
     // A copy that lies inside is one of its own.

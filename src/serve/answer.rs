@@ -300,6 +300,35 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_the_type_of_its_ending_and_parts_where_it_is_never_compressed() {
+        for (file, content_type, compressible) in [
+            ("a.html", "text/html; charset=utf-8", true),
+            ("a.css", "text/css; charset=utf-8", true),
+            ("a.js", "text/javascript; charset=utf-8", true),
+            ("a.json", "application/json", true),
+            ("a.svg", "image/svg+xml", true),
+            ("a.log", "text/plain; charset=utf-8", true),
+            ("a.csv", "text/csv; charset=utf-8", false),
+            ("a.png", "image/png", false),
+            ("a.jpeg", "image/jpeg", false),
+            ("a.ico", "image/x-icon", false),
+            ("a.woff2", "font/woff2", false),
+            ("a.pdf", "application/pdf", false),
+            ("a.safetensors", "application/octet-stream", false),
+            ("html", "application/octet-stream", false),
+        ] {
+            let site = Site::new();
+            std::fs::write(site.folder.path().join(file), "x".repeat(2000)).unwrap();
+            let path = format!("/{file}");
+            let (_, headers, _) =
+                site.ask(Asked { path: &path, accept_encoding: Some("gzip"), ..Asked::default() });
+            assert!(headers.contains(&format!("Content-Type: {content_type}\n")), "{file}: {headers}");
+            assert_eq!(headers.contains("Content-Encoding: gzip"), compressible, "{file}");
+            assert_eq!(headers.contains("Accept-Ranges: bytes"), !compressible, "{file}");
+        }
+    }
+
+    #[test]
     fn a_page_is_told_its_own_version_and_nothing_else_is() {
         let site = Site::new();
         for accept_encoding in [None, Some("gzip")] {

@@ -49,6 +49,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    #[cfg(test)]
+    pub fn of(table: &str) -> Machine {
+        Machine { table: Metrics::of(table) }
+    }
+
     /// When the row was written.
     pub fn time(&self) -> Option<f64> {
         self.value("time")

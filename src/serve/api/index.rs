@@ -63,4 +63,10 @@ impl Index {
             }
         }
     }
+
+    /// As if the last look had ended just now and taken this long.
+    #[cfg(test)]
+    pub fn looked(&self, took: Duration) {
+        self.looking.lock().unwrap().last = Some((Instant::now(), took));
+    }
 }

@@ -1,6 +1,7 @@
 //! Every endpoint against a workspace on disk, and each answer against the schema that describes it.
 
 mod exposition;
+mod told;
 
 use std::fs;
 use std::io::Read;
