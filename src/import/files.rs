@@ -219,4 +219,65 @@ mod tests {
         assert_eq!(files.left.len(), 1);
         assert!(Files::of(&folder.path().join("none")).is_err());
     }
+
+    #[test]
+    fn runs_of_ours_are_passed_over_and_folders_without_end_are_looked_into_so_far() {
+        let scene = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = scene.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("ours/run.json", "\n{ \"protocol\": 1 }");
+        write("ours/metrics.csv", "step\n");
+        write("other/run.json", "{ \"command\": \"main\", \"protocol\": 1 }");
+        let below = |depth: usize| "d/".repeat(depth - 1) + "log";
+        write(&below(DEEPEST), "");
+        let files = Files::of(scene.path()).unwrap();
+        assert_eq!(files.left.iter().map(|path| name(path)).collect::<Vec<_>>(), ["log", "run.json"]);
+        assert_eq!(files.said, [""; 0]);
+        write(&below(DEEPEST + 1), "");
+        let files = Files::of(scene.path()).unwrap();
+        assert_eq!(files.left.len(), 2);
+        let said = format!("folders more than {DEEPEST} deep were not looked into");
+        assert!(files.said.len() == 1 && files.said[0].starts_with(&said), "{:?}", files.said);
+        let named = scene.path().join("ours/run.json");
+        let files = Files::of(&named).unwrap();
+        assert!(files.left == [named.clone()] && files.is_named(&named), "a file that a person named");
+    }
+
+    #[test]
+    fn each_archive_is_named_with_the_command_that_unpacks_it() {
+        let mut tar = vec![0; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        for (head, command) in [
+            (&b"PK\x03\x04..."[..], Some("unzip")),
+            (b"\x1f\x8b\x08", Some("tar -xzf")),
+            (b"\x28\xb5\x2f\xfd", Some("tar --zstd")),
+            (b"BZh9", Some("tar -xjf")),
+            (b"\xfd7zXZ\0", Some("tar -xJf")),
+            (&tar, Some("tar -xf")),
+            (b"step,loss", None),
+            (b"PK", None),
+            (b"", None),
+        ] {
+            let told = unpacking(head);
+            assert_eq!(told.is_some(), command.is_some(), "{head:?}");
+            assert!(told.zip(command).is_none_or(|(told, command)| told.starts_with(command)), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_of_a_file_is_read_than_its_kind_may_have() {
+        let scene = tempfile::tempdir().unwrap();
+        let path = scene.path().join("file");
+        fs::write(&path, "123456").unwrap();
+        assert_eq!(text(&path, 6).unwrap(), ("123456".to_owned(), true));
+        assert_eq!(text(&path, 5).unwrap(), ("12345".to_owned(), false));
+        assert_eq!(whole(&path).unwrap(), b"123456");
+        // Nothing of it is on the disk, and nothing of it is read.
+        fs::File::create(&path).unwrap().set_len((256 << 20) + 1).unwrap();
+        assert!(whole(&path).unwrap_err().to_string().starts_with("larger than 256 MiB"));
+        assert_eq!(head(&path).len(), 64 << 10);
+    }
 }

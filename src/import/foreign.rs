@@ -250,4 +250,27 @@ mod tests {
         }
         assert_eq!((run.started, run.newest), (Some(1.6e9), Some(1.7e9)));
     }
+
+    #[test]
+    fn a_picture_replaces_its_like_of_the_same_step() {
+        let mut run = Foreign::default();
+        for (step, title, byte) in [(1, "a", 1), (1, "b", 2), (2, "a", 3), (1, "a", 4)] {
+            run.add_image(step, title, &[byte]);
+        }
+        assert_eq!(run.images.iter().map(|image| image.encoded[0]).collect::<Vec<_>>(), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_said_and_set_has_an_end() {
+        let mut run = Foreign::default();
+        for place in 0..2_002 {
+            run.add_settings(&format!("s{place}"), json!(1));
+        }
+        assert_eq!((run.settings.len(), run.warnings.len()), (2_000, 1));
+        assert_eq!(run.warnings[0], "settings beyond 2000 were left out");
+        for place in 0..100 {
+            run.warn(format!("{place}"));
+        }
+        assert_eq!(run.warnings.len(), 50);
+    }
 }

@@ -122,4 +122,33 @@ mod tests {
             assert_eq!(run.rows.table().rows().len(), rows);
         }
     }
+
+    #[test]
+    fn a_job_that_logged_nothing_has_its_settings_once_and_damaged_ones_are_said() {
+        let scene = tempfile::tempdir().unwrap();
+        let own = |job: &str| {
+            let own = scene.path().join(job).join(".hydra");
+            fs::create_dir_all(&own).unwrap();
+            own
+        };
+        fs::write(own("full").join("config.yaml"), "lr: 0.1\n").unwrap();
+        fs::write(scene.path().join("full/metrics.csv"), "step,loss\n1,0.5\n").unwrap();
+        fs::write(own("torn").join("config.yaml"), "lr: 0.2\nmodel: [1,\n").unwrap();
+        let long = format!("lr: 0.3\n{}", "#".repeat(usize::try_from(super::LARGEST).unwrap()));
+        fs::write(own("long").join("config.yaml"), long).unwrap();
+        let source = crate::import::read(scene.path(), &Wish::default()).unwrap();
+        let runs = source.found.into_iter().map(|found| found.runs.unwrap().remove(0));
+        let mut told: Vec<_> =
+            runs.map(|run| (run.name, run.settings["lr"].as_f64(), run.warnings, run.files.len())).collect();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        let said = vec![".hydra/config.yaml could not be read to its end".to_owned()];
+        assert_eq!(
+            told,
+            [
+                ("full".to_owned(), Some(0.1), Vec::new(), 2),
+                ("long".to_owned(), Some(0.3), said.clone(), 1),
+                ("torn".to_owned(), Some(0.2), said, 1),
+            ]
+        );
+    }
 }

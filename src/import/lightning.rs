@@ -78,4 +78,50 @@ mod tests {
         assert_eq!(table.rows()[1], [Some(50.0), Some(0.0), None, None, None, Some(0.4)]);
         assert_eq!(serde_json::to_string(&run.settings).unwrap(), r#"{"lr":0.1,"model.depth":3}"#);
     }
+
+    fn claimed(scene: &std::path::Path, written: &[(&str, &str)]) -> (Vec<Reading>, Files) {
+        for (path, text) in written {
+            let path = scene.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let mut files = Files::of(scene).unwrap();
+        (claim(&mut files), files)
+    }
+
+    #[test]
+    fn a_folder_is_lightnings_by_its_name_or_its_settings_and_other_files_are_left() {
+        let scene = tempfile::tempdir().unwrap();
+        let (readings, files) = claimed(
+            scene.path(),
+            &[
+                ("named/hparams.yaml", "lr: 1\n"),
+                ("named/metrics.csv", "step,loss\n1,2\n"),
+                ("named/notes.txt", ""),
+                ("none/hparams.yaml", "lr: 1\n"),
+                ("other/metrics.csv", "step,loss\n1,2\n"),
+                ("version_2/metrics.csv", "step,loss\n1,2\n"),
+                ("version_x/metrics.csv", "step,loss\n1,2\n"),
+            ],
+        );
+        let places: Vec<String> = readings.iter().map(|reading| name(&reading.place)).collect();
+        assert_eq!(places, ["named", "version_2"]);
+        let left: Vec<String> = files.left.iter().map(|path| name(&folder(path))).collect();
+        assert_eq!(left, ["named", "none", "other", "version_x"]);
+    }
+
+    #[test]
+    fn values_that_stand_twice_are_taken_once_and_settings_that_are_cut_off_are_said() {
+        let scene = tempfile::tempdir().unwrap();
+        let table = ("version_0/metrics.csv", "step,loss\n1,2\n");
+        let event = ("version_0/events.out.tfevents.1.box", "");
+        let warnings = |written: &[(&str, &str)]| {
+            let (readings, _) = claimed(scene.path(), written);
+            (readings[0].read)(&readings[0], &Wish::default()).unwrap().remove(0).warnings
+        };
+        assert_eq!(warnings(&[table, ("version_0/hparams.yaml", "lr: 1\n")]), [""; 0]);
+        let said = warnings(&[event, ("version_0/hparams.yaml", "lr: [1,\n")]);
+        assert!(said[0].starts_with("its event files were left out"), "{said:?}");
+        assert!(said[1].starts_with("hparams.yaml could not be read to its end"), "{said:?}");
+    }
 }

@@ -392,4 +392,62 @@ mod tests {
         rows.put(1.0, "other", 2.0);
         assert_eq!(rows.table().columns()[4..], ["val/loss"]);
     }
+
+    #[test]
+    fn values_beyond_the_most_are_left_out_and_said() {
+        let mut rows = Rows { room: Room { columns: 2, values: 3 }, ..Rows::default() };
+        for step in 0..3 {
+            rows.put(f64::from(step), "a", 1.0);
+            rows.put(f64::from(step), "b", 2.0);
+            rows.put(f64::from(step), "c", 3.0);
+        }
+        let table = rows.table();
+        assert_eq!((steps(&table), table.metrics()), (vec![0, 1], vec!["a".to_owned(), "b".to_owned()]));
+        assert!(table.warnings[0].starts_with("1 of its metrics were left out"), "{:?}", table.warnings);
+        assert_eq!(table.warnings[1], "3 values beyond 3 were left out");
+    }
+
+    #[test]
+    fn histograms_have_more_columns_and_fewer_values_than_metrics_have() {
+        let mut rows = Rows::default();
+        for histogram in 0..62 {
+            rows.put_quantiles(1.0, &format!("h{histogram}"), &[1.0; distributions::QUANTILES.len()]);
+        }
+        assert_eq!(rows.room.values, MOST_VALUES_OF_QUANTILES);
+        let table = rows.table();
+        assert_eq!(table.metrics().len(), 60 * distributions::QUANTILES.len());
+        let left = format!("{} of its metrics", 2 * distributions::QUANTILES.len());
+        assert!(table.warnings[0].starts_with(&left), "{:?}", table.warnings);
+    }
+
+    #[test]
+    fn the_last_clock_of_a_step_counts_and_no_time_or_step_beyond_what_can_be_shown() {
+        let mut rows = Rows::default();
+        for time in [1000.0, 1001.0, LATEST, -LATEST, f64::NAN] {
+            rows.put_clock(1.0, Clock::Time, time);
+        }
+        assert_eq!(rows.taken, 1, "a clock is told with each metric of a step");
+        rows.put(1.0, "loss", 1.0);
+        rows.put(LAST_STEP, "loss", 2.0);
+        rows.put(2.0 * LAST_STEP, "loss", 3.0);
+        rows.put_clock(0.5, Clock::Time, 1.0);
+        let table = rows.table();
+        assert_eq!((table.rows()[0][2], table.newest()), (Some(1001.0), Some(1001.0)));
+        assert_eq!((table.rows().len(), table.last_step()), (2, Some(LAST_STEP as u64)));
+        assert!(table.warnings[0].starts_with("1 values were left out: their step"), "{:?}", table.warnings);
+    }
+
+    #[test]
+    fn the_last_and_the_best_of_a_metric_are_numbers() {
+        let mut rows = Rows::default();
+        for (step, value) in [(1.0, f64::NEG_INFINITY), (2.0, 3.0), (3.0, 1.0), (4.0, 2.0), (5.0, f64::NAN)] {
+            rows.put(step, "val/loss", value);
+            rows.put(step, "val/accuracy", value);
+        }
+        let table = rows.table();
+        assert_eq!((table.last("val/loss"), table.last("none")), (Some(2.0), None));
+        let best = |metric| table.best(metric).map(|best| (best.step, best.value));
+        assert_eq!((best("val/loss"), best("val/accuracy")), (Some((3, 1.0)), Some((2, 3.0))));
+        assert_eq!(best("none"), None);
+    }
 }

@@ -170,6 +170,46 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_lacks_a_piece_is_counted_and_costs_no_other() {
+        let file = written(&[vec![1; 10], vec![2; 70_000], vec![3; 5]]);
+        for damage in [
+            // A length that leads out of the block, and a checksum that does not hold.
+            |file: &mut [u8]| file[BLOCK + 4..BLOCK + 6].copy_from_slice(&[0xff, 0xff]),
+            |file: &mut [u8]| file[BLOCK + 100] ^= 1,
+        ] {
+            let mut file = file.clone();
+            damage(&mut file);
+            let expected = Damage { pieces: 1, records: 2, is_cut: false };
+            assert_eq!(read(&file), (vec![10, 5], expected), "its beginning, and its end");
+        }
+        let cut = Damage { is_cut: true, ..Damage::default() };
+        assert_eq!(read(&file[..2 * BLOCK]), (vec![10], cut), "between two blocks");
+    }
+
+    #[test]
+    fn pieces_that_do_not_belong_together_are_no_record() {
+        let file = |kinds: &[u8]| {
+            let mut file = b":W&B\xe1\xbe\0".to_vec();
+            for kind in kinds {
+                let summed = [*kind, 7, 7];
+                file.extend([&crc32(&summed).to_le_bytes()[..], &[2, 0], &summed].concat());
+            }
+            file
+        };
+        for (kinds, lengths, records) in [
+            (&[2, 3, 4][..], vec![6], 0),
+            (&[2, 1], vec![2], 1),
+            (&[2, 2, 4], vec![4], 1),
+            (&[4, 1], vec![2], 1),
+            (&[3, 1], vec![2], 0),
+            (&[2, 9, 4, 1], vec![2], 2),
+        ] {
+            let damage = Damage { records, ..Damage::default() };
+            assert_eq!(read(&file(kinds)), (lengths, damage), "{kinds:?}");
+        }
+    }
+
+    #[test]
     fn a_record_that_never_ends_takes_no_memory_beyond_the_longest() {
         let mut file = written(&[vec![7; BLOCK - 14 - 10]]);
         file[13] = 2;

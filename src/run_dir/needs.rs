@@ -129,6 +129,9 @@ fn needs(seen: &Seen) -> &[String] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_dir::Workspace;
+    use crate::run_dir::scan::sample_record;
+    use crate::run_dir::status::Waiting;
 
     #[test]
     fn what_a_need_means_is_what_its_names_say() {
@@ -197,5 +200,71 @@ mod tests {
     fn runs_that_need_each_other_end_the_search() {
         let members = [("x", "a", &["b"][..], Fate::Waiting), ("x", "b", &["a"][..], Fate::Waiting)];
         assert_eq!(failed(&members), [None, None]);
+    }
+
+    fn seen(run: &str, needs: &[&str], rule: NeedsFailed, status: Status) -> Seen {
+        let mut record = sample_record("x", run);
+        record.queue.needs = needs.iter().map(|&need| need.to_owned()).collect();
+        record.queue.needs_failed = rule;
+        Seen {
+            import: None,
+            dir: Workspace::new("/w").run("x", run),
+            record: Ok(record),
+            attempts: Vec::new(),
+            requests: Vec::new(),
+            progress: None,
+            status,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_status_is_bad_waits_or_is_neither() {
+        let need = || "x".to_owned();
+        for (status, fate) in [
+            (Status::Failed { code: 1 }, Fate::Bad),
+            (Status::Killed { signal: 9 }, Fate::Bad),
+            (Status::Stopped, Fate::Bad),
+            (Status::Waiting { because: Waiting::New }, Fate::Waiting),
+            (Status::Skipped { need: need() }, Fate::Waiting),
+            (Status::NeedFailed { need: need() }, Fate::Waiting),
+            (Status::Paused, Fate::Other),
+            (Status::Lost, Fate::Other),
+            (Status::Finished, Fate::Other),
+        ] {
+            assert_eq!(Fate::of(&status), fate, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn runs_whose_need_came_to_a_bad_end_are_skipped_or_fail_as_their_files_ask() {
+        let waiting = || Status::Waiting { because: Waiting::New };
+        let mut runs = [
+            seen("a", &["bad"], NeedsFailed::Skip, waiting()),
+            seen("b", &["bad"], NeedsFailed::Fail, waiting()),
+            seen("c", &["good"], NeedsFailed::Skip, waiting()),
+            seen("d", &["bad"], NeedsFailed::Skip, Status::Finished),
+        ];
+        let others = [
+            seen("bad", &[], NeedsFailed::Skip, Status::Stopped),
+            seen("good", &[], NeedsFailed::Skip, Status::Finished),
+        ];
+        skip(runs.iter_mut().collect(), &others, |seen| Fate::of(&seen.status));
+        let need = || "bad".to_owned();
+        let expected = [
+            Status::Skipped { need: need() },
+            Status::NeedFailed { need: need() },
+            waiting(),
+            Status::Finished,
+        ];
+        assert_eq!(runs.map(|seen| seen.status), expected);
+    }
+
+    #[test]
+    fn others_are_looked_at_where_one_that_waits_needs_any() {
+        let waiting = || Status::Waiting { because: Waiting::New };
+        let of = |needs: &[&str], status| any([&seen("a", needs, NeedsFailed::Skip, status)]);
+        assert!(of(&["b"], waiting()));
+        assert!(!of(&[], waiting()) && !of(&["b"], Status::Finished) && !any([]));
     }
 }

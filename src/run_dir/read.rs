@@ -305,6 +305,20 @@ mod tests {
         assert_eq!(tail(&folder.path().join("missing"), 10), "");
         fs::write(&path, "first\nsecond\n\nthird\n\n").unwrap();
         assert_eq!(last_lines(&path, 2), ["second", "third"]);
+        fs::write(&path, format!("{}\n{}\nlast\n", "a".repeat(100), "b".repeat(8180))).unwrap();
+        assert_eq!(last_lines(&path, 9), ["b".repeat(8180), "last".to_owned()], "of its end alone");
+    }
+
+    #[test]
+    fn of_a_file_longer_than_anybody_writes_the_whole_lines_at_its_end_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        sparse(&path, "1\n");
+        let mut file = File::options().append(true).open(&path).unwrap();
+        io::Write::write_all(&mut file, b"0\n2\n3\n").unwrap();
+        let read = lines::<u32>(&path).unwrap();
+        assert_eq!((read.records, read.bad.len()), (vec![2, 3], 0), "a line without its beginning is none");
+        assert!(read.left_out.unwrap().contains("(64.0 MiB at most are read)"));
     }
 
     /// A file that says to be two gigabytes long and takes none of the disk.

@@ -111,3 +111,86 @@ pub fn moment(seconds: f64) -> String {
     let at = Timestamp::from_second(seconds as i64).unwrap_or_default().to_zoned(TimeZone::system());
     at.strftime("%-d %b %H:%M").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::Workspace;
+    use crate::run_dir::imported::ImportState;
+    use crate::run_dir::records::{Attempt, Device, Start};
+    use crate::run_dir::scan::sample_record;
+
+    fn seen(status: Status) -> Seen {
+        Seen {
+            dir: Workspace::new("/w").run("x", "r"),
+            record: Ok(sample_record("x", "r")),
+            attempts: Vec::new(),
+            requests: Vec::new(),
+            progress: None,
+            import: None,
+            status,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A start on the machine of this name.
+    fn start(host: &str) -> Attempt {
+        Attempt::Start(Start {
+            attempt: 1,
+            time: 0.0,
+            batch: None,
+            host: host.to_owned(),
+            boot: String::new(),
+            device: Device::Cpu { name: "a processor".into() },
+            precision: crate::experiment::settings::Precision::Fp32,
+            threads: 1,
+            micro_batch: 4,
+            accumulate: 1,
+            libtorch: "2.11.0".into(),
+            checkpoint: None,
+            weights: None,
+            text: Vec::new(),
+            data: None,
+            why: String::new(),
+        })
+    }
+
+    #[test]
+    fn what_the_word_of_a_status_does_not_say_is_said_once() {
+        let need = || "y/s1".to_owned();
+        for (status, words) in [
+            (Status::Finished, ""),
+            (Status::Unreadable { reason: "torn".into() }, "torn"),
+            (Status::Failed { code: 3 }, "exit code 3"),
+            (Status::Skipped { need: need() }, "y/s1 did not finish"),
+            (Status::NeedFailed { need: need() }, "y/s1 did not finish"),
+            (Status::Lost, "nobody saw it end; the next runner goes on with it"),
+            (Status::Running { stage: Stage::Elsewhere }, "on another machine"),
+            (Status::Paused, ""),
+            (Status::Waiting { because: Waiting::Retry { left: 1 } }, "was killed; may start once more"),
+            (Status::Waiting { because: Waiting::Retry { left: 2 } }, "was killed; may start 2 times more"),
+            (Status::Waiting { because: Waiting::Room }, "the disk was full; goes on when there is room"),
+        ] {
+            assert_eq!(of(&seen(status.clone())), words, "{status:?}");
+        }
+        let imported = Seen {
+            import: Some(ImportState::default()),
+            ..seen(Status::Running { stage: Stage::Elsewhere })
+        };
+        assert!(of(&imported).starts_with("its source grew a moment ago"), "{}", of(&imported));
+    }
+
+    #[test]
+    fn a_lost_run_of_another_machine_is_held_and_one_of_this_machine_goes_on() {
+        let here = Seen { attempts: vec![start(&scan::host())], ..seen(Status::Lost) };
+        assert!(!is_held(&here) && lives_on(&here).is_none(), "{}", of(&here));
+        let elsewhere = Seen { attempts: vec![start("another machine")], ..seen(Status::Lost) };
+        let words = of(&elsewhere);
+        assert!(words.starts_with("held: it began on another machine, last heard of 1"), "{words}");
+        assert!(is_held(&elsewhere) && words.contains("overnight retry x/r"), "{words}");
+        let finished = Seen { status: Status::Finished, ..elsewhere };
+        assert!(!is_held(&finished) && lives_on(&finished).is_none());
+        assert!(is_held(&seen(Status::Waiting { because: Waiting::BatchNorm })));
+        assert!(!is_held(&seen(Status::Waiting { because: Waiting::New })));
+    }
+}

@@ -84,6 +84,38 @@ mod tests {
             kept.keep(&path, "b", vec![0; 1 << 10].into());
             assert!(kept.bytes <= KEPT_BYTES);
             assert_eq!(kept.forms[&path].0, "b");
+            assert_eq!(kept.bytes, kept.forms.values().map(|(_, form)| form.len()).sum::<usize>());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_the_others_begins_afresh() {
+        let mut kept = Kept::default();
+        kept.keep(Path::new("a"), "1", vec![0; KEPT_BYTES - 1].into());
+        kept.keep(Path::new("b"), "1", vec![0; 1].into());
+        assert_eq!((kept.forms.len(), kept.bytes), (2, KEPT_BYTES));
+        kept.keep(Path::new("c"), "1", vec![0; 1].into());
+        assert_eq!((kept.forms.len(), kept.bytes), (1, 1));
+    }
+
+    #[test]
+    fn a_form_stands_for_its_version_alone_and_is_made_where_it_pays() {
+        let compressed = Compressed::default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.html");
+        let body = |text: &str, tag: &str, length: u64| {
+            std::fs::write(&path, text).unwrap();
+            let form = compressed.body(&path, tag, &mut File::open(&path).unwrap(), length).unwrap()?;
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&form[..]).read_to_string(&mut text).unwrap();
+            Some(text)
+        };
+        let (one, other) = ("a".repeat(LEAST_BYTES as usize), "b".repeat(LEAST_BYTES as usize));
+        assert_eq!(body(&one, "1", LEAST_BYTES), Some(one.clone()));
+        assert_eq!(body(&other, "1", LEAST_BYTES), Some(one), "it is not made again");
+        assert_eq!(body(&other, "2", LEAST_BYTES), Some(other.clone()));
+        for length in [0, LEAST_BYTES - 1, MOST_BYTES + 1] {
+            assert_eq!(body(&other, "2", length), None, "{length}");
         }
     }
 }

@@ -109,3 +109,50 @@ fn anchors_that_explode_and_links_out_give_nothing() {
     assert_eq!(run.rows.clone().table().columns()[4..], ["loss"]);
     assert!(run.settings.is_empty() && run.name == "first try");
 }
+
+#[test]
+fn a_run_that_failed_and_one_at_work_are_told_apart() {
+    for (status, has_ended, is_warned) in
+        [(1, false, false), (2, false, false), (3, true, false), (4, true, true), (5, true, true)]
+    {
+        let meta = RUN.replace("status: 3", &format!("status: {status}"));
+        let run = run(&scene(&[("abc1/meta.yaml", &meta)]));
+        let said = run.warnings.iter().any(|said| said == "MLflow says that it failed or was killed");
+        assert_eq!((run.has_ended, said), (has_ended, is_warned), "{status}");
+    }
+}
+
+#[test]
+fn texts_beyond_what_is_kept_are_cut_and_named_and_what_came_is_among_its_files() {
+    let long = "x".repeat(usize::try_from(LARGEST_TEXT).unwrap() + 1);
+    let scene = scene(&[
+        ("abc1/meta.yaml", RUN),
+        ("abc1/params/long", &long),
+        ("abc1/params/whole", &long[1..]),
+        ("abc1/metrics/loss", "1700000200000 2 3\n"),
+    ]);
+    fs::create_dir(scene.path().join("abc1/tags")).unwrap();
+    for place in 0..52 {
+        fs::write(scene.path().join(format!("abc1/tags/t{place:02}")), "a\nb").unwrap();
+    }
+    let run = run(&scene);
+    let cut = format!("params/long was cut off after {} KiB", LARGEST_TEXT >> 10);
+    assert_eq!(run.warnings, [cut, "tags beyond 50 were left out".to_owned()]);
+    assert_eq!((run.tags.len(), run.tags[49].as_str()), (50, "t49=a b"));
+    assert_eq!(run.settings["long"].as_str().map(str::len), Some(long.len() - 1));
+    assert_eq!(run.newest, Some(1_700_000_200.0), "a metric is a sign of life");
+    assert_eq!(run.files.len(), 1 + 2 + 1 + 52);
+}
+
+#[test]
+fn of_many_runs_that_were_deleted_some_are_named() {
+    let gone = RUN.replace("active", "deleted");
+    let scene = scene(&[]);
+    for place in 0..=MOST_NAMED {
+        let place = scene.path().join(format!("r{place:02}"));
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("meta.yaml"), &gone).unwrap();
+    }
+    let said = &readings(&scene).1.said[0];
+    assert!(said.ends_with(&format!("r{:02}, ...", MOST_NAMED - 1)), "{said}");
+}

@@ -105,5 +105,23 @@ fn a_page_that_has_no_room_for_its_cells_is_told() {
     assert_eq!(crowded(u16::MAX), (0, Damage { pages: 1, rows: 0 }));
 }
 
+#[test]
+fn what_begins_otherwise_is_no_database_and_words_in_quotes_name_no_column_twice() {
+    let whole = logged(1, |_| String::new());
+    assert!(is_database(&whole) && !is_database(b"SQLite format 4\0") && !is_database(b""));
+    let sql =
+        "CREATE TABLE t (\"a,b\" TEXT DEFAULT 'x,(y', [c] INT, `d` REAL DEFAULT (1), PRIMARY KEY (\"a,b\"))";
+    assert_eq!(columns(sql), ["a,b", "c", "d"]);
+    let many = [&[0x81, 0x4f][..], &[8; 205]].concat();
+    assert_eq!(cells(&many).map(|cells| cells.len()), Some(MOST_COLUMNS));
+}
+
+#[test]
+fn a_row_longer_than_any_is_damage_and_costs_no_other() {
+    let (found, damage) =
+        rows(&logged(3, |at| "x".repeat(if at == 1 { LONGEST_ROW as usize + 1 } else { 5 })));
+    assert_eq!((found.len(), damage), (2, Damage { pages: 0, rows: 1 }));
+}
+
 /// Far more than the pages of that file have room for.
 const MOST_CELLS: usize = 10_000;

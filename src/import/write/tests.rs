@@ -3,9 +3,11 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::*;
+use crate::data_files::image::{Image, encode_png};
 use crate::import::rows::{Clock, Rows};
-use crate::run_dir::Status;
 use crate::run_dir::metrics::Metrics;
+use crate::run_dir::records::Sample;
+use crate::run_dir::{Status, distributions};
 
 /// A workspace, and a source of one file beside it.
 struct Scene {
@@ -39,12 +41,17 @@ impl Scene {
         }
         foreign.add_settings("lr", 0.1.into());
         let aim = Aim { tags: vec!["old".into()], ..Aim::default() };
+        let root = self.file("");
+        self.bring_this(&root, &file, &foreign, &aim, mode)
+    }
+
+    /// Brings one run. A child that another test forks at this moment holds a copy of the last lock until it execs.
+    fn bring_this(&mut self, root: &Path, file: &Path, foreign: &Foreign, aim: &Aim, mode: Mode) -> Brought {
         let begun = Instant::now();
         loop {
-            let found = vec![(file.clone(), foreign.clone())];
-            let one = arriving(&self.file(""), found, &aim).unwrap().remove(0);
+            let found = vec![(file.to_owned(), foreign.clone())];
+            let one = arriving(root, found, aim).unwrap().remove(0);
             match bring(&self.workspace(), one, &mut self.known, None, mode) {
-                // A child that another test forks at this moment holds a copy of the last lock until it execs.
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock && begun.elapsed().as_secs() < 120 =>
                 {
@@ -104,9 +111,7 @@ fn other_columns_are_said_and_a_run_without_any_that_was_asked_for_stays_as_it_w
             rows.put(f64::from(step), "acc", 0.5);
         }
         let foreign = Foreign { tool: "TensorBoard", files: vec![file.clone()], rows, ..Foreign::default() };
-        let arriving = arriving(&file, vec![(file.clone(), foreign)], &Aim::default()).unwrap().remove(0);
-        let workspace = Workspace::new(file.parent().unwrap().parent().unwrap().join("workspace"));
-        bring(&workspace, arriving, &mut scene.known, None, Mode::Write).unwrap()
+        scene.bring_this(&file, &file, &foreign, &Aim::default(), Mode::Write)
     };
     let csv = || fs::read_to_string(first.dir.metrics()).unwrap();
     let before = csv();
@@ -197,4 +202,75 @@ fn a_file_cannot_be_written_while_another_import_follows_it() {
     let error = bring(&scene.workspace(), one, &mut scene.known, None, Mode::Write).unwrap_err();
     assert!(error.to_string().contains("another import"), "{error}");
     drop(held);
+}
+
+#[test]
+fn runs_are_numbered_in_their_experiment_and_known_by_where_they_come_from() {
+    let mut scene = Scene::new();
+    for (number, name) in ["a.log", "b.log", "c.log"].into_iter().enumerate() {
+        let dir = scene.bring(name, &[number as f64], Mode::Write).dir;
+        assert_eq!(read::run_record(&dir).unwrap().number as usize, number);
+        let mode = fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
+        assert_eq!((&dir.name()[..2], mode), (&format!("{}-", &name[..1])[..], 0o755), "for all to read");
+        assert_eq!(
+            KnownRuns::of(&scene.workspace()).at(&fs::canonicalize(scene.file(name)).unwrap(), ""),
+            Some(&dir)
+        );
+    }
+    let left = fs::read_dir(scene.workspace().runs()).unwrap().flatten();
+    let left = left.flat_map(|experiment| fs::read_dir(experiment.path()).unwrap().flatten());
+    assert_eq!(left.filter(|entry| entry.file_name().to_string_lossy().starts_with(".new-")).count(), 0);
+}
+
+#[test]
+fn histograms_texts_and_pictures_come_along_and_grow_and_what_is_no_picture_is_said() {
+    let mut scene = Scene::new();
+    let file = scene.file("a.log");
+    fs::write(&file, "x").unwrap();
+    let image = Image { width: 2, height: 1, channels: 3, pixels: vec![7; 6] };
+    let png = encode_png(&image).unwrap();
+    let mut foreign = Foreign { tool: "TensorBoard", files: vec![file.clone()], ..Foreign::default() };
+    foreign.rows.put(1.0, "loss", 3.0);
+    let spread = [0.5; distributions::QUANTILES.len()];
+    let mut brought = |foreign: &Foreign| {
+        let root = scene.file("");
+        let brought = scene.bring_this(&root, &file, foreign, &Aim::default(), Mode::Write);
+        (brought.dir, brought.state.warnings)
+    };
+    let (dir, said) = brought(&foreign);
+    assert!(said.is_empty() && !dir.distributions().exists() && !dir.samples().exists(), "{said:?}");
+    for step in [1, 2] {
+        foreign.distributions.put_quantiles(step as f64, "weights", &spread);
+        foreign.add_text(step, "said", "hello");
+        foreign.add_image(step, "digit", &png);
+        foreign.add_image(step, "svg", b"<svg/>");
+        foreign.rows.put(0.5, "loss", 3.0);
+        foreign.distributions.put_quantiles(0.5, "weights", &spread);
+        let (dir, said) = brought(&foreign);
+        let rows = fs::read_to_string(dir.distributions()).unwrap().lines().count() as u64;
+        assert_eq!(rows, 1 + step);
+        let sample: Sample = read::json(&dir.sample_json(step)).unwrap();
+        assert_eq!((sample.step, sample.items.len()), (step, 2), "a text, and the title of a picture");
+        assert_eq!(fs::read(dir.sample_png(step)).unwrap(), png);
+        let quantiles = step as usize * distributions::QUANTILES.len();
+        let left =
+            |count: usize| format!("{count} values were left out: their step is no whole number from 0 on");
+        assert_eq!(
+            said,
+            [
+                left(step as usize),
+                format!("of its histograms: {}", left(quantiles)),
+                format!("{step} pictures were left out, which are no PNG or JPEG that a page shows"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_file_itself_gives_the_experiment_its_name_without_the_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.night.csv");
+    fs::write(&file, "x").unwrap();
+    let named = arriving(&file, vec![(file.clone(), Foreign::default())], &Aim::default()).unwrap();
+    assert_eq!((named[0].experiment.as_str(), named[0].name.as_str()), ("old.night", "old.night"));
 }

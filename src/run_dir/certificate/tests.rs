@@ -172,3 +172,34 @@ fn another_build_of_libtorch_is_a_change_only_where_both_are_known() {
         assert_eq!(changes(&with(one), &with(other)).is_empty(), is_same, "{one} {other}");
     }
 }
+
+#[test]
+fn what_decides_the_bits_is_named_where_a_later_attempt_did_not_repeat_it() {
+    let before = start(1, None);
+    assert_eq!(changes(&before, &start(2, Some(10))), [""; 0]);
+    let after = Start {
+        device: Device::Cpu { name: "another".into() },
+        precision: Precision::Bf16,
+        threads: 2,
+        micro_batch: 2,
+        accumulate: 2,
+        libtorch: "2.12.0".into(),
+        ..start(2, Some(10))
+    };
+    assert_eq!(
+        changes(&before, &after),
+        [
+            "on another instead of a processor",
+            "with 2 threads instead of 1 thread",
+            "in bf16 instead of fp32",
+            "with 2 x 2 examples a step instead of 4 examples a step",
+            "with libtorch 2.12.0 instead of 2.11.0",
+        ]
+    );
+}
+
+#[test]
+fn a_trail_is_in_the_order_of_its_steps_whatever_was_written_first() {
+    let steps = |trail: Vec<Point>| trail.iter().map(|point| point.step).collect::<Vec<_>>();
+    assert_eq!(steps(trail(&[checkpoint(1, 20), checkpoint(1, 10), checkpoint(1, 30)])), [10, 20, 30]);
+}

@@ -49,6 +49,9 @@ mod tests {
         assert_eq!(allowances.take("bob", now), Ok(()));
         let later = now + Duration::from_secs(2);
         assert_eq!([(); 3].map(|()| allowances.take("ada", later)), [Ok(()), Ok(()), Err(1)]);
+        // Nobody saves up more than that.
+        let much_later = now + Duration::from_secs(3600);
+        assert_eq!((0..40).filter(|_| allowances.take("ada", much_later).is_ok()).count(), 30);
     }
 
     #[test]

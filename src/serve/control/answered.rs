@@ -83,6 +83,9 @@ mod tests {
         answered.keep(asker(KEYS + 1), asked, long(BYTES));
         assert_eq!(answered.before(&asker(KEYS), asked), Before::Never);
         assert_eq!(answered.before(&asker(KEYS + 1), asked), Before::Answered(long(BYTES)));
-        assert_eq!((answered.answers.len(), answered.order.len()), (1, 1));
+        assert_eq!((answered.answers.len(), answered.order.len(), answered.bytes), (1, 1, BYTES));
+        answered.keep(asker(0), asked, long(3));
+        answered.keep(asker(1), asked, long(4));
+        assert_eq!((answered.answers.len(), answered.bytes), (2, 7));
     }
 }

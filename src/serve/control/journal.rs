@@ -240,6 +240,33 @@ mod tests {
     }
 
     #[test]
+    fn of_a_log_longer_than_what_is_read_back_the_whole_lines_at_its_end_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("serve.jsonl");
+        let text = format!("first\n{}\nlast\nsecond to come", "x".repeat(TAIL as usize - 40));
+        fs::write(&path, &text).unwrap();
+        assert_eq!(tail(&path).unwrap(), text, "all of it");
+        fs::write(&path, format!("{text}{}", "y".repeat(60))).unwrap();
+        let end = tail(&path).unwrap();
+        assert!(end.starts_with("last\nsecond") && end.ends_with('y'), "{}", &end[..40]);
+        assert_eq!(tail(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_path_in_the_log_is_no_longer_than_what_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(&Workspace::new(folder.path()));
+        let path = "/".repeat(2 * LONGEST);
+        journal.change(line(&path, "key", "{}"));
+        journal.refusal(None, &path, 404, Instant::now());
+        for name in ["serve.jsonl", "refused.jsonl"] {
+            let text = fs::read_to_string(folder.path().join("logs").join(name)).unwrap();
+            let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(told["path"].as_str().map(str::len), Some(LONGEST), "{name}");
+        }
+    }
+
+    #[test]
     fn a_flood_of_refusals_is_counted_and_pushes_no_change_out() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::new(&Workspace::new(folder.path()));

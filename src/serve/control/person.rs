@@ -70,6 +70,7 @@ mod tests {
         assert_eq!(one.len(), 64);
         assert_ne!(one, other);
         assert!(is_hash(&token_hash(&one)) && !token_hash(&one).contains(&one));
+        assert!(!is_hash("") && !is_hash(&one[1..]) && !is_hash(&"g".repeat(64)));
         let person = Person { name: "ada".into(), role: Role::Owner, token_hash: token_hash(&one) };
         let found = |token: &str| of(std::slice::from_ref(&person), token).is_some();
         assert!(found(&one));

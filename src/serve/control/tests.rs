@@ -196,6 +196,19 @@ fn each_role_changes_what_it_may_and_each_change_says_who() {
 }
 
 #[test]
+fn who_may_not_is_told_what_in_words() {
+    let person = |role| Person { name: "ada".to_owned(), role, token_hash: String::new() };
+    for (role, action, detail) in [
+        (Role::Viewer, Action::Stop, "a viewer may not stop"),
+        (Role::Assistant, Action::Clean, "an assistant may not clean"),
+        (Role::Viewer, Action::Checkpoints, "a viewer may not download this"),
+        (Role::Viewer, Action::Log, "a viewer may not download this"),
+    ] {
+        assert_eq!(super::not_allowed(&person(role), action).detail, detail);
+    }
+}
+
+#[test]
 fn what_comes_twice_is_done_once_and_a_key_stands_for_one_request() {
     let scene = Scene::new(true);
     let note =

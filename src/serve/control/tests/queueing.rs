@@ -50,6 +50,26 @@ fn an_experiment_is_shown_first_and_queued_as_a_file_would_be() {
 }
 
 #[test]
+fn an_experiment_that_is_sent_twice_under_one_key_is_queued_once_and_one_that_was_only_shown_is_no_change() {
+    let scene = Scene::new(true);
+    let send_it = |dry_run: bool| {
+        let body = json!({ "toml": GOOD, "dry_run": dry_run, "name": "sent" }).to_string();
+        let headers = format!("{}{}", scene.owner(), head_of("key-number-1", &body));
+        let (status, answer) = send(scene.server.address(), "/api/v1/queue", &headers, &body);
+        (status, json_of(&answer))
+    };
+    let journal = || std::fs::read_to_string(scene.workspace.root().join("logs/serve.jsonl"));
+    assert_eq!(send_it(true).1["queued"], false);
+    assert!(journal().is_err(), "the key is still free");
+    let (status, first) = send_it(false);
+    assert_eq!((status, &first["queued"], &first["runs"][0]["new"]), (200, &json!(true), &json!(true)));
+    assert_eq!(send_it(false), (200, first), "as it was answered, though nothing is new any more");
+    assert_eq!((journal().unwrap().lines().count(), runs(&scene)), (1, 3));
+    let mode = std::fs::metadata(scene.workspace.experiments().join("sent.toml")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o644);
+}
+
+#[test]
 fn what_lies_in_the_place_of_an_experiment_is_not_waited_for_and_no_path_of_the_machine_is_told() {
     let scene = Scene::new(true);
     let folder = scene.workspace.experiments();
@@ -163,6 +183,10 @@ fn runs_are_deleted_only_with_the_word_for_it_and_only_those_that_can_go() {
     );
     assert!(shown["runs"][0]["why"].as_str().unwrap().contains("can go on"), "{shown}");
     assert!(shown["bytes"].as_u64().unwrap() > 0 && other.path().is_dir());
+    assert_eq!(shown["bytes"], shown["runs"][1]["bytes"], "only of those that can go");
+    assert!(shown["runs"][0]["bytes"].as_u64().unwrap() > 0);
+    let (status, none) = scene.ask("/api/v1/clean", r#"{"runs":["x/a"],"confirm":true}"#);
+    assert_eq!((status, &none["deleted"], &none["bytes"]), (200, &json!(false), &json!(0)), "{none}");
     let (status, done) = clean(true);
     assert_eq!((status, &done["deleted"], &done["bytes"]), (200, &json!(true), &shown["bytes"]));
     assert!(!other.path().exists() && scene.run().path().is_dir());

@@ -147,6 +147,7 @@ fn nobody_is_signed_in_by_a_wrong_token_a_foreign_page_or_without_end() {
     ] {
         let (got, answer) = sign_in(&scene, token, more);
         assert_eq!((got, told(&answer, "Set-Cookie")), (status, None), "{answer}");
+        assert!(scene.refusals().contains(&format!("\"status\":{status}")), "{}", scene.refusals());
     }
     // As a form of a foreign page sends it.
     let body = format!(r#"{{"token":"{token}"}}"#);
