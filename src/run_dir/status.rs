@@ -479,7 +479,9 @@ mod tests {
         seen.boot = "boot";
         assert_eq!(status(&seen), Status::Lost, "a container of this machine: its lock would be seen");
         seen.boot = "another";
-        seen.now = 2000.0;
+        seen.now = 1049.0;
+        assert_eq!(status(&seen), Status::Running { stage: Stage::Elsewhere }, "for a minute");
+        seen.now = 1051.0;
         assert_eq!(status(&seen), Status::Lost);
         let found = |requests: &[Request]| elsewhere(&attempts, requests, "there", "another").is_some();
         assert!(found(&[]), "it may only sleep");
@@ -487,7 +489,31 @@ mod tests {
         let retry = |attempt| Request { attempt: Some(attempt), ..ask(5.0, Ask::Retry { from_step: None }) };
         assert!(found(&[retry(0)]), "asked before it began there");
         assert!(!found(&[retry(1)]), "a person says that it is gone");
+        let by_the_clock = |time| ask(time, Ask::Retry { from_step: None });
+        assert!(found(&[by_the_clock(9.0)]) && !found(&[by_the_clock(11.0)]), "it began at 10");
         seen.has_result = true;
         assert_eq!(status(&seen), Status::Finished);
+    }
+
+    #[test]
+    fn kills_and_lost_devices_use_up_retries_and_what_failed_or_came_further_does_not() {
+        let record = sample_record("x", "y");
+        let left = |attempts: &[Attempt]| retries_left(&record, attempts);
+        let all = record.queue.retries + 1;
+        assert_eq!(left(&[start(1, None)]), all);
+        for (code, signal, used) in
+            [(None, Some(9), 1), (Some(exit::DEVICE_LOST), None, 1), (Some(1), None, 0), (None, None, 0)]
+        {
+            let first = [start(1, None), end(1, code, signal, None)];
+            assert_eq!(left(&first), all - used, "{code:?} {signal:?}");
+            // Measured by the checkpoint that this very attempt began with.
+            let second = [
+                start(1, None),
+                end(1, None, Some(9), Some(5)),
+                start(2, Some(5)),
+                end(2, code, signal, Some(5)),
+            ];
+            assert_eq!(left(&second), all - used, "{code:?} {signal:?}");
+        }
     }
 }

@@ -95,4 +95,13 @@ mod tests {
         (0..50).for_each(|number| never.count(&run(&number.to_string()), "no such file"));
         assert_eq!(never.tripped(), None);
     }
+
+    #[test]
+    fn numbers_of_any_length_are_one_sign_and_words_stay() {
+        assert_eq!(without_numbers("step 412 of 9000 at 0x7f"), "step # of # at #x#f");
+        let mut breaker = Breaker::new(2);
+        breaker.count(&run("a"), "no file a1");
+        breaker.count(&run("b"), "no file b1");
+        assert_eq!(breaker.tripped(), None);
+    }
 }

@@ -200,6 +200,8 @@ mod tests {
         assert_eq!(after(0.0, 0.0), trusted);
         assert_eq!(after(36_000.0, 36_000.0), trusted, "a night");
         assert_eq!(after(36_100.0, 36_000.0), trusted, "a correction");
+        assert_eq!(after(36_300.0, 36_000.0), trusted, "the largest");
+        assert_eq!(after(36_301.0, 36_000.0), (None, Some("the clock jumped ahead b".into())));
         assert_eq!(
             after(36_000.0 + 40.0 * 86_400.0, 36_000.0),
             (None, Some("the clock jumped ahead b".into()))

@@ -264,4 +264,13 @@ mod tests {
         let named = crate::run_dir::write::at(Path::new("x"), io::Error::from_raw_os_error(28));
         assert!(is_full(&named), "also with its path in front");
     }
+
+    #[test]
+    fn little_room_is_a_part_of_a_small_disk_and_what_a_run_asks_for_has_an_end() {
+        let small = |free| Space { free, total: 100 * MIB, free_files: 0, files: 0 };
+        assert!(small(5 * MIB - 1).is_low() && !small(5 * MIB).is_low());
+        // Four checkpoints more than what lets others go.
+        let found_full = |free| Room::default().after_full(large(free), GIB);
+        assert!(found_full(4 * GIB + 127 * MIB).is_held() && !found_full(4 * GIB + 128 * MIB).is_held());
+    }
 }

@@ -94,3 +94,23 @@ fn a_gpu_is_kept_for_a_large_run_that_was_passed_often_enough_where_only_ours_ar
     assert_eq!((crowded.actions.len(), crowded.passed.len()), (1, 0), "it waits for other people");
     assert_eq!(decided(17, 3, 18).actions.len(), 1, "it fits itself");
 }
+
+#[test]
+fn a_run_too_large_for_one_gpu_waits_for_a_slot_of_another_and_is_held_where_none_is_large_enough() {
+    let live_on = |slot| Run { standing: Standing::Live(live(slot)), ..takes(&format!("r{slot}"), 1) };
+    // All slots of the second GPU, which is twice as large.
+    let runs = [live_on(1), live_on(3), live_on(5), live_on(7), takes("large", 30)];
+    let large = GpuMemory { total: 48 * GIB, ..gpu(40, None) };
+    let decision = decided_on(&runs, vec![gpu(24, None), large]);
+    assert!(matches!(decision.waiting[..], [(4, Reason::Waits(_))]), "{:?}", decision.waiting);
+    let decision = decided_on(&[takes("large", 30)], vec![gpu(24, None), gpu(24, None)]);
+    assert!(matches!(decision.waiting[..], [(0, Reason::Held(_))]), "{:?}", decision.waiting);
+}
+
+#[test]
+fn two_runs_of_which_nobody_knows_what_they_take_are_not_probed_at_once() {
+    let unknown = |name: &str| Run { wish: Wish::AnyGpu, ..run(name, Standing::Waiting) };
+    let decision = decided_on(&[unknown("a"), unknown("b")], vec![gpu(24, None), gpu(24, None)]);
+    let probes = decision.actions.iter().filter(|action| matches!(action, Action::Probe { .. })).count();
+    assert_eq!((probes, decision.actions.len()), (1, 1), "{:?}", decision.actions);
+}
