@@ -272,3 +272,21 @@ fn no_name_and_nothing_that_is_no_file_gets_here() {
     assert!(left_out >= 2, "{told:?}");
     assert!(folders(&here.batches()).unwrap().is_empty());
 }
+
+#[test]
+fn what_a_killed_merge_left_goes_with_the_next_and_a_dry_run_touches_nothing() {
+    let Two { folder: _folder, here, there } = two();
+    record(&there.run("x", "r"), 0);
+    let left = [here.runs().join("x"), here.batches()].map(|place| place.join(format!("{}1", copy::PREFIX)));
+    for place in &left {
+        fs::create_dir_all(place.join("inside")).unwrap();
+    }
+    let from = [there.root().to_owned()];
+    let alone = when_free(|| alone(&here)).unwrap();
+    let told = merge(&here, &from, Wish { dry_run: true, ..WISH }).unwrap();
+    drop(alone);
+    assert!(matches!(told[0].what, What::Added { .. }), "{told:?}");
+    assert!(left.iter().all(|place| place.is_dir()) && !here.run("x", "r").path().exists());
+    merged(&here, &from).unwrap();
+    assert!(!left.iter().any(|place| place.exists()) && here.run("x", "r").run_json().is_file());
+}

@@ -113,6 +113,10 @@ fn shown(runs: &[Numbered]) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::catalog::{self, Catalog};
+    use crate::run_dir::Workspace;
+    use crate::run_dir::scan::sample_record;
+    use crate::run_dir::write::{Durability, replace_json};
 
     #[test]
     fn of_runs_with_one_number_the_first_keeps_it_and_the_others_are_behind_all() {
@@ -126,5 +130,39 @@ mod tests {
         ] {
             assert_eq!(shown(&runs), expected);
         }
+    }
+
+    #[test]
+    fn copied_runs_are_drawn_with_numbers_of_their_own_until_they_are_apart_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(folder.path());
+        let dirs = ["a", "b"].map(|name| workspace.run("x", name));
+        for (dir, created) in dirs.iter().zip([2.0, 1.0]) {
+            std::fs::create_dir_all(dir.path()).unwrap();
+            let record = RunRecord { created, number: 0, ..sample_record("x", &dir.name()) };
+            replace_json(&dir.run_json(), &record, Durability::Rebuildable).unwrap();
+        }
+        assert_eq!(moved(&dirs), BTreeMap::from([(dirs[0].clone(), 1)]));
+        assert_eq!(moved(&dirs[..1]), BTreeMap::new());
+        let built = || {
+            crate::report::build(folder.path()).unwrap();
+            let runs = Catalog::new(&workspace).refresh();
+            let numbers: Vec<(String, u16)> =
+                runs.values().map(|run| (run.run.clone(), run.number)).collect();
+            let page = workspace.reports().join(catalog::run_page(runs.values().next().unwrap()));
+            let page = std::fs::read_to_string(page.join("index.html")).unwrap();
+            (numbers, page.contains("so it is drawn as number 1"))
+        };
+        for _ in 0..2 {
+            assert_eq!(built(), (vec![("a".to_owned(), 1), ("b".to_owned(), 0)], true));
+        }
+        std::fs::remove_dir_all(dirs[1].path()).unwrap();
+        assert_eq!(built(), (vec![("a".to_owned(), 0)], false), "its own number again");
+    }
+
+    #[test]
+    fn a_number_beyond_those_of_pages_begins_anew() {
+        let of = |number| of_record(&RunRecord { number, ..sample_record("x", "a") });
+        assert_eq!([0, 0x7fff, 0x8000, 0x8003].map(of), [0, 0x7fff, 0, 3]);
     }
 }

@@ -108,9 +108,10 @@ fn a_run_too_large_for_one_gpu_waits_for_a_slot_of_another_and_is_held_where_non
 }
 
 #[test]
-fn two_runs_of_which_nobody_knows_what_they_take_are_not_probed_at_once() {
+fn of_runs_of_which_nobody_knows_what_they_take_one_at_a_time_is_probed() {
     let unknown = |name: &str| Run { wish: Wish::AnyGpu, ..run(name, Standing::Waiting) };
-    let decision = decided_on(&[unknown("a"), unknown("b")], vec![gpu(24, None), gpu(24, None)]);
-    let probes = decision.actions.iter().filter(|action| matches!(action, Action::Probe { .. })).count();
-    assert_eq!((probes, decision.actions.len()), (1, 1), "{:?}", decision.actions);
+    let runs = ["a", "b", "c"].map(unknown);
+    let decision = decided_on(&runs, vec![gpu(24, None), gpu(24, None)]);
+    assert_eq!(decision.actions, [Action::Probe { run: 0, gpu: 0 }]);
+    assert_eq!(decision.waiting.len(), 2, "{:?}", decision.waiting);
 }
