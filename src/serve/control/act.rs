@@ -47,7 +47,7 @@ pub(super) struct Priority {
 #[serde(deny_unknown_fields)]
 pub(super) struct Note {
     /// Without control characters but line breaks and tabs. Empty: the notes added before go.
-    #[schemars(length(max = NOTE))]
+    #[schemars(length(max = NOTE), regex(pattern = NOTED))]
     text: String,
 }
 
@@ -55,8 +55,8 @@ pub(super) struct Note {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tag {
-    /// Without control characters.
-    #[schemars(length(min = 1, max = TAG))]
+    /// Without control characters, and not of spaces alone.
+    #[schemars(length(min = 1, max = TAG), regex(pattern = TAGGED))]
     tag: String,
     /// Whether the run shall not have it any more.
     #[serde(default)]
@@ -156,6 +156,9 @@ pub(super) const CLEANED: usize = 1000;
 /// The most characters of a note and of a tag.
 const NOTE: usize = 10_000;
 const TAG: usize = 100;
+/// What [`plain`] takes of both, in words of the description.
+const NOTED: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+const TAGGED: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
 /// Asks it of the run of these names, and says what is true then.
 pub(super) fn of_run(

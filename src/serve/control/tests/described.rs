@@ -83,4 +83,35 @@ fn another_method_is_told_which_there_is() {
         let told = allow(exchange(scene.server.address(), &delete));
         assert_eq!(told, (405, Some(methods.to_owned())), "{path}");
     }
+    // What comes with it is no reason to say something else; where it is read, the body is what is wrong.
+    for (method, path, status) in [
+        ("GET", "/api/v1/runs/x/a/pause", 405),
+        ("HEAD", "/api/v1/queue/drain", 405),
+        ("GET", "/api/v1/queue", 400),
+        ("GET", "/api/v1/runs/x/a", 400),
+        ("GET", "/", 400),
+    ] {
+        for body in ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
+        {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{body}");
+            let (got, answer) = exchange(scene.server.address(), &request);
+            assert_eq!(got, status, "{request}: {answer}");
+            assert_eq!(told(&answer, "Allow"), (got == 405).then_some("POST"), "{request}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_is_too_long_is_refused_as_programs_read_it() {
+    let scene = Scene::new(true);
+    for (path, kind) in [
+        ("/api/v1/runs", "application/problem+json"),
+        ("/api/v1/runs/x/a/pause", "application/problem+json"),
+        ("/index.html", "text/plain; charset=utf-8"),
+    ] {
+        let long =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
+        let (status, answer) = exchange(scene.server.address(), &long);
+        assert_eq!((status, told(&answer, "Content-Type")), (431, Some(kind)), "{path}");
+    }
 }
