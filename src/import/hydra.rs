@@ -109,7 +109,7 @@ mod tests {
         fs::write(jobs.join("multirun.yaml"), "x: 1\n").unwrap();
         fs::write(jobs.join("0/metrics.csv"), "step,loss\n1,0.5\n2,0.25\n").unwrap();
         fs::write(jobs.join("0/model.bin"), "x").unwrap();
-        let source = crate::import::read(scene.path(), &Wish::default()).unwrap();
+        let source = crate::import::read(scene.path(), &|_| Wish::default()).unwrap();
         assert_eq!((source.found.len(), source.unknown.len()), (2, 1));
         for (found, rows) in source.found.into_iter().zip([2, 0]) {
             let run = found.runs.unwrap().remove(0);

@@ -113,7 +113,9 @@ fn other_columns_are_said_and_a_run_without_any_that_was_asked_for_stays_as_it_w
     let kept = again("lr");
     assert_eq!((kept.what, kept.state.rows, csv()), (What::Kept, 2, before));
     assert_eq!(again("acc").what, What::Columns);
+    assert_eq!(again("acc").what, What::Same);
     assert!(csv().starts_with("step,epoch,time,elapsed,new\n0,,,,0.5\n"), "{}", csv());
+    assert_eq!(scene.bring("a.log", &[3.0, 2.0], Mode::Write).what, What::Columns, "all of them again");
 }
 
 #[test]
@@ -197,4 +199,17 @@ fn a_file_cannot_be_written_while_another_import_follows_it() {
     let error = bring(&scene.workspace(), one, &mut scene.known, None, Mode::Write).unwrap_err();
     assert!(error.to_string().contains("another import"), "{error}");
     drop(held);
+}
+
+#[test]
+fn runs_that_are_there_are_looked_through_once_and_not_for_each_that_comes() {
+    let (mut numbers, mut looked) = (Numbers::default(), 0);
+    for place in 0..20_000 {
+        let next = numbers.next("x", || {
+            looked += 1;
+            Some(6)
+        });
+        assert_eq!(next, 7 + place);
+    }
+    assert_eq!((looked, numbers.next("y", || None), numbers.next("y", || None)), (1, 0, 1));
 }
