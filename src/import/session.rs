@@ -103,7 +103,10 @@ impl Session<'_> {
     pub fn hold(&mut self, round: &Round) -> io::Result<()> {
         let now = scan::now();
         for Brought { dir, what, state, .. } in &round.brought {
-            let grew = matches!(what, What::New | What::Grown(_) | What::Rewritten | What::Columns);
+            let grew = matches!(
+                what,
+                What::New | What::Grown(_) | What::Filled(_) | What::Rewritten | What::Columns
+            );
             let is_there = grew || matches!(what, What::Same | What::Kept | What::Shorter);
             let newest = state.newest.filter(|newest| now - newest < QUIET_SECONDS);
             let heard = match self.held.get(dir) {

@@ -31,6 +31,8 @@ pub enum What {
     New,
     /// So many rows were added.
     Grown(u64),
+    /// So many values came to rows that were there, and no row was added.
+    Filled(u64),
     /// Rows that were there have changed: a step was logged again.
     Rewritten,
     /// Other columns are taken than before.
@@ -354,15 +356,16 @@ fn update(
             // One that appeared with new rows is no more than growth.
             let differs = state.rows <= before.rows && !old.is_empty() && old != new;
             let is_narrower = old.iter().any(|name| !new.contains(name));
+            let filled = csv::filled(&path, table).map_err(|error| at(&path, error))?;
             if mode == Mode::Write {
                 write::replace_by(&path, &mut Csv::of(table), Durability::Rebuildable)?;
             }
-            if is_narrower || differs || state.wish != before.wish {
-                What::Columns
-            } else if state.rows > before.rows {
-                What::Grown(state.rows - before.rows)
-            } else {
-                What::Rewritten
+            match filled {
+                _ if is_narrower || state.wish != before.wish => What::Columns,
+                Some(came) if came > 0 => What::Filled(came),
+                _ if differs => What::Columns,
+                _ if state.rows > before.rows => What::Grown(state.rows - before.rows),
+                _ => What::Rewritten,
             }
         }
     };

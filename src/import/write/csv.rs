@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::super::rows::{Cursor, Table};
+use crate::run_dir::metrics::stream::Rows;
 use crate::run_dir::number::spelled;
 use crate::run_dir::read;
 use crate::run_dir::write::at;
@@ -94,6 +95,32 @@ pub fn compare(path: &Path, table: &Table) -> io::Result<Alike> {
     }
 }
 
+/// How many values a table has beside those of a file that has the same rows, where all of the file's are in it.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn filled(path: &Path, table: &Table) -> io::Result<Option<u64>> {
+    let Ok(mut file) = Rows::open(path) else { return Ok(None) };
+    let columns = table.columns();
+    let place = |name: &String| columns.iter().position(|known| known == name);
+    let Some(places) = file.columns.iter().map(place).collect::<Option<Vec<usize>>>() else {
+        return Ok(None);
+    };
+    let (mut cursor, mut old, mut came) = (table.cursor(), Vec::new(), 0);
+    while file.next(&mut old)? {
+        let Some(new) = cursor.next_row() else { return Ok(None) };
+        let there = old.iter().zip(&places).filter_map(|(value, place)| Some(((*value)?, new[*place])));
+        let is_kept = |(old, new): (f64, Option<f64>)| {
+            new.is_some_and(|new| new == old || new.is_nan() && old.is_nan())
+        };
+        if !there.clone().all(is_kept) {
+            return Ok(None);
+        }
+        came += (new.iter().flatten().count() - there.count()) as u64;
+    }
+    Ok(Some(came).filter(|_| file.bad == 0 && cursor.next_row().is_none()))
+}
+
 /// Appends to a file what a table has beyond its first `length` bytes, and counts the rows; without a file it only
 /// counts them.
 ///
@@ -131,12 +158,12 @@ fn fill(from: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::rows::Rows;
+    use super::super::super::rows;
     use super::*;
 
     #[test]
     fn a_file_is_compared_and_appended_to_without_either_in_memory() {
-        let mut rows = Rows::default();
+        let mut rows = rows::Rows::default();
         // More than one piece.
         for step in 0..40_000 {
             rows.put(f64::from(step), "loss", f64::from(step) / 7.0);
@@ -164,5 +191,29 @@ mod tests {
         whole[500_000] ^= 1;
         std::fs::write(&path, &whole).unwrap();
         assert_eq!(compare(&path, &table).unwrap(), Alike::Other);
+    }
+
+    #[test]
+    fn values_that_came_to_rows_that_are_there_are_counted_and_none_of_those_may_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let mut rows = rows::Rows::default();
+        for (step, name, value) in [(1.0, "a", 0.5), (2.0, "a", f64::NAN), (2.0, "b", 0.1)] {
+            rows.put(step, name, value);
+        }
+        let table = rows.table();
+        for (text, came) in [
+            ("step,epoch,time,elapsed,a\n1,,,,0.5\n2,,,,nan\n", Some(1)),
+            ("step,epoch,time,elapsed,a,b\n1,,,,0.5,\n2,,,,,0.1\n", Some(1)),
+            ("step,epoch,time,elapsed,a,b\n1,,,,0.5,\n2,,,,nan,0.1\n", Some(0)),
+            ("step,epoch,time,elapsed,a\n1,,,,0.25\n2,,,,nan\n", None),
+            ("step,epoch,time,elapsed,a\n1,,,7,0.5\n2,,,,nan\n", None),
+            ("step,epoch,time,elapsed,c\n1,,,,0.5\n2,,,,nan\n", None),
+            ("step,epoch,time,elapsed,a\n1,,,,0.5\n", None),
+            ("step,epoch,time,elapsed,a\n1,,,,0.5\n2,,,,nan\n3,,,,1\n", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(filled(&path, &table).unwrap(), came, "{text}");
+        }
     }
 }
