@@ -9,6 +9,7 @@ mod batch;
 mod call;
 mod checkpoints;
 mod described;
+mod distributions;
 mod experiment_schema;
 mod experiments;
 mod health;
@@ -52,6 +53,7 @@ const ROUTES: &[Route] = &[
     run::ROUTE,
     progress::ROUTE,
     metrics::ROUTE,
+    distributions::ROUTE,
     samples::ROUTE,
     log::LOG,
     log::STDERR,
