@@ -26,6 +26,8 @@ pub struct Database {
     pages: u64,
     /// What was committed and does not stand in the file yet.
     log: Option<wal::Log>,
+    /// Whether there is a log that cannot be read.
+    pub has_unread_log: bool,
     tables: Vec<Table>,
     /// Pages of long rows that may still be read: each belongs to one row, so there are no more than the file has.
     left: u64,
@@ -101,11 +103,22 @@ impl Database {
         if head[56..60] != [0, 0, 0, 1] && head[56..60] != [0; 4] {
             return wrong("an SQLite database whose text is UTF-16, which is not read");
         }
-        // What cannot be read of the log is said where the database is found.
-        let log = wal::open(path, page_bytes).ok().flatten();
+        let (log, has_unread_log) = match wal::open(path, page_bytes) {
+            Ok(log) => (log, false),
+            Err(_) => (None, true),
+        };
         let pages = log.as_ref().map_or(file.metadata()?.len() / page_bytes as u64, |log| log.pages);
-        let mut database =
-            Database { file, page_bytes, usable, pages, log, tables: Vec::new(), left: 0, room: 0 };
+        let mut database = Database {
+            file,
+            page_bytes,
+            usable,
+            pages,
+            log,
+            has_unread_log,
+            tables: Vec::new(),
+            left: 0,
+            room: 0,
+        };
         let of_schema = Table { name: String::new(), root: 1, columns: Vec::new() };
         let mut tables = Vec::new();
         database.each_cells(&of_schema, |_, cells| {
@@ -120,11 +133,6 @@ impl Database {
         })?;
         database.tables = tables;
         Ok(database)
-    }
-
-    /// Why the log beside a database is not read, if it is not.
-    pub fn unread_log(&self, path: &Path) -> Option<io::Error> {
-        wal::open(path, self.page_bytes).err()
     }
 
     pub fn has(&self, table: &str) -> bool {

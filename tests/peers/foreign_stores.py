@@ -59,6 +59,21 @@ def mlflow_database(folder):
     mlflow.delete_run(gone.info.run_id)
 
 
+def mlflow_ahead(folder):
+    """The same while a server is at work: what is new stands in the write-ahead log beside the file."""
+    import sqlite3
+
+    # Whoever leaves last would bring the log into the file.
+    AT_WORK.append(sqlite3.connect(folder / "mlflow.db"))
+    assert AT_WORK[-1].execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    AT_WORK[-1].execute("PRAGMA user_version").fetchone()
+    mlflow_database(folder)
+    assert (folder / "mlflow.db-wal").stat().st_size > 0
+
+
+AT_WORK = []
+
+
 def wandb(folder):
     os.environ["WANDB_SILENT"] = "true"
     import wandb
@@ -118,7 +133,7 @@ def brought(command):
 
 def main(overnight):
     overnight = pathlib.Path(overnight).resolve()
-    for write, runs in [(mlflow, 2), (mlflow_database, 2), (wandb, 1), (sacred, 1), (hydra, 2)]:
+    for write, runs in [(mlflow, 2), (mlflow_database, 2), (mlflow_ahead, 2), (wandb, 1), (sacred, 1), (hydra, 2)]:
         with tempfile.TemporaryDirectory() as place:
             source, workspace = pathlib.Path(place) / "source", pathlib.Path(place) / "workspace"
             source.mkdir()

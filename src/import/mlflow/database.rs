@@ -61,7 +61,7 @@ fn run_of(path: &Path) -> Option<(String, String)> {
 fn beside(path: &Path) -> Option<String> {
     let journal = path.with_file_name(format!("{}-journal", name(path)));
     let has_journal = journal.metadata().is_ok_and(|file| file.len() > 0);
-    let has_log = || Database::open(path).is_ok_and(|database| database.unread_log(path).is_some());
+    let has_log = || Database::open(path).is_ok_and(|database| database.has_unread_log);
     (has_journal || has_log()).then(|| {
         let name = name(path);
         format!("{name} is being written: what is new may be missing (import it again when MLflow's server has ended)")
