@@ -87,7 +87,7 @@ fn a_column_that_is_not_there_is_named_with_those_that_are_and_nothing_is_writte
     assert!(grown.stdout.contains("grown by 1 row, 3 in all"), "{}", grown.stdout);
     assert!(workspace.overnight(&["import", "old"]).code(0).stdout.contains("nothing new"));
     let all = workspace.overnight(&["import", "old", "--columns", "*"]).code(0);
-    assert!(all.stdout.contains("other columns, train/loss, val/loss; 3 rows"), "{}", all.stdout);
+    assert!(all.stdout.contains("other columns, train/loss, val/loss, "), "{}", all.stdout);
     let again = workspace.overnight(&["import", "old"]).code(0);
     assert!(again.stdout.contains("nothing new") && !again.stderr.contains("before"), "{}", again.stderr);
 }
