@@ -118,9 +118,13 @@ impl Sum {
     }
 }
 
+/// A page with its number.
+#[cfg(test)]
+type Numbered<'a> = (u32, &'a [u8]);
+
 /// A log of these commits, each of pages by their number, of a database that has so many pages after it.
 #[cfg(test)]
-pub fn written(commits: &[(&[(u32, &[u8])], u32)], is_big: bool) -> Vec<u8> {
+pub fn written(commits: &[(&[Numbered], u32)], is_big: bool) -> Vec<u8> {
     let page_bytes = commits[0].0[0].1.len() as u32;
     let mut log: Vec<u8> = [MAGIC + u32::from(is_big), 3_007_000, page_bytes, 0, 7, 9]
         .into_iter()

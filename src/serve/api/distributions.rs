@@ -108,6 +108,7 @@ type Quantiles = [f64; QUANTILES.len()];
 
 /// The columns of a histogram among those of its table.
 type Places = [usize; QUANTILES.len()];
+type Named = (String, Places);
 
 fn read(path: &Path, listed: &Listed, wanted: &Wanted) -> Result<Distributions, Problem> {
     let (told, left_out) = chosen(&open(path)?.columns, wanted)?;
@@ -183,7 +184,7 @@ fn each(
 }
 
 /// Those that are told with their columns, and the names of those that are not.
-fn chosen(header: &[String], wanted: &Wanted) -> Result<(Vec<(String, Places)>, Vec<String>), Problem> {
+fn chosen(header: &[String], wanted: &Wanted) -> Result<(Vec<Named>, Vec<String>), Problem> {
     let known = distributions::names_of(header.iter().map(String::as_str));
     for name in &wanted.columns {
         if !known.contains(&name.as_str()) {
