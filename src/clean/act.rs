@@ -87,7 +87,8 @@ mod tests {
     use crate::run_dir::write::{Durability, append_line, replace_json};
 
     fn ask(run: &RunDir, ask: Ask) {
-        let request = Request { time: scan::now(), who: "somebody".to_owned(), attempt: None, key: None, ask };
+        let request =
+            Request { time: scan::now(), who: "somebody".to_owned(), attempt: None, key: None, ask };
         append_line(&run.requests(), &request, Durability::Synced).unwrap();
     }
 

@@ -13,10 +13,11 @@ pub mod person;
 pub(in crate::serve) mod posts;
 mod queueing;
 pub mod role;
+mod roster;
 pub(in crate::serve) mod session;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use self::act::Nothing;
@@ -61,6 +62,7 @@ enum What {
         session: Option<blake3::Hash>,
     },
     Change {
+        place: usize,
         person: String,
         key: String,
         action: Action,
@@ -83,7 +85,7 @@ impl Control {
     pub fn new(workspace: Workspace, people: Vec<Person>, port: u16) -> Control {
         let journal = Journal::new(&workspace);
         Control {
-            people: People::new(people, port),
+            people: People::new(workspace.clone(), people, port),
             allowances: Mutex::default(),
             sign_ins: Mutex::default(),
             answered: Mutex::new(journal.answered()),
@@ -94,12 +96,12 @@ impl Control {
     }
 
     /// Who shows a token.
-    pub fn known(&self, head: &Head) -> Option<Known<'_>> {
+    pub fn known(&self, head: &Head) -> Option<Known> {
         self.people.of(head)
     }
 
-    /// Somebody who was known before.
-    pub fn person(&self, place: usize) -> Option<&Person> {
+    /// Somebody who was known before, unless that is over.
+    pub fn person(&self, place: usize) -> Option<Arc<Person>> {
         self.people.at(place)
     }
 
@@ -135,15 +137,15 @@ impl Control {
                 }
             }
         }
-        let person = known.person;
+        let Known { place, person, .. } = known;
         if !person.role.may(action) {
-            return Err(not_allowed(person, action));
+            return Err(not_allowed(&person, action));
         }
         let key = checks::key(head)?;
         if let Err(seconds) = held(&self.allowances).take(&person.name, now) {
             return Err(Problem::too_often("too many changes in a short time", seconds));
         }
-        let what = What::Change { person: person.name.clone(), key, action, names };
+        let what = What::Change { place, person: person.name.clone(), key, action, names };
         Ok(Permitted { body_bytes, path: path.to_owned(), what })
     }
 
@@ -163,7 +165,12 @@ impl Control {
             What::SignOut { session } => {
                 self.sign_out(*session, body).unwrap_or_else(|problem| Told::refusal(&problem, path))
             }
-            What::Change { person, key, action, names } => {
+            // The body came later than the head, and the person may be gone since.
+            What::Change { place, .. } if self.people.at(*place).is_none() => {
+                self.refused(None, path, 401);
+                Told::refusal(&unknown(), path)
+            }
+            What::Change { person, key, action, names, .. } => {
                 let asker = (person.clone(), key.clone());
                 self.change(path, asker, *action, names, body)
             }
@@ -179,7 +186,7 @@ impl Control {
             return Err(unknown());
         };
         let headers = vec![("Set-Cookie", cookie), (session::PAGE, page)];
-        Ok(Told { headers, ..Told::well(&Me::of(true, Some(person)))? })
+        Ok(Told { headers, ..Told::well(&Me::of(true, Some(&person)))? })
     }
 
     fn sign_out(&self, session: Option<blake3::Hash>, body: &[u8]) -> Result<Told, Problem> {
@@ -261,7 +268,9 @@ impl Control {
         let told = made.unwrap_or_else(|problem| Told::refusal(&problem, path));
         self.journal.change(line(Some(&told)));
         match told.is_kept() {
-            true => answered.keep(asker, asked, Answer { status: told.status, body: Some(told.body.clone()) }),
+            true => {
+                answered.keep(asker, asked, Answer { status: told.status, body: Some(told.body.clone()) })
+            }
             false => answered.forget(&asker),
         }
         told

@@ -1,5 +1,6 @@
 //! Changes through a real socket: who may, who may not, and what nobody may.
 
+mod at_once;
 mod broken_off;
 mod described;
 mod downloads;

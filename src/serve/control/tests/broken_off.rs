@@ -60,7 +60,10 @@ fn an_experiment_is_queued_once_also_where_its_runs_were_deleted_since() {
     assert_eq!(status, 200, "{first}");
     let scene = died_before_its_last_line(scene);
     let (status, again) = ask(&scene, "/api/v1/queue", "the-same-key", &body);
-    assert_eq!((status, &again["queued"], &again["runs"][1]["run"]), (200, &json!(true), &first["runs"][1]["run"]));
+    assert_eq!(
+        (status, &again["queued"], &again["runs"][1]["run"]),
+        (200, &json!(true), &first["runs"][1]["run"])
+    );
     let scene = died_before_its_last_line_again(scene);
     std::fs::remove_dir_all(scene.workspace.runs().join("sent")).unwrap();
     let (status, gone) = ask(&scene, "/api/v1/queue", "the-same-key", &body);
