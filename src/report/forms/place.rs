@@ -37,7 +37,7 @@ pub fn file(path: &Path, form: Form, overwrite: Overwrite, fill: Fill) -> Result
     }
     let (file, name) = beside::file(&path).map_err(|error| at(&path, error))?.into_parts();
     // Locked until it has its place.
-    let file = filled(file, fill)?;
+    let file = filled(file, fill).map_err(|error| no_room(&path, error))?;
     let bytes = file.metadata()?.len();
     name.persist(&path).map_err(|error| at(&path, error.error))?;
     Ok(bytes)
@@ -99,6 +99,21 @@ fn brought_back(path: &Path, moved: Option<&Path>, error: io::Error) -> io::Erro
             io::Error::new(kind, format!("{}: {error} (what was there is now {aside})", path.display()))
         }
         _ => at(path, error),
+    }
+}
+
+/// A disk that is full says so without a name.
+fn no_room(path: &Path, error: FormError) -> FormError {
+    match error {
+        FormError::Write(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+            ) =>
+        {
+            at(path, error).into()
+        }
+        other => other,
     }
 }
 
@@ -190,6 +205,9 @@ mod tests {
             Err(FormError::NoFont)
         });
         assert!(failed.is_err());
+        let full = |_: &mut BufWriter<File>| Err(io::Error::from(io::ErrorKind::StorageFull).into());
+        let failed = file(&path, Form::Csv, Overwrite::Own, &mut { full }).unwrap_err();
+        assert!(failed.to_string().contains("a.csv: "), "{failed}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "experiment,run,seed,step,\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
