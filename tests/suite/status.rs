@@ -1,5 +1,6 @@
 //! What `status` and `plan` say of runs that wait, failed or can never start.
 
+use overnight::run_dir::write::{Durability, replace_json};
 use overnight::run_dir::{checkpoint, read};
 use serde_json::Value;
 
@@ -153,11 +154,15 @@ fn a_stopped_run_has_the_best_value_that_its_last_checkpoint_remembers() {
     runner.wait();
     assert_eq!(workspace.words("x"), ["stopped"]);
     let run = workspace.seed("x", 1);
-    let newest = checkpoint::steps(&run).pop().unwrap();
-    let state: checkpoint::State = read::json(&run.checkpoint(newest).state()).unwrap();
-    let best = state.best.expect("it was evaluated");
-    let shown = &of(&json(&workspace, &["status", "--json"]), "x")["best"].clone();
-    assert_eq!((shown["value"].as_f64(), shown["step"].as_u64()), (Some(best.value), Some(best.step)));
+    // The fake worker's remember none.
+    let newest = run.checkpoint(checkpoint::steps(&run).pop().unwrap());
+    let best = checkpoint::Best { metric: "val/loss".to_owned(), value: 0.5, step: 2 };
+    let state: checkpoint::State = read::json(&newest.state()).unwrap();
+    let state = checkpoint::State { best: Some(best), ..state };
+    replace_json(&newest.state(), &state, Durability::Rebuildable).unwrap();
+    let shown = json(&workspace, &["status", "--json"]);
+    let best = &of(&shown, "x")["best"];
+    assert_eq!((best["value"].as_f64(), best["step"].as_u64()), (Some(0.5), Some(2)));
     let table = workspace.overnight(&["status"]).code(0).stdout;
     assert!(table.lines().next().unwrap().contains("best val/loss"), "{table}");
 }

@@ -143,7 +143,7 @@ fn a_runner_that_ten_people_ask_without_end_still_ends_when_it_is_drained() {
                 scope.spawn(move || {
                     let mut heard = 0;
                     for round in 0.. {
-                        if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                        if heard > 0 && is_over.load(std::sync::atomic::Ordering::Relaxed) {
                             break;
                         }
                         let run = format!("/api/v1/runs/x/{}", names[round % names.len()]);
