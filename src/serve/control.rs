@@ -142,7 +142,12 @@ impl Control {
             return Err(not_allowed(&person, action));
         }
         let key = checks::key(head)?;
-        if let Err(seconds) = held(&self.allowances).take(&person.name, now) {
+        // What brings things to an end is not held up by what the same person asked for before.
+        let allowance = match action {
+            Action::Stop | Action::Drain => format!("{}, to end", person.name),
+            _ => person.name.clone(),
+        };
+        if let Err(seconds) = held(&self.allowances).take(&allowance, now) {
             return Err(Problem::too_often("too many changes in a short time", seconds));
         }
         let what = What::Change { place, person: person.name.clone(), key, action, names };
