@@ -102,7 +102,7 @@ impl Api {
     }
 
     /// Who asks, where that is somebody who may act.
-    pub fn person(&self, asked: &Asked) -> Option<&Person> {
+    pub fn person(&self, asked: &Asked) -> Option<Arc<Person>> {
         self.control.as_ref()?.person(asked.person?)
     }
 
@@ -127,12 +127,12 @@ impl Api {
             };
         };
         let person = self.person(asked);
-        let problem = match person {
+        let problem = match &person {
             None => control::unknown(),
             Some(person) if !person.role.may(action) => control::not_allowed(person, action),
             Some(_) => return Ok(()),
         };
-        control.refused(person, asked.path, problem.status);
+        control.refused(person.as_deref(), asked.path, problem.status);
         Err(problem)
     }
 }

@@ -351,8 +351,9 @@ const FAREWELL_BYTES: usize = 256 << 10;
 /// Writes to the log that a request was refused, aside: a disk may be slow.
 async fn remembered(control: Arc<Control>, head: &Head, problem: Problem) -> Problem {
     let (head, status) = (head.clone(), problem.status);
-    let writing =
-        move || control.refused(control.known(&head).map(|known| known.person), head.path(), status);
+    let writing = move || {
+        control.refused(control.known(&head).map(|known| known.person).as_deref(), head.path(), status)
+    };
     drop(tokio::task::spawn_blocking(writing).await);
     problem
 }

@@ -105,10 +105,10 @@ pub(super) struct Asked {
 /// The runner was asked.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Drained {
-    who: String,
-    action: &'static str,
+    pub who: String,
+    pub action: &'static str,
     /// The batch that ends.
-    batch: String,
+    pub batch: String,
 }
 
 /// What an experiment comes to.
@@ -164,7 +164,7 @@ const TAGGED: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f
 /// Asks it of the run of these names, and says what is true then.
 pub(super) fn of_run(
     workspace: &Workspace,
-    who: &str,
+    (who, key): (&str, &str),
     action: Action,
     names: &[String],
     body: &[u8],
@@ -193,7 +193,7 @@ pub(super) fn of_run(
     {
         return Err(conflict(&format!("there is no checkpoint of step {step}")));
     }
-    let status = asked::ask(workspace, &dir, who, ask).map_err(failed(workspace))?;
+    let status = asked::ask(workspace, &dir, (who, key), ask).map_err(failed(workspace))?;
     let status = status.map_err(|why| conflict(&why))?;
     Ok(Asked { who: who.to_owned(), action: action.word(), experiment, run, status })
 }

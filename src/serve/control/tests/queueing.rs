@@ -145,7 +145,7 @@ fn runs_are_deleted_only_with_the_word_for_it_and_only_those_that_can_go() {
     let other = scene.workspace.run("x", "b c%");
     std::fs::create_dir_all(other.path()).unwrap();
     replace_json(&other.run_json(), &sample_record("x", "b c%"), Durability::Rebuildable).unwrap();
-    let stop = Request { time: 1.0, who: "ada".to_owned(), attempt: None, ask: Ask::Stop };
+    let stop = Request { time: 1.0, who: "ada".to_owned(), attempt: None, key: None, ask: Ask::Stop };
     append_line(&other.requests(), &stop, Durability::Synced).unwrap();
     let clean = |confirm: bool| {
         let body = json!({ "runs": ["x/a", "x/b c%"], "confirm": confirm }).to_string();
@@ -177,7 +177,7 @@ fn runs_are_deleted_only_with_the_word_for_it_and_only_those_that_can_go() {
 #[test]
 fn where_one_run_cannot_be_deleted_it_is_told_of_that_one_and_of_the_others_what_became_of_them() {
     let scene = Scene::new(true);
-    let stop = Request { time: 1.0, who: "ada".to_owned(), attempt: None, ask: Ask::Stop };
+    let stop = Request { time: 1.0, who: "ada".to_owned(), attempt: None, key: None, ask: Ask::Stop };
     for name in ["b", "c", "d"] {
         let dir = scene.workspace.run("y", name);
         std::fs::create_dir_all(dir.path()).unwrap();
