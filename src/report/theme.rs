@@ -27,7 +27,8 @@ pub struct Theme {
     assets: Vec<(&'static str, Vec<u8>)>,
     logo: Logo,
     warning: Option<String>,
-    /// Changes whenever any page could look different: hash of the sources and the version.
+    /// Changes whenever any page could look different: hash of the templates, and of the
+    /// sources of this build.
     generation: String,
 }
 
@@ -147,7 +148,8 @@ impl Theme {
             _ => minijinja::escape_formatter(out, state, value),
         });
         let mut hasher = blake3::Hasher::new();
-        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        // A patched build has its version in common with the one before.
+        hasher.update(env!("OVERNIGHT_SOURCES").as_bytes());
         for (name, built_in) in TEMPLATES.iter().copied() {
             let source = replaced(&templates.join(name), built_in)?;
             hasher.update(source.as_bytes());

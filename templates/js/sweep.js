@@ -159,7 +159,7 @@
   const axisOf = ({ kinds, values }, isLog, about) => {
     const known = values.filter((value) => value !== null && (kinds || !isLog || value > 0));
     const [low, high] = kinds ? [-0.25, kinds.length - 0.75] : [Math.min(...known), Math.max(...known)];
-    const made = scale(low, high, { isLog: isLog && !kinds, about });
+    const made = scale(low, high, { isLog: isLog && !kinds, about, counts: !kinds && known.every(Number.isInteger) });
     const inside = (value) => 0.03 + 0.94 * made.fraction(value); // room at the edge, as on the server
     const place = (value) => (value === null || (made.isLog && value <= 0) ? null : inside(value));
     const ticks = kinds ? kinds.map((kind, at) => [inside(at), kind]) : made.ticks.map((tick, at) => [inside(tick), made.words[at]]);
