@@ -1,7 +1,7 @@
 
 // The page of an experiment: its table narrowed, axes brushed, points moved to other fields.
 (() => {
-  const { make, words, taken, writeWords, onPage, scale, setView } = overnight;
+  const { make, words, taken, listed, writeWords, onPage, scale, setView } = overnight;
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
@@ -30,7 +30,7 @@
   /// The brushes by their field, each [low, high] in shares of its axis.
   const brushes = (root = document) => {
     const found = new Map();
-    for (const word of words().getAll("brush").slice(0, MOST)) {
+    for (const word of listed("brush", MOST)[0]) {
       const [, field, low, high] = /^(.*):([^:,]+),([^:,]+)$/.exec(word) || [];
       const axis = axes(root).find(({ dataset }) => dataset.field === field);
       const ends = axis ? [low, high].map((end) => scaleOf(axis).fraction(Number(end))) : [];
@@ -56,6 +56,7 @@
     const all = brushes(root);
     const away = new Set();
     const own = axes(root);
+    get("parallel", root).querySelector("figcaption span").textContent = `drag along an axis to keep a part of the runs, double click for all; or arrows, Shift and Escape.${listed("brush", MOST)[1]}`;
     for (const line of root.querySelectorAll(".parallel path.line")) {
       const at = line.dataset.at.split(" ").map(Number);
       const isIn = own.every(({ dataset }, place) => {
@@ -261,7 +262,6 @@
     const choice = (id, text) => make("label", {}, `${text} `, make("select", { id }, ...data.fields.map(({ name }) => make("option", {}, name))));
     get("scatter", root).querySelector("figcaption").after(make("div", { id: "scatter-tools" },
       choice("sx", "x"), check("slog-x", "log x"), choice("sy", "y"), check("slog-y", "log y")));
-    get("parallel", root).querySelector("figcaption span").textContent = "drag along an axis to keep a part of the runs, double click for all; or arrows, Shift and Escape";
     get("scatter", root).querySelector("figcaption span").textContent = "each point a run, hollow without a value; arrows go from one to the next";
   };
 
@@ -272,7 +272,7 @@
     if (id === "sweep-differ") change("differ", ...(checked ? ["1"] : []));
     if (id === "sx" || id === "sy") change(id, value);
     if (/^slog-[xy]$/.test(id)) {
-      const others = words().getAll("slog").filter((word) => word[0] !== id[5]);
+      const others = listed("slog", MOST)[0].filter((word) => word[0] !== id[5]);
       change("slog", ...others, `${id[5]}${checked ? 1 : 0}`);
     }
   });

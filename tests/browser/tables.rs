@@ -28,6 +28,17 @@ fn a_table_sorts_by_a_click_and_back() {
         chrome.run(click).await;
         assert_eq!(chrome.text(RATES).await, FALLING);
         assert_eq!(chrome.text(SORTED).await, "lr descending");
+        // Values of another metric stand by themselves, those of most rows first.
+        chrome
+            .run(
+                "for (const { cells } of document.querySelectorAll('#sweep tbody tr'))
+                    if (cells[1].textContent === '3e-4') cells[1].dataset.of = 'another metric';",
+            )
+            .await;
+        chrome.run(click).await;
+        assert_eq!(chrome.text(RATES).await, "1e-4 1e-4 6e-4 6e-4 1e-3 1e-3 1e-3 3e-4 3e-4 3e-4");
+        chrome.run(click).await;
+        assert_eq!(chrome.text(RATES).await, "1e-3 1e-3 1e-3 6e-4 6e-4 1e-4 1e-4 3e-4 3e-4 3e-4");
     });
 }
 
