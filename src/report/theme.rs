@@ -118,6 +118,7 @@ const CONTROL: (&str, &[(&str, &str)]) = (
         ("control/act.js", include_str!("../../templates/js/control/act.js")),
         ("control/several.js", include_str!("../../templates/js/control/several.js")),
         ("control/settings.js", include_str!("../../templates/js/control/settings.js")),
+        ("control/fields.js", include_str!("../../templates/js/control/fields.js")),
         ("control/compose.js", include_str!("../../templates/js/control/compose.js")),
     ],
 );
