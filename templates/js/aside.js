@@ -60,5 +60,5 @@
     }
   };
 
-  Object.assign(overnight, { bringAside, settleAll, takeAside, redrawn });
+  Object.assign(overnight, { load, bringAside, settleAll, takeAside, redrawn });
 })();
