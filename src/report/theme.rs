@@ -105,7 +105,13 @@ const SCRIPTS: &[(&str, &[(&str, &str)])] = &[
             ("compare.js", include_str!("../../templates/js/compare.js")),
         ],
     ),
-    ("assets/sweep.js", &[("sweep.js", include_str!("../../templates/js/sweep.js"))]),
+    (
+        "assets/sweep.js",
+        &[
+            ("beyond.js", include_str!("../../templates/js/beyond.js")),
+            ("sweep.js", include_str!("../../templates/js/sweep.js")),
+        ],
+    ),
     ("assets/models.js", &[("models.js", include_str!("../../templates/js/models.js"))]),
     ("assets/sent.js", &[("sent.js", include_str!("../../templates/js/sent.js"))]),
 ];

@@ -53,7 +53,7 @@
       // The page may have been made anew meanwhile.
       if (!element.isConnected || element.dataset.aside === undefined || !settle(element)) continue;
       if (element.id === "clocks") clocks(root);
-      if (element.id === "sweep-data") for (const add of preparers.aside) add(root);
+      if (element.id.startsWith("sweep-")) for (const add of preparers.aside) add(root);
       if (!element.matches("figure")) continue;
       redrawn(element);
       prepareTools(root);

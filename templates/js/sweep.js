@@ -303,5 +303,6 @@
     tools(root);
     show(root);
   }, "aside");
+  document.addEventListener("overnight:rows", () => get("sweep") && showTable(document));
   window.addEventListener("hashchange", () => get("sweep") && show(document));
 })();

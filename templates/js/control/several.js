@@ -251,7 +251,10 @@
     showAll(root);
     showBatch(root);
   });
-  document.addEventListener("overnight:rows", showChosen);
+  document.addEventListener("overnight:rows", () => {
+    showChosen();
+    showAll(document);
+  });
   document.addEventListener("change", ({ target }) => target.matches?.("input.tick") && showChosen());
   onPerson(() => {
     drained = { text: "", isBad: false };
