@@ -51,7 +51,7 @@
     });
     const hasRange = range?.length > 0 && field.type === "number";
     const how = make("select", { id: `${id}-how`, hidden: true, "data-how": "", "aria-label": `how ${name} varies` },
-      make("option", { value: "list" }, "these values"), make("option", { value: "range" }, "drawn from a range"));
+      make("option", { value: "list" }, "these values"), make("option", { value: "range" }, "from a range"));
     const ends = partsOf(hasRange ? range : [], id, name);
     for (const select of [...ends.values()].filter(({ tagName }) => tagName === "SELECT")) {
       // There is no default: a range says how it is drawn.
@@ -150,10 +150,12 @@
     const isRules = field.type === "rules";
     const { parts, ...own } = isRules ? rulesOf(field, id) : valueOf(field, id, range);
     const wrong = make("p", { id: `${id}-wrong`, class: "refused" });
-    const help = isRules ? [field.about, ...field.parts.map(({ key, about }) => `\x60${key}\x60: ${about}`)].join("\n") : helpOf(field);
-    const lines = help.split(isRules ? /\n(?=\x60)/ : /$^/).map((line, at) => make("p", { id: at ? null : `${id}-help`, class: "soft" }, ...coded(line.replaceAll("\n", " "))));
+    const line = (text, own = null) => make("p", { id: own, class: "soft" }, ...coded(text.replaceAll("\n", " ")));
+    const about = isRules
+      ? [wrong, line(field.about, `${id}-help`), make("details", {}, make("summary", {}, "What can be written"), ...field.parts.map(({ key, about: text }) => line(`\x60${key}\x60: ${text}`)))]
+      : [line(helpOf(field), `${id}-help`), wrong];
     const head = isRules ? make("b", { class: "name" }, field.key) : make("label", { for: id }, field.key);
-    const row = make("div", { class: isRules ? "setting of-rules" : "setting" }, head, make("div", { class: "given" }, ...parts), make("div", { class: "about" }, ...lines, wrong));
+    const row = make("div", { class: isRules ? "setting of-rules" : "setting" }, head, make("div", { class: "given" }, ...parts), make("div", { class: "about" }, ...about));
     return { field, table, row, wrong, ...own };
   };
 

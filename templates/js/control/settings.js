@@ -30,11 +30,11 @@
     return { type: types[0] === "integer" ? "number" : types[0] ?? "string", isWhole: types[0] === "integer" };
   };
 
-  /// The fields of a small table that stands within a value; what must be there comes first.
+  /// The fields of a small table that stands within a value: what must be there comes first, its name last.
   const partsOf = (node, defs) => Object.entries(node.properties).map(([key, part]) => {
     const found = resolved(part, defs);
     return { key, about: found.description ?? "", value: found.default ?? null, example: found.examples?.[0], isRequired: node.required?.includes(key) ?? false, ...shape(found, defs) };
-  }).sort((one, other) => other.isRequired - one.isRequired);
+  }).sort((one, other) => other.isRequired - one.isRequired || (one.key === "name") - (other.key === "name"));
 
   /// The fields of a range that a sweep draws from; none where the schema knows no ranges.
   const rangeOf = (schema) => {

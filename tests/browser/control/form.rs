@@ -160,12 +160,14 @@ fn an_experiment_is_written_by_a_form_checked_and_queued() {
         chrome.is_well(axe.as_deref(), "the form with rules").await;
         chrome.fill("set-mlp-model-dropout-min", "0.05").await;
         chrome.fill("set-alerts-2-when", "train/loss > 5").await;
+        chrome.fill("name", "drawn").await;
         chrome.send_dialog("compose").await;
         until_checked(chrome, "This makes 20 runs").await;
         chrome.press_button("[aria-label='leave out alert 2']").await;
         chrome.press_button(several).await;
         chrome.fill("set-sweep-method", "").await;
         chrome.fill("set-sweep-draws", "").await;
+        chrome.fill("name", "from-the-web").await;
         chrome.key("Escape", false).await;
 
         // The text counts once it was edited, and the form is where it was.
