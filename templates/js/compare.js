@@ -265,7 +265,8 @@
     const parts = problems.length ? [told(...problems)] : [];
     if (waiting.length) parts.push(make("p", { class: "soft" }, `Looking for ${waiting.length} ${waiting.length === 1 ? "run" : "runs"} …`));
     if (!found.length) {
-      if (!waiting.length) parts.push(make("p", {}, "Tick runs in any list of this report, then come here: ", make("a", { href: "experiments/index.html" }, "experiments"), "."));
+      if (!waiting.length) parts.push(make("p", {}, "Tick runs in a list: of all ", make("a", { href: "runs/index.html" }, "runs"), ", of an ", make("a", { href: "experiments/index.html" }, "experiment"),
+        ", or on a leaderboard. A bar says how many are chosen and leads here."));
       return parts;
     }
     const columns = columnsOf(found);

@@ -246,6 +246,7 @@
       for (const row of [table.tHead.rows[0], ...rows]) row.cells[at].hidden = isSame;
     }
     const field = get("sweep-find", root);
+    if (!field) return;
     if (field.value.trim() !== find) field.value = find;
     get("sweep-differ", root).checked = differ;
     get("sweep-found", root).textContent = find ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}${told && `.${told}`}` : "";
@@ -253,7 +254,8 @@
 
   const tools = (root) => {
     const check = (id, text) => make("label", {}, make("input", { type: "checkbox", id }), ` ${text}`);
-    if (!get("sweep-tools", root)) {
+    // One run is found, and differs from nothing.
+    if (!get("sweep-tools", root) && get("sweep", root).tBodies[0].rows.length > 1) {
       get("sweep", root).closest(".scroll").before(make("div", { id: "sweep-tools" },
         make("input", { type: "search", id: "sweep-find", placeholder: "Find runs", "aria-label": "Find runs" }),
         check("sweep-differ", "only what differs"), make("output", { id: "sweep-found", for: "sweep-find" })));
