@@ -249,8 +249,11 @@ impl Report {
         let redraws = self.misnumbered();
         self.render_runs(redraws, &with, &mut changes, &mut built, &mut first_error);
         let is_scan = matches!(scope, Scope::All);
+        let due = self.begin_workspace(&clock, &changes.experiments, is_scan);
         self.render_shared(&theme, &clock, &changes, is_scan, &mut built)?;
-        self.render_workspace(&theme, &clock, &changes.experiments, is_scan, &mut built)?;
+        if let Some(due) = due {
+            self.render_workspace(&theme, &clock, due, &mut built)?;
+        }
         built.runs = self.runs.len();
         first_error.map_or(Ok(built), Err)
     }

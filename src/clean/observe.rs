@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::{Known, leftovers};
 use crate::experiment::settings::{Weights, Which};
 use crate::run_dir::checkpoint::{self, Best, State};
@@ -18,9 +20,10 @@ pub fn observe(workspace: &Workspace) -> Vec<Known> {
 }
 
 /// Looks closely at the runs of these experiments; whether others need them is found among all.
-pub fn observe_those(workspace: &Workspace, is_meant: impl Fn(&str) -> bool) -> Vec<Known> {
+pub fn observe_those(workspace: &Workspace, is_meant: impl Fn(&str) -> bool + Sync) -> Vec<Known> {
     let (host, now) = (scan::host(), scan::now());
-    let mut seen: Vec<Seen> = scan::runs(workspace).iter().map(|dir| scan::look(dir, &host, now)).collect();
+    let dirs = scan::runs(workspace);
+    let mut seen: Vec<Seen> = dirs.par_iter().map(|dir| scan::look(dir, &host, now)).collect();
     needs::skip(seen.iter_mut().collect(), &[], |seen| Fate::of(&seen.status));
     let unfinished = seen.iter().filter(|run| run.status != Status::Finished);
     let needing: Vec<Needing> = unfinished.filter_map(|run| needing(&run.dir, run.record.as_ref())).collect();
@@ -29,7 +32,7 @@ pub fn observe_those(workspace: &Workspace, is_meant: impl Fn(&str) -> bool) -> 
         needed_steps: steps_needed_by(&run.dir, &needing),
         ..known(run, now)
     };
-    seen.iter().filter(|run| is_meant(&run.dir.experiment())).map(known).collect()
+    seen.par_iter().filter(|run| is_meant(&run.dir.experiment())).map(known).collect()
 }
 
 /// Looks at one run once more, and at who needs it now.

@@ -43,26 +43,43 @@ const LAG: Duration = Duration::from_secs(10);
 /// Batches that have a page of their machine.
 const BATCHES: usize = 12;
 
+/// That it is time to look at those pages.
+pub(super) struct Due {
+    is_first: bool,
+}
+
 impl Report {
-    /// Makes those pages that show something new.
-    pub(super) fn render_workspace(
+    /// Whether it is time for those pages. The disk is looked at meanwhile, where that is due as well.
+    pub(super) fn begin_workspace(
         &mut self,
-        theme: &Theme,
         clock: &Clock,
         changed: &BTreeSet<String>,
         is_scan: bool,
-        built: &mut Built,
-    ) -> Result<(), ReportError> {
+    ) -> Option<Due> {
         let is_first = self.remember_marks();
         self.pages.is_stale |= !changed.is_empty();
         self.pages.has_changed |= !changed.is_empty();
         let is_due = is_first || self.pages.looked.is_none_or(|looked| looked.elapsed() > LAG);
         if !(is_scan && is_due) {
-            return Ok(());
+            return None;
         }
         self.pages.looked = Some(Instant::now());
         let mut pages = std::mem::take(&mut self.pages);
-        pages.measure(self, clock.now, is_first);
+        pages.begin_look(self, clock.now);
+        self.pages = pages;
+        Some(Due { is_first })
+    }
+
+    /// Makes those pages that show something new.
+    pub(super) fn render_workspace(
+        &mut self,
+        theme: &Theme,
+        clock: &Clock,
+        due: Due,
+        built: &mut Built,
+    ) -> Result<(), ReportError> {
+        let mut pages = std::mem::take(&mut self.pages);
+        pages.end_look(self, due.is_first);
         let before = pages.marks.clone();
         let made = self.render_changed(&mut pages, theme, clock, &mut built.written);
         if pages.marks != before {
@@ -276,8 +293,8 @@ impl WorkspacePages {
         &self.table.insert((name, table)).1
     }
 
-    /// Has the disk looked at where it is time, beside the build; waits for the first look alone.
-    fn measure(&mut self, report: &Report, now: f64, is_first: bool) {
+    /// Has the disk looked at where it is time, beside the build.
+    fn begin_look(&mut self, report: &Report, now: f64) {
         let at_rest = report.runs.values().map(|known| &known.summary).filter(|run| !run.is_active());
         let rested = at_rest.map(RunSummary::latest).filter(|time| *time <= now).fold(0.0, f64::max);
         if self.measuring.is_none() && disk::is_due(self.disk.as_ref(), self.has_changed, rested, now) {
@@ -286,6 +303,10 @@ impl WorkspacePages {
             let look = move || disk::measure(&workspace);
             self.measuring = std::thread::Builder::new().name("disk".to_owned()).spawn(look).ok();
         }
+    }
+
+    /// Takes what the look has found; only the first look is waited for.
+    fn end_look(&mut self, report: &Report, is_first: bool) {
         let is_awaited = |look: &JoinHandle<DiskUse>| is_first || look.is_finished();
         if let Some(look) = self.measuring.take_if(|look| is_awaited(look))
             && let Ok(used) = look.join()

@@ -56,32 +56,42 @@ pub struct Mean {
     pub rows: u32,
 }
 
+impl Mean {
+    fn of(stretch: &[Point]) -> Mean {
+        let rows = stretch.len() as u32;
+        let sum: f64 = stretch.iter().map(|(_, y)| y).sum();
+        let mean = match sum.is_finite() {
+            true => sum / f64::from(rows),
+            // Left the range of numbers, which the mean does not.
+            false => stretch.iter().map(|(_, y)| y / f64::from(rows)).sum(),
+        };
+        Mean { x: stretch[stretch.len() - 1].0, mean, rows }
+    }
+
+    fn of_gap(gap: &Gap) -> Mean {
+        Mean { x: gap.x, mean: gap.value, rows: 0 }
+    }
+}
+
 /// The means of about so many stretches, in the order of x.
 pub fn means(points: &[Point], columns: u32) -> Vec<Mean> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
     let width = (last.0 - first.0).max(f64::MIN_POSITIVE);
     let column = |x: f64| ((x - first.0) / width * f64::from(columns)) as i64;
     let mut means: Vec<Mean> = Vec::new();
-    let mut open = None;
-    for &(x, y) in points {
-        if !y.is_finite() {
-            open = None;
-            if means.last().is_none_or(|mean| mean.rows > 0) {
-                means.push(Mean { x, mean: y, rows: 0 });
-            }
-            continue;
+    let split = split(points);
+    let mut gaps = split.gaps.iter().peekable();
+    for segment in split.segments {
+        let begin = segment[0].0;
+        means.extend(gaps.next_if(|gap| gap.x < begin).map(Mean::of_gap));
+        let (mut start, mut width) = (0, 1);
+        while start < segment.len() {
+            let end = column_end(segment, start, width, column);
+            means.push(Mean::of(&segment[start..end]));
+            (start, width) = (end, end - start);
         }
-        match means.last_mut().filter(|_| open == Some(column(x))) {
-            // Grows without a sum, which could leave the range of numbers.
-            Some(mean) => {
-                let rows = mean.rows + 1;
-                *mean =
-                    Mean { x, mean: mean.mean + (y / f64::from(rows) - mean.mean / f64::from(rows)), rows };
-            }
-            None => means.push(Mean { x, mean: y, rows: 1 }),
-        }
-        open = Some(column(x));
     }
+    means.extend(gaps.map(Mean::of_gap));
     means
 }
 
@@ -162,31 +172,43 @@ pub fn reaching(segment: &[Point], low: f64, high: f64) -> &[Point] {
 pub fn reduced(segment: &[Point], column: impl Fn(f64) -> i64) -> Vec<Point> {
     let (Some(&first), Some(&last)) = (segment.first(), segment.last()) else { return Vec::new() };
     let mut kept = vec![first];
-    let mut start = 0;
+    let (mut start, mut width) = (0, 1);
     while start < segment.len() {
-        let here = column(segment[start].0);
-        let mut end = start;
+        let end = column_end(segment, start, width, &column);
         let (mut lowest, mut highest) = (start, start);
-        while end < segment.len() && column(segment[end].0) == here {
-            if segment[end].1 < segment[lowest].1 {
-                lowest = end;
+        for (index, point) in (start..end).zip(&segment[start..end]) {
+            if point.1 < segment[lowest].1 {
+                lowest = index;
             }
-            if segment[end].1 > segment[highest].1 {
-                highest = end;
+            if point.1 > segment[highest].1 {
+                highest = index;
             }
-            end += 1;
         }
         for index in [lowest.min(highest), lowest.max(highest)] {
             if kept.last() != Some(&segment[index]) {
                 kept.push(segment[index]);
             }
         }
-        start = end;
+        (start, width) = (end, end - start);
     }
     if kept.last() != Some(&last) {
         kept.push(last);
     }
     kept
+}
+
+/// Where the column ends in which the point at `start` lies. Columns do not fall and are mostly as wide as
+/// the one before, so few points are asked for theirs.
+fn column_end(points: &[Point], start: usize, width: usize, column: impl Fn(f64) -> i64) -> usize {
+    let here = column(points[start].0);
+    let mut end = (start + width).min(points.len());
+    while end > start + 1 && column(points[end - 1].0) != here {
+        end -= 1;
+    }
+    while end < points.len() && column(points[end].0) == here {
+        end += 1;
+    }
+    end
 }
 
 /// A series reduced to about so many columns over its own range, with one point kept in each gap:
@@ -207,6 +229,7 @@ pub fn thinned(points: &[Point], columns: u32) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn steps_that_go_back_replace_what_they_overtake() {
@@ -255,6 +278,23 @@ mod tests {
         assert!(kept.contains(&(5_055.0, 9.0)) && kept.contains(&(7_777.0, -9.0)));
         assert_eq!((kept.first(), kept.last()), (points.first(), points.last()));
         assert!(kept.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    proptest! {
+        #[test]
+        fn a_column_ends_where_the_first_point_of_the_next_lies(
+            gaps in prop::collection::vec(0.0..3.0f64, 1..200),
+            first in 0usize..200,
+            width in 0usize..50,
+        ) {
+            let mut x = 0.0;
+            let points: Vec<Point> = gaps.iter().map(|gap| { x += gap * gap * gap; (x, 0.0) }).collect();
+            let start = first % points.len();
+            let column = |x: f64| (x / 7.0) as i64;
+            let here = column(points[start].0);
+            let naive = points[start..].iter().take_while(|(x, _)| column(*x) == here).count();
+            prop_assert_eq!(column_end(&points, start, width, column), start + naive);
+        }
     }
 
     #[test]
