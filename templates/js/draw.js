@@ -95,6 +95,8 @@
     return { nominal: Number(plot[3]) / 10, width: svg.clientWidth || svg.getBoundingClientRect().width || 600, height: svg.getBoundingClientRect().height || 200 };
   };
 
+  const areWhole = (lists) => lists.every((list) => list.every((value) => Number.isInteger(value) || !Number.isFinite(value)));
+
   /// Everything that decides how a figure looks now.
   const modelOf = (figure) => {
     const chart = chartOf(figure);
@@ -105,9 +107,10 @@
     const { width, height, nominal } = sizeOf(figure);
     const axis = axisOf(chart);
     const form = FORMS[axis] || "number";
-    const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
+    const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, counts: axis === "step" && !chart.isTime && areWhole(lines.map((line) => line.x)), about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
     const isLog = hasLogY(figure);
-    const y = scale(...rangeY.ends, { isLog, rounded: rangeY.rounded, about: Math.max(isLog ? 3 : 2, Math.floor(nominal / 42)) });
+    const counts = areWhole(lines.flatMap(({ y: values, band }) => [values, ...(band ? [band.low, band.high] : [])]));
+    const y = scale(...rangeY.ends, { isLog, rounded: rangeY.rounded, counts, about: Math.max(isLog ? 3 : 2, Math.floor(nominal / 42)) });
     const first = chart.series[0];
     const events = chart.events.map(({ x: step, word }) => ({ word, x: (onAxis([step], first?.runKey, axis) || [NaN])[0] }));
     return { figure, chart, lines, x, y, events, width, height, axis, label: chart.isTime ? chart.x.label : LABELS[axis] };
