@@ -5,6 +5,7 @@
 mod act;
 pub mod leftovers;
 pub mod observe;
+mod outside;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -76,6 +77,10 @@ pub struct Known {
     pub bytes: u64,
     /// Days since anything in it was written.
     pub idle_days: f64,
+    /// Whether it really lies outside of the workspace, where a link leads.
+    pub is_outside: bool,
+    /// Whether what it wrote lies out there, as a whole or in part.
+    pub has_parts_outside: bool,
     /// A run that is not finished and needs this one.
     pub needed_by: Option<String>,
     /// Checkpoints whose weights such runs are to begin with.
@@ -157,6 +162,9 @@ fn whole_reason(run: &Known, rules: &Rules, beaten: &BTreeMap<&RunDir, String>) 
 
 /// Why a run cannot go whole, whoever asks.
 fn why_it_stays(run: &Known, rules: &Rules) -> Option<String> {
+    if run.is_outside {
+        return Some("a link leads out of the workspace to it (delete it where it lies)".to_owned());
+    }
     if run.is_imported && run.status.is_running() {
         return Some("its import goes on, or its source was written to just now".to_owned());
     }
@@ -215,7 +223,7 @@ fn beaten(runs: &[Known], keep: usize) -> BTreeMap<&RunDir, String> {
 /// Parts of a run that nobody needs.
 pub(crate) fn parts(run: &Known, rules: &Rules) -> Vec<Removal> {
     let is_untouchable = run.status.is_running() || matches!(run.status, Status::Unreadable { .. });
-    if is_untouchable || rules.parts == Parts::Stay {
+    if is_untouchable || run.has_parts_outside || rules.parts == Parts::Stay {
         return Vec::new();
     }
     let steps: Vec<u64> = run.checkpoints.iter().map(|(step, _)| *step).collect();

@@ -90,11 +90,11 @@ pub struct Source {
     pub said: Vec<String>,
 }
 
-/// Reads all that is known of a source.
+/// Reads all that is known of a source, each place of it as `wish` says.
 ///
 /// # Errors
 /// It is not there, or nothing in it is known.
-pub fn read(path: &Path, wish: &Wish) -> Result<Source, ImportError> {
+pub fn read(path: &Path, wish: &dyn Fn(&Path) -> Wish) -> Result<Source, ImportError> {
     if let Some(command) = files::unpacking(&files::head(path)) {
         return Err(ImportError::Packed { path: path.to_owned(), command });
     }
@@ -106,8 +106,10 @@ pub fn read(path: &Path, wish: &Wish) -> Result<Source, ImportError> {
         return Err(ImportError::Nothing(path.to_owned()));
     }
     let read = |reading: &Reading| {
-        let mut runs = (reading.read)(reading, wish)?;
+        let wish = wish(&reading.place);
+        let mut runs = (reading.read)(reading, &wish)?;
         jobs.dress(&reading.place, &mut runs)?;
+        runs.iter_mut().for_each(|run| run.wish.clone_from(&wish));
         Ok(runs)
     };
     let found = |reading: &Reading| Found { place: reading.place.clone(), runs: read(reading) };

@@ -372,6 +372,7 @@ impl Report {
         if self.site.publish_data(&below, &compared::of_run(&summary, &page))? {
             written.push(below);
         }
+        run_page::further::publish(&self.site, &folder, &files, &summary, &mut written)?;
         self.publish_page(theme, "run.html", &folder, &page, &mut written)?;
         remember(&self.site, &summary)?;
         let metrics = summary.is_active().then_some(files.metrics);

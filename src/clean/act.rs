@@ -53,7 +53,7 @@ fn holds_still(run: &RunDir, removal: &Removal, rules: &Rules) -> bool {
         Part::Whole(_, status) => {
             let now = observe_one(run);
             // Whether it is skipped follows from others, and such a run stays anyway.
-            now.status == *status && now.needed_by.is_none()
+            now.status == *status && now.needed_by.is_none() && !now.is_outside
         }
         _ => parts(&observe_one(run), rules).iter().any(|part| part.path == removal.path),
     }
@@ -87,7 +87,8 @@ mod tests {
     use crate::run_dir::write::{Durability, append_line, replace_json};
 
     fn ask(run: &RunDir, ask: Ask) {
-        let request = Request { time: scan::now(), who: "somebody".to_owned(), attempt: None, ask };
+        let request =
+            Request { time: scan::now(), who: "somebody".to_owned(), attempt: None, key: None, ask };
         append_line(&run.requests(), &request, Durability::Synced).unwrap();
     }
 
@@ -206,5 +207,58 @@ mod tests {
         assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Gone);
         assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete, "somebody was faster");
         assert_eq!(fs::read_dir(workspace.runs().join("x")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_link_leads_to_outside_of_the_workspace_stays_whole_and_in_part() {
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [here, there] = folders.each_ref().map(|folder| Workspace::new(folder.path()));
+        let real = stopped(&there);
+        fs::create_dir(there.runs().join("x/.new-queued")).unwrap();
+        let of_run = here.runs().join("y/s1");
+        fs::create_dir_all(of_run.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(there.runs().join("x"), here.runs().join("x")).unwrap();
+        std::os::unix::fs::symlink(real.path(), &of_run).unwrap();
+        for run in [here.run("x", "s1"), here.run("y", "s1")] {
+            let named = Rules { runs: [run.clone()].into(), ..Rules::default() };
+            let Decision { removals, kept } = decision(&here, &named);
+            assert_eq!((removals, &*kept[0].path), (Vec::new(), run.path()));
+            assert!(kept[0].reason.contains("a link leads out of the workspace"), "{kept:?}");
+            let of = Part::Whole(run.clone(), crate::run_dir::Status::Stopped);
+            let whole = Removal { of, path: run.path().to_owned(), bytes: 0, reason: String::new() };
+            assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Obsolete, "the link came since");
+        }
+        let far_future = scan::now() + 1e6;
+        assert_eq!(crate::clean::leftovers(&here, far_future), []);
+        assert_eq!(crate::clean::leftovers(&there, far_future).len(), 1);
+        // Checkpoints that lie on another disk: the run can go and its link with it, they stay.
+        let own = stopped(&here_with_own(&here));
+        fs::rename(own.checkpoints(), there.runs().join("moved")).unwrap();
+        std::os::unix::fs::symlink(there.runs().join("moved"), own.checkpoints()).unwrap();
+        let rules = Rules { checkpoints: Some(1), ..Rules::default() };
+        assert_eq!(decision(&here, &rules).removals, []);
+        let named = Rules { runs: [own.clone()].into(), ..Rules::default() };
+        let whole = decision(&here, &named).removals.remove(0);
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Gone);
+        assert_eq!(fs::read_dir(there.runs().join("moved")).unwrap().count(), 3);
+        assert_eq!(crate::run_dir::checkpoint::steps(&real), [2, 4, 6]);
+    }
+
+    /// The same workspace without the links: what is made in it is its own.
+    fn here_with_own(here: &Workspace) -> Workspace {
+        fs::remove_file(here.runs().join("x")).unwrap();
+        fs::remove_dir_all(here.runs().join("y")).unwrap();
+        here.clone()
+    }
+
+    #[test]
+    fn runs_that_lie_on_another_disk_as_a_whole_are_those_of_the_workspace() {
+        let [here, there] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let workspace = Workspace::new(here.path());
+        std::os::unix::fs::symlink(there.path(), workspace.runs()).unwrap();
+        let run = stopped(&workspace);
+        let named = Rules { runs: [run.clone()].into(), ..Rules::default() };
+        let whole = decision(&workspace, &named).removals.remove(0);
+        assert_eq!(carry_out(&whole, &named).unwrap(), Carried::Gone);
     }
 }

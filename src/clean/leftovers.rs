@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::observe::weigh;
+use super::outside::leads_out;
 use super::{Part, Removal};
-use crate::run_dir::{RunDir, Workspace, scan};
+use crate::run_dir::{BatchDir, RunDir, Workspace, scan};
 use crate::verify::scratch;
 
 /// One thing that was left lying about.
@@ -32,12 +33,14 @@ const MINUTE_SECONDS: f64 = 60.0;
 /// What lies outside of runs. `now` is Unix seconds.
 pub fn leftovers(workspace: &Workspace, now: f64) -> Vec<Leftover> {
     let mut found = Vec::new();
-    for experiment in folders(&workspace.runs()) {
+    let runs = workspace.runs();
+    for experiment in folders(&runs).into_iter().filter(|folder| !leads_out(&runs, folder)) {
         found.extend(begun(&experiment, "a run that was never queued to its end", now, DAY_SECONDS));
         found.extend(gone(&experiment, now));
         found.extend(replays(&experiment, now));
     }
-    for batch in scan::batches(workspace) {
+    let is_here = |batch: &BatchDir| !leads_out(&workspace.batches(), batch.path());
+    for batch in scan::batches(workspace).into_iter().filter(is_here) {
         found.extend(begun(batch.path(), "a file that was never written to its end", now, DAY_SECONDS));
     }
     found

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Known, leftovers};
+use super::{Known, leftovers, outside};
 use crate::experiment::settings::{Weights, Which};
 use crate::run_dir::checkpoint::{self, Best, State};
 use crate::run_dir::needs::{self, Fate};
@@ -60,6 +60,8 @@ fn known(run: &Seen, now: f64) -> Known {
         leftovers: leftovers::in_run(dir, now),
         is_imported: run.record.as_ref().is_ok_and(|record| record.imported.is_some()),
         keep: run.record.as_ref().map_or(usize::MAX, |record| record.settings.checkpoint.keep as usize),
+        is_outside: outside::is_run(dir),
+        has_parts_outside: outside::has_parts(dir),
         bytes,
         idle_days: ((now - newest) / 86_400.0).max(0.0),
         needed_by: None,

@@ -15,6 +15,8 @@ fn run(name: &str, status: Status, best: f64) -> Known {
         best: Some(Best { metric: "val/loss".to_owned(), value: best, step: 10 }),
         bytes: 1000,
         idle_days: 3.0,
+        is_outside: false,
+        has_parts_outside: false,
         needed_by: None,
         needed_steps: BTreeSet::new(),
     }

@@ -94,10 +94,11 @@ pub struct ImportArgs {
     /// A tag for the runs.
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
-    /// The column of a CSV or of JSON lines that holds the steps.
+    /// The column of a CSV or of JSON lines that holds the steps; later imports know it.
     #[arg(long, value_name = "COLUMN")]
     pub step: Option<String>,
-    /// Take these metrics alone, each under its own name or another one: val_loss=val/loss,lr
+    /// Take these metrics alone, each under its own name or another one: val_loss=val/loss,lr. Later imports of
+    /// the same source take them too; '*' takes all again.
     #[arg(long, value_name = "NAME[=NEW],...", value_delimiter = ',', value_parser = renamed)]
     pub columns: Vec<(String, String)>,
     /// Say what would be imported, and write nothing.

@@ -146,6 +146,10 @@ fn line(brought: &Brought, mode: Mode) -> String {
     match what {
         What::New => format!("{name}: {would}imported {}", of()),
         What::Grown(added) => format!("{name}: {would}grown by {}, {} in all", rows(*added), state.rows),
+        What::Filled(came) => {
+            let values = say::counted(*came as usize, "value", "values");
+            format!("{name}: {would}filled up with {values} in rows that were there, {}", rows(state.rows))
+        }
         What::Rewritten => {
             format!("{name}: {would}written anew, steps were logged again; {}", rows(state.rows))
         }
@@ -177,6 +181,7 @@ fn as_json(round: &Round, mode: Mode) -> serde_json::Value {
         let (word, added) = match what {
             What::New => ("new", state.rows),
             What::Grown(added) => ("grown", *added),
+            What::Filled(_) => ("filled", 0),
             What::Rewritten => ("rewritten", 0),
             What::Columns => ("columns", 0),
             What::Kept => ("kept", 0),

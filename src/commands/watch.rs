@@ -214,3 +214,36 @@ async fn typed_q(keys: Option<&Keys>) -> bool {
         Ok(count) => typed[..count].iter().any(|key| matches!(key, b'q' | b'Q')),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_work_is_named_with_how_the_last_batch_ended() {
+        let holder =
+            RunnerLock { host: "here".to_owned(), process: 7, since: 0, batch: RunnerLock::WAITS.to_owned() };
+        let (now, zone) = (7200.0, TimeZone::UTC);
+        let record = serde_json::json!({
+            "protocol": 1, "host": "here", "process": 7, "start": 3600.0, "end": null, "exit_code": null,
+            "arguments": [], "slots": 1, "threads_per_slot": 1, "plan": [],
+        });
+        let mut batch: Batch = serde_json::from_value(record).unwrap();
+        let said = |holder: Option<&RunnerLock>, last: Option<&Batch>| absence(holder, last, now, &zone);
+        assert_eq!(
+            said(Some(&holder), None),
+            "the runner (process 7) waits for work; nothing has run here yet"
+        );
+        batch.end = Some(3660.0);
+        batch.exit_code = Some(0);
+        assert_eq!(
+            said(Some(&holder), Some(&batch)),
+            "the runner (process 7) waits for work; the last batch ended at 01:01 with exit code 0"
+        );
+        batch.end = None;
+        assert_eq!(
+            said(None, Some(&batch)),
+            "no runner is at work; the last batch, begun at 01:00, was broken off (overnight run goes on)"
+        );
+    }
+}

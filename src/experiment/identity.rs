@@ -43,13 +43,13 @@ pub fn differing(settings: &Settings) -> Vec<(String, Value, Option<Value>)> {
 /// The hash of a run: of its kinds, its seed and all that differs from the defaults, without the
 /// resources it is given; and of the alerts that change what it computes. 64 hex digits.
 pub fn hash(settings: &Settings, alerts: &[Alert]) -> String {
-    let mut values: Vec<(String, Value)> = differing(settings)
-        .into_iter()
-        .map(|(path, value, _)| (path, value))
-        .filter(|(path, _)| !path.starts_with("resources."))
+    let (all, defaults) = (flat(settings), flat(&settings.defaults_of_same_kinds()));
+    let mut values: Vec<(String, Value)> = all
+        .iter()
+        .filter(|(path, value)| defaults.get(*path) != Some(value) && !path.starts_with("resources."))
+        .map(|(path, value)| (path.clone(), value.clone()))
         .collect();
     let always = ["data.kind", "model.kind", "train.optimizer.kind", "train.schedule.kind", "train.seed"];
-    let all = flat(settings);
     for path in always {
         if let Some(value) = all.get(path)
             && values.iter().all(|(known, _)| known != path)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::rows::{LATEST, Rows};
+pub use crate::run_dir::imported::Wish;
 
 /// A run of another program.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +37,8 @@ pub struct Foreign {
     pub newest: Option<f64>,
     /// Whether the source says that it has ended.
     pub has_ended: bool,
+    /// As it was read.
+    pub wish: Wish,
     /// What could not be read and what was left out, as sentences.
     pub warnings: Vec<String>,
 }
@@ -56,16 +59,28 @@ pub struct LoggedImage {
     pub encoded: Vec<u8>,
 }
 
-/// What a person said about how to read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// The column that holds the steps, where its name does not say so.
-    pub step: Option<String>,
-    /// The columns to take, each with the name it gets. Empty takes all.
-    pub columns: Vec<(String, String)>,
-}
-
 impl Wish {
+    /// What takes all columns again, after some were named.
+    pub const ALL: &str = "*";
+
+    /// What is read where this was said now and `before` when the source was read the last time.
+    pub fn after(&self, before: Option<&Wish>) -> Wish {
+        let before = before.cloned().unwrap_or_default();
+        let columns = match self.columns.as_slice() {
+            [] => before.columns,
+            [(all, _)] if all == Wish::ALL => Vec::new(),
+            columns => columns.to_vec(),
+        };
+        Wish { step: self.step.clone().or(before.step), columns }
+    }
+
+    /// The columns as a person writes them.
+    pub fn spelled(&self) -> String {
+        let one =
+            |(from, to): &(String, String)| if from == to { from.clone() } else { format!("{from}={to}") };
+        self.columns.iter().map(one).collect::<Vec<_>>().join(",")
+    }
+
     /// Rows that take in what is wished for.
     pub fn rows(&self) -> Rows {
         Rows::taking(&self.columns)
@@ -240,6 +255,20 @@ mod tests {
         assert_eq!(missing(&[]), None);
         let known = vec!["loss".to_owned(), "lr".to_owned()];
         assert_eq!(missing(&["lr", "nope"]), Some(("nope".to_owned(), known)));
+    }
+
+    #[test]
+    fn what_is_not_said_again_is_as_it_was_said_before() {
+        let wish = |step: Option<&str>, columns: &[(&str, &str)]| Wish {
+            step: step.map(str::to_owned),
+            columns: columns.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect(),
+        };
+        let before = wish(Some("tick"), &[("a", "b"), ("c", "c")]);
+        assert_eq!(wish(None, &[]).after(None), Wish::default());
+        assert_eq!(wish(None, &[]).after(Some(&before)), before);
+        assert_eq!(wish(Some("n"), &[("d", "d")]).after(Some(&before)), wish(Some("n"), &[("d", "d")]));
+        assert_eq!(wish(None, &[("*", "*")]).after(Some(&before)), wish(Some("tick"), &[]));
+        assert_eq!(before.spelled(), "a=b,c");
     }
 
     #[test]

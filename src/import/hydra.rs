@@ -109,7 +109,7 @@ mod tests {
         fs::write(jobs.join("multirun.yaml"), "x: 1\n").unwrap();
         fs::write(jobs.join("0/metrics.csv"), "step,loss\n1,0.5\n2,0.25\n").unwrap();
         fs::write(jobs.join("0/model.bin"), "x").unwrap();
-        let source = crate::import::read(scene.path(), &Wish::default()).unwrap();
+        let source = crate::import::read(scene.path(), &|_| Wish::default()).unwrap();
         assert_eq!((source.found.len(), source.unknown.len()), (2, 1));
         for (found, rows) in source.found.into_iter().zip([2, 0]) {
             let run = found.runs.unwrap().remove(0);
@@ -136,7 +136,7 @@ mod tests {
         fs::write(own("torn").join("config.yaml"), "lr: 0.2\nmodel: [1,\n").unwrap();
         let long = format!("lr: 0.3\n{}", "#".repeat(usize::try_from(super::LARGEST).unwrap()));
         fs::write(own("long").join("config.yaml"), long).unwrap();
-        let source = crate::import::read(scene.path(), &Wish::default()).unwrap();
+        let source = crate::import::read(scene.path(), &|_| Wish::default()).unwrap();
         let runs = source.found.into_iter().map(|found| found.runs.unwrap().remove(0));
         let mut told: Vec<_> =
             runs.map(|run| (run.name, run.settings["lr"].as_f64(), run.warnings, run.files.len())).collect();

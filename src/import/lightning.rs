@@ -52,12 +52,22 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
             run.warn("hparams.yaml could not be read to its end");
         }
         run.add_settings("", settings);
+        // Event files name what is nested with slashes.
+        let is_there = |path: &String| run.settings.contains_key(&path.replace('/', "."));
+        let twice: Vec<String> =
+            run.settings.keys().filter(|path| path.contains('/') && is_there(path)).cloned().collect();
+        twice.iter().for_each(|path| drop(run.settings.remove(path)));
     }
+    // Its logger says so together with the settings, at the beginning.
+    run.has_ended = false;
     Ok(vec![Foreign { tool: "Lightning", files: reading.files.clone(), ..run }])
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::written::{event, metadata, scalar};
+    use super::super::protobuf::written::{bytes, double, integer};
+    use super::super::{names, tfrecord};
     use super::*;
     use std::fs;
 
@@ -123,5 +133,34 @@ mod tests {
         let said = warnings(&[event, ("version_0/hparams.yaml", "lr: [1,\n")]);
         assert!(said[0].starts_with("its event files were left out"), "{said:?}");
         assert!(said[1].starts_with("hparams.yaml could not be read to its end"), "{said:?}");
+    }
+
+    #[test]
+    fn settings_come_from_events_and_beside_them_and_the_end_that_is_logged_with_them_is_none() {
+        let scene = tempfile::tempdir().unwrap();
+        let place = scene.path().join("lightning_logs/version_0");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("hparams.yaml"), "lr: 0.1\nmodel:\n  depth: 3\n").unwrap();
+        let told = |tag: &[u8], content: &[u8]| [bytes(1, tag), metadata("hparams", content)].concat();
+        let lr = bytes(1, &[bytes(1, b"lr"), bytes(2, &double(2, 0.1))].concat());
+        let depth = bytes(1, &[bytes(1, b"model/depth"), bytes(2, &double(2, 3.0))].concat());
+        let name = bytes(1, &[bytes(1, b"name"), bytes(2, &bytes(3, b"adam"))].concat());
+        let events = [
+            event(1.7e9, 0, &[scalar("hp_metric", -1.0)]),
+            event(1.7e9, 0, &[told(b"_hparams_/session_start_info", &bytes(3, &[lr, depth, name].concat()))]),
+            event(1.7e9, 0, &[told(b"_hparams_/session_end_info", &bytes(4, &integer(1, 1)))]),
+            event(1.7e9 + 1.0, 10, &[scalar("train_acc", 0.5)]),
+        ];
+        let records: Vec<u8> = events.iter().flat_map(|event| tfrecord::record(event)).collect();
+        fs::write(place.join("events.out.tfevents.1.h"), records).unwrap();
+        let mut files = Files::of(scene.path()).unwrap();
+        let readings = claim(&mut files);
+        let run = (readings[0].read)(&readings[0], &Wish::default()).unwrap().remove(0);
+        assert_eq!(
+            serde_json::to_string(&run.settings).unwrap(),
+            r#"{"lr":0.1,"model.depth":3,"name":"adam"}"#
+        );
+        let metrics = run.rows.table().metrics();
+        assert_eq!((run.has_ended, names::judged_by(&metrics).unwrap().as_str()), (false, "train_acc"));
     }
 }

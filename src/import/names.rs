@@ -53,6 +53,8 @@ pub fn judged_by(metrics: &[String]) -> Option<&String> {
         let is_held_out = has(&["val", "eval", "dev"]) || name.starts_with("test");
         let is_loss = has(&["loss", "nll", "perplexity", "ppl"]);
         match (is_held_out, is_loss) {
+            // Lightning's, which says nothing unless somebody gives it a meaning.
+            _ if name == "hp_metric" => 6,
             _ if has(&["lr", "learning_rate", "time", "per_second", "runtime", "grad"]) => 5,
             (true, true) => 0,
             (true, false) if has(&["acc", "f1", "iou", "dice", "rmse", "mae", "mse"]) => 1,
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!(best(&["lr", "train_loss", "valid_acc"]), "valid_acc");
         assert_eq!(best(&["eval_runtime", "lr-Adam", "loss"]), "loss");
         assert_eq!(best(&["reward", "lr"]), "reward");
+        assert_eq!(best(&["hp_metric", "lr-Adam", "train_acc"]), "train_acc");
+        assert_eq!(best(&["hp_metric"]), "hp_metric");
         assert_eq!(best(&[]), "");
     }
 }

@@ -1,6 +1,8 @@
 //! Values as they were logged, one after the other, and the table that they come to: one row a step, and of
 //! what was logged twice, or overtaken by a resume, the later.
 
+mod cursor;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::histogram::Quantiles;
@@ -9,10 +11,12 @@ use crate::experiment::metric::direction_of;
 use crate::run_dir::checkpoint::Best;
 use crate::run_dir::distributions;
 
+pub use cursor::Cursor;
+
 /// Metrics of a run: each has a chart on its page.
 pub const MOST_COLUMNS: usize = 200;
 /// Values of a run, so that memory stays bounded whatever a file says.
-const MOST_VALUES: usize = 20_000_000;
+pub const MOST_VALUES: usize = 20_000_000;
 /// Columns of quantiles, and their values: sixty histograms.
 const MOST_QUANTILES: usize = 60 * distributions::QUANTILES.len();
 const MOST_VALUES_OF_QUANTILES: usize = 4_000_000;
@@ -100,47 +104,6 @@ impl Table {
         FIRST.iter().map(|name| (*name).to_owned()).chain(self.metrics()).collect()
     }
 
-    /// Gives one row after the other, a value for each column, by ascending steps.
-    pub fn each_row<E>(&self, mut take: impl FnMut(&[Option<f64>]) -> Result<(), E>) -> Result<(), E> {
-        let begin = self.times.iter().map(|(_, time)| *time).fold(f64::INFINITY, f64::min);
-        let mut read = vec![0; self.metrics.len()];
-        let mut clocks_read = [0; 3];
-        let mut row = vec![None; FIRST.len() + self.metrics.len()];
-        loop {
-            let next = self.metrics.iter().zip(&read).filter_map(|((_, points), at)| points.get(*at));
-            let Some(step) = next.map(|(step, _)| *step).min() else { return Ok(()) };
-            row[0] = Some(step as f64);
-            for (place, clock) in [&self.epochs, &self.times, &self.elapsed].into_iter().enumerate() {
-                let at = &mut clocks_read[place];
-                // A time alone is no row.
-                while clock.get(*at).is_some_and(|(known, _)| *known < step) {
-                    *at += 1;
-                }
-                row[1 + place] = clock.get(*at).filter(|(known, _)| *known == step).map(|(_, value)| *value);
-            }
-            if self.elapsed.is_empty() {
-                row[3] = row[2].map(|time| time - begin);
-            }
-            for (place, ((_, points), at)) in self.metrics.iter().zip(&mut read).enumerate() {
-                let here = points.get(*at).filter(|(known, _)| *known == step);
-                row[FIRST.len() + place] = here.map(|(_, value)| *value);
-                *at += usize::from(here.is_some());
-            }
-            take(&row)?;
-        }
-    }
-
-    /// All rows at once, for tests and small tables.
-    #[cfg(test)]
-    pub fn rows(&self) -> Vec<Vec<Option<f64>>> {
-        let mut rows = Vec::new();
-        let all: Result<(), std::convert::Infallible> = self.each_row(|row| {
-            rows.push(row.to_vec());
-            Ok(())
-        });
-        all.map_or_else(|never| match never {}, |()| rows)
-    }
-
     fn points(&self, metric: &str) -> &[(u64, f64)] {
         self.metrics.iter().find(|(name, _)| name == metric).map_or(&[], |(_, points)| points)
     }
@@ -180,6 +143,11 @@ impl Rows {
     /// Where only some columns are taken: the names of all that there were, as far as they are kept.
     pub fn offered(&self) -> &BTreeSet<String> {
         &self.offered
+    }
+
+    /// How many were taken.
+    pub fn values(&self) -> usize {
+        self.taken
     }
 
     pub fn is_empty(&self) -> bool {
@@ -311,15 +279,17 @@ fn settled(mut points: Vec<(u64, f64)>) -> (Vec<(u64, f64)>, u64) {
     if !is_in_order {
         points.sort_by_key(|(step, _)| *step);
     }
-    let mut kept: Vec<(u64, f64)> = Vec::with_capacity(points.len());
-    for point in points {
-        while kept.last().is_some_and(|last| last.0 >= point.0) {
-            kept.pop();
+    // In place: what is kept never stands behind what is read.
+    let mut kept = 0;
+    for at in 0..points.len() {
+        while kept > 0 && points[kept - 1].0 >= points[at].0 {
+            kept -= 1;
         }
-        kept.push(point);
+        points[kept] = points[at];
+        kept += 1;
     }
-    let dropped = before - kept.len();
-    (kept, dropped as u64)
+    points.truncate(kept);
+    (points, (before - kept) as u64)
 }
 
 #[cfg(test)]

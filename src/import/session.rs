@@ -1,7 +1,7 @@
 //! One import from its first look to its end: reads the source, brings its runs up to date, and does so again
 //! whenever it grew. A run that is followed is held by its lock, so that all see that it is at work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,16 +50,29 @@ impl Session<'_> {
     /// The source is not there, nothing in it is known, or none of its runs has a column that was asked for.
     /// Nothing was written.
     pub fn round(&mut self) -> Result<Round, ImportError> {
-        let source = super::read(&self.root, &self.wish)?;
+        self.known.begin_round();
+        let source = super::read(&self.root, &|place| self.wish.after(self.known.wish(place)))?;
         let mut round = Round { unknown: source.unknown, said: source.said, ..Round::default() };
         let mut runs: Vec<(PathBuf, Foreign)> = Vec::new();
+        let mut as_before = BTreeSet::new();
         for Found { place, runs: read } in source.found {
             match read {
-                Ok(read) => runs.extend(read.into_iter().map(|run| (place.clone(), run))),
+                Ok(read) => {
+                    if self.wish.columns.is_empty() {
+                        as_before.extend(
+                            read.iter().map(|run| run.wish.spelled()).filter(|said| !said.is_empty()),
+                        );
+                    }
+                    runs.extend(read.into_iter().map(|run| (place.clone(), run)));
+                }
                 Err(error) => round.failed.push((place, error.to_string())),
             }
         }
-        if let Some((column, known)) = self.wish.missing(runs.iter().map(|(_, run)| &run.rows)) {
+        round.said.extend(as_before.into_iter().map(|columns| {
+            format!("takes the columns that were named before: {columns} (--columns '*' takes all again)")
+        }));
+        let wish = self.wish.after(None);
+        if let Some((column, known)) = wish.missing(runs.iter().map(|(_, run)| &run.rows)) {
             let known = crate::say::plain(&several(&known));
             return Err(ImportError::NoColumn { path: self.root.clone(), column, known });
         }
@@ -90,7 +103,10 @@ impl Session<'_> {
     pub fn hold(&mut self, round: &Round) -> io::Result<()> {
         let now = scan::now();
         for Brought { dir, what, state, .. } in &round.brought {
-            let grew = matches!(what, What::New | What::Grown(_) | What::Rewritten | What::Columns);
+            let grew = matches!(
+                what,
+                What::New | What::Grown(_) | What::Filled(_) | What::Rewritten | What::Columns
+            );
             let is_there = grew || matches!(what, What::Same | What::Kept | What::Shorter);
             let newest = state.newest.filter(|newest| now - newest < QUIET_SECONDS);
             let heard = match self.held.get(dir) {

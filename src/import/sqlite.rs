@@ -1,6 +1,8 @@
 //! Tables of an SQLite file, read and nothing else: no index, no query, no lock. One page is in memory at a time.
 //! Layout: sqlite.org/fileformat2.html.
 
+pub mod wal;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -22,6 +24,10 @@ pub struct Database {
     /// Of these, bytes that hold anything.
     usable: usize,
     pages: u64,
+    /// What was committed and does not stand in the file yet.
+    log: Option<wal::Log>,
+    /// Whether there is a log that cannot be read.
+    pub has_unread_log: bool,
     tables: Vec<Table>,
     /// Pages of long rows that may still be read: each belongs to one row, so there are no more than the file has.
     left: u64,
@@ -97,8 +103,22 @@ impl Database {
         if head[56..60] != [0, 0, 0, 1] && head[56..60] != [0; 4] {
             return wrong("an SQLite database whose text is UTF-16, which is not read");
         }
-        let pages = file.metadata()?.len() / page_bytes as u64;
-        let mut database = Database { file, page_bytes, usable, pages, tables: Vec::new(), left: 0, room: 0 };
+        let (log, has_unread_log) = match wal::open(path, page_bytes) {
+            Ok(log) => (log, false),
+            Err(_) => (None, true),
+        };
+        let pages = log.as_ref().map_or(file.metadata()?.len() / page_bytes as u64, |log| log.pages);
+        let mut database = Database {
+            file,
+            page_bytes,
+            usable,
+            pages,
+            log,
+            has_unread_log,
+            tables: Vec::new(),
+            left: 0,
+            room: 0,
+        };
         let of_schema = Table { name: String::new(), root: 1, columns: Vec::new() };
         let mut tables = Vec::new();
         database.each_cells(&of_schema, |_, cells| {
@@ -194,6 +214,11 @@ impl Database {
     fn page(&mut self, number: u32) -> io::Result<Option<Vec<u8>>> {
         if number == 0 || u64::from(number) > self.pages {
             return Ok(None);
+        }
+        if let Some(logged) =
+            self.log.as_mut().map(|log| log.page(number, self.page_bytes)).transpose()?.flatten()
+        {
+            return Ok(logged);
         }
         self.file.seek(SeekFrom::Start(u64::from(number - 1) * self.page_bytes as u64))?;
         let mut page = vec![0; self.page_bytes];

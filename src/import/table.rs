@@ -1,6 +1,8 @@
 //! Any CSV or JSON lines with a column of steps: wide, one metric a column; or long, one value a row with the name
 //! of its metric beside it. A column that names runs parts them.
 
+mod columns;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -10,29 +12,8 @@ use serde_json::Value;
 
 use super::files::{Files, Reading, each_line, has_ending, head, name};
 use super::foreign::{Foreign, Wish};
-use super::rows::Clock;
-
-/// Columns by which steps are known, the best first. Letters of any size; all but letters and digits is one.
-const STEPS: [&str; 14] = [
-    "step",
-    "global step",
-    "trainer global step",
-    "steps",
-    "iter",
-    "iteration",
-    "iterations",
-    "it",
-    "n iter",
-    "update",
-    "updates",
-    "num updates",
-    "batch",
-    "epoch",
-];
-const TIMES: [&str; 4] = ["timestamp", "wall time", "time", "date"];
-const ELAPSED: [&str; 4] = ["runtime", "elapsed", "relative time", "relative time process"];
-const RUNS: [&str; 4] = ["run", "run id", "run name", "runid"];
-const METRICS: [&str; 5] = ["metric", "name", "key", "tag", "variable"];
+use super::rows::{Clock, MOST_VALUES};
+use columns::{Kind, Names};
 
 /// Takes what looks like a table of steps: a named file whatever it is called.
 pub fn claim(files: &mut Files) -> Vec<Reading> {
@@ -54,27 +35,16 @@ fn is_table(path: &Path) -> bool {
     if is_json(&head) {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         return serde_json::from_slice::<Value>(line).is_ok_and(|line| {
-            line.as_object().is_some_and(|fields| fields.keys().any(|key| is(&STEPS, key)))
+            line.as_object().is_some_and(|fields| fields.keys().any(|key| columns::of(key).step.is_some()))
         });
     }
     let Some(line) = head.split(|byte| *byte == b'\n').next() else { return false };
     let names = cells(line, separator(line));
-    names.len() > 1 && names.iter().any(|name| is(&STEPS, name))
+    names.len() > 1 && names.iter().any(|name| columns::of(name).step.is_some())
 }
 
 fn is_json(head: &[u8]) -> bool {
     matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
-}
-
-/// Whether a column is called so.
-fn is(names: &[&str], column: &str) -> bool {
-    names.contains(&plain(column).as_str())
-}
-
-fn plain(column: &str) -> String {
-    let lower = column.to_lowercase();
-    let words = lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Reads a table; one run, or one for each name in its column of runs.
@@ -82,7 +52,7 @@ fn plain(column: &str) -> String {
 /// # Errors
 /// It cannot be read, or has no column of steps.
 pub fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
-    let mut runs = Runs { wish, runs: BTreeMap::new(), path: reading.place.clone(), words: BTreeMap::new() };
+    let mut runs = Runs::of(reading, wish);
     for path in &reading.files {
         if is_json(&head(path)) { read_json(path, &mut runs)? } else { read_csv(path, &mut runs)? }
     }
@@ -95,68 +65,98 @@ pub fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
 struct Runs<'a> {
     wish: &'a Wish,
     runs: BTreeMap<String, Foreign>,
-    path: std::path::PathBuf,
+    /// What a value is called that has no name but that of its file.
+    unnamed: String,
     /// Columns that hold words, by run: a setting, while it is the same in all rows.
     words: BTreeMap<(String, String), Option<String>>,
+    /// Values of all runs together, and what is beyond the most of them.
+    values: usize,
+    left_rows: u64,
+    left_runs: BTreeSet<String>,
 }
 
 /// Runs of one table.
-const MOST_RUNS: usize = 1_000;
+const MOST_RUNS: usize = 20_000;
+
+/// A cell with the name of its column.
+type Field<'a> = (&'a str, Kind, Cell<'a>);
 
 impl Runs<'_> {
-    fn run(&mut self, part: &str) -> Option<&mut Foreign> {
-        if !self.runs.contains_key(part) && self.runs.len() >= MOST_RUNS {
-            return None;
+    fn of<'a>(reading: &Reading, wish: &'a Wish) -> Runs<'a> {
+        // As TensorBoard saves a chart.
+        let file = name(&reading.place);
+        let stem = file.trim_end_matches(".csv");
+        Runs {
+            wish,
+            runs: BTreeMap::new(),
+            unnamed: stem.rsplit("tag-").next().unwrap_or(stem).to_owned(),
+            words: BTreeMap::new(),
+            values: 0,
+            left_rows: 0,
+            left_runs: BTreeSet::new(),
         }
-        let rows = || self.wish.rows();
-        Some(self.runs.entry(part.to_owned()).or_insert_with(|| Foreign {
-            tool: "a table",
-            name: part.to_owned(),
-            part: part.to_owned(),
-            rows: rows(),
-            ..Foreign::default()
-        }))
+    }
+
+    fn run(&mut self, part: &str) -> Option<&mut Foreign> {
+        if !self.runs.contains_key(part) {
+            if self.runs.len() >= MOST_RUNS {
+                const TOLD: usize = 100_000;
+                if self.left_runs.len() < TOLD && !self.left_runs.contains(part) {
+                    self.left_runs.insert(part.to_owned());
+                }
+                return None;
+            }
+            let run = Foreign {
+                tool: "a table",
+                name: part.to_owned(),
+                part: part.to_owned(),
+                rows: self.wish.rows(),
+                ..Foreign::default()
+            };
+            self.runs.insert(part.to_owned(), run);
+        }
+        self.runs.get_mut(part)
     }
 
     /// Takes in one row: its cells by the names of their columns.
-    fn row(&mut self, step: f64, part: &str, cells: &[(&str, Cell)]) {
+    fn row(&mut self, step: f64, part: &str, cells: &[Field]) {
         let long = long(cells);
-        let file = name(&self.path);
+        // Each run has as many as may be, but not all of them at once.
+        if self.values >= MOST_VALUES {
+            self.left_rows += 1;
+            return;
+        }
+        let unnamed = self.unnamed.clone();
         let Some(run) = self.run(part) else { return };
+        let before = run.rows.values();
         if let Some((metric, value)) = long {
             run.rows.put(step, metric, value);
         }
         let mut words = Vec::new();
-        for (column, cell) in cells {
-            let is_long = long.is_some() && (is(&METRICS, column) || plain(column) == "value");
-            match cell {
-                Cell::Number(value) => {
-                    let time = if *value > 1e11 { value / 1000.0 } else { *value };
-                    if is(&TIMES, column) && time > 1e8 {
-                        run.heard(time);
-                        run.rows.put_clock(step, Clock::Time, time);
-                    } else if is(&ELAPSED, column) {
-                        run.rows.put_clock(step, Clock::Elapsed, *value);
-                    } else if plain(column) == "epoch" {
-                        run.rows.put_clock(step, Clock::Epoch, *value);
-                    } else if !is_long && plain(column) == "value" && cells.len() <= 3 {
-                        // As TensorBoard saves a chart: its name is that of the file.
-                        let stem = file.trim_end_matches(".csv");
-                        run.rows.put(step, stem.rsplit("tag-").next().unwrap_or(stem), *value);
-                    } else if !is_long {
-                        run.rows.put(step, column, *value);
-                    }
+        for (column, kind, cell) in cells {
+            let is_long = long.is_some() && matches!(kind, Kind::Metric | Kind::Value);
+            match (cell, kind) {
+                (Cell::Number(value), Kind::Time) if seconds(*value) > 1e8 => {
+                    run.heard(seconds(*value));
+                    run.rows.put_clock(step, Clock::Time, seconds(*value));
                 }
-                Cell::Words(text) if is(&TIMES, column) => {
+                (Cell::Number(value), Kind::Elapsed) => run.rows.put_clock(step, Clock::Elapsed, *value),
+                (Cell::Number(value), Kind::Epoch) => run.rows.put_clock(step, Clock::Epoch, *value),
+                (Cell::Number(value), Kind::Value) if !is_long && cells.len() <= 3 => {
+                    run.rows.put(step, &unnamed, *value);
+                }
+                (Cell::Number(value), _) if !is_long => run.rows.put(step, column, *value),
+                (Cell::Words(text), Kind::Time) => {
                     if let Ok(time) = text.replacen(' ', "T", 1).parse::<jiff::Timestamp>() {
                         run.heard(time.as_second() as f64);
                         run.rows.put_clock(step, Clock::Time, time.as_millisecond() as f64 / 1000.0);
                     }
                 }
-                Cell::Words(text) if !is_long => words.push(((*column).to_owned(), (*text).to_owned())),
-                Cell::Words(_) => {}
+                (Cell::Words(text), _) if !is_long => words.push(((*column).to_owned(), (*text).to_owned())),
+                (Cell::Number(_) | Cell::Words(_), _) => {}
             }
         }
+        self.values += run.rows.values() - before;
         for (column, text) in words {
             const MOST: usize = 10_000;
             if self.words.len() < MOST {
@@ -172,7 +172,19 @@ impl Runs<'_> {
         self.runs.values_mut().for_each(|run| run.warn(sentence));
     }
 
-    fn done(self) -> Vec<Foreign> {
+    fn done(mut self) -> Vec<Foreign> {
+        if !self.left_runs.is_empty() {
+            self.warn(&format!(
+                "{} of its runs were left out, beyond the first {MOST_RUNS}",
+                self.left_runs.len()
+            ));
+        }
+        if self.left_rows > 0 {
+            let left = self.left_rows;
+            self.warn(&format!(
+                "{left} rows were left out, beyond the first {MOST_VALUES} values of all runs together"
+            ));
+        }
         let mut runs = self.runs;
         for ((part, column), text) in self.words {
             let Some(run) = runs.get_mut(&part) else { continue };
@@ -201,34 +213,47 @@ fn cell(text: &str) -> Option<Cell<'_>> {
     }
 }
 
+/// Unix seconds, also where they are told in thousandths.
+fn seconds(time: f64) -> f64 {
+    if time > 1e11 { time / 1000.0 } else { time }
+}
+
 /// The metric and its value in a row of the long form.
-fn long<'a>(cells: &[(&str, Cell<'a>)]) -> Option<(&'a str, f64)> {
-    let metric = cells.iter().find_map(|(column, cell)| match cell {
-        Cell::Words(metric) if is(&METRICS, column) => Some(*metric),
+fn long<'a>(cells: &[Field<'a>]) -> Option<(&'a str, f64)> {
+    let metric = cells.iter().find_map(|cell| match cell {
+        (_, Kind::Metric, Cell::Words(metric)) => Some(*metric),
         _ => None,
     })?;
-    let value = cells.iter().find_map(|(column, cell)| match cell {
-        Cell::Number(value) if plain(column) == "value" => Some(*value),
+    let value = cells.iter().find_map(|cell| match cell {
+        (_, Kind::Value, Cell::Number(value)) => Some(*value),
         _ => None,
     })?;
     Some((metric, value))
 }
 
 /// The column of steps: what a person named, else the first that is called so.
-fn step_column(columns: &[String], wish: &Wish, path: &Path) -> io::Result<usize> {
-    let found = match &wish.step {
-        Some(step) => columns.iter().position(|column| column == step),
-        None => STEPS.iter().find_map(|step| columns.iter().position(|column| plain(column) == *step)),
-    };
-    found.ok_or_else(|| {
-        let some: Vec<&str> = columns.iter().take(8).map(String::as_str).collect();
-        let message = format!(
-            "{} has no column of steps that is known (--step COLUMN names it; it has: {})",
-            name(path),
-            some.join(", ")
-        );
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    })
+fn step_column<'a>(
+    columns: impl Iterator<Item = &'a str> + Clone,
+    names: &mut Names,
+    wish: &Wish,
+) -> Option<usize> {
+    match &wish.step {
+        Some(step) => columns.clone().position(|column| column == step),
+        None => {
+            let fit = columns.enumerate().filter_map(|(at, column)| Some((names.of(column).step?, at)));
+            fit.min().map(|(_, at)| at)
+        }
+    }
+}
+
+fn no_steps(columns: &[String], path: &Path) -> io::Error {
+    let some: Vec<&str> = columns.iter().take(8).map(String::as_str).collect();
+    let message = format!(
+        "{} has no column of steps that is known (--step COLUMN names it; it has: {})",
+        name(path),
+        some.join(", ")
+    );
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 fn separator(header: &[u8]) -> u8 {
@@ -238,6 +263,10 @@ fn separator(header: &[u8]) -> u8 {
 
 pub fn cells(line: &[u8], separator: u8) -> Vec<String> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    if memchr::memchr2(b'"', b'\r', line).is_none() {
+        let cells = line.split(|byte| *byte == separator);
+        return cells.map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
+    }
     let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(line);
     let mut record = csv::ByteRecord::new();
     // Bytes in memory can be read.
@@ -247,20 +276,21 @@ pub fn cells(line: &[u8], separator: u8) -> Vec<String> {
 
 fn read_csv(path: &Path, runs: &mut Runs) -> io::Result<()> {
     let mut columns: Vec<String> = Vec::new();
-    let (mut by, mut steps, mut part_at) = (b',', Ok(0), None);
+    let (mut by, mut kinds, mut step_at, mut part_at) = (b',', Vec::new(), None, None);
     let (mut torn, mut without) = (0, 0);
     let too_long = each_line(path, |line, is_whole| {
-        if line.trim_ascii().is_empty() || steps.is_err() {
+        if line.trim_ascii().is_empty() || (!columns.is_empty() && step_at.is_none()) {
             return;
         }
         if columns.is_empty() {
             by = separator(line);
             columns = cells(line, by);
-            steps = step_column(&columns, runs.wish, path);
-            part_at = columns.iter().position(|column| is(&RUNS, column));
+            step_at = step_column(columns.iter().map(String::as_str), &mut Names::default(), runs.wish);
+            kinds = columns.iter().map(|column| columns::of(column).kind).collect();
+            part_at = kinds.iter().position(|kind| *kind == Kind::Run);
             return;
         }
-        let Ok(step_at) = steps else { return };
+        let Some(step_at) = step_at else { return };
         let texts = cells(line, by);
         if texts.len() != columns.len() {
             torn += u64::from(is_whole);
@@ -270,14 +300,17 @@ fn read_csv(path: &Path, runs: &mut Runs) -> io::Result<()> {
             without += 1;
             return;
         };
-        let part = part_at.map(|at: usize| texts[at].clone()).unwrap_or_default();
-        let known = columns.iter().zip(&texts).enumerate();
+        let part = part_at.map_or("", |at: usize| &texts[at]);
+        let known = columns.iter().zip(&kinds).zip(&texts).enumerate();
         let known = known.filter(|(at, _)| *at != step_at && Some(*at) != part_at);
-        let row: Vec<(&str, Cell)> =
-            known.filter_map(|(_, (column, text))| Some((column.as_str(), cell(text)?))).collect();
-        runs.row(step, &part, &row);
+        let row: Vec<Field> = known
+            .filter_map(|(_, ((column, kind), text))| Some((column.as_str(), *kind, cell(text)?)))
+            .collect();
+        runs.row(step, part, &row);
     })?;
-    steps?;
+    if step_at.is_none() {
+        return Err(no_steps(&columns, path));
+    }
     for (count, what) in [
         (torn, "rows have another number of cells than the header and were left out"),
         (without, "rows have no step and were left out"),
@@ -292,23 +325,28 @@ fn read_csv(path: &Path, runs: &mut Runs) -> io::Result<()> {
 
 fn read_json(path: &Path, runs: &mut Runs) -> io::Result<()> {
     let (mut broken, mut without, mut too_long) = (0, 0, 0);
+    let mut names = Names::default();
     let mut take = |line: &Value, runs: &mut Runs| {
         let mut fields = Vec::new();
         flatten("", line, &mut fields);
-        let names: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
-        let Ok(step_at) = step_column(&names, runs.wish, path) else {
+        let called = fields.iter().map(|(name, _)| name.as_str());
+        let step_at = step_column(called, &mut names, runs.wish);
+        let step = step_at.and_then(|at| Some((at, cell(&fields[at].1)?)));
+        let Some((step_at, Cell::Number(step))) = step else {
             without += 1;
             return;
         };
-        let Some(Cell::Number(step)) = cell(&fields[step_at].1) else {
-            without += 1;
-            return;
-        };
-        let part = fields.iter().find(|(name, _)| is(&RUNS, name)).map(|(_, part)| part.clone());
-        let known = fields.iter().enumerate().filter(|(at, (name, _))| *at != step_at && !is(&RUNS, name));
-        let row: Vec<(&str, Cell)> =
-            known.filter_map(|(_, (name, text))| Some((name.as_str(), cell(text)?))).collect();
-        runs.row(step, &part.unwrap_or_default(), &row);
+        let mut part = "";
+        let mut row: Vec<Field> = Vec::with_capacity(fields.len());
+        for (at, (name, text)) in fields.iter().enumerate() {
+            match names.of(name).kind {
+                Kind::Run if part.is_empty() => part = text,
+                Kind::Run => {}
+                kind if at != step_at => row.extend(cell(text).map(|cell| (name.as_str(), kind, cell))),
+                _ => {}
+            }
+        }
+        runs.row(step, part, &row);
     };
     if head(path).trim_ascii_start().starts_with(b"[") {
         let each = Each(|line: &Value| take(line, runs));
@@ -382,76 +420,4 @@ fn flatten(path: &str, value: &Value, fields: &mut Vec<(String, String)>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    fn runs(name: &str, text: &str, wish: &Wish) -> io::Result<Vec<Foreign>> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        let mut files = Files::of(&path).unwrap();
-        let readings = claim(&mut files);
-        read(&readings[0], wish)
-    }
-
-    fn values(run: &Foreign) -> (Vec<String>, Vec<Vec<Option<f64>>>) {
-        let table = run.rows.clone().table();
-        (table.metrics(), table.rows().into_iter().map(|row| [&row[..1], &row[4..]].concat()).collect())
-    }
-
-    #[test]
-    fn the_wide_form_is_read_whatever_separates_it() {
-        let text = "\u{feff}Epoch;global_step;\"val loss\";note;opt\n0;10;1.5;a;adam\n0;20;;b;adam\n1;30;nan;c;adam\n1;40\n";
-        let run = runs("any", text, &Wish::default()).unwrap().remove(0);
-        let (metrics, rows) = values(&run);
-        assert_eq!((metrics, rows.len()), (vec!["val loss".to_owned()], 2));
-        assert_eq!(run.settings.get("opt"), Some(&"adam".into()));
-        assert!(
-            run.warnings.iter().any(|warning| warning.contains("column note holds words")),
-            "{:?}",
-            run.warnings
-        );
-        assert!(run.warnings.iter().any(|warning| warning.starts_with("1 rows have another")));
-    }
-
-    #[test]
-    fn the_long_form_and_a_column_of_runs_part_metrics_and_runs() {
-        let text = "run,step,metric,value\na,1,loss,3\na,1,acc,0.5\nb,1,loss,4\n";
-        let runs = runs("x.csv", text, &Wish::default()).unwrap();
-        assert_eq!(runs.iter().map(|run| run.part.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(
-            values(&runs[0]),
-            (vec!["loss".into(), "acc".into()], vec![vec![Some(1.0), Some(3.0), Some(0.5)]])
-        );
-    }
-
-    #[test]
-    fn json_lines_may_be_nested_and_the_last_may_be_torn() {
-        let text = "{\"step\": 1, \"train\": {\"loss\": 2.5}, \"_timestamp\": 1700000000.5}\n{\"step\": 2, \"train\": {\"lo";
-        let run = runs("x.jsonl", text, &Wish::default()).unwrap().remove(0);
-        assert_eq!(values(&run), (vec!["train/loss".into()], vec![vec![Some(1.0), Some(2.5)]]));
-        assert_eq!(run.started, Some(1_700_000_000.5));
-        assert!(run.warnings[0].contains("1 lines are no JSON"), "{:?}", run.warnings);
-        let list = runs("x.json", "[{\"iter\": 3, \"loss\": 1}]", &Wish::default()).unwrap().remove(0);
-        assert_eq!(values(&list).1, [[Some(3.0), Some(1.0)]]);
-    }
-
-    #[test]
-    fn a_step_column_may_be_named_and_a_missing_one_is_said_with_those_there_are() {
-        let text = "tick,loss\n1,2\n";
-        let error = runs("x.csv", text, &Wish::default()).unwrap_err().to_string();
-        assert!(error.contains("--step COLUMN") && error.contains("tick, loss"), "{error}");
-        let wish = Wish { step: Some("tick".into()), columns: vec![("loss".into(), "train/loss".into())] };
-        assert_eq!(values(&runs("x.csv", text, &wish).unwrap()[0]).0, ["train/loss"]);
-    }
-
-    #[test]
-    fn ten_thousand_columns_come_to_what_a_page_can_show() {
-        let names: Vec<String> = (0..10_000).map(|at| format!("m{at}")).collect();
-        let row = vec!["1"; 10_000].join(",");
-        let text = format!("step,{}\n1,{row}\n2,{row}\n", names.join(","));
-        let run = runs("x.csv", &text, &Wish::default()).unwrap().remove(0);
-        assert_eq!(values(&run).0.len(), super::super::rows::MOST_COLUMNS);
-    }
-}
+mod tests;

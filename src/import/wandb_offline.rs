@@ -1,9 +1,9 @@
 //! W&B's folders of runs, `offline-run-*` and `run-*`: the file `run-ID.wandb` has all that was logged, as
 //! protocol buffers. Field numbers: wandb_internal.proto of the public package.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -18,8 +18,12 @@ pub fn claim(files: &mut Files) -> Vec<Reading> {
     let root = files.root.clone();
     let logs =
         files.take(|path| (path == root || has_ending(path, &[".wandb"])) && wandb_log::is_log(&head(path)));
-    let reading = |log: std::path::PathBuf| {
-        let place = if log == root { log.clone() } else { folder(&log) };
+    // Logs that somebody put together in one folder are runs of their own.
+    let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    logs.iter().for_each(|log| *folders.entry(folder(log)).or_default() += 1);
+    let reading = |log: PathBuf| {
+        let is_alone = log != root && folders.get(&folder(&log)) == Some(&1);
+        let place = if is_alone { folder(&log) } else { log.clone() };
         Reading { place, files: vec![log], read: read_run }
     };
     let readings: Vec<Reading> = logs.into_iter().map(reading).collect();
@@ -324,5 +328,16 @@ mod tests {
         let cut = read(&file[..file.len() - 20]);
         assert_eq!(cut.rows.clone().table().rows().len(), 2, "the summary has the step that the log lost");
         assert!(!cut.has_ended && cut.warnings[0].contains("cut off"), "{:?}", cut.warnings);
+    }
+
+    #[test]
+    fn logs_that_were_put_into_one_folder_are_runs_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["run-a.wandb", "run-b.wandb"] {
+            std::fs::write(folder.path().join(name), wandb_log::written(&[row(0)])).unwrap();
+        }
+        let readings = claim(&mut Files::of(folder.path()).unwrap());
+        let places: Vec<String> = readings.iter().map(|one| name(&one.place)).collect();
+        assert_eq!(places, ["run-a.wandb", "run-b.wandb"]);
     }
 }

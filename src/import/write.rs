@@ -1,25 +1,27 @@
 //! A foreign run as a run directory: made once, and brought up to date by every later import of its source.
 
 mod arriving;
+mod csv;
 mod samples;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::foreign::Foreign;
+use super::foreign::{Foreign, Wish};
 use super::names;
 use super::rows::Table;
 use crate::experiment::settings::{Queue, Settings};
 use crate::run_dir::imported::{ImportState, Imported, SourceFile};
 use crate::run_dir::metrics::stream::Rows;
-use crate::run_dir::number::spelled;
 use crate::run_dir::records::RunRecord;
 use crate::run_dir::write::{self, Durability, at, replace_json};
 use crate::run_dir::{PROTOCOL, RunDir, Workspace, lock, read, scan};
+
+use csv::{Alike, Csv};
 
 pub use arriving::{Aim, Arriving, arriving};
 
@@ -29,6 +31,8 @@ pub enum What {
     New,
     /// So many rows were added.
     Grown(u64),
+    /// So many values came to rows that were there, and no row was added.
+    Filled(u64),
     /// Rows that were there have changed: a step was logged again.
     Rewritten,
     /// Other columns are taken than before.
@@ -61,8 +65,25 @@ pub struct KnownRuns {
     by_source: BTreeMap<(String, String), RunDir>,
     /// By the part and the hashes of all files.
     by_content: BTreeMap<(String, Vec<String>), RunDir>,
+    /// How each source was read, by its path.
+    wishes: BTreeMap<String, Wish>,
     /// Files that hold several runs are hashed once: by their path, with the length and time they had.
     hashes: BTreeMap<PathBuf, ((u64, Option<SystemTime>), SourceFile)>,
+    numbers: Numbers,
+}
+
+/// The last number of each experiment whose runs were looked through.
+#[derive(Debug, Default)]
+struct Numbers(BTreeMap<String, Option<u32>>);
+
+impl Numbers {
+    /// The number of a new run. The runs that are there are looked through once, not again for each that comes.
+    fn next(&mut self, experiment: &str, last: impl FnOnce() -> Option<u32>) -> u32 {
+        let known = self.0.entry(experiment.to_owned()).or_insert_with(last);
+        let next = known.map_or(0, |last| last.saturating_add(1));
+        *known = Some(next);
+        next
+    }
 }
 
 impl KnownRuns {
@@ -74,6 +95,10 @@ impl KnownRuns {
             };
             if let Ok(state) = read::json::<ImportState>(&dir.import_json()) {
                 known.by_content.insert((imported.part.clone(), content(&state.files)), dir.clone());
+                // Of several runs of one source some may have none of those columns.
+                if state.wish != Wish::default() {
+                    known.wishes.insert(imported.source.clone(), state.wish);
+                }
             }
             known.by_source.insert((imported.source, imported.part), dir);
         }
@@ -82,6 +107,16 @@ impl KnownRuns {
 }
 
 impl KnownRuns {
+    /// How the source was read the last time.
+    pub fn wish(&self, source: &Path) -> Option<&Wish> {
+        self.wishes.get(fs::canonicalize(source).ok()?.to_string_lossy().as_ref())
+    }
+
+    /// Others may queue runs between two rounds.
+    pub fn begin_round(&mut self) {
+        self.numbers = Numbers::default();
+    }
+
     /// The run that comes from there.
     pub fn at(&self, source: &Path, part: &str) -> Option<&RunDir> {
         self.by_source.get(&(source.to_string_lossy().into_owned(), part.to_owned()))
@@ -134,6 +169,7 @@ pub fn bring(
         newest: table.newest().or(foreign.newest),
         written: written(&foreign.files),
         has_ended: foreign.has_ended,
+        wish: foreign.wish.clone(),
         warnings: std::mem::take(&mut foreign.warnings),
         files,
     };
@@ -171,7 +207,7 @@ pub fn bring(
         protocol: PROTOCOL,
         experiment,
         run,
-        number: next_number(workspace, &dir.experiment()),
+        number: known.numbers.next(&dir.experiment(), || last_number(workspace, &dir.experiment())),
         hash,
         created: foreign.started.unwrap_or(state.time),
         description: foreign.description.clone(),
@@ -196,10 +232,9 @@ pub fn bring(
         steps: 0,
         steps_per_epoch: 0,
     };
-    let (csv, rows) = csv(&table);
-    state.rows = rows;
+    state.rows = table.count_rows();
     if mode == Mode::Write {
-        create(&dir, &record, &csv, (&spread, &foreign), &mut state)?;
+        create(&dir, &record, (&table, &spread), &foreign, &mut state)?;
         known.by_source.insert(key, dir.clone());
         known.by_content.insert(copy, dir.clone());
     }
@@ -247,34 +282,11 @@ fn hashed(
     Ok(hashed)
 }
 
-/// The table as our `metrics.csv`, and how many rows it has.
-fn csv(table: &Table) -> (Vec<u8>, u64) {
-    let mut rows = 0;
-    let mut csv = table.columns().join(",").into_bytes();
-    csv.push(b'\n');
-    let all: Result<(), std::convert::Infallible> = table.each_row(|row| {
-        rows += 1;
-        for (place, value) in row.iter().enumerate() {
-            if place > 0 {
-                csv.push(b',');
-            }
-            if let Some(value) = value {
-                csv.extend(spelled(*value).as_bytes());
-            }
-        }
-        csv.push(b'\n');
-        Ok(())
-    });
-    match all {
-        Ok(()) => (csv, rows),
-    }
-}
-
 fn create(
     dir: &RunDir,
     record: &RunRecord,
-    csv: &[u8],
-    (spread, foreign): (&Table, &Foreign),
+    (table, spread): (&Table, &Table),
+    foreign: &Foreign,
     state: &mut ImportState,
 ) -> io::Result<()> {
     let experiment = dir.path().parent().unwrap_or(Path::new("."));
@@ -285,7 +297,7 @@ fn create(
         .map_err(|error| at(experiment, error))?;
     let new = RunDir::new(building.path());
     replace_json(&new.run_json(), record, Durability::Synced)?;
-    write::replace(&new.metrics(), csv, Durability::Rebuildable)?;
+    write::replace_by(&new.metrics(), &mut Csv::of(table), Durability::Rebuildable)?;
     bring_distributions(&new, spread)?;
     samples::bring(&new, foreign, state)?;
     replace_json(&new.import_json(), state, Durability::Synced)?;
@@ -301,11 +313,10 @@ fn bring_distributions(dir: &RunDir, spread: &Table) -> io::Result<()> {
     if spread.metrics().is_empty() {
         return Ok(());
     }
-    let (csv, _) = csv(spread);
-    if length_of_prefix(&path, &csv)? == Some(csv.len()) {
+    if csv::compare(&path, spread)? == Alike::Same {
         return Ok(());
     }
-    write::replace(&path, &csv, Durability::Rebuildable)
+    write::replace_by(&path, &mut Csv::of(spread), Durability::Rebuildable)
 }
 
 /// Brings a run that is there up to date; nothing is touched where nothing came.
@@ -321,38 +332,40 @@ fn update(
         *state = before;
         return Ok(What::Kept);
     }
-    let (csv, rows) = csv(table);
-    let path = dir.metrics();
-    if rows < before.rows && (table.metrics().is_empty() || begins_with(&path, &csv)?) {
+    let (path, rows) = (dir.metrics(), table.count_rows());
+    let alike = csv::compare(&path, table)?;
+    if rows < before.rows && (table.metrics().is_empty() || alike == Alike::Longer) {
         *state = ImportState { warnings: std::mem::take(&mut state.warnings), ..before };
         return Ok(What::Shorter);
     }
     state.rows = rows;
-    let old = length_of_prefix(&path, &csv)?;
-    let what = match old {
-        Some(length) if length == csv.len() => What::Same,
-        Some(length) if length > 0 => {
-            let added = csv[length..].iter().filter(|byte| **byte == b'\n').count() as u64;
-            if mode == Mode::Write {
-                let mut file =
-                    fs::OpenOptions::new().append(true).open(&path).map_err(|error| at(&path, error))?;
-                io::Write::write_all(&mut file, &csv[length..]).map_err(|error| at(&path, error))?;
-            }
-            What::Grown(added)
+    let what = match alike {
+        Alike::Same => What::Same,
+        Alike::Beginning(length) if length > 0 => {
+            let mut file = match mode {
+                Mode::Write => {
+                    Some(fs::OpenOptions::new().append(true).open(&path).map_err(|error| at(&path, error))?)
+                }
+                Mode::DryRun => None,
+            };
+            What::Grown(csv::append(table, length, file.as_mut()).map_err(|error| at(&path, error))?)
         }
         _ => {
             let (old, new) =
                 (Rows::open(&path).map(|rows| rows.columns).unwrap_or_default(), table.columns());
+            // One that appeared with new rows is no more than growth.
+            let differs = state.rows <= before.rows && !old.is_empty() && old != new;
             let is_narrower = old.iter().any(|name| !new.contains(name));
+            let filled = csv::filled(&path, table).map_err(|error| at(&path, error))?;
             if mode == Mode::Write {
-                write::replace(&path, &csv, Durability::Rebuildable)?;
+                write::replace_by(&path, &mut Csv::of(table), Durability::Rebuildable)?;
             }
-            if is_narrower {
-                What::Columns
-            } else if state.rows > before.rows {
-                What::Grown(state.rows - before.rows)
-            } else {
-                What::Rewritten
+            match filled {
+                _ if is_narrower || state.wish != before.wish => What::Columns,
+                Some(came) if came > 0 => What::Filled(came),
+                _ if differs => What::Columns,
+                _ if state.rows > before.rows => What::Grown(state.rows - before.rows),
+                _ => What::Rewritten,
             }
         }
     };
@@ -368,38 +381,11 @@ fn update(
     Ok(what)
 }
 
-/// Whether the file is `bytes` and more.
-fn begins_with(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let mut beginning = Vec::new();
-    read::open(path)?.take(bytes.len() as u64).read_to_end(&mut beginning)?;
-    Ok(beginning == bytes)
-}
-
-/// The length of the file, if it is a beginning of `bytes`.
-fn length_of_prefix(path: &Path, bytes: &[u8]) -> io::Result<Option<usize>> {
-    let mut file = match read::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at(path, error)),
-    };
-    let mut piece = vec![0; 1 << 18];
-    let mut length = 0;
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok(Some(length));
-        }
-        if bytes.get(length..length + read) != Some(&piece[..read]) {
-            return Ok(None);
-        }
-        length += read;
-    }
-}
-
-fn next_number(workspace: &Workspace, experiment: &str) -> u32 {
-    let numbers =
+/// The greatest number of the runs of an experiment.
+fn last_number(workspace: &Workspace, experiment: &str) -> Option<u32> {
+    let records =
         scan::runs_of(workspace, experiment).into_iter().filter_map(|dir| read::run_record(&dir).ok());
-    numbers.map(|record| record.number.saturating_add(1)).max().unwrap_or(0)
+    records.map(|record| record.number).max()
 }
 
 #[cfg(test)]

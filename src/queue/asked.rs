@@ -3,25 +3,33 @@
 
 use std::io;
 
-use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, RunRecord, RunnerLock};
+use crate::run_dir::records::{Ask, BatchAsk, BatchRequest, Request, RunRecord, RunnerLock};
 use crate::run_dir::scan::Seen;
 use crate::run_dir::status::{Status, last_start};
 use crate::run_dir::{BatchDir, RunDir, Workspace, lock, read, requests, scan};
 use crate::runner::tracked;
 use crate::say;
 
-/// Appends the request where the run's status allows it, and tells its status then; else why not.
+/// Appends the request where the run's status allows it, and tells its status then; else why not. What this
+/// person asked of it under this key before stands there, and is not asked again.
 ///
 /// # Errors
 /// The request cannot be written.
 pub fn ask(
     workspace: &Workspace,
     dir: &RunDir,
-    who: &str,
+    (who, key): (&str, &str),
     ask: Ask,
 ) -> io::Result<Result<&'static str, String>> {
     let host = scan::host();
     let seen = scan::look(dir, &host, scan::now());
+    let is_this = |request: &&Request| request.who == who && request.key.as_deref() == Some(key);
+    if let Some(before) = seen.requests.iter().find(is_this) {
+        return Ok(match before.ask == ask {
+            true => Ok(seen.status.word()),
+            false => Err("was asked something else under this key".to_owned()),
+        });
+    }
     if let Some(why) = seen.record.as_ref().ok().and_then(RunRecord::refusal) {
         return Ok(Err(format!("it {why}")));
     }
@@ -29,7 +37,7 @@ pub fn ask(
         return Ok(Err(format!("it {why}")));
     }
     let is_ours_to_end = is_ours_to_end(&ask, batch_at_work(workspace).as_deref(), &seen);
-    requests::ask(dir, who.to_owned(), ask)?;
+    requests::ask_by_key(dir, who.to_owned(), Some(key.to_owned()), ask)?;
     if is_ours_to_end && let Some(worker) = tracked::holder(dir) {
         worker.ask_to_end()?;
     }
@@ -49,6 +57,15 @@ pub fn drain(workspace: &Workspace, who: &str) -> io::Result<Option<String>> {
     let request = BatchRequest { time: scan::now(), who: who.to_owned(), ask: BatchAsk::Drain };
     requests::append(&batch.requests(), &request)?;
     Ok(Some(name))
+}
+
+/// Whether the batch at work was asked by this person to end.
+pub fn is_drained_by(workspace: &Workspace, who: &str) -> Option<String> {
+    let name = batch_at_work(workspace)?;
+    let requests = BatchDir::new(workspace.batches().join(&name)).requests();
+    let lines = read::lines::<BatchRequest>(&requests).ok()?;
+    let is_asked = lines.records.iter().any(|line| line.who == who && line.ask == BatchAsk::Drain);
+    is_asked.then_some(name)
 }
 
 /// Whether this may be asked of a run of this status. Completes a sentence about the run either way: what

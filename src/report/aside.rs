@@ -27,7 +27,8 @@ impl Charted for ExperimentPage {
         let figures = figures.map(|figure| (figure.id.clone(), &mut figure.drawing.json));
         let sweep = self.sweep.iter_mut().map(|sweep| ("sweep-data".to_owned(), &mut sweep.data));
         let clocks = [("clocks".to_owned(), &mut self.clocks)].into_iter();
-        clocks.chain(figures).chain(sweep).filter(holds_something).collect()
+        let beyond = self.beyond.iter_mut().map(|beyond| ("sweep-rows".to_owned(), &mut beyond.json));
+        clocks.chain(figures).chain(sweep).chain(beyond).filter(holds_something).collect()
     }
 
     fn address(&mut self) -> &mut Option<String> {

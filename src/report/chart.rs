@@ -234,7 +234,20 @@ fn scales(chart: &Chart, prepared: &[Prepared]) -> (Scale, Scale) {
         Size::Spark => Scale::exact(low, high, chart.y.spread, 2),
         _ => Scale::rounded(low, high, chart.y.spread, (height_px / 42).max(2) as usize),
     };
+    let has_steps = matches!(chart.x.counted, Counted::Steps);
+    let x = if has_steps && prepared.iter().all(|one| are_whole(one, |point| point.0)) {
+        x.of_counts()
+    } else {
+        x
+    };
+    let is_exact = |one: &Prepared| one.smoothed.is_none() && are_whole(one, |point| point.1);
+    let y = if edges.is_empty() && prepared.iter().all(is_exact) { y.of_counts() } else { y };
     (x, y)
+}
+
+/// Whether every value along one axis is a whole number, as far as it is one at all.
+fn are_whole(one: &Prepared, along: impl Fn(&Point) -> f64) -> bool {
+    one.values.iter().map(along).all(|value| value.fract() == 0.0 || !value.is_finite())
 }
 
 /// Draws a chart with lines of this grain.

@@ -1,5 +1,6 @@
 //! The page of one experiment: all its runs together.
 
+mod beyond;
 mod grouped;
 mod importance;
 mod sweep;
@@ -52,6 +53,11 @@ pub fn page(
     next.sort_by_key(rows::next_place);
     let newest = runs.iter().max_by(|one, other| one.created.total_cmp(&other.created));
     let importance = weighed.block(name, &ranked);
+    let rows: Vec<_> = ranked
+        .iter()
+        .enumerate()
+        .map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some()))
+        .collect();
     ExperimentPage {
         name: name.to_owned(),
         description: newest.map_or_else(String::new, |run| run.description.clone()),
@@ -66,11 +72,8 @@ pub fn page(
         sweep: sweep::block(&ranked, importance.as_ref(), &root),
         importance,
         columns: table.columns(),
-        rows: ranked
-            .iter()
-            .enumerate()
-            .map(|(place, run)| table.row(run, &root, place == 0 && run.best.is_some()))
-            .collect(),
+        beyond: beyond::of(name, &rows, &root),
+        rows,
         // One that is tried again needs nobody.
         failures: ranked
             .iter()

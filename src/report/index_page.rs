@@ -388,9 +388,15 @@ pub(super) fn numbers_here<'a>(
     let own: Vec<u16> = known.iter().map(|run| run.number).collect();
     let here = meeting::numbers(&own);
     let moved = known.iter().zip(&here).filter(|(run, here)| run.number != **here);
-    let legend = moved.map(|(run, &here)| Key {
-        class: series_class(here),
-        name: format!("{} of {} (its color is taken here)", run.label, say::set_apart(&run.experiment)),
+    let named = |run: &RunSummary| format!("{} of {}", run.label, say::set_apart(&run.experiment));
+    let legend = moved.map(|(run, &number)| Key {
+        class: series_class(number),
+        name: match meeting::holder(&here, run.number).and_then(|place| known.get(place)) {
+            Some(other) => {
+                format!("{} (another color here: its own stands for {})", named(run), named(other))
+            }
+            None => named(run),
+        },
         href: Some(rows::run_href(root, run)),
     });
     let mut legend: Vec<Key> = legend.take(LEGEND + 1).collect();

@@ -270,6 +270,17 @@ pub struct ComparePage {
     pub frame: Frame,
 }
 
+/// The rows of a long table that a script puts behind the first ones.
+#[derive(Clone, Debug, Serialize)]
+pub struct Beyond {
+    /// Rows that stand in the page.
+    pub shown: usize,
+    /// All of them, in words.
+    pub total: String,
+    /// The others, for the script.
+    pub json: String,
+}
+
 /// `experiments/<experiment>/index.html`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExperimentPage {
@@ -294,6 +305,8 @@ pub struct ExperimentPage {
     pub sweep: Option<SweepBlock>,
     pub columns: Vec<Column>,
     pub rows: Vec<RunRow>,
+    /// Where there are too many rows for the page: those that come after it.
+    pub beyond: Option<Beyond>,
     pub failures: Vec<FailureRow>,
     pub next: Vec<NextRow>,
 }

@@ -327,6 +327,20 @@ mod tests {
     }
 
     #[test]
+    fn an_imported_run_that_was_only_heard_of_is_not_among_what_comes_next_here() {
+        let clock = Clock::ahead_of_utc(0, 1000.0);
+        let comes_next = |is_imported: bool, detail: Option<&str>| {
+            let mut run = super::super::summary::sample("x", "y");
+            let detail = detail.map(str::to_owned);
+            run.state = State { class: "running".into(), is_imported, detail, ..run.state };
+            next(&run, None, "", &clock).is_some()
+        };
+        assert!(!comes_next(true, Some("its source was written to a minute ago")));
+        assert!(comes_next(true, None), "somebody follows it");
+        assert!(comes_next(false, Some("hangs")));
+    }
+
+    #[test]
     fn only_a_run_at_work_has_an_end_and_only_a_waiting_one_a_start() {
         let clock = Clock::ahead_of_utc(0, 1000.0);
         let known = WaitingRun {

@@ -6,7 +6,7 @@ mod checkpoints;
 pub mod curves;
 pub mod distributions;
 mod events;
-mod further;
+pub mod further;
 pub mod log;
 mod model;
 mod restarts;
@@ -67,7 +67,7 @@ pub fn page(
         quiet_rules: quiet_rules(files, summary),
         budgets: watched::budgets(summary, &frame.root),
         figures: curves::figures(files, summary),
-        further: further::block(files),
+        further: further::block(files, summary),
         distributions: distributions::figures(files, summary),
         distributions_left: distributions::left(files),
         has_metrics: files.metrics.rows > 0,

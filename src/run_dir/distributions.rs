@@ -1,6 +1,8 @@
 //! `distributions.csv`: how values were spread at a step, of runs of programs that log histograms. Beside `step`
 //! each histogram has seven columns, `NAME/min` to `NAME/max`, its quantiles.
 
+use std::collections::HashSet;
+
 use super::metrics::Metrics;
 
 /// The last word of each column, and the share of values that lie below it.
@@ -14,8 +16,14 @@ pub fn columns(name: &str) -> [String; QUANTILES.len()] {
 
 /// The histograms of a table by their names, in its order: those of which all columns are there.
 pub fn names(table: &Metrics) -> Vec<&str> {
-    let named = table.columns.iter().filter_map(|column| column.name.strip_suffix("/p50"));
-    named.filter(|name| columns(name).iter().all(|column| table.column(column).is_some())).collect()
+    names_of(table.columns.iter().map(|column| column.name.as_str()))
+}
+
+/// The same of the names of its columns.
+pub fn names_of<'a>(header: impl Iterator<Item = &'a str> + Clone) -> Vec<&'a str> {
+    let known: HashSet<&str> = header.clone().collect();
+    let named = header.filter_map(|column| column.strip_suffix("/p50"));
+    named.filter(|name| columns(name).iter().all(|column| known.contains(column.as_str()))).collect()
 }
 
 #[cfg(test)]

@@ -55,8 +55,20 @@ pub struct ImportState {
     pub written: Option<f64>,
     /// Whether the source says that the run has ended.
     pub has_ended: bool,
+    /// How it was read: later imports that say nothing about it read it alike.
+    pub wish: Wish,
     /// What could not be read, and what was left out, as sentences.
     pub warnings: Vec<String>,
+}
+
+/// What a person said about how to read a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wish {
+    /// The column that holds the steps, where its name does not say so.
+    pub step: Option<String>,
+    /// The columns to take, each with the name it gets. Empty takes all.
+    pub columns: Vec<(String, String)>,
 }
 
 /// A file of a source as it was read.

@@ -170,6 +170,9 @@ pub struct Request {
     /// Number of the last attempt by then: says what came first, whatever the clock did since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// By which who asked over the network names this request, so that it is made once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     #[serde(flatten)]
     pub ask: Ask,
 }

@@ -17,9 +17,17 @@ use super::{RunDir, lock, read, scan};
 /// # Errors
 /// The file cannot be written.
 pub fn ask(run: &RunDir, who: String, ask: Ask) -> io::Result<()> {
+    ask_by_key(run, who, None, ask)
+}
+
+/// The same with the key by which it is known again.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn ask_by_key(run: &RunDir, who: String, key: Option<String>, ask: Ask) -> io::Result<()> {
     let attempts: Vec<Attempt> = read::lines(&run.attempts()).map(|lines| lines.records).unwrap_or_default();
     let attempt = Some(last_start(&attempts).map_or(0, |start| start.attempt));
-    append(&run.requests(), &Request { time: scan::now(), who, attempt, ask })?;
+    append(&run.requests(), &Request { time: scan::now(), who, attempt, key, ask })?;
     scan::announce(run);
     Ok(())
 }
@@ -149,7 +157,7 @@ mod tests {
             tag("c", true),
             tag("c", false),
         ];
-        let request = |ask| Request { time: 0.0, who: "ada".to_owned(), attempt: None, ask };
+        let request = |ask| Request { time: 0.0, who: "ada".to_owned(), attempt: None, key: None, ask };
         let mut requests: Vec<Request> = asks.into_iter().map(request).collect();
         let own = ["own".to_owned(), "other".to_owned()];
         for _ in 0..2 {

@@ -90,8 +90,11 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .filter(|entry| match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => entry.path().is_dir(),
+        })
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
         .collect();
     folders.sort();
     folders

@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn ask(time: f64, ask: Ask) -> Request {
-        Request { time, who: "someone".into(), attempt: None, ask }
+        Request { time, who: "someone".into(), attempt: None, key: None, ask }
     }
 
     fn word(attempts: &[Attempt], requests: &[Request], is_alive: bool) -> &'static str {

@@ -248,6 +248,7 @@ mod tests {
                 time: scan::now() + 60.0,
                 who: String::new(),
                 attempt: Some(attempt),
+                key: None,
                 ask: Ask::Resume,
             };
             append_line(&self.dir.requests(), &request, Durability::Rebuildable).unwrap();
@@ -344,7 +345,8 @@ mod tests {
     #[test]
     fn what_changes_after_a_person_has_said_resume_is_not_what_was_meant() {
         let stamp = |changed: f64| Stamp { path: "a".to_owned(), changed, mark: String::new() };
-        let resume = |time: f64, attempt| Request { time, who: String::new(), attempt, ask: Ask::Resume };
+        let resume =
+            |time: f64, attempt| Request { time, who: String::new(), attempt, key: None, ask: Ask::Resume };
         let accepted = |changed: f64, requests: &[Request]| is_accepted(&[stamp(changed)], None, requests);
         assert!(accepted(10.0, &[resume(20.0, Some(0))]));
         assert!(accepted(10.0, &[resume(20.0, None)]), "as older versions wrote it");

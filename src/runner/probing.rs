@@ -20,14 +20,14 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub const SECONDS: f64 = 1.5;
 
 /// A probe at work; killed when dropped.
-pub struct Trial {
+pub struct LiveProbe {
     child: Child,
 }
 
 /// What a probe found, while it still goes on.
 pub struct Found {
     pub result: ProbeResult,
-    trial: Trial,
+    probe: LiveProbe,
 }
 
 /// What probes beside each other came to.
@@ -53,7 +53,7 @@ pub enum ProbeFailure {
 ///
 /// # Errors
 /// The worker cannot be started.
-pub fn start(program: &Program, run: &RunDir, start: &Start, part: Option<f64>) -> io::Result<Trial> {
+pub fn start(program: &Program, run: &RunDir, start: &Start, part: Option<f64>) -> io::Result<LiveProbe> {
     let orders = ProbeOrders { start: start.clone(), seconds: SECONDS };
     let mut command = program.probe(run, &orders);
     if let Some(part) = part.filter(|part| *part < 1.0) {
@@ -61,10 +61,10 @@ pub fn start(program: &Program, run: &RunDir, start: &Start, part: Option<f64>) 
     }
     // Its standard input ends with this process, however that ends, and the probe with it.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(Trial { child: command.process_group(0).kill_on_drop(true).spawn()? })
+    Ok(LiveProbe { child: command.process_group(0).kill_on_drop(true).spawn()? })
 }
 
-impl Trial {
+impl LiveProbe {
     pub fn process(&self) -> Option<u32> {
         self.child.id()
     }
@@ -79,7 +79,7 @@ impl Trial {
             .map_err(|_| ProbeFailure::Other(format!("it said nothing within {} s", LIMIT.as_secs())))??;
         let result = serde_json::from_str(&line)
             .map_err(|error| ProbeFailure::Other(format!("what it says cannot be read: {error}")))?;
-        Ok(Found { result, trial: self })
+        Ok(Found { result, probe: self })
     }
 
     async fn first_line(&mut self) -> Result<String, ProbeFailure> {
@@ -117,12 +117,12 @@ pub async fn together(
 ) -> Result<Together, ProbeFailure> {
     let before = processor_energy::machine_ticks();
     let orders = Start { threads, ..orders.clone() };
-    let trials: io::Result<Vec<Trial>> = (0..runs).map(|_| start(program, run, &orders, None)).collect();
-    let trials = trials.map_err(|error| ProbeFailure::Other(error.to_string()))?;
+    let probes: io::Result<Vec<LiveProbe>> = (0..runs).map(|_| start(program, run, &orders, None)).collect();
+    let probes = probes.map_err(|error| ProbeFailure::Other(error.to_string()))?;
     // Each goes on until the last one has said what it found, so that none is timed alone.
     let mut waiting = tokio::task::JoinSet::new();
-    for trial in trials {
-        waiting.spawn(trial.answer());
+    for probe in probes {
+        waiting.spawn(probe.answer());
     }
     let mut found = Vec::new();
     while let Some(answer) = waiting.join_next().await {
@@ -131,7 +131,7 @@ pub async fn together(
     let steps_per_second = found.iter().map(|found| found.result.steps_per_second).sum();
     let memory_bytes = found.iter().map(|found| found.result.process_memory_bytes).max().unwrap_or(0);
     // All of them live on, so the kernel still tells what they took.
-    let ours = found.iter().filter_map(|found| processor_energy::ticks_of(found.trial.process()?)).sum();
+    let ours = found.iter().filter_map(|found| processor_energy::ticks_of(found.probe.process()?)).sum();
     let after = processor_energy::machine_ticks();
     let others = before.zip(after).and_then(|(before, after)| division::part_of_others(before, after, ours));
     Ok(Together { rate: DivisionRate { runs, threads, steps_per_second }, memory_bytes, others })

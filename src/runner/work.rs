@@ -205,7 +205,7 @@ struct Work<'a> {
     /// What the probe on a GPU has found, until the driver was asked what it holds meanwhile.
     found_of_gpu: Option<measure::Answered>,
     /// What is being tried out; it ends with the batch.
-    trials: JoinSet<()>,
+    probes: JoinSet<()>,
     /// An adopted worker has ended.
     gone: Arc<Notify>,
     awake: Awake,
@@ -240,7 +240,7 @@ impl<'a> Work<'a> {
             }
             self.observe();
             self.catch_up_with_ends();
-            self.end_trials();
+            self.end_probes();
             let now = Instant::now();
             self.gauge(now);
             let standings = self.standings(now);

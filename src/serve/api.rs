@@ -9,6 +9,7 @@ mod batch;
 mod call;
 mod checkpoints;
 mod described;
+mod distributions;
 mod experiment_schema;
 mod experiments;
 mod health;
@@ -52,6 +53,7 @@ const ROUTES: &[Route] = &[
     run::ROUTE,
     progress::ROUTE,
     metrics::ROUTE,
+    distributions::ROUTE,
     samples::ROUTE,
     log::LOG,
     log::STDERR,
@@ -100,7 +102,7 @@ impl Api {
     }
 
     /// Who asks, where that is somebody who may act.
-    pub fn person(&self, asked: &Asked) -> Option<&Person> {
+    pub fn person(&self, asked: &Asked) -> Option<Arc<Person>> {
         self.control.as_ref()?.person(asked.person?)
     }
 
@@ -125,12 +127,12 @@ impl Api {
             };
         };
         let person = self.person(asked);
-        let problem = match person {
+        let problem = match &person {
             None => control::unknown(),
             Some(person) if !person.role.may(action) => control::not_allowed(person, action),
             Some(_) => return Ok(()),
         };
-        control.refused(person, asked.path, problem.status);
+        control.refused(person.as_deref(), asked.path, problem.status);
         Err(problem)
     }
 }

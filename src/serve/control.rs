@@ -5,6 +5,7 @@
 mod act;
 mod allowance;
 mod answered;
+mod broken_off;
 mod checks;
 mod cleaning;
 mod journal;
@@ -12,10 +13,11 @@ pub mod person;
 pub(in crate::serve) mod posts;
 mod queueing;
 pub mod role;
+mod roster;
 pub(in crate::serve) mod session;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use self::act::Nothing;
@@ -60,6 +62,7 @@ enum What {
         session: Option<blake3::Hash>,
     },
     Change {
+        place: usize,
         person: String,
         key: String,
         action: Action,
@@ -82,7 +85,7 @@ impl Control {
     pub fn new(workspace: Workspace, people: Vec<Person>, port: u16) -> Control {
         let journal = Journal::new(&workspace);
         Control {
-            people: People::new(people, port),
+            people: People::new(workspace.clone(), people, port),
             allowances: Mutex::default(),
             sign_ins: Mutex::default(),
             answered: Mutex::new(journal.answered()),
@@ -93,12 +96,12 @@ impl Control {
     }
 
     /// Who shows a token.
-    pub fn known(&self, head: &Head) -> Option<Known<'_>> {
+    pub fn known(&self, head: &Head) -> Option<Known> {
         self.people.of(head)
     }
 
-    /// Somebody who was known before.
-    pub fn person(&self, place: usize) -> Option<&Person> {
+    /// Somebody who was known before, unless that is over.
+    pub fn person(&self, place: usize) -> Option<Arc<Person>> {
         self.people.at(place)
     }
 
@@ -134,15 +137,20 @@ impl Control {
                 }
             }
         }
-        let person = known.person;
+        let Known { place, person, .. } = known;
         if !person.role.may(action) {
-            return Err(not_allowed(person, action));
+            return Err(not_allowed(&person, action));
         }
         let key = checks::key(head)?;
-        if let Err(seconds) = held(&self.allowances).take(&person.name, now) {
+        // What brings things to an end is not held up by what the same person asked for before.
+        let allowance = match action {
+            Action::Stop | Action::Drain => format!("{}, to end", person.name),
+            _ => person.name.clone(),
+        };
+        if let Err(seconds) = held(&self.allowances).take(&allowance, now) {
             return Err(Problem::too_often("too many changes in a short time", seconds));
         }
-        let what = What::Change { person: person.name.clone(), key, action, names };
+        let what = What::Change { place, person: person.name.clone(), key, action, names };
         Ok(Permitted { body_bytes, path: path.to_owned(), what })
     }
 
@@ -162,7 +170,12 @@ impl Control {
             What::SignOut { session } => {
                 self.sign_out(*session, body).unwrap_or_else(|problem| Told::refusal(&problem, path))
             }
-            What::Change { person, key, action, names } => {
+            // The body came later than the head, and the person may be gone since.
+            What::Change { place, .. } if self.people.at(*place).is_none() => {
+                self.refused(None, path, 401);
+                Told::refusal(&unknown(), path)
+            }
+            What::Change { person, key, action, names, .. } => {
                 let asker = (person.clone(), key.clone());
                 self.change(path, asker, *action, names, body)
             }
@@ -178,7 +191,7 @@ impl Control {
             return Err(unknown());
         };
         let headers = vec![("Set-Cookie", cookie), (session::PAGE, page)];
-        Ok(Told { headers, ..Told::well(&Me::of(true, Some(person)))? })
+        Ok(Told { headers, ..Told::well(&Me::of(true, Some(&person)))? })
     }
 
     fn sign_out(&self, session: Option<blake3::Hash>, body: &[u8]) -> Result<Told, Problem> {
@@ -189,6 +202,7 @@ impl Control {
 
     /// A key that was answered before gets the same answer again, a refusal too, and nothing is done. A body
     /// that could not be read was no change yet, and what failed for the machine's sake may be tried again.
+    /// A change that a server died over is never made twice: what the workspace shows of it is told.
     fn change(
         &self,
         path: &str,
@@ -215,32 +229,54 @@ impl Control {
         };
         let mut answered = held(&self.answered);
         // The same may have come twice at once.
-        if let Some(told) = Told::before(answered.before(&asker, asked), path) {
+        let before = answered.before(&asker, asked);
+        let is_broken_off = before == Before::Begun;
+        if let Some(told) = Told::before(before, path) {
             return told;
         }
         let who = who(&asker.0);
-        let made = match (action, prepared) {
-            (Action::Queue, Some(prepared)) => prepared
-                .and_then(|prepared| queueing::queue(&self.workspace, &prepared))
-                .and_then(|told| Told::well(&told)),
-            (Action::Drain, _) => act::drain(&self.workspace, &who, body).and_then(|told| Told::well(&told)),
-            (Action::Clean, _) => cleaning::clean(&self.workspace, body).and_then(|told| Told::well(&told)),
-            _ => act::of_run(&self.workspace, &who, action, names, body).and_then(|told| Told::well(&told)),
+        let line = |outcome: Option<&Told>| {
+            let is_kept = outcome.is_none_or(Told::is_kept);
+            Line {
+                time: scan::now(),
+                who: who.clone(),
+                path: path.to_owned(),
+                key: asker.1.clone(),
+                status: outcome.map(|told| told.status),
+                asked: is_kept.then(|| asked.to_hex().to_string()),
+                answer: outcome.filter(|_| is_kept).map(|told| told.body.clone()),
+            }
+        };
+        let made = match (is_broken_off, action, prepared) {
+            (true, Action::Queue | Action::Drain | Action::Clean, prepared) => {
+                broken_off::shown(&self.workspace, &who, action, prepared, body)
+            }
+            (_, action, prepared) => {
+                answered.begin(asker.clone(), asked);
+                self.journal.change(line(None));
+                match (action, prepared) {
+                    (Action::Queue, Some(prepared)) => prepared
+                        .and_then(|prepared| queueing::queue(&self.workspace, &prepared))
+                        .and_then(|told| Told::well(&told)),
+                    (Action::Drain, _) => {
+                        act::drain(&self.workspace, &who, body).and_then(|told| Told::well(&told))
+                    }
+                    (Action::Clean, _) => {
+                        cleaning::clean(&self.workspace, body).and_then(|told| Told::well(&told))
+                    }
+                    // What stands in the run's requests under this key is not asked of it again.
+                    _ => act::of_run(&self.workspace, (&who, &asker.1), action, names, body)
+                        .and_then(|told| Told::well(&told)),
+                }
+            }
         };
         let told = made.unwrap_or_else(|problem| Told::refusal(&problem, path));
-        let (key, status, hash) = (asker.1.clone(), told.status, Some(asked.to_hex().to_string()));
-        let is_kept = !matches!(status, 400 | 503);
-        self.journal.change(Line {
-            time: scan::now(),
-            who,
-            path: path.to_owned(),
-            key,
-            status,
-            asked: hash.filter(|_| is_kept),
-            answer: is_kept.then(|| told.body.clone()),
-        });
-        if is_kept {
-            answered.keep(asker, asked, Answer { status, body: Some(told.body.clone()) });
+        self.journal.change(line(Some(&told)));
+        match told.is_kept() {
+            true => {
+                answered.keep(asker, asked, Answer { status: told.status, body: Some(told.body.clone()) })
+            }
+            false => answered.forget(&asker),
         }
         told
     }
@@ -268,6 +304,11 @@ impl Told {
         Ok(Told { status: 200, body, headers: Vec::new() })
     }
 
+    /// Whether the same is answered whenever it is asked again.
+    fn is_kept(&self) -> bool {
+        !matches!(self.status, 400 | 503)
+    }
+
     pub fn refusal(problem: &Problem, path: &str) -> Told {
         let body = String::from_utf8_lossy(&problem.json(path)).into_owned();
         Told { status: problem.status, body, headers: problem.headers.clone() }
@@ -275,7 +316,7 @@ impl Told {
 
     fn before(before: Before, path: &str) -> Option<Told> {
         let problem = match before {
-            Before::Never => return None,
+            Before::Never | Before::Begun => return None,
             Before::Answered(Answer { status, body: Some(body) }) => {
                 return Some(Told { status, body, headers: Vec::new() });
             }

@@ -116,18 +116,19 @@ impl Guard {
     async fn converse(&self, mut stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let member = self.waiting.join();
-        let reading = head::read(&mut stream, self.limits.head_bytes, self.limits.head_deadline);
+        let mut bytes = Vec::with_capacity(1024);
+        let limits = &self.limits;
+        let reading = head::read(&mut stream, &mut bytes, limits.head_bytes, limits.head_deadline);
         let Some(read) = member.unless_ended(reading).await else {
             return;
         };
         drop(member);
-        let mut asker = Asker::Person;
+        let asker = Asker::of(&bytes);
         let mut beyond = Vec::new();
         let head = match read {
             Ok(None) => return,
-            Ok(Some((bytes, more))) => {
+            Ok(Some(more)) => {
                 beyond = more;
-                asker = Asker::of(&bytes);
                 match self.admission.control {
                     Some(_) => Head::parse_any(&bytes),
                     None => Head::parse(&bytes),
@@ -227,8 +228,15 @@ impl Guard {
     }
 
     async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal, asker: &Asker) {
+        let refusal = match refusal {
+            // Of a path that only takes changes the method is what is wrong, whatever comes with it.
+            Refusal::Body if !asker.posts() && !asker.reads() && self.admission.is_posted_to(asker) => {
+                Refusal::Method
+            }
+            refusal => refusal,
+        };
         let (kind, body) = match (asker, refusal) {
-            (Asker::Program { path }, _) => (problem::CONTENT_TYPE, refusal.problem(path)),
+            (Asker::Program { path, .. }, _) => (problem::CONTENT_TYPE, refusal.problem(path)),
             (Asker::Person, Refusal::NoToken) => ("text/html; charset=utf-8", NO_TOKEN.to_owned()),
             (Asker::Person, _) => ("text/plain; charset=utf-8", format!("{refusal}\n")),
         };
@@ -261,7 +269,7 @@ impl Guard {
 impl Admission {
     /// Whether a change can be asked for where this was.
     fn is_posted_to(&self, asker: &Asker) -> bool {
-        let Asker::Program { path } = asker else { return false };
+        let Asker::Program { path, .. } = asker else { return false };
         self.control.is_some() && control::posts::find(path).is_some()
     }
 
@@ -287,17 +295,19 @@ impl Admission {
 /// Who is refused: a program is told so as programs read it.
 enum Asker {
     Person,
-    Program { path: String },
+    Program { path: String, posts: bool },
 }
 
 impl Asker {
     /// By the request line, which may be all that is well formed.
     fn of(head: &[u8]) -> Asker {
         let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-        let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ');
+        let posts = words.next() == Some(b"POST");
+        let target = words.next().unwrap_or_default();
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         match std::str::from_utf8(path) {
-            Ok(path) if api::is_asked(path) => Asker::Program { path: path.to_owned() },
+            Ok(path) if api::is_asked(path) => Asker::Program { path: path.to_owned(), posts },
             _ => Asker::Person,
         }
     }
@@ -306,8 +316,13 @@ impl Asker {
     fn reads(&self) -> bool {
         match self {
             Asker::Person => true,
-            Asker::Program { path } => api::is_read(path),
+            Asker::Program { path, .. } => api::is_read(path),
         }
+    }
+
+    /// Whether it was asked as a change.
+    fn posts(&self) -> bool {
+        matches!(self, Asker::Program { posts: true, .. })
     }
 }
 
@@ -336,8 +351,9 @@ const FAREWELL_BYTES: usize = 256 << 10;
 /// Writes to the log that a request was refused, aside: a disk may be slow.
 async fn remembered(control: Arc<Control>, head: &Head, problem: Problem) -> Problem {
     let (head, status) = (head.clone(), problem.status);
-    let writing =
-        move || control.refused(control.known(&head).map(|known| known.person), head.path(), status);
+    let writing = move || {
+        control.refused(control.known(&head).map(|known| known.person).as_deref(), head.path(), status)
+    };
     drop(tokio::task::spawn_blocking(writing).await);
     problem
 }

@@ -140,14 +140,14 @@ impl Head {
 }
 
 /// Reads until the empty line that ends a head, and tells what was read beyond it. `Ok(None)`: the client left
-/// without a word.
+/// without a word. What is refused is in `head` as far as it came, so that it can be told who asked.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
+    head: &mut Vec<u8>,
     limit_bytes: usize,
     deadline: Duration,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, Refusal> {
+) -> Result<Option<Vec<u8>>, Refusal> {
     let reading = async {
-        let mut head = Vec::with_capacity(1024);
         let mut part = [0u8; 2048];
         loop {
             let count = match stream.read(&mut part).await {
@@ -160,7 +160,7 @@ pub(super) async fn read(
             if let Some(at) = memchr::memmem::find(&head[from..], b"\r\n\r\n") {
                 let beyond = head.split_off(from + at + 4);
                 return match head.len() <= limit_bytes {
-                    true => Ok(Some((head, beyond))),
+                    true => Ok(Some(beyond)),
                     false => Err(Refusal::TooLarge),
                 };
             }
@@ -271,13 +271,14 @@ mod tests {
     async fn the_end_of_a_head_is_found_across_reads_and_the_limit_holds() {
         let deadline = Duration::from_secs(5);
         let mut torn = tokio_chain(b"GET / HTTP/1.1\r\nHost: a\r", b"\n\r\nrest");
-        let (head, beyond) = read(&mut torn, 100, deadline).await.unwrap().unwrap();
+        let mut head = Vec::new();
+        let beyond = read(&mut torn, &mut head, 100, deadline).await.unwrap().unwrap();
         assert_eq!(beyond, b"rest");
         assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 
         let mut endless = tokio::io::repeat(b'x');
-        assert_eq!(read(&mut endless, 100, deadline).await, Err(Refusal::TooLarge));
-        assert_eq!(read(&mut &b"GET"[..], 100, deadline).await, Ok(None));
+        assert_eq!(read(&mut endless, &mut Vec::new(), 100, deadline).await, Err(Refusal::TooLarge));
+        assert_eq!(read(&mut &b"GET"[..], &mut Vec::new(), 100, deadline).await, Ok(None));
     }
 
     fn tokio_chain(first: &'static [u8], second: &'static [u8]) -> impl AsyncRead + Unpin {

@@ -53,12 +53,12 @@
       // The page may have been made anew meanwhile.
       if (!element.isConnected || element.dataset.aside === undefined || !settle(element)) continue;
       if (element.id === "clocks") clocks(root);
-      if (element.id === "sweep-data") for (const add of preparers.aside) add(root);
+      if (element.id.startsWith("sweep-")) for (const add of preparers.aside) add(root);
       if (!element.matches("figure")) continue;
       redrawn(element);
       prepareTools(root);
     }
   };
 
-  Object.assign(overnight, { bringAside, settleAll, takeAside, redrawn });
+  Object.assign(overnight, { load, bringAside, settleAll, takeAside, redrawn });
 })();

@@ -15,6 +15,9 @@
     });
   };
 
+  /// The place of the run that a number's color and dash stand for here.
+  const holderOf = (here, number) => here.findIndex((other) => other % PAIRS === number % PAIRS);
+
   const classOf = (number) => {
     const dash = Math.floor(number / 8) % 4;
     return `c${(number % 8) + 1}${dash ? ` d${dash}` : ""}`;
@@ -35,5 +38,5 @@
     return { deviation, reach: deviation === 0 ? 0 : deviation * student(Math.max(1, freedom)) };
   };
 
-  Object.assign(overnight, { meeting, classOf, noise });
+  Object.assign(overnight, { meeting, holderOf, classOf, noise });
 })();

@@ -2,7 +2,7 @@
 // The page that compares the runs in its address. What it knows of each comes as a script beside the pages
 // (src/report/compared.rs), since a page from a file may load nothing else; it is drawn as the server's are.
 (() => {
-  const { make, measured, duration, words, writeWords, meeting, classOf, noise, newFigure, encoded, chosenRuns, unchoose, followFile } = overnight;
+  const { make, measured, duration, words, writeWords, meeting, holderOf, classOf, noise, newFigure, encoded, chosenRuns, unchoose, followFile } = overnight;
   const [MOST, MOST_NAMED] = [60, 5]; // runs that are compared, and that are named where they are none
   const [CHARTS, ROWS] = [24, 60]; // metrics that are drawn, and that have a row
   const known = (window.overnightData ||= {});
@@ -60,11 +60,14 @@
     const runs = found.map((key) => known[`run:${key}`]);
     const numbers = meeting(runs.map(({ number }) => number));
     const names = [({ label }) => label, ({ label, experiment }) => `${label} of ${experiment}`, ({ run }) => run];
+    const nameOf = (run, at) => names.find((of) => runs.filter((other) => of(other) === of(run)).length === 1)?.(run) ?? found[at];
     return runs.map((run, at) => {
-      const name = names.find((of) => runs.filter((other) => of(other) === of(run)).length === 1)?.(run) ?? found[at];
-      const isMoved = numbers[at] !== run.number;
+      const name = nameOf(run, at);
+      const holder = numbers[at] === run.number ? -1 : holderOf(numbers, run.number);
+      // Elsewhere it has another color.
+      const moved = holder < 0 ? "" : ` (another color here: its own stands for ${nameOf(runs[holder], holder)})`;
       const spreads = (known[`seeds:${run.experiment}`] || []).find(([group]) => group === run.group)?.[1];
-      return { key: found[at], run, name, isMoved, class: classOf(numbers[at]), page: `${run.folder}index.html`, spreads };
+      return { key: found[at], run, name, moved, class: classOf(numbers[at]), page: `${run.folder}index.html`, spreads };
     });
   };
 
@@ -144,8 +147,8 @@
     const lines = columns.map((column) => ({ ...column, line: column.run.lines.find((line) => line.metric === metric) }))
       .filter(({ line }) => line).sort((one, other) => (one.key === leader) - (other.key === leader));
     const { title } = lines[0].line;
-    const series = lines.map(({ key, run, line, name, isMoved, class: color, page }) => ({
-      id: `${key}/${metric}`, label: isMoved ? `${name} (its color is taken here)` : name, run: run.run, experiment: run.experiment,
+    const series = lines.map(({ key, run, line, name, moved, class: color, page }) => ({
+      id: `${key}/${metric}`, label: name + moved, run: run.run, experiment: run.experiment,
       number: run.number, metric, class: color, lead: key === leader, points: line.points, rows: line.rows, smoothing: line.smoothing, faint: false,
       href: page, ...(line.means.length && { means: line.means }),
       ...(line.columns && { csv: { href: `${run.folder}metrics.csv`, x: line.columns[0], y: line.columns[1], from: 0, unit: 1, divisor: 1 } }),
@@ -262,7 +265,8 @@
     const parts = problems.length ? [told(...problems)] : [];
     if (waiting.length) parts.push(make("p", { class: "soft" }, `Looking for ${waiting.length} ${waiting.length === 1 ? "run" : "runs"} …`));
     if (!found.length) {
-      if (!waiting.length) parts.push(make("p", {}, "Tick runs in any list of this report, then come here: ", make("a", { href: "experiments/index.html" }, "experiments"), "."));
+      if (!waiting.length) parts.push(make("p", {}, "Tick runs in a list: of all ", make("a", { href: "runs/index.html" }, "runs"), ", of an ", make("a", { href: "experiments/index.html" }, "experiment"),
+        ", or on a leaderboard. A bar says how many are chosen and leads here."));
       return parts;
     }
     const columns = columnsOf(found);

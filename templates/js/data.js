@@ -18,8 +18,7 @@
       const means = series.means;
       series.means = means ? { x: every(means, 3, 0), y: every(means, 3, 1), n: every(means, 3, 2) } : null;
       series.members = (series.members || []).map(({ experiment, run, points }) => ({ runKey: `${experiment}/${run}`, x: every(points, 2, 0), y: every(points, 2, 1) }));
-      const { edges } = series;
-      series.edges = edges ? { x: every(edges, 3, 0), low: every(edges, 3, 1), high: every(edges, 3, 2) } : null;
+      series.edges = (series.edges || []).map((edges) => ({ x: every(edges, 3, 0), low: every(edges, 3, 1), high: every(edges, 3, 2) }));
       series.isReduced = series.rows > series.x.length;
     }
     chart.isTime = chart.x.kind === "time";

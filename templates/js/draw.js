@@ -44,7 +44,9 @@
       if (!values || !values.x.length) continue;
       const average = weight > 0 ? (joined ? smooth(joined, weight) : on(smooth(known === series ? series : known, weight))) : null;
       const isFaint = average && (view.smoothing !== null || series.faint);
-      lines.push({ series, ...(average || values), faint: isFaint ? values : null, values, band: series.band ? joined : axis === "step" ? series.edges : null });
+      const bands = series.band ? [joined] : axis === "step" ? series.edges ?? [] : [];
+      // The first is what the cursor tells of a line.
+      lines.push({ series, ...(average || values), faint: isFaint ? values : null, values, band: bands[0] ?? null, bands });
     }
     return lines;
   };
@@ -69,7 +71,7 @@
     const isZoomed = view[keyOf(chart)] !== null;
     const values = shown(lines, low, high, isLog);
     const behind = lines.flatMap(({ faint }) => (faint ? [faint] : []));
-    const edges = lines.flatMap(({ band }) => (band ? [{ x: band.x, y: band.low }, { x: band.x, y: band.high }] : []));
+    const edges = lines.flatMap(({ bands }) => bands.flatMap(({ x, low, high }) => [{ x, y: low }, { x, y: high }]));
     values.push(...shown(edges, low, high, isLog));
     // Of the values behind an average the outermost stay outside: it is about the average.
     if (view.whole) values.push(...shown(behind, low, high, isLog));
@@ -93,6 +95,8 @@
     return { nominal: Number(plot[3]) / 10, width: svg.clientWidth || svg.getBoundingClientRect().width || 600, height: svg.getBoundingClientRect().height || 200 };
   };
 
+  const areWhole = (lists) => lists.every((list) => list.every((value) => Number.isInteger(value) || !Number.isFinite(value)));
+
   /// Everything that decides how a figure looks now.
   const modelOf = (figure) => {
     const chart = chartOf(figure);
@@ -103,9 +107,10 @@
     const { width, height, nominal } = sizeOf(figure);
     const axis = axisOf(chart);
     const form = FORMS[axis] || "number";
-    const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
+    const x = scale(...rangeX, { isLog: view.logX && !chart.isTime, form, counts: axis === "step" && !chart.isTime && areWhole(lines.map((line) => line.x)), about: Math.min(8, Math.max(2, Math.floor(width / 110))) });
     const isLog = hasLogY(figure);
-    const y = scale(...rangeY.ends, { isLog, rounded: rangeY.rounded, about: Math.max(isLog ? 3 : 2, Math.floor(nominal / 42)) });
+    const counts = areWhole(lines.flatMap(({ y: values, band }) => [values, ...(band ? [band.low, band.high] : [])]));
+    const y = scale(...rangeY.ends, { isLog, rounded: rangeY.rounded, counts, about: Math.max(isLog ? 3 : 2, Math.floor(nominal / 42)) });
     const first = chart.series[0];
     const events = chart.events.map(({ x: step, word }) => ({ word, x: (onAxis([step], first?.runKey, axis) || [NaN])[0] }));
     return { figure, chart, lines, x, y, events, width, height, axis, label: chart.isTime ? chart.x.label : LABELS[axis] };
@@ -201,7 +206,7 @@
   };
 
   /// The area between the lowest and the highest of several lines: there below and back above.
-  const paintBand = ({ band: { x, low, high }, series }, model, place) => {
+  const paintBand = ({ x, low, high }, series, model, place) => {
     const edge = (y) => {
       const part = reaching({ x, y }, model.x.low, model.x.high);
       const few = model.x.isLog ? part : reduce(part, model.x.low, model.x.high, Math.max(200, Math.round(model.width)));
@@ -231,7 +236,7 @@
     const [paths, over] = [[], []];
     const group = paintScale(model);
     paintEvents(model, group, over);
-    for (const line of model.lines) if (line.band) paths.push(paintBand(line, model, place));
+    for (const { bands, series } of model.lines) for (const band of bands) paths.push(paintBand(band, series, model, place));
     for (const line of model.lines) {
       const color = line.series.class + (overnight.away?.has(line.series.runKey) ? " away" : "");
       if (line.faint) paintLine(line.faint, model, { color, weight: " faint" }, place, paths, over);

@@ -73,7 +73,7 @@
     const names = (kind) => [...new Set(parts.flatMap((part) => Object.keys(part[kind])))].sort();
     const differs = (name) => new Set(parts.flatMap((part) => (own(part, name)?.of ?? [null]).map(String))).size > 1;
     const set = names("set");
-    known = { set, varied: set.filter(differs), last: names("last").map((name) => `${name}, last`), state: countsOf("state"), tag: countsOf("tag") };
+    known = { hasMetrics: differs("metric"), set, varied: set.filter(differs), last: names("last").map((name) => `${name}, last`), state: countsOf("state"), tag: countsOf("tag") };
     known.all = [...FIRST, ...MORE, ...known.set, ...known.last];
   };
 
@@ -180,7 +180,9 @@
         return make("td", {}, make("span", { class: `st ${valueOf(row, "class")}`, title: valueOf(row, "why") }, valueOf(row, "state")),
           ...(valueOf(row, "imported") ? [" ", make("span", { class: "soft imported" }, "imported")] : []));
       }
-      return make("td", { class: classOf(name, columns) }, textOf(row, name));
+      // Where a narrow page has no room for the column of it.
+      const metric = name === "best" && known.hasMetrics && columns === FIRST && valueOf(row, "best") !== null && valueOf(row, "metric");
+      return make("td", { class: classOf(name, columns), "data-of": metric }, textOf(row, name));
     };
     return make("tr", { id: `run-${address(experiment)}--${address(id)}`, "aria-rowindex": place }, ...columns.map(cell));
   };

@@ -54,7 +54,7 @@
       if (!(part >= 0 && part <= 1)) continue;
       out.push(`<path d="M${(part * width).toFixed(2)} 0V${height}" stroke="${theme.accent}" stroke-dasharray="2 3"/>`, text((part * width + 5).toFixed(2), 11, word, "start"));
     }
-    for (const { band, series } of model.lines.filter((line) => line.band)) {
+    for (const [band, series] of areas(model)) {
       const seen = inside(model, band);
       const edge = (values) => seen.map((place) => at(band.x[place], values[place]));
       if (seen.length) out.push(`<path d="M${[...edge(band.low), ...edge(band.high).reverse()].join("L")}Z" fill="${looks(model.figure, series.class).color}" fill-opacity="0.14"/>`);
@@ -97,6 +97,8 @@
     image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(toSvg(model))}`;
   });
 
+  /// Each area that is drawn, with the series it belongs to.
+  const areas = (model) => model.lines.flatMap(({ bands, series }) => bands.map((band) => [band, series]));
   const inside = (model, line) => [...line.x].flatMap((x, at) => (x >= model.x.low && x <= model.x.high ? [at] : []));
   const spelled = (value) => (Number.isNaN(value) ? "nan" : Number.isFinite(value) ? String(Number(value.toPrecision(9))) : value > 0 ? "inf" : "-inf");
   const cell = (text) => {
@@ -131,13 +133,13 @@
       const points = at.map((place) => `(${spelled(line.x[place])},${spelled(line.y[place])})`);
       return `\\addplot[${options}] coordinates {${points.join(" ")}};${name ? `\n\\addlegendentry{${tex(name)}}` : ""}`;
     };
-    const area = ({ band, series }) => {
+    const area = ([band, series]) => {
       const seen = inside(model, band);
       const edge = (values) => seen.map((at) => `(${spelled(band.x[at])},${spelled(values[at])})`);
       const ring = [...edge(band.low), ...edge(band.high).reverse()].join(" ");
       return `\\addplot[draw=none, fill=${color(looks(model.figure, series.class).color)}, fill opacity=0.14, forget plot] coordinates {${ring}} -- cycle;`;
     };
-    const areas = model.lines.filter(({ band }) => band && inside(model, band).length).map(area);
+    const shaded = areas(model).filter(([band]) => inside(model, band).length).map(area);
     const plots = model.lines.flatMap((line) => {
       const look = looks(model.figure, line.series.class);
       const dash = look.dash ? `, dash pattern=${look.dash.split(/[ ,]+/).map((length, at) => `${at % 2 ? "off" : "on"} ${length}pt`).join(" ")}` : "";
@@ -154,7 +156,7 @@
       "\\begin{tikzpicture}",
       `\\begin{axis}[width=\\linewidth, height=0.5\\linewidth, title={${tex(title(model))}}, xlabel={${tex(model.label)}}, ylabel={${tex(model.chart.y.label)}},`,
       `  ${range(model.x, "x")}, ${range(model.y, "y")}, unbounded coords=jump, no markers, ymajorgrids, scaled ticks=false, legend style={draw=none}]`,
-      ...areas,
+      ...shaded,
       ...plots,
       "\\end{axis}",
       "\\end{tikzpicture}",

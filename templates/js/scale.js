@@ -22,7 +22,8 @@
     const magnitude = Math.max(Math.abs(low), Math.abs(high));
     if (high - low > Math.max(magnitude * NARROWEST, 1e-303)) return [low, high];
     const margin = magnitude * 0.05;
-    return margin < 1e-303 ? [low - 1, high + 1] : [low - margin, high + margin];
+    // Around a whole number alone lie its neighbors.
+    return margin < 1e-303 || (margin < 1 && Number.isInteger(low)) ? [low - 1, high + 1] : [low - margin, high + margin];
   };
 
   const linearStep = (low, high, about) => {
@@ -94,8 +95,8 @@
   const clockTick = (seconds, step) => (step >= 60 && moment(seconds, 60) === "00:00" ? moment(seconds, 86400) : moment(seconds, step));
 
   /// An axis as drawn. `form` is "number", "duration" (seconds) or "clock" (Unix seconds); `rounded`
-  /// widens it to whole ticks.
-  const scale = (wantedLow, wantedHigh, { isLog = false, about = 5, form = "number", rounded = false } = {}) => {
+  /// widens it to whole ticks; where `counts` are shown, there is no tick at a half.
+  const scale = (wantedLow, wantedHigh, { isLog = false, about = 5, form = "number", rounded = false, counts = false } = {}) => {
     let [low, high] = drawable(wantedLow, wantedHigh, isLog);
     if (rounded && !isLog) {
       const step = linearStep(low, high, about);
@@ -111,8 +112,9 @@
     };
     const at = (part) => (isLog ? Math.exp(from + part * (to - from)) : low + part * (high - low));
     const offset = form === "clock" ? -new Date(low * 1000).getTimezoneOffset() * 60 || 0 : 0;
-    const ticks = isLog ? logTicks(low, high, Math.max(2, about))
+    const all = isLog ? logTicks(low, high, Math.max(2, about))
       : form === "number" ? linearTicks(low, high, about) : timeTicks(low, high, about, offset);
+    const ticks = counts && all.some(Number.isInteger) ? all.filter(Number.isInteger) : all;
     const step = ticks.length > 1 ? ticks[1] - ticks[0] : high - low;
     const words = form === "duration" ? ticks.map((tick) => (isLog ? duration(tick) : durationTick(tick, step)))
       : form === "clock" ? ticks.map((tick) => clockTick(tick, step)) : labels(ticks);

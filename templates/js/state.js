@@ -26,6 +26,15 @@
   const taken = (name, text = words().get(name) || "") => [text.slice(0, LONGEST), text.length > LONGEST
     ? ` Of “${name}” in the address the first ${LONGEST} characters are taken, of ${text.length.toLocaleString("en-US")}.` : ""];
 
+  /// The same of a word that an address may have many times.
+  const MOST = 1000;
+  const listed = (name, most = MOST) => {
+    const all = words().getAll(name);
+    const kept = all.slice(0, most).filter((text) => text.length <= 2 * LONGEST);
+    return [kept, kept.length < all.length ? ` Of ${all.length.toLocaleString("en-US")} words “${name}” in the address ${kept.length.toLocaleString("en-US")} are taken.` : ""];
+  };
+  let leftOut = "";
+
   const writeWords = (said) => {
     const text = said.toString().replace(/%2F/g, "/").replace(/%2C/g, ",");
     if (!text && !words().size) return;
@@ -39,7 +48,7 @@
   };
 
   const range = (text) => {
-    const ends = (text || "").split(",").map(Number);
+    const ends = (text || "").slice(0, LONGEST).split(",").map(Number);
     return ends.length === 2 && ends.every(Number.isFinite) && ends[0] < ends[1] ? { low: ends[0], high: ends[1] } : null;
   };
 
@@ -49,14 +58,16 @@
     Object.assign(view, fresh());
     if (AXES.includes(said.get("x"))) view.x = said.get("x");
     view.logX = said.get("logx") === "1";
-    view.logY = new Set(said.getAll("logy"));
+    const [[logY, ofLogY], [hidden, ofHidden]] = [listed("logy"), listed("hide")];
+    leftOut = (ofLogY + ofHidden).trim();
+    view.logY = new Set(logY);
     const weight = Number(said.get("smooth"));
     if (said.has("smooth") && weight >= 0 && weight < 1) view.smoothing = weight;
     view.outliers = said.get("outliers") === "1";
     view.whole = said.get("whole") === "1";
     view.zoom = range(said.get("zoom"));
     view.timeZoom = range(said.get("time"));
-    view.hidden = new Set(said.getAll("hide"));
+    view.hidden = new Set(hidden);
   };
 
   const writeAddress = () => {
@@ -85,6 +96,7 @@
   /// Changes the view; charts follow within a frame.
   const setView = (change) => {
     Object.assign(view, change);
+    leftOut = "";
     writeAddress();
     tell();
   };
@@ -96,5 +108,5 @@
     tell();
   });
   readAddress();
-  Object.assign(overnight, { words, taken, writeWords, view, hasLogY, setView, onView, AXES });
+  Object.assign(overnight, { words, taken, listed, leftOut: () => leftOut, writeWords, view, hasLogY, setView, onView, AXES });
 })();

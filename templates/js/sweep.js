@@ -1,7 +1,7 @@
 
 // The page of an experiment: its table narrowed, axes brushed, points moved to other fields.
 (() => {
-  const { make, words, taken, writeWords, onPage, scale, setView } = overnight;
+  const { make, words, taken, listed, writeWords, onPage, scale, setView } = overnight;
   const get = (id, root = document) => root.querySelector(`#${id}`);
   const percent = (part) => `${Math.round(part * 1e4) / 100}%`;
   const [TOP, HEIGHT] = [26, 220]; // px, as on the server
@@ -30,7 +30,7 @@
   /// The brushes by their field, each [low, high] in shares of its axis.
   const brushes = (root = document) => {
     const found = new Map();
-    for (const word of words().getAll("brush").slice(0, MOST)) {
+    for (const word of listed("brush", MOST)[0]) {
       const [, field, low, high] = /^(.*):([^:,]+),([^:,]+)$/.exec(word) || [];
       const axis = axes(root).find(({ dataset }) => dataset.field === field);
       const ends = axis ? [low, high].map((end) => scaleOf(axis).fraction(Number(end))) : [];
@@ -56,6 +56,7 @@
     const all = brushes(root);
     const away = new Set();
     const own = axes(root);
+    get("parallel", root).querySelector("figcaption span").textContent = `drag along an axis to keep a part of the runs, double click for all; or arrows, Shift and Escape.${listed("brush", MOST)[1]}`;
     for (const line of root.querySelectorAll(".parallel path.line")) {
       const at = line.dataset.at.split(" ").map(Number);
       const isIn = own.every(({ dataset }, place) => {
@@ -159,7 +160,7 @@
   const axisOf = ({ kinds, values }, isLog, about) => {
     const known = values.filter((value) => value !== null && (kinds || !isLog || value > 0));
     const [low, high] = kinds ? [-0.25, kinds.length - 0.75] : [Math.min(...known), Math.max(...known)];
-    const made = scale(low, high, { isLog: isLog && !kinds, about });
+    const made = scale(low, high, { isLog: isLog && !kinds, about, counts: !kinds && known.every(Number.isInteger) });
     const inside = (value) => 0.03 + 0.94 * made.fraction(value); // room at the edge, as on the server
     const place = (value) => (value === null || (made.isLog && value <= 0) ? null : inside(value));
     const ticks = kinds ? kinds.map((kind, at) => [inside(at), kind]) : made.ticks.map((tick, at) => [inside(tick), made.words[at]]);
@@ -245,6 +246,7 @@
       for (const row of [table.tHead.rows[0], ...rows]) row.cells[at].hidden = isSame;
     }
     const field = get("sweep-find", root);
+    if (!field) return;
     if (field.value.trim() !== find) field.value = find;
     get("sweep-differ", root).checked = differ;
     get("sweep-found", root).textContent = find ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}${told && `.${told}`}` : "";
@@ -252,7 +254,8 @@
 
   const tools = (root) => {
     const check = (id, text) => make("label", {}, make("input", { type: "checkbox", id }), ` ${text}`);
-    if (!get("sweep-tools", root)) {
+    // One run is found, and differs from nothing.
+    if (!get("sweep-tools", root) && get("sweep", root).tBodies[0].rows.length > 1) {
       get("sweep", root).closest(".scroll").before(make("div", { id: "sweep-tools" },
         make("input", { type: "search", id: "sweep-find", placeholder: "Find runs", "aria-label": "Find runs" }),
         check("sweep-differ", "only what differs"), make("output", { id: "sweep-found", for: "sweep-find" })));
@@ -261,7 +264,6 @@
     const choice = (id, text) => make("label", {}, `${text} `, make("select", { id }, ...data.fields.map(({ name }) => make("option", {}, name))));
     get("scatter", root).querySelector("figcaption").after(make("div", { id: "scatter-tools" },
       choice("sx", "x"), check("slog-x", "log x"), choice("sy", "y"), check("slog-y", "log y")));
-    get("parallel", root).querySelector("figcaption span").textContent = "drag along an axis to keep a part of the runs, double click for all; or arrows, Shift and Escape";
     get("scatter", root).querySelector("figcaption span").textContent = "each point a run, hollow without a value; arrows go from one to the next";
   };
 
@@ -272,7 +274,7 @@
     if (id === "sweep-differ") change("differ", ...(checked ? ["1"] : []));
     if (id === "sx" || id === "sy") change(id, value);
     if (/^slog-[xy]$/.test(id)) {
-      const others = words().getAll("slog").filter((word) => word[0] !== id[5]);
+      const others = listed("slog", MOST)[0].filter((word) => word[0] !== id[5]);
       change("slog", ...others, `${id[5]}${checked ? 1 : 0}`);
     }
   });
@@ -303,5 +305,6 @@
     tools(root);
     show(root);
   }, "aside");
+  document.addEventListener("overnight:rows", () => get("sweep") && showTable(document));
   window.addEventListener("hashchange", () => get("sweep") && show(document));
 })();

@@ -11,6 +11,17 @@
     return text === "" ? null : text;
   };
 
+  /// What a cell's value is of, where that is not the same in every row: values of different metrics do not
+  /// compare, so those of one stand together, of the commonest first.
+  const groupsOf = (rows, column) => {
+    const groupOf = (row) => row.cells[column]?.dataset.of ?? "";
+    const counts = new Map();
+    for (const row of rows) if (sortKey(row, column) !== null) counts.set(groupOf(row), (counts.get(groupOf(row)) ?? 0) + 1);
+    const order = [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one) || compare(one, other));
+    const places = new Map(order.map((group, at) => [group, at]));
+    return (row) => places.get(groupOf(row)) ?? 0;
+  };
+
   const compare = (one, other) => {
     if (typeof one === "number" && typeof other === "number") return one - other;
     return String(one).localeCompare(String(other), undefined, { numeric: true });
@@ -20,9 +31,11 @@
     const { column, direction } = sorted.get(table.id);
     const rows = [...table.tBodies[0].rows];
     const keyed = rows.map((row) => [sortKey(row, column), row]);
+    const groupOf = groupsOf(rows, column);
     // Rows without a value come last in both directions.
-    keyed.sort(([one], [other]) =>
-      one === null || other === null ? (one === null) - (other === null) : direction * compare(one, other));
+    keyed.sort(([one, a], [other, b]) => (one === null || other === null
+      ? (one === null) - (other === null)
+      : groupOf(a) - groupOf(b) || direction * compare(one, other)));
     const order = keyed.map(([, row]) => row);
     if (order.some((row, place) => row !== rows[place])) table.tBodies[0].append(...order);
     [...table.tHead.rows[0].cells].forEach((head, place) => {

@@ -27,6 +27,8 @@
     const slider = at("tool-smooth");
     if (document.activeElement !== slider) slider.value = positionOf(weight);
     slider.setAttribute("aria-valuetext", words(weight, view.smoothing !== null));
+    tools.querySelector(".said")?.remove();
+    if (overnight.leftOut()) tools.append(overnight.make("p", { class: "soft said" }, overnight.leftOut()));
     tools.querySelector("output").textContent = words(weight, view.smoothing !== null);
     at("reset").hidden = !isChanged();
   };

@@ -177,7 +177,10 @@ fn runs_side_by_side_show_what_differs_and_whether_seeds_explain_it() {
             "[...document.querySelectorAll('#beside thead .swatch')].map((swatch) => swatch.className)";
         assert_eq!(chrome.texts(swatches).await, ["swatch c1", "swatch c2"]);
         let legend = chrome.texts("[...document.querySelectorAll('figure')].flatMap((figure) => overnight.chartOf(figure).series.map(({ label }) => label))").await;
-        assert!(legend.iter().any(|label| label.ends_with("(its color is taken here)")), "{legend:?}");
+        assert!(
+            legend.iter().any(|label| label.contains("(another color here: its own stands for ")),
+            "{legend:?}"
+        );
         assert!(row(chrome, "train/loss, last").await[1].ends_with("no noise known"));
         assert_eq!(chrome.complaints().await, Vec::<String>::new());
 

@@ -273,13 +273,22 @@ fn each_button_asks_once_and_the_page_follows() {
         chrome.press_button("#act-note").await;
         chrome.fill("note", HOSTILE).await;
         chrome.send_dialog("ask").await;
+        chrome.until("no dialog", "document.getElementById('ask') === null").await;
+        chrome.press_button("#act-note").await;
         chrome
             .until("the note", "document.querySelector('#ask .notes')?.textContent.includes('onerror')")
             .await;
-        chrome.press_button("#ask .ends button").await;
+        chrome.key("Escape", false).await;
+        chrome.until("no dialog", "document.getElementById('ask') === null").await;
+        // What several words come to is shown before they are sent.
         chrome.press_button("#act-tag").await;
-        chrome.fill("tag", HOSTILE).await;
+        chrome.fill("tag", &format!("to do, {HOSTILE}")).await;
+        let preview = "[...document.querySelectorAll('#ask .preview .tag')].map((tag) => tag.textContent)";
+        assert_eq!(chrome.texts(preview).await, ["to do", HOSTILE]);
+        chrome.is_well(axe.as_deref(), "the question about tags").await;
         chrome.send_dialog("ask").await;
+        chrome.until("no dialog", "document.getElementById('ask') === null").await;
+        chrome.press_button("#act-tag").await;
         chrome.press_button("#ask [aria-label^='remove <img']").await;
         chrome
             .until("no such tag", "!document.querySelector('#ask .tags').textContent.includes('<img')")
@@ -298,9 +307,10 @@ fn each_button_asks_once_and_the_page_follows() {
         assert_eq!(words.first(), Some(&Ask::Stop));
         assert_eq!(words[1], Ask::Priority { priority: 7 });
         assert_eq!(words[2], Ask::Note { text: HOSTILE.into() });
-        assert_eq!(words[3], Ask::Tag { tag: HOSTILE.into(), remove: false });
+        assert_eq!(words[3], Ask::Tag { tag: "to do".into(), remove: false });
+        assert_eq!(words[4], Ask::Tag { tag: HOSTILE.into(), remove: false });
         assert_eq!(words.last(), Some(&Ask::Retry { from_step: Some(0) }));
-        assert_eq!(words.len(), 6, "{words:?}");
+        assert_eq!(words.len(), 7, "{words:?}");
 
         // A refusal is told where it was asked, with the server's words; one that is not known signs in.
         chrome.run("window.real = window.fetch; window.fetch = async () => new Response(JSON.stringify(
@@ -315,7 +325,7 @@ fn each_button_asks_once_and_the_page_follows() {
         chrome.fill("token", &owner).await;
         chrome.send_dialog("signing").await;
         chrome.until("the way out", "!!document.getElementById('sign-out')").await;
-        assert_eq!(asks(run).len(), 8);
+        assert_eq!(asks(run).len(), 9);
 
         many::several(chrome, &place, &serving).await;
         many::drain(chrome, &place, &serving).await;

@@ -43,9 +43,21 @@ fn a_run_of_thousands_of_metrics_is_usable_and_draws_what_is_asked_for() {
         chrome.goto(&place.file(&page)).await;
         assert!(chrome.number("document.querySelectorAll('*').length").await < 20_000.0);
         assert!(chrome.number("document.querySelectorAll('figure svg.chart').length").await <= 40.0);
-        // A file may load nothing beside itself, so it offers nothing.
+        // A file may load nothing beside itself but scripts, and there is one for each group.
         chrome.run(&format!("{last}.closest('details').open = true")).await;
-        assert!(chrome.is("document.getElementById('further-how').hidden && !document.querySelector('#further button')").await);
+        chrome.until("the switches", &format!("!!{last}.querySelector('button')")).await;
+        chrome.run(&format!("{last}.querySelector('button').click()")).await;
+        let drawn = "[...document.querySelectorAll('#further-charts figure')].map((figure) => overnight.modelOf(figure).lines[0].y.length)";
+        chrome.until("the chart from a file", &format!("String({drawn}) === '{ROWS}'")).await;
+        chrome.run("overnight.setView({ zoom: { low: 10, high: 20 } })").await;
+        chrome
+            .until(
+                "the zoom",
+                "document.querySelector('#further-charts svg.plot').dataset.x.startsWith('10 20')",
+            )
+            .await;
+        assert!(chrome.is("document.getElementById('further-why').hidden").await);
+        assert_eq!(chrome.complaints().await, Vec::<String>::new());
 
         let serving = Serving::new(&place);
         chrome.goto(&serving.page(&page)).await;

@@ -38,6 +38,10 @@ fn a_run_of_another_program_is_marked_wherever_it_is_named_and_ours_never() {
         let mut record: Value = serde_json::from_slice(&fs::read(imported.run_json()).unwrap()).unwrap();
         record["imported"]["settings"] = json!({ "lr": 0.07 });
         fs::write(imported.run_json(), serde_json::to_vec(&record).unwrap()).unwrap();
+        // As where its program had logged histograms.
+        let names = ["min", "p5", "p25", "p50", "p75", "p95", "max"].map(|name| format!("weights/{name}"));
+        let rows = "10,-9,-2,-1,0.5,1,2,9\n20,-8,-2,-1,0.25,1,2,8\n30,-7,-2,-1,0.125,1,2,7\n";
+        fs::write(imported.distributions(), format!("step,{}\n{rows}", names.join(","))).unwrap();
         place.build();
         let (theirs, ours) = (imported.name(), place.runs[0].name());
         for page in ["index.html", "runs/index.html", "experiments/depth/index.html"] {
@@ -83,6 +87,20 @@ fn a_run_of_another_program_is_marked_wherever_it_is_named_and_ours_never() {
             body.contains("imported from nanoGPT") && body.contains("As its source tells them"),
             "{body}"
         );
+        // Two areas around the median, and as many when a script has drawn the chart anew.
+        let areas = "document.querySelectorAll('#distribution-0 svg path.spread').length";
+        chrome.until("both areas", &format!("{areas} === 2")).await;
+        let table = chrome.text("document.querySelector('#distribution-0').textContent").await;
+        assert!(
+            table.contains("weights") && body.contains("distributions.csv has every step"),
+            "{table} {body}"
+        );
+        chrome.until("the tools", "!!window.overnight?.setView").await;
+        chrome.run("document.querySelector('#distribution-0 svg path.spread').dataset.old = 1").await;
+        chrome.run("overnight.setView({ whole: true })").await;
+        let anew = "document.querySelector('#distribution-0 svg path.spread:not([data-old])') !== null";
+        chrome.until("the chart drawn anew", &format!("{anew} && {areas} > 0")).await;
+        assert!(chrome.is(&format!("{areas} === 2")).await);
         chrome.goto(&format!("{}#runs=depth/{theirs},depth/{ours}", place.file("compare.html"))).await;
         chrome.until("both are compared", &format!("{}.length > 0", places(&ours))).await;
         chrome.until("the mark in compare", &is_marked(&theirs)).await;

@@ -28,6 +28,7 @@ from pypdf import PdfReader
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.util.tensor_util import make_ndarray
 
 overnight, worker = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 
@@ -51,6 +52,9 @@ seeds = [1, 2, 3]
 SAMPLE = {"step": 20, "items": [{"kind": "text", "prompt": "To", "text": " be,\n# or", "temperature": 1.0, "top_k": 0, "top_p": 1.0}]}
 
 
+# How weights were spread, as `import` keeps what programs with histograms log.
+QUANTILES = ["min", "p5", "p25", "p50", "p75", "p95", "max"]
+SPREAD = [-2.5, -1, -0.25, 0.1, 0.3, 1.7, 4]
 # A column of another program. No comma, quotation mark or line break, which a header has no place for.
 HOSTILE = "50% of_{x} & $y^2$ ~ a|b <c> #1 \\input{made} \u202eevil"
 
@@ -99,6 +103,10 @@ def make():
         odd = {"step": 41, "time": 1.7e9 + place / 3, "train/loss": "nan", "val/loss": 0.1 + place / 7, "lr": "1e-300", "grad_norm": "inf"}
         with (folder / "metrics.csv").open("a") as file:
             file.write(",".join(str(odd.get(name, "")) for name in header) + "\n")
+        header = ["step", *(f"weights/{word}" for word in QUANTILES)]
+        rows = [[step, *(value * step for value in SPREAD)] for step in (10, 20)]
+        with (folder / "distributions.csv").open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
         (folder / "samples").mkdir(exist_ok=True)
         (folder / "samples/step-00000020.json").write_text(json.dumps(SAMPLE))
 
@@ -121,6 +129,12 @@ def tensorboard():
             numbers += len(found)
         text = read.Tensors("samples/1")[0]
         assert text.step == 20 and text.tensor_proto.string_val[0] == b"    To be,\n    # or", text
+        spread = [(event.step, make_ndarray(event.tensor_proto)) for event in read.Tensors("weights")]
+        assert [step for step, _ in spread] == [10, 20], spread
+        for step, buckets in spread:
+            edges = [value * step for value in SPREAD]
+            assert buckets.tolist() == [[low, high, share] for low, high, share in zip(edges, edges[1:], [5, 20, 25, 25, 20, 5])], buckets
+        assert read.SummaryMetadata("weights").plugin_data.plugin_name == "histograms"
         sessions = {}
         for event in EventFileLoader(str(next(folder.iterdir()))).Load():
             for value in event.summary.value:
@@ -133,7 +147,7 @@ def tensorboard():
         assert start["train.seed"].number_value == record["settings"]["train"]["seed"]
         assert start["model.kind"].string_value == "mlp"
         assert sessions["_hparams_/session_end_info"].session_end_info.status == 1
-    return f"{numbers} scalars to the bit of 32, settings, texts"
+    return f"{numbers} scalars to the bit of 32, settings, texts, histograms"
 
 
 def check_long(frame, what):
@@ -193,6 +207,8 @@ def as_json():
                 assert (value is None) == (cell == "")
                 assert cell == "" or bits(float(value)) == bits(float(cell)), (value, cell)
             assert isinstance(found[0], int), found
+        spread = one["distributions"]
+        assert spread["columns"][4] == "weights/p50" and spread["rows"][1] == [20, *(value * 20 for value in SPREAD)], spread
     return f"{len(read['runs'])} runs"
 
 

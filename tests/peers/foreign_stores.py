@@ -11,6 +11,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 STEPS = range(0, 50, 10)
 
@@ -58,6 +59,21 @@ def mlflow_database(folder):
     mlflow.delete_run(gone.info.run_id)
 
 
+def mlflow_ahead(folder):
+    """The same while a server is at work: what is new stands in the write-ahead log beside the file."""
+    import sqlite3
+
+    # Whoever leaves last would bring the log into the file.
+    AT_WORK.append(sqlite3.connect(folder / "mlflow.db"))
+    assert AT_WORK[-1].execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    AT_WORK[-1].execute("PRAGMA user_version").fetchone()
+    mlflow_database(folder)
+    assert (folder / "mlflow.db-wal").stat().st_size > 0
+
+
+AT_WORK = []
+
+
 def wandb(folder):
     os.environ["WANDB_SILENT"] = "true"
     import wandb
@@ -103,16 +119,28 @@ def hydra(folder):
     subprocess.run([sys.executable, str(program), "-m", "lr=0.1,0.2"], cwd=folder, check=True, capture_output=True)
 
 
+def brought(command):
+    """W&B goes on writing after a run has finished: what comes then fills rows up, and nothing is logged again."""
+    words = {"new"}
+    while True:
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert {run["what"] for run in told["runs"]} <= words, told["runs"]
+        if not any("still being written" in said for run in told["runs"] for said in run["warnings"]):
+            return told
+        words = {"grown", "filled", "same"}
+        time.sleep(0.05)
+
+
 def main(overnight):
     overnight = pathlib.Path(overnight).resolve()
-    for write, runs in [(mlflow, 2), (mlflow_database, 2), (wandb, 1), (sacred, 1), (hydra, 2)]:
+    for write, runs in [(mlflow, 2), (mlflow_database, 2), (mlflow_ahead, 2), (wandb, 1), (sacred, 1), (hydra, 2)]:
         with tempfile.TemporaryDirectory() as place:
             source, workspace = pathlib.Path(place) / "source", pathlib.Path(place) / "workspace"
             source.mkdir()
             workspace.mkdir()
             write(source)
             command = [overnight, "-C", workspace, "import", source, "--json"]
-            told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            told = brought(command)
             assert len(told["runs"]) == runs, (write.__name__, told)
             seen = 0
             for run in told["runs"]:

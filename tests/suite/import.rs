@@ -80,6 +80,16 @@ fn a_column_that_is_not_there_is_named_with_those_that_are_and_nothing_is_writte
     let chosen = workspace.overnight(&["import", "old", "--columns", "val/loss=loss"]).code(0);
     assert!(chosen.stdout.contains("written anew with other columns, loss; 2 rows"), "{}", chosen.stdout);
     assert!(csv().starts_with("step,epoch,time,elapsed,loss\n"), "{}", csv());
+    // They are remembered, also where more comes.
+    fs::write(workspace.path("old/gpt.log"), format!("{LOG}step 500: train loss 1.9, val loss 2.0\n"))
+        .unwrap();
+    let grown = workspace.overnight(&["import", "old"]).code(0).says("named before: val/loss=loss");
+    assert!(grown.stdout.contains("grown by 1 row, 3 in all"), "{}", grown.stdout);
+    assert!(workspace.overnight(&["import", "old"]).code(0).stdout.contains("nothing new"));
+    let all = workspace.overnight(&["import", "old", "--columns", "*"]).code(0);
+    assert!(all.stdout.contains("other columns, train/loss, val/loss, "), "{}", all.stdout);
+    let again = workspace.overnight(&["import", "old"]).code(0);
+    assert!(again.stdout.contains("nothing new") && !again.stderr.contains("before"), "{}", again.stderr);
 }
 
 #[test]

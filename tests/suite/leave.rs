@@ -161,7 +161,7 @@ fn the_live_view_shows_what_runs_and_what_is_next_in_every_size() {
             terminal.draws() >= before + 2
                 // The end is told as long as it is still to come.
                 && lines.last().is_some_and(|line| line.ends_with("waiting") || line.contains(", in "))
-                && count(&lines, "0 of 8 finished") == 1
+                && count(&lines, "0 of 8 runs finished") == 1
                 // Once at work, and once as started where there is room.
                 && (1..=2).contains(&count(&lines, "x/s1-"))
                 && count(&lines, "more") <= 1

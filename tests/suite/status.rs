@@ -1,5 +1,7 @@
 //! What `status` and `plan` say of runs that wait, failed or can never start.
 
+use overnight::run_dir::write::{Durability, replace_json};
+use overnight::run_dir::{checkpoint, read};
 use serde_json::Value;
 
 use crate::pty::Terminal;
@@ -141,6 +143,28 @@ fn the_metric_of_a_best_value_is_named() {
     let two = shown(&workspace);
     assert!(!two.lines().next().unwrap().contains("val/"), "{two}");
     assert!(two.contains("  val/loss ") && two.contains("  val/accuracy "), "{two}");
+}
+
+#[test]
+fn a_stopped_run_has_the_best_value_that_its_last_checkpoint_remembers() {
+    let workspace = Workspace::new().experiment("x", 8, &[1], "hold@5");
+    let runner = workspace.start(&[FILES[1]]);
+    wait_until("it holds", || workspace.runs("x").iter().any(|run| step(run) == 5));
+    workspace.overnight(&["stop", "x"]).code(0);
+    runner.wait();
+    assert_eq!(workspace.words("x"), ["stopped"]);
+    let run = workspace.seed("x", 1);
+    // The fake worker's remember none.
+    let newest = run.checkpoint(checkpoint::steps(&run).pop().unwrap());
+    let best = checkpoint::Best { metric: "val/loss".to_owned(), value: 0.5, step: 2 };
+    let state: checkpoint::State = read::json(&newest.state()).unwrap();
+    let state = checkpoint::State { best: Some(best), ..state };
+    replace_json(&newest.state(), &state, Durability::Rebuildable).unwrap();
+    let shown = json(&workspace, &["status", "--json"]);
+    let best = &of(&shown, "x")["best"];
+    assert_eq!((best["value"].as_f64(), best["step"].as_u64()), (Some(0.5), Some(2)));
+    let table = workspace.overnight(&["status"]).code(0).stdout;
+    assert!(table.lines().next().unwrap().contains("best val/loss"), "{table}");
 }
 
 #[test]

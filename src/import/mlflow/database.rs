@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::files::{Files, Reading, has_ending, head, name};
 use super::super::foreign::{Foreign, Wish};
-use super::super::sqlite::{Cell, Damage, Database, is_database};
+use super::super::sqlite::{Cell, Damage, Database, is_database, wal};
 use super::super::yaml;
 use super::{MOST_NAMED, MOST_OF_A_KIND, Point, artifacts, put, tag};
 
@@ -32,6 +32,15 @@ pub fn claim(files: &mut Files) -> Vec<Reading> {
         files.said.extend(beside(path));
         files.said.extend(deleted(path));
     }
+    // They belong to it, whether anything is read of them or not.
+    let is_beside = |path: &Path| {
+        let own = |database: &PathBuf| {
+            let rest = path.to_str().zip(database.to_str()).and_then(|(path, of)| path.strip_prefix(of));
+            rest.is_some_and(|rest| ["-wal", "-shm", "-journal"].contains(&rest))
+        };
+        databases.iter().any(own)
+    };
+    files.take(is_beside);
     let kept = files.take(|path| run_of(path).is_some());
     let reading = |path: PathBuf| {
         let files = std::iter::once(path.clone()).chain(kept.iter().cloned()).collect();
@@ -48,13 +57,12 @@ fn run_of(path: &Path) -> Option<(String, String)> {
     (parts.len() > at + 2).then(|| (parts[at].clone(), parts[at + 2..].join("/")))
 }
 
-/// What SQLite has written beside the file and not yet into it.
+/// What SQLite has written beside the file, not yet into it, and what cannot be read here.
 fn beside(path: &Path) -> Option<String> {
-    let has = |ending: &str| {
-        let file = path.with_file_name(format!("{}{ending}", name(path)));
-        file.metadata().is_ok_and(|file| file.len() > 0)
-    };
-    (has("-wal") || has("-journal")).then(|| {
+    let journal = path.with_file_name(format!("{}-journal", name(path)));
+    let has_journal = journal.metadata().is_ok_and(|file| file.len() > 0);
+    let has_log = || Database::open(path).is_ok_and(|database| database.has_unread_log);
+    (has_journal || has_log()).then(|| {
         let name = name(path);
         format!("{name} is being written: what is new may be missing (import it again when MLflow's server has ended)")
     })
@@ -159,6 +167,7 @@ fn read(reading: &Reading, wish: &Wish) -> io::Result<Vec<Foreign>> {
 /// The runs that were not deleted, with what their table and that of experiments say.
 fn runs(database: &mut Database, reading: &Reading, wish: &Wish) -> io::Result<Runs> {
     let mut found = Runs::default();
+    let log = Some(wal::beside(&reading.place)).filter(|log| log.is_file());
     let mut experiments: HashMap<String, (String, bool)> = HashMap::new();
     let columns = ["experiment_id", "name", "lifecycle_stage"];
     let damage = database.each_row("experiments", columns, |[id, name, stage]| {
@@ -182,6 +191,7 @@ fn runs(database: &mut Database, reading: &Reading, wish: &Wish) -> io::Result<R
             let (id, name) = (id.text(), name.text());
             let mut run = Foreign { tool: "MLflow", rows: wish.rows(), ..Foreign::default() };
             run.files.push(reading.place.clone());
+            run.files.extend(log.clone());
             run.experiment = Some(experiment).filter(|experiment| !experiment.is_empty());
             run.name = if name.is_empty() { id.chars().take(8).collect() } else { name };
             run.part.clone_from(&id);
@@ -303,7 +313,7 @@ mod tests {
         fs::write(scene.path().join("mlflow.db-wal"), "x").unwrap();
         let mut files = Files::of(scene.path()).unwrap();
         let readings = claim(&mut files);
-        assert_eq!((readings.len(), files.left.len()), (1, 1));
+        assert_eq!((readings.len(), files.left.len()), (1, 0));
         assert!(files.said[0].starts_with("mlflow.db is being written"), "{:?}", files.said);
         assert_eq!(files.said[1], "deleted in MLflow, so left out: gone");
         let runs = (readings[0].read)(&readings[0], &Wish::default()).unwrap();
@@ -321,6 +331,26 @@ mod tests {
         );
         assert_eq!(table.rows()[3][5], Some(f64::INFINITY));
         assert!(table.rows()[7][5].is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn what_stands_in_the_log_beside_a_database_is_read_too() {
+        let scene = tempfile::tempdir().unwrap();
+        let path = scene.path().join("mlflow.db");
+        let whole = database();
+        let pages: Vec<(u32, &[u8])> = (1..).zip(whole.chunks(written::PAGE)).collect();
+        // As where all of it was committed and nothing brought into the file but its first page.
+        fs::write(&path, &whole[..written::PAGE]).unwrap();
+        fs::write(wal::beside(&path), wal::written(&[(&pages, pages.len() as u32)], false)).unwrap();
+        fs::write(scene.path().join("mlflow.db-shm"), "x").unwrap();
+        let mut files = Files::of(scene.path()).unwrap();
+        let readings = claim(&mut files);
+        assert_eq!(
+            (files.left.len(), files.said.as_slice()),
+            (0, &["deleted in MLflow, so left out: gone".to_owned()][..])
+        );
+        let run = (readings[0].read)(&readings[0], &Wish::default()).unwrap().remove(0);
+        assert_eq!((run.rows.clone().table().rows().len(), run.files.len()), (100, 2));
     }
 
     #[test]

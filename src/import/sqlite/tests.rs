@@ -125,3 +125,42 @@ fn a_row_longer_than_any_is_damage_and_costs_no_other() {
 
 /// Far more than the pages of that file have room for.
 const MOST_CELLS: usize = 10_000;
+
+/// A database with a log beside it, and how many rows are read.
+fn rows_with_log(bytes: &[u8], log: &[u8]) -> (usize, Damage) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(wal::beside(&path), log).unwrap();
+    let mut count = 0;
+    let damage = Database::open(&path).unwrap().each_row("logged", ["name"], |_| count += 1);
+    (count, damage.unwrap())
+}
+
+#[test]
+fn of_a_log_what_was_committed_counts_and_nothing_behind_what_does_not_fit() {
+    let (old, new) = (logged(3, |_| "x".repeat(60)), logged(40, |_| "x".repeat(60)));
+    let pages: Vec<(u32, &[u8])> = (1..).zip(new.chunks(written::PAGE)).collect();
+    let before: Vec<(u32, &[u8])> = (1..).zip(old.chunks(written::PAGE)).collect();
+    let count = |pages: &[(u32, &[u8])]| pages.len() as u32;
+    for is_big in [false, true] {
+        let both = wal::written(&[(&before, count(&before)), (&pages, count(&pages))], is_big);
+        assert_eq!(rows_with_log(&old, &both), (40, Damage::default()));
+        // Cut off before its last frame, which commits; a bit that is another; a frame of an older log.
+        let first = 32 + before.len() * (24 + written::PAGE);
+        assert_eq!(rows_with_log(&old, &both[..both.len() - 1]).0, 3);
+        for at in [first + 3, first + 12, first + 17, first + 100] {
+            let mut damaged = both.clone();
+            damaged[at] ^= 1;
+            assert_eq!(rows_with_log(&old, &damaged).0, 3, "{at}");
+        }
+        let begun = wal::written(&[(&pages, 0)], is_big);
+        assert_eq!(rows_with_log(&old, &begun).0, 3, "nothing was committed");
+        let mut damaged = both;
+        damaged[9] ^= 1;
+        assert_eq!(rows_with_log(&old, &damaged).0, 3);
+    }
+    for nothing in [&b""[..], b"x"] {
+        assert_eq!(rows_with_log(&old, nothing).0, 3);
+    }
+}

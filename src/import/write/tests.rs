@@ -118,7 +118,9 @@ fn other_columns_are_said_and_a_run_without_any_that_was_asked_for_stays_as_it_w
     let kept = again("lr");
     assert_eq!((kept.what, kept.state.rows, csv()), (What::Kept, 2, before));
     assert_eq!(again("acc").what, What::Columns);
+    assert_eq!(again("acc").what, What::Same);
     assert!(csv().starts_with("step,epoch,time,elapsed,new\n0,,,,0.5\n"), "{}", csv());
+    assert_eq!(scene.bring("a.log", &[3.0, 2.0], Mode::Write).what, What::Columns, "all of them again");
 }
 
 #[test]
@@ -273,4 +275,17 @@ fn a_file_itself_gives_the_experiment_its_name_without_the_ending() {
     fs::write(&file, "x").unwrap();
     let named = arriving(&file, vec![(file.clone(), Foreign::default())], &Aim::default()).unwrap();
     assert_eq!((named[0].experiment.as_str(), named[0].name.as_str()), ("old.night", "old.night"));
+}
+
+#[test]
+fn runs_that_are_there_are_looked_through_once_and_not_for_each_that_comes() {
+    let (mut numbers, mut looked) = (Numbers::default(), 0);
+    for place in 0..20_000 {
+        let next = numbers.next("x", || {
+            looked += 1;
+            Some(6)
+        });
+        assert_eq!(next, 7 + place);
+    }
+    assert_eq!((looked, numbers.next("y", || None), numbers.next("y", || None)), (1, 0, 1));
 }

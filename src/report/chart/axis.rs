@@ -49,6 +49,15 @@ impl Scale {
         Scale { low, high, spread, ticks: step.multiples(low, high) }
     }
 
+    /// The same axis for counts, of which there is no half: its ticks are whole numbers. A stretch between
+    /// two of them keeps the ticks it has.
+    pub fn of_counts(mut self) -> Scale {
+        if self.ticks.iter().any(|tick| tick.fract() == 0.0) {
+            self.ticks.retain(|tick| tick.fract() == 0.0);
+        }
+        self
+    }
+
     #[inline]
     pub fn low(&self) -> f64 {
         self.low
@@ -122,6 +131,8 @@ fn drawable(low: f64, high: f64, spread: Spread) -> (f64, f64) {
     }
     match magnitude * 0.05 {
         margin if margin < f64::MIN_POSITIVE * 1e4 => (low - 1.0, high + 1.0),
+        // Around a whole number alone lie its neighbors.
+        margin if margin < 1.0 && low.round() == low => (low - 1.0, high + 1.0),
         margin => (low - margin, high + margin),
     }
 }
@@ -263,6 +274,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn an_axis_of_counts_has_no_halves() {
+        let counts = |low, high| Scale::rounded(low, high, Spread::Linear, 5).of_counts();
+        for (low, high, expected) in [
+            (2.0, 2.0, &[1.0, 2.0, 3.0][..]),
+            (0.0, 0.0, &[-1.0, 0.0, 1.0]),
+            (2.0, 3.0, &[2.0, 3.0]),
+            (2.0, 4.0, &[2.0, 3.0, 4.0]),
+            (2.0, 8.0, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]),
+            (40.0, 40.0, &[38.0, 39.0, 40.0, 41.0, 42.0]),
+        ] {
+            assert_eq!(counts(low, high).ticks(), expected, "{low} to {high}");
+        }
+        assert_eq!(Scale::exact(2.0, 4.0, Spread::Log, 5).of_counts().ticks(), [2.0, 3.0, 4.0]);
+        assert!(Scale::exact(2.2, 2.8, Spread::Linear, 5).of_counts().ticks().len() > 2);
+        let half = Scale::exact(1.5, 1.5, Spread::Linear, 5);
+        assert!(half.low() > 1.4 && half.high() < 1.6);
     }
 
     #[test]

@@ -27,8 +27,8 @@
 //!   members    of a line that is the mean of several: id, experiment, run and points of each. On other
 //!              axes they are joined anew, where each of them stands there
 //!   band       whether the range of the members is drawn as well
-//!   edges      x, lowest and highest in turn, of a range whose members are too many to be given: as the
-//!              server has joined them, over the steps
+//!   edges      of each range whose members are not given, or that has none, x, lowest and highest in turn:
+//!              as the server has joined them, over the steps
 //!   csv        where every row lies: href, header's places x and y, and how a cell becomes a number
 //!              of this chart: (x - from) / unit, y / divisor
 //! events     x and word
@@ -169,7 +169,7 @@ struct SeriesData<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     band: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    edges: Vec<Drawn>,
+    edges: Vec<Vec<Drawn>>,
 }
 
 #[derive(Serialize)]
@@ -206,11 +206,9 @@ pub(super) fn json(chart: &Chart, prepared: &[Prepared], x: &Scale, y: &Scale, c
         let mut data = series_data(one, columns);
         if one.series.origin.has_band && !data.band {
             let own = chart.bands.iter().filter(|band| band.number == one.series.number);
-            let edges = own.flat_map(|band| band.thinned(columns));
-            data.edges = edges
-                .flat_map(|(x, low, high)| [brief(x, 9), brief(low, 6), brief(high, 6)])
-                .map(Drawn)
-                .collect();
+            let edges = own.map(|band| band.thinned(columns)).filter(|edges| !edges.is_empty());
+            let in_turn = |(x, low, high)| [brief(x, 9), brief(low, 6), brief(high, 6)].map(Drawn);
+            data.edges = edges.map(|edges| edges.into_iter().flat_map(in_turn).collect()).collect();
         }
         let twins = series.iter().filter(|other| other.id == data.id).count();
         if twins > 0 {

@@ -63,7 +63,10 @@ impl Dimension {
             Measure::Amount => {
                 let (low, high) = self.ends();
                 let spread = if self.is_log() { Spread::Log } else { Spread::Linear };
-                Placed { scale: Scale::exact(low, high, spread, about), words: Vec::new() }
+                let scale = Scale::exact(low, high, spread, about);
+                let mut finite = self.values.iter().filter(|value| value.is_finite());
+                let scale = if finite.all(|value| value.fract() == 0.0) { scale.of_counts() } else { scale };
+                Placed { scale, words: Vec::new() }
             }
         }
     }
@@ -126,6 +129,17 @@ mod tests {
         };
         assert!(drawn(&[1e-4, 3e-4]) && drawn(&[2.0]) && !drawn(&[0.0, 1.0]) && !drawn(&[]));
         assert!(!is_log(&[1e-4, 3e-4]) && !is_log(&[0.0, 1e-2]) && !is_log(&[-1.0, 100.0]) && !is_log(&[]));
+    }
+
+    #[test]
+    fn whole_numbers_have_whole_ticks() {
+        let words = |values: &[f64]| -> Vec<String> {
+            let placed = Dimension::amounts("layers", values.to_vec()).placed(4);
+            placed.ticks().into_iter().map(|(_, word)| word).collect()
+        };
+        assert_eq!(words(&[2.0, f64::NAN, 3.0]), ["2", "3"]);
+        assert_eq!(words(&[2.0, 2.0]), ["1", "2", "3"]);
+        assert_eq!(words(&[2.0, 2.5]), ["2.0", "2.2", "2.4"]);
     }
 
     #[test]

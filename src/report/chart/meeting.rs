@@ -25,6 +25,11 @@ pub fn numbers(own: &[u16]) -> Vec<u16> {
     here
 }
 
+/// Whom the color and dash of this number stand for among runs with these numbers.
+pub fn holder(here: &[u16], number: u16) -> Option<usize> {
+    here.iter().position(|other| other % PAIRS == number % PAIRS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +40,7 @@ mod tests {
         assert_eq!(numbers(&[0, 1, 0, 1, 5]), [0, 1, 2, 3, 5]);
         assert_eq!(numbers(&[31, 31]), [31, 0], "after the last pair comes the first");
         assert_eq!(numbers(&[3, 35]), [3, 4], "numbers of one pair look alike");
+        assert_eq!((holder(&[3, 4], 35), holder(&[3, 4], 5)), (Some(0), None));
     }
 
     #[test]

@@ -29,9 +29,12 @@ pub fn write(
     out: &mut (impl Write + Seek),
     written: &mut Written,
 ) -> Result<(), FormError> {
-    let beside = tempfile::Builder::new().prefix(".new-export-").tempdir_in(chosen.workspace.root());
+    let beside = super::place::beside::folder(&chosen.workspace.root().join("a site to pack"));
     // A workspace that cannot be written to: everything is copied then.
-    let folder = beside.or_else(|_| tempfile::tempdir())?;
+    let (folder, _lock) = match beside {
+        Ok((folder, lock)) => (folder, Some(lock)),
+        Err(_) => (tempfile::tempdir()?, None),
+    };
     let site = Workspace::new(folder.path());
     copies::settings(chosen.workspace, &site, wishes.theme.as_deref())?;
     let mut batches = Batches::default();

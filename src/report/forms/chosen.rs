@@ -1,7 +1,7 @@
 //! The runs that were asked for, read one after the other, with what is private left out.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,7 @@ use crate::run_dir::imported::is_seed;
 use crate::run_dir::metrics::Metrics;
 use crate::run_dir::metrics::stream::Rows;
 use crate::run_dir::records::{Environment, RunRecord};
+use crate::run_dir::write::at;
 use crate::run_dir::{RunDir, Workspace, read, scan};
 
 /// Sentences about damage beyond these are counted.
@@ -119,30 +120,43 @@ impl<'a> Chosen<'a> {
 
     /// The rows of a run's metrics; none where what is there leads elsewhere.
     pub fn rows(&mut self, dir: &RunDir) -> Result<Option<Rows>, FormError> {
-        let path = dir.metrics();
+        self.rows_of(&dir.metrics())
+    }
+
+    /// The same of any table of a run.
+    pub fn rows_of(&mut self, path: &Path) -> Result<Option<Rows>, FormError> {
         if path.is_symlink() {
             self.damage(format_args!("{} is a link to elsewhere", path.display()));
             return Ok(None);
         }
-        Ok(Some(Rows::open(&path)?))
+        Ok(Some(Rows::open(path)?))
     }
 
     /// Gives each whole row of a run to `take`: the values in the order of its columns.
     pub fn each_row(
         &mut self,
         dir: &RunDir,
+        take: impl FnMut(&[String], &[Option<f64>]) -> Result<(), FormError>,
+    ) -> Result<(), FormError> {
+        self.each_row_of(&dir.metrics(), take)
+    }
+
+    /// The same of any table of a run.
+    pub fn each_row_of(
+        &mut self,
+        path: &Path,
         mut take: impl FnMut(&[String], &[Option<f64>]) -> Result<(), FormError>,
     ) -> Result<(), FormError> {
-        let Some(mut rows) = self.rows(dir)? else { return Ok(()) };
+        let Some(mut rows) = self.rows_of(path)? else { return Ok(()) };
         let columns = std::mem::take(&mut rows.columns);
         // The reader looks at their number.
         rows.columns.clone_from(&columns);
         let mut row = Vec::new();
-        while rows.next(&mut row).map_err(|error| read_error(dir, error))? {
+        while rows.next(&mut row).map_err(|error| FormError::Write(at(path, error)))? {
             take(&columns, &row)?;
         }
         if rows.bad > 0 {
-            self.damage(format_args!("{} damaged lines of {}", rows.bad, dir.metrics().display()));
+            self.damage(format_args!("{} damaged lines of {}", rows.bad, path.display()));
         }
         Ok(())
     }
@@ -173,10 +187,6 @@ impl<'a> Chosen<'a> {
             );
         }
     }
-}
-
-fn read_error(dir: &RunDir, error: io::Error) -> FormError {
-    FormError::Write(crate::run_dir::write::at(&dir.metrics(), error))
 }
 
 /// Settings that the runs do not have in common, in the order of the file format, and what they hold.

@@ -1,7 +1,8 @@
 //! Runs as JSON: what each is, and its metrics as rows under their columns (pandas: `DataFrame(run["rows"],
-//! columns=run["columns"])`). Whole numbers have no point; what is not finite is "nan", "inf" or "-inf".
+//! columns=run["columns"])`), and the same of quantiles of histograms. Whole numbers have no point; what is not finite is "nan", "inf" or "-inf".
 
 use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -23,25 +24,39 @@ pub fn write(chosen: &mut Chosen, out: &mut impl Write, written: &mut Written) -
         text(out, if place > 0 { ",\n" } else { "\n" })?;
         text(out, facts.strip_suffix('}').unwrap_or(&facts))?;
         text(out, ",\"rows\":[")?;
-        let mut is_first = true;
-        let mut line = String::new();
-        chosen.each_row(dir, |_, values| {
-            line.clear();
-            line.push_str(if std::mem::take(&mut is_first) { "[" } else { ",\n[" });
-            for (at, value) in values.iter().enumerate() {
-                line.push_str(if at > 0 { "," } else { "" });
-                line.push_str(&number(*value));
-            }
-            line.push(']');
-            rows += 1;
-            text(out, &line)
-        })?;
-        text(out, "]}")?;
+        rows += each(chosen, &dir.metrics(), out)?;
+        text(out, "],\"distributions\":")?;
+        let spread = chosen.rows_of(&dir.distributions())?.map(|rows| rows.columns).unwrap_or_default();
+        if spread.is_empty() {
+            text(out, "null")?;
+        } else {
+            text(out, &format!("{{\"columns\":{},\"rows\":[", json!(spread)))?;
+            each(chosen, &dir.distributions(), out)?;
+            text(out, "]}")?;
+        }
+        text(out, "}")?;
     }
     text(out, "\n]}\n")?;
     written.holds.push(("rows".into(), rows));
     written.left_out.push("samples, logs, telemetry and checkpoints".into());
     Ok(())
+}
+
+/// Each row of a table as a list; how many.
+fn each(chosen: &mut Chosen, path: &Path, out: &mut impl Write) -> Result<u64, FormError> {
+    let (mut rows, mut line) = (0, String::new());
+    chosen.each_row_of(path, |_, values| {
+        line.clear();
+        line.push_str(if rows == 0 { "[" } else { ",\n[" });
+        for (at, value) in values.iter().enumerate() {
+            line.push_str(if at > 0 { "," } else { "" });
+            line.push_str(&number(*value));
+        }
+        line.push(']');
+        rows += 1;
+        text(out, &line)
+    })?;
+    Ok(rows)
 }
 
 fn facts(outline: &Outline, surroundings: Surroundings, columns: &[String]) -> Value {

@@ -1,9 +1,10 @@
 //! Where an export lands: made beside its place and renamed into it, and never over what is no export of the
 //! same kind, unless that is asked for. A folder is never removed that we did not make: it is moved aside.
 
+pub(super) mod beside;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Form, FormError};
@@ -34,14 +35,10 @@ pub fn file(path: &Path, form: Form, overwrite: Overwrite, fill: Fill) -> Result
     if overwrite == Overwrite::Own && !may_replace(&path, form)? {
         return Err(FormError::Taken(path));
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let file = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(|error| at(&path, error))?;
-    let (file, name) = file.into_parts();
-    let bytes = filled(file, fill)?.metadata()?.len();
+    let (file, name) = beside::file(&path).map_err(|error| at(&path, error))?.into_parts();
+    // Locked until it has its place.
+    let file = filled(file, fill).map_err(|error| no_room(&path, error))?;
+    let bytes = file.metadata()?.len();
     name.persist(&path).map_err(|error| at(&path, error.error))?;
     Ok(bytes)
 }
@@ -70,12 +67,7 @@ pub fn folder(
     if is_there && !is_ours && overwrite == Overwrite::Own {
         return Err(FormError::Taken(path));
     }
-    let above = path.parent().unwrap_or(Path::new("/"));
-    let made = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir_in(above)
-        .map_err(|error| at(&path, error))?;
+    let (made, _lock) = beside::folder(&path).map_err(|error| at(&path, error))?;
     fs::write(made.path().join(MARK), "made by overnight export\n")?;
     fill(made.path())?;
     let mut moved = None;
@@ -84,13 +76,44 @@ pub fn folder(
         fs::rename(&path, &aside).map_err(|error| at(&path, error))?;
         moved = Some(aside);
     }
-    fs::rename(made.keep(), &path).map_err(|error| at(&path, error))?;
+    if let Err(error) = fs::rename(made.path(), &path) {
+        return Err(brought_back(&path, moved.as_deref(), error).into());
+    }
+    // Its name is another now.
+    drop(made.keep());
     match moved {
         Some(old) if is_ours => {
             fs::remove_dir_all(&old).map_err(|error| at(&old, error))?;
             Ok(None)
         }
         moved => Ok(moved),
+    }
+}
+
+/// What was moved aside comes back where nothing took its place; where it cannot, it is said where it is.
+fn brought_back(path: &Path, moved: Option<&Path>, error: io::Error) -> io::Error {
+    let kind = error.kind();
+    match moved.map(|aside| (aside, fs::rename(aside, path))) {
+        Some((aside, Err(_))) => {
+            let aside = aside.display();
+            io::Error::new(kind, format!("{}: {error} (what was there is now {aside})", path.display()))
+        }
+        _ => at(path, error),
+    }
+}
+
+/// A disk that is full says so without a name.
+fn no_room(path: &Path, error: FormError) -> FormError {
+    match error {
+        FormError::Write(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+            ) =>
+        {
+            at(path, error).into()
+        }
+        other => other,
     }
 }
 
@@ -182,6 +205,9 @@ mod tests {
             Err(FormError::NoFont)
         });
         assert!(failed.is_err());
+        let full = |_: &mut BufWriter<File>| Err(io::Error::from(io::ErrorKind::StorageFull).into());
+        let failed = file(&path, Form::Csv, Overwrite::Own, &mut { full }).unwrap_err();
+        assert!(failed.to_string().contains("a.csv: "), "{failed}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "experiment,run,seed,step,\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -202,5 +228,27 @@ mod tests {
         assert!(moved.ends_with("tb.before-1") && moved.join("two").is_file());
         assert!(path.join("three").is_file());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_could_not_be_replaced_is_there_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tb");
+        let fill = |made: &Path| -> Result<(), FormError> { Ok(fs::write(made.join("one"), "x")?) };
+        super::folder(&path, Overwrite::Own, fill).unwrap();
+        // Somebody removes what is being made.
+        let gone = |made: &Path| -> Result<(), FormError> { Ok(fs::remove_dir_all(made)?) };
+        let failed = super::folder(&path, Overwrite::Own, gone).unwrap_err().to_string();
+        assert!(failed.contains("tb: No such file"), "{failed}");
+        assert!(path.join("one").is_file());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // Somebody else takes the place meanwhile.
+        let aside = folder.path().join("tb.before-1");
+        fs::rename(&path, &aside).unwrap();
+        fs::write(&path, "taken").unwrap();
+        let failed = io::Error::from(io::ErrorKind::NotADirectory);
+        let said = brought_back(&path, Some(&aside), failed).to_string();
+        assert!(said.contains("what was there is now") && said.contains("tb.before-1"), "{said}");
+        assert!(aside.join("one").is_file());
     }
 }

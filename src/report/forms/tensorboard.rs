@@ -12,6 +12,7 @@ use super::super::bounded;
 use super::chosen::{Chosen, Outline};
 use super::{FormError, Written};
 use crate::import::tfrecord;
+use crate::run_dir::distributions;
 use crate::run_dir::records::{Sample, SampleItem};
 use crate::run_dir::status::{end_of, last_start};
 use crate::run_dir::write::at;
@@ -19,7 +20,7 @@ use crate::run_dir::{RunDir, Status, read, step_of};
 use event::{Ended, Event};
 
 pub fn write(chosen: &mut Chosen, folder: &Path, written: &mut Written) -> Result<(), FormError> {
-    let (mut values, mut samples) = (0, 0);
+    let (mut values, mut histograms, mut samples) = (0, 0, 0);
     for dir in chosen.dirs {
         let outline = chosen.outline(dir);
         let run = folder.join(&outline.experiment).join(&outline.run);
@@ -31,6 +32,7 @@ pub fn write(chosen: &mut Chosen, folder: &Path, written: &mut Written) -> Resul
         out.put(&Event::version(begun))?;
         out.put(&Event::settings(begun, &outline.settings))?;
         values += scalars(chosen, dir, begun, &mut out)?;
+        histograms += spread(chosen, dir, begun, &mut out)?;
         samples += said_and_drawn(chosen, dir, begun, &mut out)?;
         if let Some((time, ended)) = ended(&outline) {
             out.put(&Event::end(time, ended))?;
@@ -40,6 +42,12 @@ pub fn write(chosen: &mut Chosen, folder: &Path, written: &mut Written) -> Resul
         written.files += 1;
     }
     written.holds = vec![("values".into(), values), ("samples".into(), samples)];
+    if histograms > 0 {
+        written.holds.push(("histograms".into(), histograms));
+        written.left_out.push(
+            "how many values a histogram had, which nobody kept: its counts are shares of a hundred".into(),
+        );
+    }
     written.left_out.push("logs, telemetry and checkpoints".into());
     Ok(())
 }
@@ -81,29 +89,60 @@ fn ended(outline: &Outline) -> Option<(f64, Ended)> {
 
 /// Every value that was logged; how many.
 fn scalars(chosen: &mut Chosen, dir: &RunDir, begun: f64, out: &mut Out) -> Result<u64, FormError> {
-    let (mut values, mut without_step) = (0, 0_u64);
-    chosen.each_row(dir, |columns, row| {
-        let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|at| row[at]);
-        let whole = cell("step").filter(|step| step.fract() == 0.0 && step.abs() < 9e15);
-        let Some(step) = whole else {
-            without_step += 1;
-            return Ok(());
-        };
+    let mut values = 0;
+    each_step(chosen, &dir.metrics(), begun, |columns, row, mut event| {
         let logged = columns.iter().zip(row).filter(|(name, _)| !matches!(name.as_str(), "step" | "time"));
         let logged = logged.filter_map(|(name, value)| Some((name.as_str(), (*value)? as f32)));
-        let mut event = Event::at(cell("time").unwrap_or(begun), step as i64);
-        let mut any = false;
+        let before = values;
         for (name, value) in logged {
             event.scalar(name, value);
             values += 1;
-            any = true;
         }
-        if any { out.put(&event.done()) } else { Ok(()) }
+        if values > before { out.put(&event.done()) } else { Ok(()) }
+    })?;
+    Ok(values)
+}
+
+/// Quantiles of histograms as histograms with a bucket between each two of them; how many.
+fn spread(chosen: &mut Chosen, dir: &RunDir, begun: f64, out: &mut Out) -> Result<u64, FormError> {
+    let mut histograms = 0;
+    each_step(chosen, &dir.distributions(), begun, |columns, row, mut event| {
+        let before = histograms;
+        for name in distributions::names_of(columns.iter().map(String::as_str)) {
+            let cell = |name: &String| row[columns.iter().position(|column| column == name)?];
+            let quantiles = distributions::columns(name).each_ref().map(cell);
+            if quantiles.iter().all(|cell| cell.is_some_and(f64::is_finite)) {
+                event.histogram(name, &quantiles.map(Option::unwrap_or_default));
+                histograms += 1;
+            }
+        }
+        if histograms > before { out.put(&event.done()) } else { Ok(()) }
+    })?;
+    Ok(histograms)
+}
+
+/// Gives each row of a table that has a whole step, with an event at its step and time.
+fn each_step(
+    chosen: &mut Chosen,
+    path: &Path,
+    begun: f64,
+    mut take: impl FnMut(&[String], &[Option<f64>], Event) -> Result<(), FormError>,
+) -> Result<(), FormError> {
+    let mut without_step = 0_u64;
+    chosen.each_row_of(path, |columns, row| {
+        let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|at| row[at]);
+        match cell("step").filter(|step| step.fract() == 0.0 && step.abs() < 9e15) {
+            Some(step) => take(columns, row, Event::at(cell("time").unwrap_or(begun), step as i64)),
+            None => {
+                without_step += 1;
+                Ok(())
+            }
+        }
     })?;
     if without_step > 0 {
-        chosen.damage(format_args!("{without_step} rows of {} have no whole step", dir.name()));
+        chosen.damage(format_args!("{without_step} rows of {} have no whole step", path.display()));
     }
-    Ok(values)
+    Ok(())
 }
 
 /// Texts and sheets of images; how many samples.

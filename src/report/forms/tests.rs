@@ -160,3 +160,41 @@ fn an_ending_names_a_form() {
     let refused = Form::of_ending(Path::new("sweep.docx")).unwrap_err().to_string();
     assert!(refused.contains("no form ends in .docx (known are html, htm, csv"), "{refused}");
 }
+
+#[test]
+fn histograms_stand_in_json_and_come_back_from_event_files_as_the_quantiles_they_were() {
+    let (folder, workspace, dirs) = workspace();
+    let header = crate::run_dir::distributions::columns("w").join(",");
+    let table =
+        format!("step,epoch,time,elapsed,{header}\n5,,,,-2,-1,0,0.1,1.5,1.5,4\n6,,,,1,1,1,1,1,1,nan\n");
+    fs::write(dirs[0].distributions(), &table).unwrap();
+    let made = |form, name: &str| {
+        let path = folder.path().join(name);
+        let written = write(&workspace, &dirs, form, Some(&path), &wishes(Layout::Long)).unwrap();
+        (path, written)
+    };
+    let read: Value = serde_json::from_slice(&fs::read(made(Form::Json, "made.json").0).unwrap()).unwrap();
+    let spread = &read["runs"][0]["distributions"];
+    assert_eq!(spread["columns"][7], "w/p50");
+    assert_eq!(spread["rows"][0].to_string(), "[5,null,null,null,-2,-1,0,0.1,1.5,1.5,4]");
+    assert_eq!((&spread["rows"][1][10], &read["runs"][1]["distributions"]), (&"nan".into(), &Value::Null));
+
+    let (events, written) = made(Form::Tensorboard, "events");
+    assert!(written.holds.contains(&("histograms".to_owned(), 1)), "{:?}", written.holds);
+    assert!(
+        written.left_out.iter().any(|what| what.contains("shares of a hundred")),
+        "{:?}",
+        written.left_out
+    );
+    let again = Workspace::new(folder.path().join("again"));
+    let mut session = crate::import::session::Session::new(
+        &again,
+        &events.join("x/r0"),
+        crate::import::foreign::Wish::default(),
+        crate::import::write::Aim::default(),
+        crate::import::write::Mode::Write,
+    );
+    let dir = session.round().unwrap().brought.remove(0).dir;
+    let came = fs::read_to_string(dir.distributions()).unwrap();
+    assert_eq!(came.lines().collect::<Vec<_>>()[..2], table.lines().collect::<Vec<_>>()[..2]);
+}

@@ -119,6 +119,8 @@ pub struct FurtherBlock {
     pub groups: Vec<FurtherGroup>,
     /// Metrics of groups that are not named.
     pub left_out: usize,
+    /// Whether a script beside the page has the curves of each group.
+    pub is_beside: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -1,6 +1,7 @@
 //! How values were spread through training, of runs of programs that log histograms: a chart for each.
 
 use super::super::chart::backend::NEUTRAL;
+use super::super::chart::data::Origin;
 use super::super::chart::{Axis, Band, Chart, Counted, Form, Point, Range, Series, Size, Spread, Weight};
 use super::super::files::RunFiles;
 use super::super::model::Figure;
@@ -35,7 +36,8 @@ fn planned(files: &RunFiles, summary: &RunSummary, place: usize, name: &str) -> 
         points: finite(files, column),
         weight,
         form: Form::AsIs,
-        origin: curves::origin(summary, (table, FILE), column),
+        // Both areas lie around the median.
+        origin: Origin { has_band: weight == Weight::Lead, ..curves::origin(summary, (table, FILE), column) },
     };
     let band = |low: &str, high: &str| {
         let (low, high) = (finite(files, low), finite(files, high));

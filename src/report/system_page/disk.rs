@@ -118,6 +118,8 @@ mod tests {
             best: None,
             bytes,
             idle_days: 0.0,
+            is_outside: false,
+            has_parts_outside: false,
             needed_by: None,
             needed_steps: BTreeSet::new(),
         }

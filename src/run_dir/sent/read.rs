@@ -23,6 +23,8 @@ const MOST_RUNS: usize = 10_000;
 /// Bytes of what it says of one run. As a tree JSON takes many times its length, so no more of it than this
 /// is ever made one.
 const MOST_OF_RUN: usize = 1 << 20;
+/// More steps than an experiment may have are a mistake, and would not add up.
+const MOST_OF_STEPS: u64 = 1 << 40;
 /// What stands before the facts.
 const BEGIN: &str = "<script type=\"application/gzip;base64\" id=\"facts\">";
 
@@ -233,6 +235,17 @@ fn one(run: &RawValue, protocol: Option<serde_json::Number>) -> Result<SentRun, 
     }
     if came.seed != record.settings.train.seed {
         return wrong("seed", format!("is {}, in the settings {}", came.seed, record.settings.train.seed));
+    }
+    // Where epochs are counted, the data say how many: they are looked at later.
+    let steps = match record.settings.train.epochs {
+        None => record.settings.total_steps(0),
+        Some(_) => record.steps.min(MOST_OF_STEPS),
+    };
+    if record.steps != steps {
+        return wrong("steps", format!("is {}, by the settings {steps}", record.steps));
+    }
+    if record.steps_per_epoch > MOST_OF_STEPS {
+        return wrong("steps_per_epoch", format!("cannot be {}", record.steps_per_epoch));
     }
     if !came.shortened && identity::hash(&record.settings, &record.alerts) != record.hash {
         return wrong("hash", "the settings have another one".to_owned());

@@ -232,10 +232,10 @@ pub fn figures(run: &LiveRun) -> Vec<String> {
     shown.iter().map(|figure| said(run, *figure)).filter(|said| !said.is_empty()).collect()
 }
 
-/// `3 of 40 finished, 1 failed, 2 running, 34 waiting`.
+/// `3 of 40 runs finished, 1 failed, 2 running, 34 waiting`.
 pub fn counted(counts: &Counts) -> String {
     let all = counts.finished + counts.failed + counts.running + counts.waiting + counts.left;
-    let mut text = format!("{} of {all} finished", counts.finished);
+    let mut text = format!("{} of {all} runs finished", counts.finished);
     for (count, word) in [
         (counts.failed, "failed"),
         (counts.running, "running"),

@@ -49,7 +49,7 @@ mod tests {
         };
         insta::assert_snapshot!(standing(&at, &facts).join("\n"), @r"
         2026-11-20 23:10:00 at work  shakespeare/s1: 500/2,000, 25 %, 3 min 10 s left, loss 1.9321, 41.2k tokens/s
-        2026-11-20 23:10:00 batch    3 of 5 finished, 1 running, 1 waiting; ends about 00:13, in 1 h 3 min; drains�
+        2026-11-20 23:10:00 batch    3 of 5 runs finished, 1 running, 1 waiting; ends about 00:13, in 1 h 3 min; drains�
         ");
     }
 }

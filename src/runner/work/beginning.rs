@@ -137,7 +137,7 @@ impl<'a> Work<'a> {
             known_data: KnownData::default(),
             findings: unbounded_channel(),
             found_of_gpu: None,
-            trials: JoinSet::new(),
+            probes: JoinSet::new(),
             gone: Arc::default(),
             awake: Awake::default(),
         })

@@ -76,7 +76,7 @@ impl Work<'_> {
         let rules = Rules::of(&self.options.settings.devices);
         let memories = self.memories.gpus(self.devices.gpus(), &self.runs);
         let Some(memory) = memories.get(gpu).cloned().flatten() else { return true };
-        let Some(orders) = self.trial_orders(index, Some(gpu)) else { return true };
+        let Some(orders) = self.probe_orders(index, Some(gpu)) else { return true };
         let run = &self.runs[index];
         let (dir, name) = (run.dir.clone(), run.name());
         let room = memory.available().saturating_sub(rules.margin);
@@ -86,10 +86,10 @@ impl Work<'_> {
         self.batch.event("probing", Some(&dir), &words);
         self.view.say(&format!("probing  {words}"));
         match probing::start(&self.program, &dir, &orders, Some(part)) {
-            Ok(trial) => {
-                self.memories.probe_started(trial.process());
+            Ok(probe) => {
+                self.memories.probe_started(probe.process());
                 let findings = self.findings.0.clone();
-                self.trials.spawn(async move { drop(findings.send(Findings::Probed(trial.answer().await))) });
+                self.probes.spawn(async move { drop(findings.send(Findings::Probed(probe.answer().await))) });
             }
             Err(error) => self.probed(Err(ProbeFailure::Other(error.to_string()))),
         }
@@ -124,30 +124,30 @@ impl Work<'_> {
         if seconds.is_some_and(|seconds| !division::pays(seconds * runs as f64, MEASURING_SECONDS)) {
             return true;
         }
-        let Some(orders) = self.trial_orders(index, None) else { return true };
+        let Some(orders) = self.probe_orders(index, None) else { return true };
         self.processor = Processor::Measuring;
         self.batch.event("measuring", Some(&self.runs[index].dir), "how the processor is best divided");
         let (program, dir, findings) =
             (self.program.clone(), self.runs[index].dir.clone(), self.findings.0.clone());
-        self.trials.spawn(async move {
+        self.probes.spawn(async move {
             drop(findings.send(Findings::Divided(measure(program, dir, orders, of).await)))
         });
         true
     }
 
     /// Ends what is being tried out as soon as nothing new will be started.
-    pub(super) fn end_trials(&mut self) {
+    pub(super) fn end_probes(&mut self) {
         let is_over = !self.ending.is_open() || self.draining || self.breaker.tripped().is_some();
-        if is_over && !self.trials.is_empty() {
+        if is_over && !self.probes.is_empty() {
             // Dropping them ends them, and their probes with them.
-            self.trials = JoinSet::new();
+            self.probes = JoinSet::new();
             self.found_of_gpu = None;
             self.memories.drop_probe(Instant::now());
             if self.processor == Processor::Measuring {
                 self.processor = Processor::Settled;
             }
         }
-        while self.trials.try_join_next().is_some() {}
+        while self.probes.try_join_next().is_some() {}
     }
 
     pub(super) fn heard(&mut self, findings: Findings) {
@@ -249,7 +249,7 @@ impl Work<'_> {
     }
 
     /// What the run's next attempt would be told, or the processor's, where no GPU is given.
-    fn trial_orders(&self, index: usize, gpu: Option<usize>) -> Option<Start> {
+    fn probe_orders(&self, index: usize, gpu: Option<usize>) -> Option<Start> {
         let run = &self.runs[index];
         let record = run.seen.record.as_ref().ok()?;
         let place = Place {

@@ -17,5 +17,5 @@ pub(super) const ROUTE: Route = Route {
 };
 
 fn answer(call: &Call) -> Result<Reply, Problem> {
-    Reply::json(&Me::of(call.api.control.is_some(), call.api.person(call.asked)))
+    Reply::json(&Me::of(call.api.control.is_some(), call.api.person(call.asked).as_deref()))
 }

@@ -86,11 +86,11 @@ struct Column {
 }
 
 /// What is wanted of a table.
-struct Wanted {
-    columns: Vec<String>,
-    from: u64,
-    to: u64,
-    points: usize,
+pub(super) struct Wanted {
+    pub columns: Vec<String>,
+    pub from: u64,
+    pub to: u64,
+    pub points: usize,
 }
 
 fn answer(call: &Call) -> Result<Reply, Problem> {
@@ -108,7 +108,7 @@ fn answer(call: &Call) -> Result<Reply, Problem> {
 }
 
 /// Another one for each state of the table and each wish, without reading it.
-fn version(path: &PathBuf, wanted: &Wanted) -> String {
+pub(super) fn version(path: &PathBuf, wanted: &Wanted) -> String {
     let state = fs::metadata(path).map(|file| (file.ino(), file.len(), file.mtime(), file.mtime_nsec())).ok();
     let Wanted { columns, from, to, points } = wanted;
     let hash = blake3::hash(format!("{path:?} {state:?} {columns:?} {from} {to} {points}").as_bytes());
@@ -155,14 +155,7 @@ fn chosen(header: &[String], wanted: &[String]) -> Result<(Vec<usize>, Vec<Strin
     for name in wanted {
         if !header.contains(name) {
             let known: Vec<&str> = header.iter().map(String::as_str).take(MOST_COLUMNS).collect();
-            let nearest = known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
-            let nearest = nearest.filter(|(near, _)| *near > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-            let hint = match nearest {
-                Some((_, known)) => format!("did you mean {known}?"),
-                None => format!("there are {}", known.join(", ")),
-            };
-            let problem = Problem::new(404, format!("this run has no column {name}"), hint);
-            return Err(Problem { parameter: Some("column".to_owned()), ..problem });
+            return Err(unknown("column", &format!("this run has no column {name}"), name, &known));
         }
     }
     let is_told = |name: &String| name != STEP && (wanted.is_empty() || wanted.contains(name));
@@ -171,6 +164,18 @@ fn chosen(header: &[String], wanted: &[String]) -> Result<(Vec<usize>, Vec<Strin
     let (told, beyond) = told.split_at(told.len().min(MOST_COLUMNS));
     let left = beyond.iter().chain(&rest).map(|place| &header[*place]).filter(|name| *name != STEP);
     Ok((told.to_vec(), left.take(MOST_NAMES).cloned().collect()))
+}
+
+/// Why there is nothing of this name, with the one that was meant, or with those that there are.
+pub(super) fn unknown(parameter: &str, detail: &str, name: &str, known: &[&str]) -> Problem {
+    let nearest = known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
+    let nearest = nearest.filter(|(near, _)| *near > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match nearest {
+        Some((_, known)) => format!("did you mean {known}?"),
+        None if known.is_empty() => "there are none".to_owned(),
+        None => format!("there are {}", known.join(", ")),
+    };
+    Problem { parameter: Some(parameter.to_owned()), ..Problem::new(404, detail, hint) }
 }
 
 fn column(name: &str, outline: Outline) -> Column {

@@ -38,8 +38,9 @@ pub(super) fn document(routes: &[Route]) -> Value {
                             Fields may be added; none that is here changes its meaning within /api/v1/. \
                             HEAD is answered wherever GET is. What GET answers has an entity tag and \
                             is not sent again to who names it. Where the server asks for a token, send it as a \
-                            bearer. POST is answered only where people are named who may act \
-                            (`control = true`); each needs the token of a person whose role allows it.",
+                            bearer. A head of more than 16 KiB is refused (431). POST is answered only where \
+                            people are named who may act (`control = true`); each needs the token of a person \
+                            whose role allows it.",
         },
         "paths": paths,
         "components": {
@@ -62,7 +63,7 @@ pub(super) fn document(routes: &[Route]) -> Value {
 }
 
 /// What every change may be answered with, beside 200.
-const REFUSALS: [u16; 10] = [400, 401, 403, 405, 408, 411, 413, 415, 429, 503];
+const REFUSALS: [u16; 11] = [400, 401, 403, 405, 408, 411, 413, 415, 429, 431, 503];
 /// The same of those that need a key.
 const REFUSALS_OF_KEYS: [u16; 2] = [409, 422];
 
@@ -97,7 +98,8 @@ fn change(post: &Post, schemas: &mut SchemaGenerator) -> Value {
             "name": "Idempotency-Key",
             "in": "header",
             "required": true,
-            "description": "New for each change. What comes twice under one is done once.",
+            "description": "New for each change. What comes twice under one is done once; \
+                            another change under it is refused (422).",
             "schema": { "type": "string", "minLength": 8, "maxLength": 100, "pattern": "^[!-~]+$" },
         }));
     }
@@ -141,7 +143,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             json!({ "description": "Nothing of it lies in the range that was asked for.", "headers": tag }),
         );
     }
-    let refusals = std::iter::once(400).chain(route.refusals.iter().copied());
+    let refusals = [400, 431].into_iter().chain(route.refusals.iter().copied());
     for status in refusals.map(|status| status.to_string()).chain(["default".to_owned()]) {
         responses.insert(status, json!({ "$ref": "#/components/responses/Problem" }));
     }

@@ -41,6 +41,16 @@ impl Scene {
                 let table =
                     format!("step,train/loss,val/loss,\"odd, \"\"one\"\"\"\n{rows}5001,nan,1.5,inf\n");
                 fs::write(dir.metrics(), table).unwrap();
+                let rows: String = (1..=3000)
+                    .map(|step| {
+                        let (least, largest) =
+                            (if step == 1234 { -9 } else { 0 }, if step == 77 { 9 } else { 6 });
+                        format!("{step},{least},1,2,3,4,5,{largest},1,1,1,1,1,1,1\n")
+                    })
+                    .collect();
+                let names = ["w/1", "b"].map(|name| crate::run_dir::distributions::columns(name).join(","));
+                let table = format!("step,{},other/p50\n{}", names.join(","), rows.replace(",1\n", ",1,\n"));
+                fs::write(dir.distributions(), table).unwrap();
                 let text = "<b>ROMEO</b>".to_owned();
                 for step in [10, 20, 30] {
                     let item = SampleItem::Text {
@@ -163,6 +173,40 @@ fn every_endpoint_answers_as_it_is_described() {
     for path in ["/api", "/api/", "/api/v2/runs", "/api/v1/runs/x/a/", "/api/v1/runs/x/a/../b"] {
         assert_eq!(scene.get(path).0, 404, "{path}");
     }
+}
+
+#[test]
+fn histograms_are_told_by_their_quantiles_thinned_so_that_their_extremes_stay() {
+    let scene = Scene::new();
+    let (_, told) = scene.get("/api/v1/runs/x/a/distributions?points=100");
+    let histograms = told["histograms"].as_array().unwrap();
+    assert_eq!((&histograms[0]["name"], &histograms[1]["name"]), (&"w/1".into(), &"b".into()));
+    let one = &histograms[0];
+    let of = |name: &str| one[name].as_array().unwrap().clone();
+    let step = |wanted: u64| of("steps").iter().position(|step| *step == wanted as f64).unwrap();
+    assert_eq!(
+        (&one["logged"], &told["thinned"], told["bad"].as_u64()),
+        (&3000.into(), &true.into(), Some(0))
+    );
+    assert!((20..=100).contains(&of("steps").len()), "{}", of("steps").len());
+    assert_eq!((&of("min")[step(1234)], &of("max")[step(77)]), (&(-9.0).into(), &9.0.into()));
+    assert_eq!((&of("p5")[0], &of("p50")[0], &of("p95")[0]), (&1.0.into(), &3.0.into(), &5.0.into()));
+    assert!(of("max").len() == of("steps").len() && step(1) == 0 && step(3000) > 0);
+    assert!(told["csv"].as_str().unwrap().ends_with("x/a/distributions.csv"), "{told}");
+
+    let (_, few) = scene.get("/api/v1/runs/x/a/distributions?name=b&from=10&to=12");
+    assert_eq!(few["histograms"][0]["steps"], serde_json::json!([10.0, 11.0, 12.0]));
+    assert_eq!(
+        (few["histograms"].as_array().unwrap().len(), &few["left_out"]),
+        (1, &serde_json::json!(["w/1"]))
+    );
+    let (status, problem) = scene.get("/api/v1/runs/x/a/distributions?name=w%2F2");
+    assert_eq!(
+        (status, &problem["hint"], &problem["parameter"]),
+        (404, &"did you mean w/1?".into(), &"name".into())
+    );
+    let (status, none) = scene.get("/api/v1/runs/x/b/distributions");
+    assert_eq!((status, &none["histograms"], &none["csv"]), (200, &serde_json::json!([]), &Value::Null));
 }
 
 #[test]

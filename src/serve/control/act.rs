@@ -4,8 +4,8 @@
 use std::io;
 
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::role::Action;
 use crate::queue::asked;
@@ -30,7 +30,7 @@ pub(super) struct SignIn {
 #[serde(deny_unknown_fields)]
 pub(super) struct Retry {
     /// Step of a checkpoint; 0 begins anew; left out, the last one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "step")]
     from_step: Option<u64>,
 }
 
@@ -39,6 +39,7 @@ pub(super) struct Retry {
 #[serde(deny_unknown_fields)]
 pub(super) struct Priority {
     /// Greater ones start first.
+    #[serde(deserialize_with = "whole")]
     priority: i64,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Priority {
 #[serde(deny_unknown_fields)]
 pub(super) struct Note {
     /// Without control characters but line breaks and tabs. Empty: the notes added before go.
-    #[schemars(length(max = NOTE))]
+    #[schemars(length(max = NOTE), regex(pattern = NOTED))]
     text: String,
 }
 
@@ -55,8 +56,8 @@ pub(super) struct Note {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tag {
-    /// Without control characters.
-    #[schemars(length(min = 1, max = TAG))]
+    /// Without control characters, and not of spaces alone.
+    #[schemars(length(min = 1, max = TAG), regex(pattern = TAGGED))]
     tag: String,
     /// Whether the run shall not have it any more.
     #[serde(default)]
@@ -104,10 +105,10 @@ pub(super) struct Asked {
 /// The runner was asked.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Drained {
-    who: String,
-    action: &'static str,
+    pub who: String,
+    pub action: &'static str,
     /// The batch that ends.
-    batch: String,
+    pub batch: String,
 }
 
 /// What an experiment comes to.
@@ -156,11 +157,14 @@ pub(super) const CLEANED: usize = 1000;
 /// The most characters of a note and of a tag.
 const NOTE: usize = 10_000;
 const TAG: usize = 100;
+/// What [`plain`] takes of both, in words of the description.
+const NOTED: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+const TAGGED: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
 /// Asks it of the run of these names, and says what is true then.
 pub(super) fn of_run(
     workspace: &Workspace,
-    who: &str,
+    (who, key): (&str, &str),
     action: Action,
     names: &[String],
     body: &[u8],
@@ -189,7 +193,7 @@ pub(super) fn of_run(
     {
         return Err(conflict(&format!("there is no checkpoint of step {step}")));
     }
-    let status = asked::ask(workspace, &dir, who, ask).map_err(failed(workspace))?;
+    let status = asked::ask(workspace, &dir, (who, key), ask).map_err(failed(workspace))?;
     let status = status.map_err(|why| conflict(&why))?;
     Ok(Asked { who: who.to_owned(), action: action.word(), experiment, run, status })
 }
@@ -219,11 +223,37 @@ fn is_one_name(name: &str) -> bool {
 
 /// JSON that is nested deeper than 128 levels is refused by its reader.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        let hint = "what to send stands in /api/v1/openapi.json";
-        Problem::new(400, format!("the body cannot be read: {error}"), hint)
-    })
+    let hint = "what to send stands in /api/v1/openapi.json";
+    // Its reader takes a list for an object whose fields have no names.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(400, "the body is no JSON object", hint));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(400, format!("the body cannot be read: {error}"), hint))
 }
+
+/// A whole number, which some programs write with a point: to JSON 7.0 is 7.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    let number = serde_json::Number::deserialize(from)?;
+    let of_real = |real: &f64| real.fract() == 0.0 && (-EDGE..EDGE).contains(real);
+    let real = || number.as_f64().filter(of_real).map(|real| real as i64);
+    number
+        .as_i64()
+        .or_else(real)
+        .ok_or_else(|| D::Error::custom(format!("{number} is no whole number that is taken")))
+}
+
+/// The same from 0 on, or none.
+fn step<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let of_real = |real: &f64| real.fract() == 0.0 && (0.0..2.0 * EDGE).contains(real);
+    let real = || number.as_f64().filter(of_real).map(|real| real as u64);
+    let step = number.as_u64().or_else(real);
+    step.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is no step")))
+}
+
+/// Whole numbers of 64 bits end here.
+const EDGE: f64 = 9_223_372_036_854_775_808.0;
 
 fn plain(text: String, least: usize, most: usize, allowed: &[char]) -> Result<String, Problem> {
     let is_well = |char: char| !char.is_control() || allowed.contains(&char);

@@ -1,4 +1,5 @@
-//! Answers that were given, by person and key: what comes twice is done once, also across a restart.
+//! Answers that were given, by person and key: what comes twice is done once, also across a restart. A change
+//! is noted before it is made, so that one that was broken off is known as that and not begun anew.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,15 +16,23 @@ pub(super) type Asker = (String, String);
 
 #[derive(Default)]
 pub(super) struct Answered {
-    answers: HashMap<Asker, (blake3::Hash, Answer)>,
+    known: HashMap<Asker, (blake3::Hash, Noted)>,
     order: VecDeque<Asker>,
     bytes: usize,
+}
+
+/// What is remembered of a change.
+enum Noted {
+    Begun,
+    Answered(Answer),
 }
 
 /// What is known of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Before {
     Never,
+    /// The same request was begun, and nobody knows what became of it: a server died over it.
+    Begun,
     /// The same request.
     Answered(Answer),
     /// Another request.
@@ -36,32 +45,53 @@ const BYTES: usize = 16 << 20;
 
 impl Answered {
     pub fn before(&self, asker: &Asker, asked: blake3::Hash) -> Before {
-        match self.answers.get(asker) {
+        match self.known.get(asker) {
             None => Before::Never,
-            Some((before, answer)) if *before == asked => Before::Answered(answer.clone()),
-            Some(_) => Before::Taken,
+            Some((before, _)) if *before != asked => Before::Taken,
+            Some((_, Noted::Begun)) => Before::Begun,
+            Some((_, Noted::Answered(answer))) => Before::Answered(answer.clone()),
         }
     }
 
+    /// Somebody is about to be given what was asked.
+    pub fn begin(&mut self, asker: Asker, asked: blake3::Hash) {
+        self.note(asker, asked, Noted::Begun);
+    }
+
     pub fn keep(&mut self, asker: Asker, asked: blake3::Hash, answer: Answer) {
-        self.bytes += length(&answer);
-        self.order.push_back(asker.clone());
-        if let Some((_, before)) = self.answers.insert(asker, (asked, answer)) {
-            self.bytes = self.bytes.saturating_sub(length(&before));
+        self.note(asker, asked, Noted::Answered(answer));
+    }
+
+    /// What was begun came to nothing, and may be asked again.
+    pub fn forget(&mut self, asker: &Asker) {
+        if let Some((_, noted)) = self.known.remove(asker) {
+            self.bytes = self.bytes.saturating_sub(length(&noted));
+            self.order.retain(|known| known != asker);
+        }
+    }
+
+    fn note(&mut self, asker: Asker, asked: blake3::Hash, noted: Noted) {
+        self.bytes += length(&noted);
+        match self.known.insert(asker.clone(), (asked, noted)) {
+            Some((_, before)) => self.bytes = self.bytes.saturating_sub(length(&before)),
+            None => self.order.push_back(asker),
         }
         while (self.order.len() > KEYS || self.bytes > BYTES)
             && self.order.len() > 1
             && let Some(oldest) = self.order.pop_front()
         {
-            if let Some((_, answer)) = self.answers.remove(&oldest) {
-                self.bytes = self.bytes.saturating_sub(length(&answer));
+            if let Some((_, noted)) = self.known.remove(&oldest) {
+                self.bytes = self.bytes.saturating_sub(length(&noted));
             }
         }
     }
 }
 
-fn length(answer: &Answer) -> usize {
-    answer.body.as_ref().map_or(0, String::len)
+fn length(noted: &Noted) -> usize {
+    match noted {
+        Noted::Answered(Answer { body: Some(body), .. }) => body.len(),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -83,9 +113,23 @@ mod tests {
         answered.keep(asker(KEYS + 1), asked, long(BYTES));
         assert_eq!(answered.before(&asker(KEYS), asked), Before::Never);
         assert_eq!(answered.before(&asker(KEYS + 1), asked), Before::Answered(long(BYTES)));
-        assert_eq!((answered.answers.len(), answered.order.len(), answered.bytes), (1, 1, BYTES));
-        answered.keep(asker(0), asked, long(3));
-        answered.keep(asker(1), asked, long(4));
-        assert_eq!((answered.answers.len(), answered.bytes), (2, 7));
+        assert_eq!((answered.known.len(), answered.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_begun_is_known_until_it_is_answered_or_comes_to_nothing() {
+        let mut answered = Answered::default();
+        let asker = ("ada".to_owned(), "key".to_owned());
+        let (asked, other) = (blake3::hash(b"asked"), blake3::hash(b"other"));
+        answered.begin(asker.clone(), asked);
+        assert_eq!(answered.before(&asker, asked), Before::Begun);
+        assert_eq!(answered.before(&asker, other), Before::Taken);
+        answered.forget(&asker);
+        assert_eq!((answered.before(&asker, asked), answered.order.len()), (Before::Never, 0));
+        answered.begin(asker.clone(), asked);
+        let answer = Answer { status: 200, body: Some("{}".to_owned()) };
+        answered.keep(asker.clone(), asked, answer.clone());
+        assert_eq!(answered.before(&asker, asked), Before::Answered(answer));
+        assert_eq!((answered.order.len(), answered.bytes), (1, 2));
     }
 }

@@ -1,13 +1,14 @@
-//! `logs/serve.jsonl`: who changed what and when, and what was answered; never a token. Beside it
+//! `logs/serve.jsonl`: who changed what and when, and what was answered; never a token. A change has two lines:
+//! what is about to be made, on the disk before it is, and what became of it. Beside it
 //! `logs/refused.jsonl`: who was not let through. Two files, so that nobody who is refused again and again
 //! pushes out what others did. Of each one older file is kept.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,7 +16,7 @@ use serde_json::json;
 use super::allowance::Allowances;
 use super::answered::{Answer, Answered};
 use super::held;
-use crate::run_dir::{Workspace, read, requests, scan, write};
+use crate::run_dir::{Workspace, lock, read, scan, write};
 
 /// The two logs of a server.
 pub(super) struct Journal {
@@ -31,7 +32,7 @@ struct Refusals {
     left_out: u64,
 }
 
-/// A change.
+/// A change that is about to be made, or what became of one.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Line {
     pub time: f64,
@@ -39,7 +40,9 @@ pub(super) struct Line {
     pub who: String,
     pub path: String,
     pub key: String,
-    pub status: u16,
+    /// What was answered; none before it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// Hash of path and body, by which the same request is known again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
@@ -52,6 +55,8 @@ pub(super) struct Line {
 const LARGEST: u64 = 4 << 20;
 /// Longer answers and paths are not written.
 const LONGEST: usize = 4 << 10;
+/// For another server to end its line.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What is read back of the log when a server starts.
 const TAIL: u64 = 2 << 20;
 
@@ -64,11 +69,13 @@ impl Journal {
         }
     }
 
-    /// Writes a change. Whoever calls holds the lock over changes, so lines and files keep their order.
+    /// Writes a change. Whoever calls holds the lock over changes, so lines and files keep their order. One
+    /// that is about to be made is on the disk when this returns: it is what a server that starts again goes
+    /// by. What became of it is not waited for, as the workspace shows it too.
     pub fn change(&self, mut line: Line) {
         line.answer = line.answer.filter(|answer| answer.len() <= LONGEST);
         line.path = shortened(&line.path);
-        self.complain(self.rotated("serve").and_then(|file| requests::append(&file, &line)));
+        self.complain(self.rotated("serve").and_then(|file| append(&file, &line)));
     }
 
     /// Writes that somebody was not let through. A flood of one kind is counted, not written.
@@ -93,10 +100,16 @@ impl Journal {
         for name in ["serve.1.jsonl", "serve.jsonl"] {
             for line in tail(&self.folder.join(name)).unwrap_or_default().split('\n') {
                 let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
+                let Some(name) = line.who.strip_prefix("web:") else { continue };
+                let asker = (name.to_owned(), line.key);
                 let asked = line.asked.and_then(|hash| blake3::Hash::from_hex(hash).ok());
-                let (Some(asked), Some(name)) = (asked, line.who.strip_prefix("web:")) else { continue };
-                let answer = Answer { status: line.status, body: line.answer };
-                answered.keep((name.to_owned(), line.key), asked, answer);
+                match (asked, line.status) {
+                    (Some(asked), Some(status)) => {
+                        answered.keep(asker, asked, Answer { status, body: line.answer });
+                    }
+                    (Some(asked), None) => answered.begin(asker, asked),
+                    (None, _) => answered.forget(&asker),
+                }
             }
         }
         answered
@@ -128,12 +141,24 @@ impl Journal {
     }
 }
 
+/// Appends under the lock: a second server of the workspace writes here too.
+fn append(path: &Path, line: &Line) -> io::Result<()> {
+    let mut file = lock::wait_lock_within(path, PATIENCE)?;
+    let is_new = file.metadata()?.len() == 0;
+    write::append_line_to(&mut file, line).map_err(|error| write::at(path, error))?;
+    if line.status.is_none() {
+        file.sync_data().map_err(|error| write::at(path, error))?;
+    }
+    // The file's own name too.
+    if is_new { write::sync_folder(path.parent().unwrap_or(Path::new("."))) } else { Ok(()) }
+}
+
 fn shortened(path: &str) -> String {
     path.chars().take(LONGEST).collect()
 }
 
 /// Whole lines at the end of a file.
-fn tail(path: &std::path::Path) -> io::Result<String> {
+fn tail(path: &Path) -> io::Result<String> {
     let mut file: File = read::open(path)?;
     let length = file.metadata()?.len();
     let from = length.saturating_sub(TAIL);
@@ -158,7 +183,7 @@ mod tests {
             who: "web:ada".into(),
             path: path.into(),
             key: key.into(),
-            status: 200,
+            status: Some(200),
             asked: Some(blake3::hash(path.as_bytes()).to_hex().to_string()),
             answer: Some(answer.into()),
         }
@@ -264,6 +289,25 @@ mod tests {
             let told: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(told["path"].as_str().map(str::len), Some(LONGEST), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_begun_and_has_no_end_in_the_log_is_known_as_that_across_both_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(&Workspace::new(folder.path()));
+        let begun = |path: &str, key: &str| Line { status: None, answer: None, ..line(path, key, "") };
+        journal.change(begun("/a", "broken-off"));
+        journal.change(begun("/a", "done"));
+        journal.change(begun("/a", "failed"));
+        let logs = folder.path().join("logs");
+        fs::rename(logs.join("serve.jsonl"), logs.join("serve.1.jsonl")).unwrap();
+        journal.change(line("/a", "done", "{}"));
+        journal.change(Line { status: Some(503), asked: None, answer: None, ..line("/a", "failed", "") });
+        let answered = journal.answered();
+        let before = |key: &str| answered.before(&("ada".into(), key.into()), blake3::hash(b"/a"));
+        assert_eq!(before("broken-off"), Before::Begun);
+        assert_eq!(before("done"), Before::Answered(Answer { status: 200, body: Some("{}".into()) }));
+        assert_eq!(before("failed"), Before::Never, "it may be tried again");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! a second word goes to the script that signed in, and browsers keep that for each port apart.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use blake3::Hash;
 use schemars::JsonSchema;
@@ -14,12 +14,15 @@ use serde::Serialize;
 use super::held;
 use super::person::{self, Person};
 use super::role::{Action, Role};
+use super::roster::Roster;
+use crate::run_dir::Workspace;
 use crate::serve::head::Head;
 
 /// The people who may act, and the name of their cookie. Cookies do not know ports: two servers of one
 /// machine must not overwrite each other's.
 pub(super) struct People {
-    people: Vec<Person>,
+    workspace: Workspace,
+    roster: Mutex<Roster>,
     cookie_name: String,
     /// Oldest first.
     sessions: Mutex<Vec<Session>>,
@@ -33,8 +36,8 @@ struct Session {
 }
 
 /// What signing in gives.
-pub(super) struct SignedIn<'p> {
-    pub person: &'p Person,
+pub(super) struct SignedIn {
+    pub person: Arc<Person>,
     /// With its attributes.
     pub cookie: String,
     /// What the page says beside the cookie when it changes something.
@@ -47,11 +50,11 @@ pub(in crate::serve) const PAGE: &str = "Overnight-Page";
 const MOST_SESSIONS: usize = 100;
 
 /// Somebody who is known.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::serve) struct Known<'p> {
+#[derive(Debug, Clone)]
+pub(in crate::serve) struct Known {
     /// Among the people of this server.
     pub place: usize,
-    pub person: &'p Person,
+    pub person: Arc<Person>,
     pub by: By,
 }
 
@@ -100,30 +103,45 @@ impl Me {
 
 impl People {
     /// `port` is the one listened on.
-    pub fn new(people: Vec<Person>, port: u16) -> People {
-        People { people, cookie_name: format!("overnight-person-{port}"), sessions: Mutex::default() }
+    pub fn new(workspace: Workspace, people: Vec<Person>, port: u16) -> People {
+        People {
+            workspace,
+            roster: Mutex::new(Roster::new(people)),
+            cookie_name: format!("overnight-person-{port}"),
+            sessions: Mutex::default(),
+        }
     }
 
-    pub fn at(&self, place: usize) -> Option<&Person> {
-        self.people.get(place)
+    /// Somebody who was known before, unless that is over.
+    pub fn at(&self, place: usize) -> Option<Arc<Person>> {
+        self.now().at(place)
+    }
+
+    /// Those who may act now. The sessions of others end.
+    fn now(&self) -> MutexGuard<'_, Roster> {
+        let mut roster = held(&self.roster);
+        if roster.look(&self.workspace) {
+            held(&self.sessions).retain(|session| roster.at(session.place).is_some());
+        }
+        roster
     }
 
     /// Who shows a token as a bearer, or the cookie of a session. Nothing in the address counts.
-    pub fn of(&self, head: &Head) -> Option<Known<'_>> {
+    pub fn of(&self, head: &Head) -> Option<Known> {
         let bearer = head.header("authorization").and_then(|value| {
             let (scheme, word) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(word.trim_start())
         });
-        let place = bearer.and_then(|token| person::of(&self.people, token));
-        if let Some(place) = place {
-            return Some(Known { place, person: &self.people[place], by: By::Bearer });
+        let roster = self.now();
+        if let Some((place, person)) = bearer.and_then(|token| roster.of(token)) {
+            return Some(Known { place, person, by: By::Bearer });
         }
         let cookie = self.session(head)?;
         let page = head.header(&PAGE.to_ascii_lowercase()).map(|word| blake3::hash(word.as_bytes()));
         let sessions = held(&self.sessions);
         let session = sessions.iter().find(|session| session.cookie == cookie)?;
         let by = By::Cookie { is_with_page: page == Some(session.page) };
-        Some(Known { place: session.place, person: self.people.get(session.place)?, by })
+        Some(Known { place: session.place, person: roster.at(session.place)?, by })
     }
 
     /// The cookie of a session that lives, as its hash: hashes compare in constant time.
@@ -141,8 +159,9 @@ impl People {
     ///
     /// # Errors
     /// The system gives no random bytes.
-    pub fn sign_in(&self, token: &str) -> io::Result<Option<SignedIn<'_>>> {
-        let Some(place) = person::of(&self.people, token) else { return Ok(None) };
+    pub fn sign_in(&self, token: &str) -> io::Result<Option<SignedIn>> {
+        let roster = self.now();
+        let Some((place, person)) = roster.of(token) else { return Ok(None) };
         let (cookie, page) = (person::token()?, person::token()?);
         let mut sessions = held(&self.sessions);
         let mut own = sessions.iter().enumerate().filter(|(_, session)| session.place == place);
@@ -154,7 +173,7 @@ impl People {
         let hash = |word: &str| blake3::hash(word.as_bytes());
         sessions.push(Session { place, cookie: hash(&cookie), page: hash(&page) });
         let cookie = format!("{}={cookie}; {ATTRIBUTES}", self.cookie_name);
-        Ok(Some(SignedIn { person: &self.people[place], cookie, page }))
+        Ok(Some(SignedIn { person, cookie, page }))
     }
 
     /// Ends a session, and gives the cookie that takes its own away.

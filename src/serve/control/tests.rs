@@ -1,5 +1,7 @@
 //! Changes through a real socket: who may, who may not, and what nobody may.
 
+mod at_once;
+mod broken_off;
 mod described;
 mod downloads;
 mod hostile;
@@ -305,5 +307,14 @@ fn who_asks_without_end_is_told_to_wait() {
     let from = std::net::Ipv4Addr::LOCALHOST.into();
     let refused = (0..31).filter_map(|_| control.permit(&head, from, now).err()).collect::<Vec<_>>();
     assert_eq!(refused.iter().map(|problem| problem.status).collect::<Vec<_>>(), [429]);
+    // Who has asked for too much can still stop and drain, as often as that.
+    let of = |path: &str| {
+        let rest = format!("{}{}", scene.owner(), head_of("number-00000002", "{}"));
+        Head::parse_any(format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{rest}\r\n").as_bytes()).unwrap()
+    };
+    let (drain, stop) = (of("/api/v1/queue/drain"), of("/api/v1/runs/x/a/stop"));
+    let ends =
+        [&drain, &stop].map(|head| (0..16).filter(|_| control.permit(head, from, now).is_ok()).count());
+    assert_eq!(ends, [16, 14]);
     assert!(control.permit(&head, from, now + Duration::from_secs(2)).is_ok(), "and then goes on");
 }

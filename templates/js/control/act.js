@@ -59,7 +59,22 @@
   const number = (value) => make("input", { id: "priority", name: "priority", autofocus: true, inputmode: "numeric", autocomplete: "off", value });
   const whole = (text) => (/^[+-]?\d{1,15}$/.test(text.trim()) ? Number(text) : null);
 
-  /// The content of an act's question, and what its form says: a body to send, or why there is none.
+  const LONGEST = 100; // characters of a tag, as the server has it
+  /// The tags that a text lists. A space is a part of one, as on the command line.
+  const tagsIn = (text) => [...new Set(text.split(",").map((part) => part.trim()).filter(Boolean))];
+  /// A field for tags that shows what its text comes to, before anything is sent.
+  const tagField = () => {
+    const shown = make("p", { class: "soft preview", role: "status" });
+    const input = make("input", { id: "tag", name: "tag", autofocus: true, maxlength: 1000, autocomplete: "off" });
+    input.addEventListener("input", () => {
+      const found = tagsIn(input.value);
+      const isPlain = found.length < 2 && !/[\s,]/.test(input.value.trim());
+      shown.replaceChildren(...(isPlain ? [] : [found.length === 1 ? "One tag: " : `${found.length} tags: `, ...found.map((tag) => make("span", { class: "tag" }, tag))]));
+    });
+    return [field("Tags", input, "Several with commas between; a space is a part of a tag."), shown];
+  };
+
+  /// The content of an act's question, and what its form says: the bodies to send, or why there is none.
   const QUESTIONS = {
     pause: () => [[], () => ({})],
     resume: () => [[], () => ({})],
@@ -77,8 +92,13 @@
       ({ note }) => (note.value.trim() ? { text: note.value.trim() } : "A note has words."),
     ],
     tag: () => [
-      [field("Tag", make("input", { id: "tag", name: "tag", autofocus: true, maxlength: 100, autocomplete: "off" }))],
-      ({ tag }) => (tag.value.trim() ? { tag: tag.value.trim() } : "A tag has at least one letter."),
+      tagField(),
+      ({ tag }) => {
+        const found = tagsIn(tag.value);
+        const long = found.find((one) => one.length > LONGEST);
+        if (long) return `A tag has at most ${LONGEST} characters, and “${long.slice(0, 20)}…” has ${long.length}.`;
+        return found.length ? found.map((one) => ({ tag: one })) : "A tag has at least one letter.";
+      },
     ],
   };
 

@@ -3,7 +3,7 @@
 (() => {
   const { make } = overnight;
   const { call, ask, tell, newKey, runPath, may, counted } = overnight.control;
-  const { tablesOf, shown, isDefault, toml } = overnight.control;
+  const { tablesOf, rangeOf, shown, toml, rowOf } = overnight.control;
   const SHOWN = 30; // runs and mistakes that are listed
   const OPEN = ["data", "model", "train", "train.optimizer"]; // tables that are open at first
   const ALONE = ["", "sweep", "queue", "resources"]; // tables whose settings do not vary
@@ -11,47 +11,7 @@
 
   let held = null; // the form, kept while the page lives, so that closing it loses nothing
 
-  const idOf = ({ path, kind }) => ["set", kind, ...path].filter(Boolean).join("-");
   const named = (path) => NAMES[path.join(".")] ?? path.join(".");
-
-  /// What a field is filled with.
-  const inputOf = (field) => {
-    const id = idOf(field);
-    const plain = shown(field, field.value);
-    const common = { id, "aria-describedby": `${id}-help ${id}-wrong`, autocomplete: "off", spellcheck: "false" };
-    if (field.choices) {
-      return make("select", common, make("option", { value: "" }, plain ? `${plain} (default)` : "not set"),
-        ...field.choices.filter((choice) => choice !== plain).map((choice) => make("option", { value: choice }, choice)));
-    }
-    const isLong = field.type === "rules" || (field.type === "list" && field.of === "string") || (field.type === "string" && field.path.length === 1);
-    if (isLong) return make("textarea", { ...common, rows: 2, placeholder: field.example ?? plain });
-    return make("input", { ...common, type: "text", inputmode: field.type === "number" ? "decimal" : null, placeholder: plain || null });
-  };
-
-  const helpOf = (field) => [
-    field.about.replaceAll("\n", " "),
-    (field.type === "rules" || field.of === "string") && "One a line.",
-    field.type === "list" && field.of !== "string" && "With commas between.",
-    field.hint && `Or so: ${field.hint}.`,
-  ].filter(Boolean).join(" ");
-
-  /// Words in which code stands between backticks.
-  const coded = (text) => text.split("\x60").map((part, at) => (at % 2 ? make("code", {}, part) : part));
-
-  const rowOf = (field, table) => {
-    const id = idOf(field);
-    const input = inputOf(field);
-    const canVary = !ALONE.includes(table.path.join("."));
-    const vary = make("button", { type: "button", class: "vary", "aria-pressed": "false", "aria-label": `several values of ${field.path.join(".")}`, title: "Try several values" }, "several");
-    const values = make("input", {
-      type: "text", id: `${id}-values`, hidden: true, autocomplete: "off", spellcheck: "false", "aria-label": `values of ${field.path.join(".")} to try`,
-      "aria-describedby": `${id}-help ${id}-wrong`, placeholder: field.type === "list" ? "values to try; with; semicolons" : "values to try, with commas",
-    });
-    const wrong = make("p", { id: `${id}-wrong`, class: "refused" });
-    const row = make("div", { class: "setting" }, make("label", { for: id }, field.key), make("div", { class: "given" }, input, values, canVary ? vary : ""),
-      make("div", { class: "about" }, make("p", { id: `${id}-help`, class: "soft" }, ...coded(helpOf(field))), wrong));
-    return { field, table, row, input, values, vary, wrong };
-  };
 
   const kindOf = ({ path, kinds, kind }) => kinds && make("select", { id: `kind-${path.join("-")}`, "aria-describedby": `kind-${path.join("-")}-wrong` }, ...kinds.map((one) => make("option", { value: one.kind, selected: one.kind === kind }, one.kind)));
 
@@ -59,7 +19,8 @@
   const build = (schema) => {
     const tables = tablesOf(schema);
     const kinds = new Map(tables.map((table) => [table, kindOf(table)]).filter(([, select]) => select));
-    const rows = tables.flatMap((table) => table.fields.map((field) => rowOf(field, table)));
+    const range = rangeOf(schema);
+    const rows = tables.flatMap((table) => table.fields.map((field) => rowOf(field, table, ALONE.includes(table.path.join(".")) ? null : range)));
     const groups = tables.filter((table) => table.fields.length || table.kinds).map((table) => {
       const name = named(table.path);
       const kind = kinds.get(table);
@@ -67,7 +28,7 @@
       const count = make("span", { class: "soft" });
       const wrong = make("p", { id: `kind-${table.path.join("-")}-wrong`, class: "refused" });
       const kindRow = kind ? [make("div", { class: "setting" }, make("label", { for: kind.id }, "kind"), make("div", { class: "given" }, kind), make("div", { class: "about" }, about, wrong))] : [];
-      const ofKind = kind && { path: table.path.join("."), input: kind, values: { hidden: true, removeAttribute() {} }, wrong, row: kindRow[0] };
+      const ofKind = kind && { path: table.path.join("."), inputs: () => [kind], meant: () => kind, wrong, row: kindRow[0] };
       if (!kind) about.textContent = table.about;
       const section = make("details", { class: "table", open: OPEN.includes(name) },
         make("summary", {}, make("b", {}, name), " ", count), ...(kind || !table.about ? [] : [about]), ...kindRow, ...rows.filter((row) => row.table === table).map(({ row }) => row));
@@ -90,7 +51,7 @@
     const fields = make("div", { class: "fields" }, ...form.groups.map(({ section }) => section));
     const dialog = make("dialog", { id: "compose", class: "wide", "aria-labelledby": "compose-title" },
       make("form", { novalidate: true },
-        make("header", {}, make("h2", { id: "compose-title" }, "Queue an experiment"), make("p", { class: "soft" }, "Only what differs from the defaults goes into the file. Several values with commas between make a sweep.")),
+        make("header", {}, make("h2", { id: "compose-title" }, "Queue an experiment"), make("p", { class: "soft" }, "Only what differs from the defaults goes into the file. Several values with commas between make a sweep; “several” also draws from a range.")),
         make("div", { class: "sides" }, fields,
           make("div", { class: "file" },
             make("div", { class: "caption" }, make("label", { for: "name" }, "Name"), name), nameWrong,
@@ -103,7 +64,6 @@
 
     const kind = (table) => form.kinds.get(table)?.value ?? null;
     const isOf = ({ field, table }) => field.kind === null || field.kind === kind(table);
-    const said = ({ input, values }) => (values.hidden ? { text: input.value, isVaried: false } : { text: values.value, isVaried: true });
     const rowAt = new Map(form.rows.map((row) => [row.field, row]));
 
     /// The fields of the chosen kinds, and the file they come to.
@@ -113,10 +73,10 @@
         if (chosen) about.textContent = chosen.about || table.about;
         const own = form.rows.filter((row) => row.table === table);
         for (const row of own) row.row.hidden = !isOf(row);
-        const set = own.filter((row) => isOf(row) && said(row).text.trim() && (said(row).isVaried || !isDefault(row.field, said(row).text))).length;
+        const set = own.filter((row) => isOf(row) && row.isSet()).length;
         count.textContent = set ? `${set} set` : chosen ? chosen.kind : "";
       }
-      if (!isEdited) text.value = toml(form.tables, (field) => said(rowAt.get(field)), kind);
+      if (!isEdited) text.value = toml(form.tables, (field) => rowAt.get(field).said(), kind);
       fields.inert = isEdited;
       fields.classList.toggle("left", isEdited);
       back.hidden = !isEdited;
@@ -125,9 +85,9 @@
 
     const clear = () => {
       result.replaceChildren();
-      for (const { wrong, input, values } of [...form.rows, ...form.groups.map(({ ofKind }) => ofKind).filter(Boolean), { wrong: nameWrong, input: name, values: name }]) {
+      for (const { wrong, inputs } of [...form.rows, ...form.groups.map(({ ofKind }) => ofKind).filter(Boolean), ofName]) {
         wrong.textContent = "";
-        for (const one of [input, values]) one.removeAttribute("aria-invalid");
+        for (const one of inputs()) one.removeAttribute("aria-invalid");
       }
     };
     const unchecked = () => {
@@ -135,14 +95,16 @@
       queue.disabled = true;
     };
 
+    const ofName = { wrong: nameWrong, inputs: () => [name], meant: () => name };
     const sayWords = ({ message, hint }) => `${message}${hint ? ` (${hint})` : ""}`;
 
     /// The field that a mistake is about.
     const meant = ({ key }) => {
-      if (key === "name") return { wrong: nameWrong, input: name, values: { hidden: true } };
+      if (key === "name") return ofName;
       if (isEdited || !key) return undefined;
       const path = key.replace(/^sweep\.values\./, "").replace(/["']/g, "").replace(/\[\d+\].*$/, "");
-      return form.rows.find((row) => isOf(row) && row.field.path.join(".") === path)
+      const at = (wanted) => form.rows.find((row) => isOf(row) && row.field.path.join(".") === wanted);
+      return at(path) ?? at(path.replace(/\.[^.]*$/, ""))
         ?? form.groups.map(({ ofKind }) => ofKind).find((row) => row && [row.path, `${row.path}.kind`].includes(path));
     };
 
@@ -155,8 +117,7 @@
           continue;
         }
         row.wrong.textContent = [row.wrong.textContent, sayWords(problem)].filter(Boolean).join(" ");
-        const input = row.values.hidden ? row.input : row.values;
-        input.setAttribute("aria-invalid", "true");
+        row.meant(problem.key).setAttribute("aria-invalid", "true");
         const table = row.row?.closest("details");
         if (table) table.open = true;
       }
@@ -210,19 +171,17 @@
       return undefined;
     };
 
-    fields.addEventListener("click", ({ target }) => {
-      const row = form.rows.find(({ vary }) => vary === target);
-      if (!row) return;
-      const isOn = row.values.hidden;
-      row.vary.setAttribute("aria-pressed", String(isOn));
-      row.values.hidden = !isOn;
-      row.input.hidden = isOn;
-      if (isOn && !row.values.value) row.values.value = row.input.value.replaceAll("\n", ", ");
-      (isOn ? row.values : row.input).focus();
-      unchecked();
-      show();
-    });
-    fields.addEventListener("input", () => {
+    /// Ranges are for draws: who asks for the first one is shown where draws are counted.
+    const draw = () => {
+      for (const [path, text] of [["sweep.method", "random"], ["sweep.draws", "20"]]) {
+        const row = form.rows.find(({ field }) => field.path.join(".") === path);
+        if (!row || row.said().text.trim()) continue;
+        row.fill(text);
+        row.row.closest("details").open = true;
+      }
+    };
+    fields.addEventListener("input", ({ target }) => {
+      if (target.dataset.how !== undefined && target.value === "range") draw();
       unchecked();
       show();
     });
@@ -254,9 +213,7 @@
         if (table.kinds.some((one) => one.kind === chosen)) select.value = chosen;
       }
       for (const row of form.rows.filter(isOf)) {
-        const value = settings[row.field.path.join(".")] ?? about[row.field.path.join(".")];
-        const words = shown(row.field, value);
-        if (words && !isDefault(row.field, words)) row.input.value = words;
+        row.fill(settings[row.field.path.join(".")] ?? about[row.field.path.join(".")]);
       }
       show();
     };

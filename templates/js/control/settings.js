@@ -23,12 +23,25 @@
     if (types[0] === "boolean") return { type: "boolean", choices: ["true", "false"] };
     if (types[0] === "array") {
       const items = resolved(node.items ?? {}, defs);
-      const [of] = items.required ?? [];
-      if (items.properties) return { type: "rules", of, example: resolved(items.properties[of] ?? {}, defs).examples?.[0] };
+      if (items.properties) return { type: "rules", parts: partsOf(items, defs) };
       return { type: "list", of: shape(items, defs)?.type ?? "string" };
     }
     if (types[0] === "object") return null;
-    return { type: types[0] === "integer" ? "number" : types[0] ?? "string" };
+    return { type: types[0] === "integer" ? "number" : types[0] ?? "string", isWhole: types[0] === "integer" };
+  };
+
+  /// The fields of a small table that stands within a value: what must be there comes first, its name last.
+  const partsOf = (node, defs) => Object.entries(node.properties).map(([key, part]) => {
+    const found = resolved(part, defs);
+    return { key, about: found.description ?? "", value: found.default ?? null, example: found.examples?.[0], isRequired: node.required?.includes(key) ?? false, ...shape(found, defs) };
+  }).sort((one, other) => other.isRequired - one.isRequired || (one.key === "name") - (other.key === "name"));
+
+  /// The fields of a range that a sweep draws from; none where the schema knows no ranges.
+  const rangeOf = (schema) => {
+    const defs = schema.$defs ?? {};
+    const values = resolved(resolved(schema.properties?.sweep ?? {}, defs).properties?.values ?? {}, defs).additionalProperties;
+    const range = resolved(values ?? {}, defs).anyOf?.find(({ properties }) => properties?.min && properties?.max);
+    return range ? partsOf(range, defs) : [];
   };
 
   const kindsOf = (node) => {
@@ -98,7 +111,13 @@
 
   const key = (word) => (/^[A-Za-z0-9_-]+$/.test(word) ? word : quoted(word));
 
-  /// The file. `said` gives a field's text and whether that lists values to try; `kindOf` a table's kind.
+  /// The lines of a small table, given as texts by key: what is empty or as without it is left out.
+  const linesOf = (parts, texts) => parts
+    .filter((part) => texts[part.key]?.trim() && (part.isRequired || !isDefault(part, texts[part.key])))
+    .map((part) => `${key(part.key)} = ${literal(part.type, part.of, texts[part.key])}`);
+
+  /// The file. `said` gives a field's text and whether that lists values to try, its `range` to draw from or
+  /// its `rules`; `kindOf` a table's kind.
   const toml = (tables, said, kindOf) => {
     const blocks = [];
     const varied = [];
@@ -108,11 +127,16 @@
       const lines = kind && (table.isRequired || kind !== table.kind) ? [`kind = ${quoted(kind)}`] : [];
       for (const field of table.fields) {
         if (field.kind !== null && field.kind !== kind) continue;
-        const { text, isVaried } = said(field);
+        const { text = "", isVaried, range, rules: own = [] } = said(field);
+        for (const texts of own) {
+          const inner = linesOf(field.parts, texts);
+          if (inner.length) rules.push([`[[${field.path.map(key).join(".")}]]`, ...inner].join("\n"));
+        }
+        const ends = range ? linesOf(range.parts, range.texts) : [];
+        if (ends.length) varied.push(`${quoted(field.path.join("."))} = { ${ends.join(", ")} }`);
         if (!text.trim()) continue;
         const values = several(field, text, isVaried);
-        if (field.type === "rules") rules.push(...parts(text, "\n").map((line) => `[[${field.path.map(key).join(".")}]]\n${key(field.of)} = ${quoted(line)}`));
-        else if (values) varied.push(`${quoted(field.path.join("."))} = [${values.join(", ")}]`);
+        if (values) varied.push(`${quoted(field.path.join("."))} = [${values.join(", ")}]`);
         else if (!isDefault(field, text)) lines.push(`${key(field.key)} = ${literal(field.type, field.of, text)}`);
       }
       if (lines.length) blocks.push([...(table.path.length ? [`[${table.path.map(key).join(".")}]`] : []), ...lines].join("\n"));
@@ -121,5 +145,5 @@
     return `${[...blocks, ...rules].join("\n\n")}\n`;
   };
 
-  Object.assign(overnight.control, { tablesOf, shown, isDefault, toml });
+  Object.assign(overnight.control, { tablesOf, rangeOf, shown, isDefault, toml });
 })();

@@ -33,17 +33,21 @@
     const { word, isGrave, said } = ACTS[name];
     const [content, read] = QUESTIONS[name](false);
     const { rows, list } = listed(runs);
-    const keys = new Map(runs.map((run) => [run, newKey()]));
+    const keys = new Map(runs.map((run) => [run, []]));
     return ask({
       title: `${word}: ${counted(runs.length)}`, content: [...content, list], word: `${word} ${runs.length}`, isGrave,
       send: async (elements, { go, leave }) => {
-        const body = read(elements);
-        if (typeof body === "string") return body;
+        const found = read(elements);
+        if (typeof found === "string") return found;
+        const bodies = [found].flat();
         let refusals = 0;
         for (const [run, row] of rows) {
           // Who closes the question asks no more runs.
           if (!row.isConnected) return null;
-          const { status, refused } = await patient(run, name, body, keys.get(run), row);
+          let [status, refused] = [200, null];
+          for (let at = 0; at < bodies.length && !refused; at++) {
+            ({ status, refused } = await patient(run, name, bodies[at], (keys.get(run)[at] ??= newKey()), row));
+          }
           one(row, refused ?? said, refused);
           if (refused) refusals += 1;
           if (status === 401 || status === 0) break;
@@ -90,20 +94,29 @@
 
   // ---- words about one run --------------------------------------------------------------------------------
 
+  /// A list of tags or notes after something was asked.
+  const applied = (list, { tag, text, remove }) => {
+    if (text === "") return [];
+    if (remove) return list.filter((one) => one !== tag);
+    return list.includes(tag ?? text) ? list : [...list, tag ?? text];
+  };
+  const LATELY = 15_000; // ms for which the server's list may lag behind what was asked here
+  let asked = []; // what was asked lately: { of, at, body }
+
   const words = async (run, name) => {
+    const of = `${run} ${name}`;
     const known = await call(runPath(run));
-    const has = (known.value?.[name === "tag" ? "tags" : "notes"] ?? []).slice();
+    asked = asked.filter(({ at }) => performance.now() - at < LATELY);
+    let has = asked.filter((one) => one.of === of).reduce((list, { body }) => applied(list, body), known.value?.[name === "tag" ? "tags" : "notes"] ?? []);
     const [content, read] = QUESTIONS[name](true);
     const place = make("ul", { class: name === "tag" ? "tags" : "notes" });
     let made = null;
-    const settle = async (body, change) => {
+    const settle = async (body) => {
       const { refused } = await call(runPath(run, name), body, newKey());
-      if (refused) {
-        made.said.textContent = refused;
-        return refused;
-      }
-      made.said.textContent = "";
-      change();
+      made.said.textContent = refused ?? "";
+      if (refused) return refused;
+      asked.push({ of, at: performance.now(), body });
+      has = applied(has, body);
       show();
       say(`${short(run)} ${ACTS[name].said}.`);
       return null;
@@ -111,7 +124,7 @@
     const show = () => {
       place.replaceChildren(...has.map((text) => {
         const remove = make("button", { type: "button", class: "without", "aria-label": `remove ${text}` }, "×");
-        remove.addEventListener("click", ({ detail }) => detail < 2 && settle({ tag: text, remove: true }, () => has.splice(has.indexOf(text), 1)));
+        remove.addEventListener("click", ({ detail }) => detail < 2 && settle({ tag: text, remove: true }));
         return make("li", {}, text, ...(name === "tag" ? [remove] : []));
       }));
     };
@@ -119,18 +132,21 @@
     made = ask({
       title: `${ACTS[name].word} of ${short(run)}`, content: [place, ...content], word: "Add", close: "Close",
       send: async (elements) => {
-        const body = read(elements);
-        if (typeof body === "string") return body;
-        const text = body[name === "tag" ? "tag" : "text"];
-        const refused = await settle(body, () => has.includes(text) && name === "tag" || has.push(text));
-        if (refused === null) Object.assign(elements[name], { value: "" }).focus();
-        return refused;
+        const found = read(elements);
+        if (typeof found === "string") return found;
+        const bodies = [found].flat().filter(({ tag }) => !tag || !has.includes(tag));
+        if (!bodies.length) return "It has that already.";
+        for (const body of bodies) {
+          const refused = await settle(body);
+          if (refused) return refused;
+        }
+        return undefined;
       },
     });
     if (name !== "note" || !has.length) return;
     const all = make("button", { type: "button" }, has.length === 1 ? "Remove the note" : "Remove all notes");
     all.addEventListener("click", async ({ detail }) => {
-      if (detail < 2 && await settle({ text: "" }, () => has.splice(0)) === null) all.remove();
+      if (detail < 2 && await settle({ text: "" }) === null) all.remove();
     });
     made.leave.before(all);
   };
@@ -235,7 +251,10 @@
     showAll(root);
     showBatch(root);
   });
-  document.addEventListener("overnight:rows", showChosen);
+  document.addEventListener("overnight:rows", () => {
+    showChosen();
+    showAll(document);
+  });
   document.addEventListener("change", ({ target }) => target.matches?.("input.tick") && showChosen());
   onPerson(() => {
     drained = { text: "", isBad: false };

@@ -202,7 +202,7 @@ fn an_area_whose_members_are_too_many_stays_when_zoomed_and_is_saved_with_its_ch
                  const chart = JSON.parse(overnight.held(figure.id, figure.dataset.chart));
                  for (const series of chart.series) {
                      const { band } = lines.find((line) => line.series.id === series.id);
-                     if (band) series.edges = [...band.x].flatMap((x, at) => [x, band.low[at], band.high[at]]);
+                     if (band) series.edges = [[...band.x].flatMap((x, at) => [x, band.low[at], band.high[at]])];
                      delete series.members;
                      delete series.band;
                  }

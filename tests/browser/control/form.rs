@@ -15,9 +15,9 @@ const CHECKED: &str = "document.getElementById('checked').textContent";
 /// What is written into a field, and the line that it comes to.
 const LITERALS: &str = r#"(() => {
     const { toml } = overnight.control;
-    const line = (field, text, isVaried = false) => {
+    const line = (field, text, isVaried = false, more = {}) => {
         const table = { path: ['t'], kinds: null, kind: null, isRequired: false, fields: [{ path: ['t', 'x'], key: 'x', kind: null, value: null, ...field }] };
-        return toml([table], () => ({ text, isVaried }), () => null).trim().split('\n').slice(1).join(' | ');
+        return toml([table], () => ({ text, isVaried, ...more }), () => null).trim().split('\n').slice(1).join(' | ');
     };
     return [
         line({ type: 'number' }, ' 3e-4 '),
@@ -34,7 +34,10 @@ const LITERALS: &str = r#"(() => {
         line({ type: 'list', of: 'number' }, '64'),
         line({ type: 'list', of: 'number' }, '256; 128, 64', true),
         line({ type: 'list', of: 'string' }, 'ROMEO: a, b\n\nsecond'),
-        line({ type: 'rules', of: 'when' }, 'val/loss > 5\ngrad_norm > 100'),
+        line({ type: 'rules', parts: [{ key: 'when', type: 'string', isRequired: true, value: null }, { key: 'factor', type: 'number', value: null }] }, '', false,
+            { rules: [{ when: 'val/loss > 5', factor: '' }, { when: '', factor: ' ' }, { when: '"', factor: '0.5' }] }),
+        line({ type: 'number' }, '', false, { range: { parts: [{ key: 'min', type: 'number', isRequired: true, value: null }, { key: 'max', type: 'number', isRequired: true, value: null },
+            { key: 'distribution', type: 'string', isRequired: true, value: null }], texts: { min: '1e-4', max: 'x', distribution: 'uniform' } } }),
         line({ type: 'number' }, '  '),
     ]; })()"#;
 
@@ -71,7 +74,8 @@ fn an_experiment_is_written_by_a_form_checked_and_queued() {
                 "x = [64]",
                 r#""t.x" = [[256], [128, 64]]"#,
                 r#"x = ["ROMEO: a, b", "second"]"#,
-                r#"when = "val/loss > 5" |  | [[t.x]] | when = "grad_norm > 100""#,
+                r#"when = "val/loss > 5" |  | [[t.x]] | when = "\"" | factor = 0.5"#,
+                r#""t.x" = { min = 1e-4, max = "x", distribution = "uniform" }"#,
                 "",
             ]
         );
@@ -129,6 +133,42 @@ fn an_experiment_is_written_by_a_form_checked_and_queued() {
                 "document.getElementById('main').textContent.includes('from-the-web')",
             )
             .await;
+
+        // A range to draw from and rules are fields too; each mistake stands beside its own.
+        chrome.press_button("#queue-new").await;
+        chrome.until("the form", "!!document.querySelector('#compose[open]')").await;
+        let several = ".setting:not([hidden]) [aria-label='several values of model.dropout']";
+        chrome.press_button(several).await;
+        chrome.fill("set-mlp-model-dropout-how", "range").await;
+        assert_eq!(chrome.text("document.getElementById('set-sweep-method').value").await, "random");
+        chrome.fill("set-mlp-model-dropout-min", "0.5").await;
+        chrome.fill("set-mlp-model-dropout-max", "0.1").await;
+        chrome.press_button("#set-alerts-more").await;
+        chrome.press_button("#set-alerts-more").await;
+        chrome.fill("set-alerts-2-when", "train/loss >> 5").await;
+        chrome.fill("set-alerts-2-do", "stop").await;
+        let drawn = "\"model.dropout\" = { min = 0.5, max = 0.1, distribution = \"uniform\" }\n\
+            \"train.optimizer.lr\" = [1e-3, 3e-4]\n\n\
+            [[alerts]]\nwhen = \"train/loss >> 5\"\ndo = \"stop\"\n";
+        let text = chrome.text(FILE).await;
+        assert!(text.ends_with(drawn) && text.contains("method = \"random\"\ndraws = 20"), "{text}");
+        chrome.send_dialog("compose").await;
+        let wrong =
+            "[...document.querySelectorAll('#compose [aria-invalid]')].map((one) => one.id).join(' ')";
+        chrome.until("the mistakes", &format!("{wrong} !== ''")).await;
+        assert_eq!(chrome.text(wrong).await, "set-alerts-2-when set-mlp-model-dropout-min");
+        chrome.is_well(axe.as_deref(), "the form with rules").await;
+        chrome.fill("set-mlp-model-dropout-min", "0.05").await;
+        chrome.fill("set-alerts-2-when", "train/loss > 5").await;
+        chrome.fill("name", "drawn").await;
+        chrome.send_dialog("compose").await;
+        until_checked(chrome, "This makes 20 runs").await;
+        chrome.press_button("[aria-label='leave out alert 2']").await;
+        chrome.press_button(several).await;
+        chrome.fill("set-sweep-method", "").await;
+        chrome.fill("set-sweep-draws", "").await;
+        chrome.fill("name", "from-the-web").await;
+        chrome.key("Escape", false).await;
 
         // The text counts once it was edited, and the form is where it was.
         chrome.press_button("#queue-new").await;

@@ -71,6 +71,24 @@ fn a_file_that_is_cut_anywhere_is_refused_or_whole() {
 }
 
 #[test]
+fn steps_that_the_settings_do_not_have_are_refused_and_added_up_nowhere() {
+    let (_first, html) = sent();
+    let here = elsewhere("");
+    for (key, value) in
+        [("steps", json!(u64::MAX)), ("steps", json!(7)), ("steps_per_epoch", json!(u64::MAX))]
+    {
+        let mut facts = unpacked(&html);
+        facts["runs"][0][key] = value.clone();
+        fs::write(here.path("made.html"), packed(&html, &facts)).unwrap();
+        for arguments in [&["run", "made.html", "--yes"][..], &["verify", "made.html"]] {
+            let said = here.overnight(arguments).code(78);
+            assert!(said.stderr.contains(&format!("runs[0].{key}: ")), "{value}: {}", said.stderr);
+        }
+    }
+    assert!(here.runs("x").is_empty());
+}
+
+#[test]
 fn what_it_says_beside_the_settings_is_neither_started_nor_applied() {
     let (_first, html) = sent();
     let mut facts = unpacked(&html);

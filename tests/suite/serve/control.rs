@@ -40,15 +40,8 @@ impl Controlled {
 
     fn post(&self, path: &str, body: &str) -> (u16, Value) {
         self.keys.set(self.keys.get() + 1);
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nIdempotency-Key: number-{:08}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            self.token,
-            self.keys.get(),
-            body.len()
-        );
-        let reply = ask(self.address, request.as_bytes());
+        let key = format!("number-{:08}", self.keys.get());
+        let reply = post(self.address, &self.token, &key, path, body);
         (reply.status, serde_json::from_slice(&reply.body).unwrap())
     }
 
@@ -59,6 +52,15 @@ impl Controlled {
         self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         said
     }
+}
+
+fn post(address: SocketAddr, token: &str, key: &str, path: &str, body: &str) -> super::Reply {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    ask(address, request.as_bytes())
 }
 
 impl Drop for Controlled {
@@ -112,6 +114,64 @@ fn a_runner_at_work_hears_what_people_ask_over_the_network() {
     assert_eq!(workspace.words("x"), ["stopped", "waiting"]);
     let (status, told) = served.post(&format!("/api/v1/runs/{run}/retry"), r#"{"from_step":2}"#);
     assert_eq!((status, &told["status"]), (200, &"waiting".into()), "{told}");
+}
+
+#[test]
+fn a_runner_that_ten_people_ask_without_end_still_ends_when_it_is_drained() {
+    let workspace =
+        Workspace::new().file("overnight.toml", SETTINGS).experiment("x", 6, &[1, 2, 3], "s1:hold@3");
+    let served = Controlled::start(&workspace);
+    let people: Vec<String> = (0..10)
+        .map(|number| {
+            let name = format!("person-{number}");
+            let added = workspace.overnight(&["serve", "--add-person", &name, "--role", "assistant"]);
+            added.code(0).stdout.trim().to_owned()
+        })
+        .collect();
+    let runner = workspace.start(&["experiments/x.toml"]);
+    let held = || workspace.runs("x").len() == 3 && step(&workspace.seed("x", 1)) == 3;
+    wait_until("the first run holds", held);
+    let names: Vec<String> = workspace.runs("x").iter().map(|run| run.name()).collect();
+    let text = fs::read_to_string(workspace.path("experiments/x.toml")).unwrap();
+    let (is_over, address) = (std::sync::atomic::AtomicBool::new(false), served.address);
+    let heard = std::thread::scope(|scope| {
+        let asking: Vec<_> = people
+            .iter()
+            .enumerate()
+            .map(|(person, token)| {
+                let (names, text, is_over) = (&names, &text, &is_over);
+                scope.spawn(move || {
+                    let mut heard = 0;
+                    for round in 0.. {
+                        if heard > 0 && is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                            break;
+                        }
+                        let run = format!("/api/v1/runs/x/{}", names[round % names.len()]);
+                        let (path, body) = match round % 5 {
+                            0 => (format!("{run}/pause"), "{}".to_owned()),
+                            1 => (format!("{run}/resume"), "{}".to_owned()),
+                            2 => (format!("{run}/note"), r#"{"text":"a note"}"#.to_owned()),
+                            3 => (format!("{run}/tag"), r#"{"tag":"a"}"#.to_owned()),
+                            _ => {
+                                let text = text.replace("[1, 2, 3]", &format!("[{}]", 100 * person + round));
+                                let name = format!("q-{person}-{round}");
+                                let body = serde_json::json!({ "toml": text, "name": name });
+                                ("/api/v1/queue".to_owned(), body.to_string())
+                            }
+                        };
+                        let key = format!("key-{person}-{round:08}");
+                        heard += u32::from(post(address, token, &key, &path, &body).status == 200);
+                    }
+                    heard
+                })
+            })
+            .collect();
+        assert_eq!(served.post("/api/v1/queue/drain", "{}").0, 200);
+        runner.wait().code(75);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        asking.into_iter().map(|person| person.join().unwrap()).collect::<Vec<u32>>()
+    });
+    assert!(heard.iter().all(|heard| *heard > 0), "everybody was heard: {heard:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::run_dir::distributions::QUANTILES;
+
 /// Where a model came to, for the table of hyperparameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -18,6 +20,7 @@ pub struct Event {
 }
 
 const FLOAT: u64 = 1;
+const DOUBLE: u64 = 2;
 const STRING: u64 = 7;
 /// What a value is for, in its metadata.
 const TENSOR: u64 = 2;
@@ -76,6 +79,30 @@ impl Event {
         let mut value = tagged(tag);
         bytes(&mut value, 8, &tensor);
         bytes(&mut value, 9, &metadata("text", &[], TENSOR));
+        bytes(&mut self.summary, 1, &value);
+    }
+
+    /// As many of a hundred values in each bucket as lie between its quantiles: how many there were is not known.
+    pub fn histogram(&mut self, tag: &str, quantiles: &[f64; QUANTILES.len()]) {
+        let (buckets, columns) = (QUANTILES.len() - 1, 3);
+        let mut shape = Vec::new();
+        for size in [buckets, columns] {
+            let mut dimension = Vec::new();
+            whole(&mut dimension, 1, size as u64);
+            bytes(&mut shape, 2, &dimension);
+        }
+        let edges = quantiles.windows(2).zip(QUANTILES.windows(2));
+        // A share is a difference of two that are not exact.
+        let rows =
+            edges.map(|(edges, shares)| [edges[0], edges[1], ((shares[1].1 - shares[0].1) * 100.0).round()]);
+        let content: Vec<u8> = rows.flatten().flat_map(f64::to_le_bytes).collect();
+        let mut tensor = Vec::new();
+        whole(&mut tensor, 1, DOUBLE);
+        bytes(&mut tensor, 2, &shape);
+        bytes(&mut tensor, 4, &content);
+        let mut value = tagged(tag);
+        bytes(&mut value, 8, &tensor);
+        bytes(&mut value, 9, &metadata("histograms", &[], TENSOR));
         bytes(&mut self.summary, 1, &value);
     }
 

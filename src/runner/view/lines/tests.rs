@@ -65,7 +65,7 @@ fn a_wide_terminal_shows_everything() {
             shakespeare/lr3e-4-layers4-s5-1f3a9c07  for a free slot
             shakespeare/lr3e-4-layers4-s6-1f3a9c07  for a free slot
             and 30 more
-    3 of 40 finished, 1 failed, 2 running, 34 waiting; ends about 06:40, in 7 h 30 min
+    3 of 40 runs finished, 1 failed, 2 running, 34 waiting; ends about 06:40, in 7 h 30 min
     ");
 }
 
@@ -80,7 +80,7 @@ fn eighty_columns_show_what_matters() {
             shakespeare/lr3e-…yers4-s5-1f3a9c07  for a free slot
             shakespeare/lr3e-…yers4-s6-1f3a9c07  for a free slot
             and 30 more
-    3 of 40 finished, 1 failed, 2 running, 34 waiting
+    3 of 40 runs finished, 1 failed, 2 running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
 }
@@ -96,8 +96,8 @@ fn forty_columns_go_without_most_figures() {
     ○ shakespea…1f3a9c07  for a free slot
     ○ shakespea…1f3a9c07  for a free slot
     ○ and 30 more
-    3 of 40 finished, 1 failed, 2 running,
-    34 waiting
+    3 of 40 runs finished, 1 failed, 2
+    running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
 }
@@ -109,15 +109,15 @@ fn a_low_terminal_counts_what_it_cannot_show() {
             shakespeare/lr3e-…yers4-s2-b81c22d0  49 %  evaluating  3 min 10 s left
     failed  mnist/s1-00aa11bb                    a loss was not a finite number at…
     next    shakespeare/lr3e-…yers4-s3-1f3a9c07  after baseline, about 23:55
-    3 of 40 finished, 1 failed, 2 running, 34 waiting
+    3 of 40 runs finished, 1 failed, 2 running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
     insta::assert_snapshot!(drawn(&night(), 79, 3), @r"
     now     shakespeare/lr1e-…yers4-s1-1f3a9c07  25 %              3 min 10 s left
-    3 of 40 finished, 1 failed, 2 running, 34 waiting
+    3 of 40 runs finished, 1 failed, 2 running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
-    insta::assert_snapshot!(drawn(&night(), 79, 1), @"3 of 40 finished, 1 failed, 2 running, 34 waiting");
+    insta::assert_snapshot!(drawn(&night(), 79, 1), @"3 of 40 runs finished, 1 failed, 2 running, 34 waiting");
     assert_eq!(drawn(&night(), 79, 0), "");
 }
 
@@ -135,7 +135,7 @@ fn more_runs_than_lines_never_exceed_the_terminal() {
             and 47 more
     failed  mnist/s1-00aa11bb                    a loss was not a finite number at…
     next    shakespeare/lr3e-…yers4-s3-1f3a9c07  after baseline, about 23:55
-    3 of 88 finished, 1 failed, 50 running, 34 waiting
+    3 of 88 runs finished, 1 failed, 50 running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
     for count in [0, 1, 7, 50] {
@@ -156,7 +156,7 @@ fn a_run_that_starts_says_so_and_invents_no_numbers() {
     };
     insta::assert_snapshot!(drawn(&facts, 79, 24), @r"
     now     x/s1  starting
-    0 of 1 finished, 1 running
+    0 of 1 runs finished, 1 running
     ");
 }
 
@@ -171,7 +171,7 @@ fn long_and_wide_names_are_cut_in_their_middle() {
     failed  mnist/s1-00aa11bb                    a loss was not a finite number at…
     next    shakespeare/lr3e-…yers4-s3-1f3a9c07  after baseline, about 23:55
             and 33 more
-    3 of 40 finished, 1 failed, 2 running, 34 waiting
+    3 of 40 runs finished, 1 failed, 2 running, 34 waiting
     ends about 06:40, in 7 h 30 min
     ");
 }

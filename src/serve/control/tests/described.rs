@@ -63,6 +63,39 @@ fn every_post_is_taken_and_answered_as_it_is_described() {
 }
 
 #[test]
+fn a_list_is_no_object_also_where_nothing_has_to_be_said() {
+    let scene = Scene::new(true);
+    let token = format!("[\"{}\"]", scene.tokens[2]);
+    for (path, body) in
+        [("session", &*token), ("session/end", "[]"), ("queue/drain", "[]"), ("runs/x/a/priority", "[1]")]
+    {
+        let (status, problem) = scene.ask(&format!("/api/v1/{path}"), body);
+        assert_eq!((status, &problem["detail"]), (400, &"the body is no JSON object".into()), "{path}");
+    }
+}
+
+#[test]
+fn whole_numbers_may_be_written_with_a_point_and_others_are_none() {
+    let scene = Scene::new(true);
+    let status = |word: &str, body: &str| scene.ask(&format!("/api/v1/runs/x/a/{word}"), body).0;
+    for (number, expected) in
+        [("7.0", 200), ("-2.6e14", 200), ("7", 200), ("7.5", 400), ("1e19", 400), ("\"7\"", 400)]
+    {
+        assert_eq!(status("priority", &format!("{{\"priority\":{number}}}")), expected, "{number}");
+    }
+    std::fs::create_dir_all(scene.run().checkpoint(7).path()).unwrap();
+    // There is a step 7; 8 is none that is there, and the others are no steps.
+    for (number, expected) in [("8.0", 409), ("-1", 400), ("-1.0", 400), ("7.5", 400), ("1e20", 400)] {
+        assert_eq!(status("retry", &format!("{{\"from_step\":{number}}}")), expected, "{number}");
+    }
+    let priorities: Vec<_> = scene.asked().into_iter().map(|request| request.ask).collect();
+    assert!(
+        priorities.contains(&crate::run_dir::records::Ask::Priority { priority: -260_000_000_000_000 }),
+        "{priorities:?}"
+    );
+}
+
+#[test]
 fn another_method_is_told_which_there_is() {
     let scene = Scene::new(true);
     let owner = scene.owner();
@@ -82,5 +115,36 @@ fn another_method_is_told_which_there_is() {
         let delete = format!("DELETE {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let told = allow(exchange(scene.server.address(), &delete));
         assert_eq!(told, (405, Some(methods.to_owned())), "{path}");
+    }
+    // What comes with it is no reason to say something else; where it is read, the body is what is wrong.
+    for (method, path, status) in [
+        ("GET", "/api/v1/runs/x/a/pause", 405),
+        ("HEAD", "/api/v1/queue/drain", 405),
+        ("GET", "/api/v1/queue", 400),
+        ("GET", "/api/v1/runs/x/a", 400),
+        ("GET", "/", 400),
+    ] {
+        for body in ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
+        {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{body}");
+            let (got, answer) = exchange(scene.server.address(), &request);
+            assert_eq!(got, status, "{request}: {answer}");
+            assert_eq!(told(&answer, "Allow"), (got == 405).then_some("POST"), "{request}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_is_too_long_is_refused_as_programs_read_it() {
+    let scene = Scene::new(true);
+    for (path, kind) in [
+        ("/api/v1/runs", "application/problem+json"),
+        ("/api/v1/runs/x/a/pause", "application/problem+json"),
+        ("/index.html", "text/plain; charset=utf-8"),
+    ] {
+        let long =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
+        let (status, answer) = exchange(scene.server.address(), &long);
+        assert_eq!((status, told(&answer, "Content-Type")), (431, Some(kind)), "{path}");
     }
 }

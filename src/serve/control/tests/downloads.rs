@@ -86,3 +86,46 @@ fn a_file_larger_than_memory_holds_up_nobody_and_a_reader_that_sleeps_neither() 
     assert_eq!(scene.post("note", &owner, "meanwhile", r#"{"text":"meanwhile"}"#).0, 200);
     drop(sleepers);
 }
+
+#[test]
+fn what_is_deleted_while_it_is_sent_arrives_whole_and_what_is_cut_ends_there() {
+    let scene = with_files(true);
+    let checkpoint = scene.run().checkpoint(20);
+    // More than sockets and pipes between us hold.
+    let bytes = 256_u64 << 20;
+    let begun = || {
+        let file = std::fs::File::create(checkpoint.model()).unwrap();
+        file.set_len(bytes).unwrap();
+        let mut stream = TcpStream::connect(scene.server.address()).unwrap();
+        write!(stream, "GET {MODEL} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", scene.owner()).unwrap();
+        let mut head = vec![0; 4096];
+        stream.read_exact(&mut head).unwrap();
+        assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&head));
+        let at = memchr::memmem::find(&head, b"\r\n\r\n").unwrap() + 4;
+        (stream, (head.len() - at) as u64)
+    };
+    let rest = |mut stream: TcpStream| std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default();
+    let (stream, had) = begun();
+    std::fs::remove_dir_all(checkpoint.path()).unwrap();
+    assert_eq!(had + rest(stream), bytes);
+    assert_eq!(scene.get(MODEL, &scene.owner()).0, 404);
+    std::fs::create_dir_all(checkpoint.path()).unwrap();
+    let (stream, had) = begun();
+    std::fs::OpenOptions::new().write(true).open(checkpoint.model()).unwrap().set_len(1).unwrap();
+    assert!(had + rest(stream) < bytes);
+    // A log that has grown is another version: it is sent whole, and a range of it from the new end.
+    let (owner, log) = (scene.owner(), scene.run().train_log());
+    let (_, whole) = scene.get(LOG, &owner);
+    let tag = told(&whole, "ETag").unwrap();
+    std::fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(b"abc").unwrap();
+    let get = |more: &str| {
+        let (status, answer) = scene.get(LOG, &format!("{owner}{more}"));
+        (status, body_in(&answer).to_owned(), told(&answer, "Content-Range").map(str::to_owned))
+    };
+    assert_eq!(get(&format!("Range: bytes=10-\r\nIf-Range: {tag}\r\n")), (200, "0123456789abc".into(), None));
+    assert_eq!(get("Range: bytes=10-\r\n"), (206, "abc".into(), Some("bytes 10-12/13".into())));
+    // And one that was begun anew has no such place.
+    std::fs::remove_file(&log).unwrap();
+    std::fs::write(&log, "0").unwrap();
+    assert_eq!(get("Range: bytes=10-\r\n"), (416, String::new(), Some("bytes */1".into())));
+}

@@ -89,8 +89,12 @@ fn sessions_of_one_person_that_nobody_ends_are_not_kept_for_ever() {
             (token, person)
         })
         .collect();
-    let known =
-        super::super::session::People::new(people.iter().map(|(_, person)| person.clone()).collect(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let known = super::super::session::People::new(
+        Workspace::new(folder.path()),
+        people.iter().map(|(_, person)| person.clone()).collect(),
+        1,
+    );
     let sign_in = |place: usize| known.sign_in(&people[place].0).unwrap().unwrap().cookie;
     let is_known = |cookie: &str| {
         let cookie = cookie.split(';').next().unwrap();
