@@ -23,6 +23,7 @@ mod index_page;
 pub(crate) mod judged;
 mod lanes;
 mod lead;
+mod memory;
 pub mod model;
 mod models_page;
 mod morning;
@@ -301,6 +302,7 @@ impl Report {
         built: &mut Built,
         first_error: &mut Option<ReportError>,
     ) {
+        memory::keep_for(redraws.len());
         let results: Vec<Result<Fresh, ReportError>> =
             redraws.into_par_iter().map(|redraw| self.render_run(redraw, with)).collect();
         for result in results {

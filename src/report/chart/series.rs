@@ -175,15 +175,8 @@ pub fn reduced(segment: &[Point], column: impl Fn(f64) -> i64) -> Vec<Point> {
     let (mut start, mut width) = (0, 1);
     while start < segment.len() {
         let end = column_end(segment, start, width, &column);
-        let (mut lowest, mut highest) = (start, start);
-        for (index, point) in (start..end).zip(&segment[start..end]) {
-            if point.1 < segment[lowest].1 {
-                lowest = index;
-            }
-            if point.1 > segment[highest].1 {
-                highest = index;
-            }
-        }
+        let (lowest, highest) = extremes(&segment[start..end]);
+        let (lowest, highest) = (start + lowest, start + highest);
         for index in [lowest.min(highest), lowest.max(highest)] {
             if kept.last() != Some(&segment[index]) {
                 kept.push(segment[index]);
@@ -195,6 +188,22 @@ pub fn reduced(segment: &[Point], column: impl Fn(f64) -> i64) -> Vec<Point> {
         kept.push(last);
     }
     kept
+}
+
+/// Where the first of the lowest and the first of the highest values stand.
+fn extremes(points: &[Point]) -> (usize, usize) {
+    let (mut lowest, mut highest) = (0, 0);
+    // Beside their places, so that no step has to look them up.
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for (index, &(_, y)) in points.iter().enumerate() {
+        if y < low {
+            (low, lowest) = (y, index);
+        }
+        if y > high {
+            (high, highest) = (y, index);
+        }
+    }
+    (lowest, highest)
 }
 
 /// Where the column ends in which the point at `start` lies. Columns do not fall and are mostly as wide as
