@@ -27,13 +27,13 @@ lint: ## formatting and clippy, with the worker and without
 	scripts/with-libtorch $(CARGO) clippy --all-targets --features torch -- -D warnings
 
 bench: build ## how fast reports are built and models trained, on this machine
-	$(CARGO) build --release --example fake-worker
+	scripts/with-libtorch $(CARGO) build --release --features torch --example fake-worker
 	TENSORBOARD=$$(scripts/tensorboard || true) scripts/with-libtorch $(CARGO) bench --features torch
 
 PEERS := $${XDG_CACHE_HOME:-$$HOME/.cache}/overnight/peers
 
 peers: build ## what other programs write and read, by those programs; some hundred MiB from PyPI at the first time
-	$(CARGO) build --release --example fake-worker
+	scripts/with-libtorch $(CARGO) build --release --features torch --example fake-worker
 	python3 -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet $(foreach file,$(wildcard tests/peers/requirements-*.txt),-r $(file))
 	$(PEERS)/bin/pip install --quiet --no-deps -r tests/peers/without-dependencies.txt
